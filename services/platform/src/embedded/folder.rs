@@ -1,0 +1,150 @@
+//! The data folder: who holds it, where the server's files lie, and the server's password.
+//!
+//! What the server's account must not read (the password) stays in the data folder; what it must own
+//! lies in its home, inside the data folder or, where it may not go there, in `/var/tmp`.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::account::Account;
+use super::{EmbeddedError, Say};
+
+/// Held as long as this process works on the folder; freed by the kernel however the process ends.
+#[derive(Debug)]
+pub struct FolderLock {
+    _file: File,
+}
+
+impl FolderLock {
+    /// Takes the folder, creating it where it is missing, or says that somebody else is there.
+    pub fn take(data_dir: &Path) -> Result<Self, EmbeddedError> {
+        let (path, file) = open_lock(data_dir)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(EmbeddedError::Busy(data_dir.to_owned())),
+            Err(TryLockError::Error(e)) => {
+                Err(EmbeddedError::io(format!("locking {}", path.display()), e))
+            }
+        }
+    }
+
+    /// Takes the folder as soon as whoever is there has left it.
+    pub(super) async fn wait(data_dir: &Path) -> Result<Self, EmbeddedError> {
+        loop {
+            match Self::take(data_dir) {
+                Err(EmbeddedError::Busy(_)) => tokio::time::sleep(Duration::from_millis(50)).await,
+                taken => return taken,
+            }
+        }
+    }
+}
+
+fn open_lock(data_dir: &Path) -> Result<(PathBuf, File), EmbeddedError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o711)
+        .create(data_dir)
+        .map_err(|e| EmbeddedError::io(format!("creating {}", data_dir.display()), e))?;
+    let path = data_dir.join("lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|e| EmbeddedError::io(format!("opening {}", path.display()), e))?;
+    Ok((path, file))
+}
+
+/// The folder that the server's account owns.
+pub(super) fn home(
+    data_dir: &Path,
+    account: &Account,
+    say: Say<'_>,
+) -> Result<PathBuf, EmbeddedError> {
+    let data_dir = fs::canonicalize(data_dir)
+        .map_err(|e| EmbeddedError::io(format!("finding {}", data_dir.display()), e))?;
+    let pointer = data_dir.join("postgres.home");
+    let home = match fs::read_to_string(&pointer) {
+        Ok(text) => PathBuf::from(text.trim_end()),
+        Err(_) if account.reaches(&data_dir) => data_dir.join("postgres"),
+        Err(_) => {
+            let elsewhere = PathBuf::from(format!("/var/tmp/takedown-{}", random_hex(8)));
+            write_private(&pointer, elsewhere.to_string_lossy().as_bytes())?;
+            elsewhere
+        }
+    };
+    if !home.starts_with(&data_dir) {
+        say(&format!(
+            "the database server's account may not enter {}; the database is in {}",
+            data_dir.display(),
+            home.display()
+        ));
+    }
+    private_dir(&home, account)?;
+    Ok(home)
+}
+
+/// Creates a folder that only the server's account may enter, or checks that it is one.
+pub(super) fn private_dir(dir: &Path, account: &Account) -> Result<(), EmbeddedError> {
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Ok(()) => account.own(dir),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            // Not followed: in /var/tmp anybody may have laid a link in the way.
+            let found = fs::symlink_metadata(dir)
+                .map_err(|e| EmbeddedError::io(format!("looking at {}", dir.display()), e))?;
+            if found.uid() == account.uid && found.is_dir() {
+                Ok(())
+            } else if found.uid() == 0 && found.is_dir() {
+                // Made by us a moment before a kill: created, but not yet given away.
+                account.own(dir)
+            } else {
+                Err(EmbeddedError::Foreign(dir.to_owned(), found.uid()))
+            }
+        }
+        Err(e) => Err(EmbeddedError::io(format!("creating {}", dir.display()), e)),
+    }
+}
+
+/// The superuser's password: made once, readable by this process' user alone.
+pub(super) fn password(data_dir: &Path, initialised: bool) -> Result<String, EmbeddedError> {
+    let path = data_dir.join("postgres.password");
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(text),
+        Err(e) if e.kind() == io::ErrorKind::NotFound && initialised => {
+            Err(EmbeddedError::PasswordLost(path))
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let fresh = random_hex(32);
+            write_private(&path, fresh.as_bytes())?;
+            Ok(fresh)
+        }
+        Err(e) => Err(EmbeddedError::io(format!("reading {}", path.display()), e)),
+    }
+}
+
+/// Written beside its place and moved there, so that a kill leaves no half of it.
+fn write_private(path: &Path, text: &[u8]) -> Result<(), EmbeddedError> {
+    let written = path.with_extension("new");
+    let write = || {
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&written)?;
+        file.write_all(text)?;
+        file.sync_all()?;
+        fs::rename(&written, path)
+    };
+    write().map_err(|e| EmbeddedError::io(format!("writing {}", path.display()), e))
+}
+
+fn random_hex(bytes: usize) -> String {
+    let mut raw = vec![0; bytes];
+    rand::Rng::fill_bytes(&mut rand::rng(), &mut raw);
+    hex::encode(raw)
+}

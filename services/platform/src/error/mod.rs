@@ -1,0 +1,256 @@
+//! The one road from any failure to a gRPC status, a problem document or a retry.
+//!
+//! A service's own error enum turns into a [`Problem`]; nothing else decides what the outside sees.
+//! A problem never carries a URL, a hash, a body or SQL text: its detail is a sentence written by us
+//! that says what to send instead, and its code is stable, so that programs may branch on it.
+
+mod database;
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::{Code, Status};
+
+pub(crate) const CODE: &str = "takedown-code";
+const FIELD: &str = "takedown-field";
+const RETRY_AFTER: &str = "retry-after";
+
+/// What went wrong, as far as the caller's next step depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The request can never succeed as it is.
+    Invalid,
+    /// There is no such thing, or it is not the caller's: both look the same.
+    NotFound,
+    /// No credential, or one that does not hold.
+    Unauthenticated,
+    /// A good credential without this right.
+    Forbidden,
+    /// It collides with what is already recorded (an idempotency key with another body).
+    Conflict,
+    /// Not in this state; may be right later or after another step.
+    FailedPrecondition,
+    /// A quota or a bounded queue is full.
+    Exhausted,
+    /// Nobody's fault; the same request may be repeated.
+    Unavailable,
+    /// Our fault.
+    Internal,
+}
+
+impl Kind {
+    pub fn grpc(self) -> Code {
+        match self {
+            Self::Invalid => Code::InvalidArgument,
+            Self::NotFound => Code::NotFound,
+            Self::Unauthenticated => Code::Unauthenticated,
+            Self::Forbidden => Code::PermissionDenied,
+            Self::Conflict => Code::AlreadyExists,
+            Self::FailedPrecondition => Code::FailedPrecondition,
+            Self::Exhausted => Code::ResourceExhausted,
+            Self::Unavailable => Code::Unavailable,
+            Self::Internal => Code::Internal,
+        }
+    }
+
+    fn of(code: Code) -> Self {
+        match code {
+            Code::InvalidArgument | Code::OutOfRange => Self::Invalid,
+            Code::NotFound => Self::NotFound,
+            Code::Unauthenticated => Self::Unauthenticated,
+            Code::PermissionDenied => Self::Forbidden,
+            Code::AlreadyExists | Code::Aborted => Self::Conflict,
+            Code::FailedPrecondition => Self::FailedPrecondition,
+            Code::ResourceExhausted => Self::Exhausted,
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => Self::Unavailable,
+            Code::Ok | Code::Unknown | Code::Unimplemented | Code::Internal | Code::DataLoss => {
+                Self::Internal
+            }
+        }
+    }
+
+    /// The code that a problem has when nobody gave it a better one.
+    fn default_code(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::NotFound => "not_found",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
+            Self::Conflict => "conflict",
+            Self::FailedPrecondition => "failed_precondition",
+            Self::Exhausted => "exhausted",
+            Self::Unavailable => "unavailable",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// What is said when the failure came without a sentence of ours.
+    fn default_detail(self) -> &'static str {
+        match self {
+            Self::Invalid => {
+                "The request is not well formed; check it against the API's description."
+            }
+            Self::NotFound => "There is no such thing here, or it is not yours; check the id.",
+            Self::Unauthenticated => "Send a valid credential in the authorization header.",
+            Self::Forbidden => {
+                "Your credential does not include this right; ask the hotline for it."
+            }
+            Self::Conflict => "This collides with what is already recorded; read it and try again.",
+            Self::FailedPrecondition => "This is not possible in the present state; read it again.",
+            Self::Exhausted => "Too much at once; send the same request again a little later.",
+            Self::Unavailable => "Not available at the moment; send the same request again.",
+            Self::Internal => "Something is wrong on our side; nothing you sent is at fault.",
+        }
+    }
+}
+
+/// A failure as the outside may see it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail} ({code})")]
+pub struct Problem {
+    pub kind: Kind,
+    /// Stable, in snake case.
+    pub code: Cow<'static, str>,
+    /// A sentence that a person can act on.
+    pub detail: String,
+    /// The path of the field at fault, such as `items[3].url`.
+    pub field: Option<String>,
+    pub retry_after: Option<Duration>,
+}
+
+impl Problem {
+    pub fn new(kind: Kind, code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            code: code.into(),
+            detail: detail.into(),
+            field: None,
+            retry_after: None,
+        }
+    }
+
+    /// A problem that says only what its kind says.
+    pub fn of(kind: Kind) -> Self {
+        Self::new(kind, kind.default_code(), kind.default_detail())
+    }
+
+    #[must_use]
+    pub fn field(mut self, path: impl Into<String>) -> Self {
+        self.field = Some(path.into());
+        self
+    }
+
+    #[must_use]
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    /// Whether the very same request may succeed when it is sent again.
+    pub fn is_transient(&self) -> bool {
+        matches!(self.kind, Kind::Exhausted | Kind::Unavailable)
+    }
+}
+
+impl From<Problem> for Status {
+    fn from(problem: Problem) -> Self {
+        let mut metadata = MetadataMap::new();
+        // A code or path that is not ASCII cannot travel; the status still tells its kind.
+        if let Ok(code) = MetadataValue::try_from(problem.code.as_ref()) {
+            metadata.insert(CODE, code);
+        }
+        if let Some(Ok(field)) = problem.field.as_deref().map(MetadataValue::try_from) {
+            metadata.insert(FIELD, field);
+        }
+        if let Some(after) = problem.retry_after {
+            metadata.insert(RETRY_AFTER, seconds(after).into());
+        }
+        Self::with_metadata(problem.kind.grpc(), problem.detail, metadata)
+    }
+}
+
+impl From<&Status> for Problem {
+    fn from(status: &Status) -> Self {
+        let kind = Kind::of(status.code());
+        let text = |key: &str| status.metadata().get(key).and_then(|v| v.to_str().ok());
+        let mut problem = match text(CODE) {
+            Some(code) => Self::new(kind, code.to_owned(), status.message()),
+            // Not written by us (the transport, a library): its message may hold anything.
+            None => Self::of(kind),
+        };
+        problem.field = text(FIELD).map(str::to_owned);
+        problem.retry_after = text(RETRY_AFTER)
+            .and_then(|s| s.parse().ok())
+            .map(Duration::from_secs);
+        problem
+    }
+}
+
+impl From<Status> for Problem {
+    fn from(status: Status) -> Self {
+        Self::from(&status)
+    }
+}
+
+/// Whole seconds, rounded up: a caller that waits as told is never early.
+pub(crate) fn seconds(after: Duration) -> u64 {
+    after.as_secs() + u64::from(after.subsec_nanos() > 0)
+}
+
+/// An error with all its causes on one line, for a person at a terminal. Not for the outside.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_survives_the_way_through_grpc() {
+        let sent = Problem::new(Kind::Conflict, "idempotency_key_reused", "Send a new key.")
+            .field("items[3].url")
+            .retry_after(Duration::from_millis(1500));
+        let received = Problem::from(Status::from(sent.clone()));
+        assert_eq!(received.retry_after, Some(Duration::from_secs(2)));
+        assert_eq!(
+            Problem {
+                retry_after: sent.retry_after,
+                ..received
+            },
+            sent
+        );
+    }
+
+    #[test]
+    fn a_foreign_status_shows_nothing_of_its_message() {
+        let foreign = Status::internal("connection to https://host.example/secret failed");
+        let problem = Problem::from(foreign);
+        assert_eq!(problem.code, "internal");
+        assert!(!problem.detail.contains("example"));
+    }
+
+    #[test]
+    fn every_kind_comes_back_as_itself() {
+        for kind in [
+            Kind::Invalid,
+            Kind::NotFound,
+            Kind::Unauthenticated,
+            Kind::Forbidden,
+            Kind::Conflict,
+            Kind::FailedPrecondition,
+            Kind::Exhausted,
+            Kind::Unavailable,
+            Kind::Internal,
+        ] {
+            assert_eq!(Kind::of(kind.grpc()), kind);
+        }
+    }
+}

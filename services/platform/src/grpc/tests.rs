@@ -1,0 +1,186 @@
+//! The server's promises, by real calls over loopback.
+
+use std::future::{Ready, ready};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use tonic::client::Grpc;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+use tonic_prost::ProstCodec;
+
+use super::*;
+use crate::error::{Kind, Problem};
+
+const SET: &[u8] = tonic_health::pb::FILE_DESCRIPTOR_SET;
+
+/// Panics at each call.
+#[derive(Clone)]
+struct Broken;
+
+impl NamedService for Broken {
+    const NAME: &'static str = "test.Broken";
+}
+
+impl tower::Service<http::Request<Body>> for Broken {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<http::Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        assert!(
+            request.uri().path().is_empty(),
+            "a panic on every real path"
+        );
+        ready(Ok(http::Response::new(Body::empty())))
+    }
+}
+
+type Served = tokio::task::JoinHandle<Result<(), GrpcError>>;
+
+async fn start(server: Server) -> (Channel, CancellationToken, Served) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(server.serve(listener, shutdown.clone()));
+    (
+        channel(&format!("http://{address}")).unwrap(),
+        shutdown,
+        running,
+    )
+}
+
+async fn status(channel: &Channel, service: &str) -> i32 {
+    let request = HealthCheckRequest {
+        service: service.into(),
+    };
+    HealthClient::new(channel.clone())
+        .check(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .status
+}
+
+#[tokio::test]
+async fn liveness_and_readiness_are_two_things() {
+    let up = Arc::new(AtomicBool::new(false));
+    let seen = up.clone();
+    let check: Check = Arc::new(move || {
+        let up = seen.load(Ordering::Relaxed);
+        Box::pin(async move { up })
+    });
+    let (channel, shutdown, served) = start(Server::new(SET).ready_while(check)).await;
+    let (serving, not_serving) = (1, 2);
+    assert_eq!(status(&channel, "").await, serving);
+    assert_eq!(status(&channel, READY).await, not_serving);
+    up.store(true, Ordering::Relaxed);
+    tokio::time::timeout(Duration::from_secs(10), async {
+        while status(&channel, READY).await != serving {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("ready again once the dependency answers");
+    shutdown.cancel();
+    drop(channel);
+    served.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_panic_ends_one_call_and_not_the_process() {
+    let (channel, _shutdown, _served) = start(Server::new(SET).add_service(Broken)).await;
+    let mut grpc = Grpc::new(channel.clone());
+    for _ in 0..2 {
+        grpc.ready().await.unwrap();
+        let codec = ProstCodec::<HealthCheckRequest, HealthCheckResponse>::default();
+        let path = http::uri::PathAndQuery::from_static("/test.Broken/Call");
+        let refused = grpc
+            .unary(
+                tonic::Request::new(HealthCheckRequest::default()),
+                path,
+                codec,
+            )
+            .await
+            .unwrap_err();
+        let problem = Problem::from(refused);
+        assert_eq!((problem.kind, &*problem.code), (Kind::Internal, "internal"));
+    }
+    assert_eq!(status(&channel, "").await, 1);
+}
+
+#[tokio::test]
+async fn what_the_library_refuses_has_a_code_of_ours() {
+    let (channel, _shutdown, _served) = start(Server::new(SET)).await;
+    let mut grpc = Grpc::new(channel.clone());
+
+    grpc.ready().await.unwrap();
+    let codec = ProstCodec::<HealthCheckRequest, HealthCheckResponse>::default();
+    let nowhere = http::uri::PathAndQuery::from_static("/grpc.health.v1.Health/Nothing");
+    let unknown = grpc
+        .unary(
+            tonic::Request::new(HealthCheckRequest::default()),
+            nowhere,
+            codec,
+        )
+        .await
+        .unwrap_err();
+    assert_eq!(unknown.code(), tonic::Code::Unimplemented);
+    assert_eq!(Problem::from(unknown).code, "unknown_method");
+
+    let check = http::uri::PathAndQuery::from_static("/grpc.health.v1.Health/Check");
+    grpc.ready().await.unwrap();
+    // Field 1 as a number, where text belongs.
+    let codec = ProstCodec::<HealthCheckResponse, HealthCheckResponse>::default();
+    let malformed = grpc
+        .unary(
+            tonic::Request::new(HealthCheckResponse { status: 7 }),
+            check.clone(),
+            codec,
+        )
+        .await
+        .unwrap_err();
+    let problem = Problem::from(malformed);
+    assert_eq!(
+        (problem.kind, &*problem.code),
+        (Kind::Invalid, "malformed_message")
+    );
+
+    grpc.ready().await.unwrap();
+    let codec = ProstCodec::<HealthCheckRequest, HealthCheckResponse>::default();
+    let large = HealthCheckRequest {
+        service: "x".repeat(MAX_MESSAGE + 1),
+    };
+    let refused = grpc
+        .unary(tonic::Request::new(large), check, codec)
+        .await
+        .unwrap_err();
+    let problem = Problem::from(refused);
+    assert_eq!(
+        (problem.kind, &*problem.code),
+        (Kind::Invalid, "message_too_large")
+    );
+}
+
+#[tokio::test]
+async fn a_call_that_never_ends_does_not_hold_up_the_drain() {
+    let limit = Duration::from_millis(100);
+    let (channel, shutdown, served) = start(Server::new(SET).drain(limit)).await;
+    let mut health = HealthClient::new(channel);
+    let mut watch = health
+        .watch(HealthCheckRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    watch.message().await.unwrap();
+    shutdown.cancel();
+    tokio::time::timeout(Duration::from_secs(10), served)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+}

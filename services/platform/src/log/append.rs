@@ -1,0 +1,56 @@
+//! Writing events into the log, inside the transaction of the change they tell of.
+//! Must not begin or commit, and must not give positions: that is the relay's.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{NewEvent, shard_of};
+
+tokio::task_local! {
+    static TRACEPARENT: String;
+}
+
+/// Runs a command so that the events it appends carry `traceparent` (W3C Trace Context).
+pub async fn traced<F: Future>(traceparent: String, command: F) -> F::Output {
+    TRACEPARENT.scope(traceparent, command).await
+}
+
+/// Appends events in the order of the slice.
+///
+/// The caller holds the row lock of each event's case, and appends before it releases it: `seq` is drawn here, and
+/// only that lock makes its order the order of commit within a case. After the commit, ring [`super::Hint`] so that
+/// the relay need not wait for its next look.
+pub async fn append(conn: &mut PgConnection, events: &[NewEvent]) -> sqlx::Result<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = events.iter().map(|e| e.id).collect();
+    let cases: Vec<Uuid> = events.iter().map(|e| e.case_id).collect();
+    let shards: Vec<i16> = events.iter().map(|e| shard_of(e.case_id)).collect();
+    let kinds: Vec<&str> = events.iter().map(|e| e.kind).collect();
+    let parents: Vec<Option<Uuid>> = events.iter().map(|e| e.caused_by).collect();
+    let times: Vec<_> = events.iter().map(|e| e.occurred_at).collect();
+    let payloads: Vec<&[u8]> = events.iter().map(|e| e.payload.as_slice()).collect();
+    let traceparent = TRACEPARENT.try_with(Clone::clone).ok();
+
+    // The identity is drawn row by row above the sort, so the order of the slice is the order of `seq`.
+    sqlx::query(
+        "-- append
+        insert into event (id, case_id, shard, kind, caused_by, occurred_at, traceparent, payload)
+        select e.id, e.case_id, e.shard, e.kind, e.caused_by, e.occurred_at, $8, e.payload
+        from unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::text[], $5::uuid[], $6::timestamptz[], $7::bytea[])
+            with ordinality as e (id, case_id, shard, kind, caused_by, occurred_at, payload, n)
+        order by e.n",
+    )
+    .bind(ids)
+    .bind(cases)
+    .bind(shards)
+    .bind(kinds)
+    .bind(parents)
+    .bind(times)
+    .bind(payloads)
+    .bind(traceparent)
+    .execute(conn)
+    .await?;
+    Ok(())
+}

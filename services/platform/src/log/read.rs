@@ -1,0 +1,135 @@
+//! Reading a log by position: heads, pages, and the reader behind `ReadLog`.
+//! Must not read by anything but position, and must not keep a place for anybody: cursors are the consumers'.
+
+use bytes::Bytes;
+use sqlx::{
+    AssertSqlSafe, FromRow, PgConnection, PgPool, Row, SqlSafeStr, SqlStr, postgres::PgRow,
+};
+use uuid::Uuid;
+
+use super::{Envelope, schema};
+
+/// How far one shard of a log goes.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct Head {
+    pub shard: i16,
+    /// The highest position; 0 when there is none.
+    pub position: i64,
+    /// Id of the event at the head.
+    pub event_id: Option<Uuid>,
+    /// The lowest position that is surely kept.
+    pub floor: i64,
+}
+
+/// The sixteen heads of a service's log, by shard.
+pub async fn heads(conn: &mut PgConnection, service: &'static str) -> sqlx::Result<Vec<Head>> {
+    sqlx::query_as(heads_sql(service)).fetch_all(conn).await
+}
+
+/// Up to `limit` events of a shard after position `after`, in order.
+pub async fn read(
+    conn: &mut PgConnection,
+    service: &'static str,
+    shard: i16,
+    after: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<Envelope>> {
+    let rows = sqlx::query(read_sql(service))
+        .bind([shard].as_slice())
+        .bind([after + 1].as_slice())
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(|row| envelope(service, row)).collect()
+}
+
+/// A stream of one shard: first where the log begins and ends, then pages up to that end.
+pub struct LogReader {
+    pool: PgPool,
+    service: &'static str,
+    head: Head,
+    after: i64,
+}
+
+impl LogReader {
+    pub async fn open(
+        pool: PgPool,
+        service: &'static str,
+        shard: i16,
+        after: i64,
+    ) -> sqlx::Result<Self> {
+        let mut conn = pool.acquire().await?;
+        let head = heads(&mut conn, service)
+            .await?
+            .into_iter()
+            .find(|head| head.shard == shard)
+            .ok_or(sqlx::Error::RowNotFound)?;
+        drop(conn);
+        Ok(Self {
+            pool,
+            service,
+            head,
+            after,
+        })
+    }
+
+    /// Floor and head as they were when the reader was opened: the first thing to tell the one who asked.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The next page in order; empty at the end.
+    pub async fn page(&mut self, limit: i64) -> sqlx::Result<Vec<Envelope>> {
+        let limit = limit.min(self.head.position - self.after);
+        if limit <= 0 {
+            return Ok(Vec::new());
+        }
+        let mut conn = self.pool.acquire().await?;
+        let page = read(&mut conn, self.service, self.head.shard, self.after, limit).await?;
+        // A page that came back empty ends the stream: below the floor there is nothing to send.
+        self.after = page.last().map_or(self.head.position, |last| last.position);
+        Ok(page)
+    }
+}
+
+pub(crate) fn heads_sql(service: &'static str) -> SqlStr {
+    let schema = schema(service);
+    AssertSqlSafe(format!(
+        "-- heads
+        select shard, position, event_id, floor from {schema}.log_shard order by shard"
+    ))
+    .into_sql_str()
+}
+
+/// Reads from given positions of given shards, up to a limit each.
+pub(crate) fn read_sql(service: &'static str) -> SqlStr {
+    let schema = schema(service);
+    AssertSqlSafe(format!(
+        "-- read
+        select e.shard, e.position, e.id, e.case_id, e.kind, e.caused_by, e.occurred_at, e.traceparent, e.payload
+        from unnest($1::smallint[], $2::bigint[]) as f (shard, position)
+        cross join lateral (
+            select e.shard, e.position, e.id, e.case_id, e.kind, e.caused_by, e.occurred_at, e.traceparent, e.payload
+            from {schema}.event e
+            where e.shard = f.shard and e.position >= f.position
+            order by e.position limit $3
+        ) e
+        order by e.shard, e.position"
+    ))
+    .into_sql_str()
+}
+
+pub(crate) fn envelope(producer: &str, row: &PgRow) -> sqlx::Result<Envelope> {
+    Ok(Envelope {
+        producer: producer.to_owned(),
+        shard: row.try_get("shard")?,
+        position: row.try_get("position")?,
+        id: row.try_get("id")?,
+        case_id: row.try_get("case_id")?,
+        kind: row.try_get("kind")?,
+        caused_by: row.try_get("caused_by")?,
+        occurred_at: row.try_get("occurred_at")?,
+        traceparent: row.try_get("traceparent")?,
+        payload: Bytes::from(row.try_get::<Vec<u8>, _>("payload")?),
+    })
+}

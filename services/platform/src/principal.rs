@@ -1,0 +1,222 @@
+//! Who speaks. The owner of a credential builds the principal; every command takes one.
+//!
+//! A principal is never read from a request's body, and no edge makes one up for somebody else.
+//! `Debug` shows ids only: a name can say who reported.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use tonic::metadata::MetadataMap;
+use uuid::Uuid;
+
+use crate::error::{Kind, Problem};
+
+#[derive(Clone, PartialEq, Eq)]
+pub enum Principal {
+    /// An organisation that sends reports.
+    Partner {
+        id: Uuid,
+        name: String,
+        scopes: Scopes,
+    },
+    /// Somebody at the public form: no identity at all.
+    Reporter,
+    /// A host that receives notices, speaking by one of its keys.
+    Provider {
+        id: String,
+        key_id: Uuid,
+        scopes: Scopes,
+    },
+    Staff {
+        subject: Uuid,
+        name: String,
+        roles: Roles,
+        session: Uuid,
+    },
+    /// A timer or a consumer of a role, by its name.
+    System(&'static str),
+}
+
+impl Principal {
+    /// A stable name for records and events, such as `staff:<uuid>`; never a person's name.
+    pub fn actor(&self) -> String {
+        match self {
+            Self::Partner { id, .. } => format!("partner:{id}"),
+            Self::Reporter => "reporter".to_owned(),
+            Self::Provider { id, .. } => format!("provider:{id}"),
+            Self::Staff { subject, .. } => format!("staff:{subject}"),
+            Self::System(name) => format!("system:{name}"),
+        }
+    }
+
+    /// Refuses everybody but staff with this role.
+    pub fn require_role(&self, role: Role) -> Result<(), Problem> {
+        match self {
+            Self::Staff { roles, .. } if roles.has(role) => Ok(()),
+            _ => Err(Problem::new(
+                Kind::Forbidden,
+                "role_required",
+                format!("This needs the role {role}; ask a supervisor for it."),
+            )),
+        }
+    }
+
+    /// Refuses a partner or provider whose key lacks this scope, and everybody else.
+    pub fn require_scope(&self, scope: &str) -> Result<(), Problem> {
+        match self {
+            Self::Partner { scopes, .. } | Self::Provider { scopes, .. } if scopes.has(scope) => {
+                Ok(())
+            }
+            _ => Err(Problem::new(
+                Kind::Forbidden,
+                "scope_required",
+                format!("This needs a key with the scope {scope}; ask the hotline for one."),
+            )),
+        }
+    }
+}
+
+impl fmt::Debug for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.actor())
+    }
+}
+
+/// What a key may do, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scopes(BTreeSet<String>);
+
+impl Scopes {
+    pub fn has(&self, scope: &str) -> bool {
+        self.0.contains(scope)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+}
+
+impl<S: Into<String>> FromIterator<S> for Scopes {
+    fn from_iter<I: IntoIterator<Item = S>>(scopes: I) -> Self {
+        Self(scopes.into_iter().map(Into::into).collect())
+    }
+}
+
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    Analyst,
+    Supervisor,
+    Operator,
+    Auditor,
+}
+
+impl Role {
+    pub const ALL: [Self; 4] = [
+        Self::Analyst,
+        Self::Supervisor,
+        Self::Operator,
+        Self::Auditor,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Analyst => "analyst",
+            Self::Supervisor => "supervisor",
+            Self::Operator => "operator",
+            Self::Auditor => "auditor",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("role is not one of analyst, supervisor, operator, auditor")]
+pub struct UnknownRole;
+
+impl FromStr for Role {
+    type Err = UnknownRole;
+
+    fn from_str(text: &str) -> Result<Self, UnknownRole> {
+        Self::ALL
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or(UnknownRole)
+    }
+}
+
+/// A set of roles; serialised as a sorted list without repeats.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Roles(BTreeSet<Role>);
+
+impl Roles {
+    pub fn has(&self, role: Role) -> bool {
+        self.0.contains(&role)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = Role> {
+        self.0.iter().copied()
+    }
+}
+
+impl FromIterator<Role> for Roles {
+    fn from_iter<I: IntoIterator<Item = Role>>(roles: I) -> Self {
+        Self(roles.into_iter().collect())
+    }
+}
+
+/// The token of `authorization: Bearer TOKEN`; the scheme's case does not matter (RFC 9110, 11.1).
+pub fn bearer(metadata: &MetadataMap) -> Option<&str> {
+    let value = metadata.get("authorization")?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bearer_token_is_found_whatever_the_case_of_its_scheme() {
+        let mut metadata = MetadataMap::new();
+        assert_eq!(bearer(&metadata), None);
+        metadata.insert("authorization", "bearer abc".parse().unwrap());
+        assert_eq!(bearer(&metadata), Some("abc"));
+        metadata.insert("authorization", "Basic abc".parse().unwrap());
+        assert_eq!(bearer(&metadata), None);
+    }
+
+    #[test]
+    fn a_role_is_needed_and_a_name_is_not_shown() {
+        let staff = Principal::Staff {
+            subject: Uuid::nil(),
+            name: "Sam Example".into(),
+            roles: Roles::from_iter([Role::Analyst]),
+            session: Uuid::nil(),
+        };
+        assert!(staff.require_role(Role::Analyst).is_ok());
+        assert_eq!(
+            staff.require_role(Role::Supervisor).unwrap_err().code,
+            "role_required"
+        );
+        assert!(
+            Principal::System("timer")
+                .require_role(Role::Analyst)
+                .is_err()
+        );
+        assert!(!format!("{staff:?}").contains("Sam"));
+    }
+}

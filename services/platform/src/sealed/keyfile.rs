@@ -1,0 +1,227 @@
+//! The file form of the keyring: JSON, format 1, readable by its owner alone.
+//!
+//! Errors name the path and what is wrong, never a key: also a parser's message is dropped, as it may quote the text.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::keyring::{Keyring, Ring};
+use super::secret::SecretKey;
+use super::signing::SigningContext;
+use super::{FORMAT, KeyId, random};
+
+/// The services that write events, each with a bus key of its own.
+const PRODUCERS: [&str; 4] = ["intake", "verification", "dispatch", "ledger"];
+
+/// Why there is no keyring.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringError {
+    #[error("the keyring {} is readable by others than its owner (mode {mode:03o}): run `chmod 600` on it", path.display())]
+    Permissions { path: PathBuf, mode: u32 },
+    #[error("there is a keyring at {} already; it is never overwritten", .0.display())]
+    Exists(PathBuf),
+    #[error("the keyring {} cannot be read or written", path.display())]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the keyring is malformed: {0}")]
+    Malformed(&'static str),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileForm {
+    format: u8,
+    epochs: RingForm,
+    index: RingForm,
+    provider: RingForm,
+    link: RingForm,
+    body: RingForm,
+    bus: BTreeMap<String, RingForm>,
+    signing: BTreeMap<String, RingForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RingForm {
+    current: String,
+    keys: Vec<KeyForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyForm {
+    id: String,
+    key: String,
+}
+
+impl Drop for KeyForm {
+    fn drop(&mut self) {
+        self.key.zeroize();
+    }
+}
+
+pub(super) fn create(path: &Path) -> Result<(), KeyringError> {
+    let json = Zeroizing::new(
+        serde_json::to_string_pretty(&FileForm::fresh()).expect("strings and numbers become JSON"),
+    );
+    // Written beside its name and linked to it when it is whole: a crash leaves no half keyring, and a file that
+    // is there is never replaced.
+    let draft = path.with_extension(format!("draft-{}", hex::encode(random::<8>())));
+    let written = write_whole(&draft, &json).and_then(|()| fs::hard_link(&draft, path));
+    let removed = fs::remove_file(&draft);
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(KeyringError::Exists(path.to_owned()));
+        }
+        other => other
+            .and(removed)
+            .map_err(|source| io_error(path, source))?,
+    }
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))
+        .and_then(|folder| folder.sync_all())
+        .map_err(|source| io_error(path, source))
+}
+
+pub(super) fn open(path: &Path) -> Result<Keyring, KeyringError> {
+    let mut file = File::open(path).map_err(|source| io_error(path, source))?;
+    let mode = file
+        .metadata()
+        .map_err(|source| io_error(path, source))?
+        .mode()
+        & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(KeyringError::Permissions {
+            path: path.to_owned(),
+            mode,
+        });
+    }
+    let mut json = Zeroizing::new(String::new());
+    io::Read::read_to_string(&mut file, &mut json).map_err(|source| io_error(path, source))?;
+    parse(&json)
+}
+
+pub(super) fn parse(json: &str) -> Result<Keyring, KeyringError> {
+    let form: FileForm = serde_json::from_str(json)
+        .map_err(|_| KeyringError::Malformed("it is not JSON with the fields of a keyring"))?;
+    if form.format != FORMAT {
+        return Err(KeyringError::Malformed("its format is not 1"));
+    }
+    let mut seen = HashSet::new();
+    let mut ring = |form: &RingForm| form.ring(&mut seen);
+    let mut signing = BTreeMap::new();
+    for context in SigningContext::ALL {
+        let keys = form
+            .signing
+            .get(context.name())
+            .ok_or(KeyringError::Malformed("a signing context has no keys"))?;
+        if keys.keys.len() > 2 {
+            return Err(KeyringError::Malformed(
+                "a signing context has more than two keys",
+            ));
+        }
+        signing.insert(context, ring(keys)?);
+    }
+    if form.signing.len() != signing.len() {
+        return Err(KeyringError::Malformed(
+            "it has keys for an unknown signing context",
+        ));
+    }
+    let keyring = Keyring {
+        epochs: ring(&form.epochs)?,
+        index: ring(&form.index)?,
+        provider: ring(&form.provider)?,
+        link: ring(&form.link)?,
+        body: ring(&form.body)?,
+        bus: form
+            .bus
+            .iter()
+            .map(|(service, keys)| Ok((service.clone(), ring(keys)?)))
+            .collect::<Result<_, KeyringError>>()?,
+        signing,
+    };
+    Ok(keyring)
+}
+
+impl FileForm {
+    fn fresh() -> Self {
+        let bus = PRODUCERS.map(|service| (service.to_owned(), RingForm::fresh("b")));
+        let signing =
+            SigningContext::ALL.map(|context| (context.name().to_owned(), RingForm::fresh("s")));
+        Self {
+            format: FORMAT,
+            epochs: RingForm::fresh("e"),
+            index: RingForm::fresh("i"),
+            provider: RingForm::fresh("p"),
+            link: RingForm::fresh("l"),
+            body: RingForm::fresh("h"),
+            bus: bus.into(),
+            signing: signing.into(),
+        }
+    }
+}
+
+impl RingForm {
+    /// One fresh key; the letter says in a row what the key is for.
+    fn fresh(letter: &str) -> Self {
+        let id = format!("{letter}{}", hex::encode(random::<6>()));
+        let key = STANDARD.encode(Zeroizing::new(random::<32>()));
+        Self {
+            current: id.clone(),
+            keys: vec![KeyForm { id, key }],
+        }
+    }
+
+    fn ring(&self, seen: &mut HashSet<KeyId>) -> Result<Ring, KeyringError> {
+        let mut keys = Vec::with_capacity(self.keys.len());
+        for form in &self.keys {
+            let id = key_id(&form.id)?;
+            if !seen.insert(id.clone()) {
+                return Err(KeyringError::Malformed("two keys have the same id"));
+            }
+            let decoded = STANDARD.decode(&form.key).map(Zeroizing::new);
+            let bytes = decoded
+                .ok()
+                .and_then(|bytes| bytes.as_slice().try_into().ok())
+                .ok_or(KeyringError::Malformed("a key is not 32 bytes in base64"))?;
+            keys.push(SecretKey { id, bytes });
+        }
+        Ring::new(&key_id(&self.current)?, keys).ok_or(KeyringError::Malformed(
+            "a current key is not among its keys",
+        ))
+    }
+}
+
+fn key_id(text: &str) -> Result<KeyId, KeyringError> {
+    KeyId::parse(text).map_err(|_| KeyringError::Malformed("a key id is not a-z, 0-9 and -"))
+}
+
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn io_error(path: &Path, source: io::Error) -> KeyringError {
+    KeyringError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}

@@ -1,0 +1,131 @@
+//! Logs: JSON lines for machines, short lines for a person at a terminal, always on stderr.
+//!
+//! Our own crates log at the level asked for; everybody else's stay at warnings whatever is asked,
+//! because a library at `debug` would print URLs and headers. A panic is logged by its place, never by
+//! its message, which may quote what was being handled.
+
+use std::io::IsTerminal;
+use std::panic::PanicHookInfo;
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::{Directive, EnvFilter};
+
+/// How lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Style {
+    /// For a person where stderr is a terminal, else JSON.
+    #[default]
+    Auto,
+    Json,
+    Human,
+}
+
+/// Starts logging for this process; a second call changes nothing.
+///
+/// `crates` are those that log at `level`; platform is always one of them.
+pub fn init(style: Style, level: LevelFilter, crates: &[&str]) {
+    let filter = filter(level, crates);
+    let human = match style {
+        Style::Auto => std::io::stderr().is_terminal(),
+        Style::Json => false,
+        Style::Human => true,
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let started = if human {
+        builder.compact().with_target(false).try_init()
+    } else {
+        builder
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .try_init()
+    };
+    if started.is_ok() {
+        std::panic::set_hook(Box::new(log_panic));
+    }
+}
+
+/// `TAKEDOWN_LOG` as a level, or `info`.
+pub fn level_from_environment() -> LevelFilter {
+    crate::config::variable("TAKEDOWN_LOG")
+        .and_then(|level| level.parse().ok())
+        .unwrap_or(LevelFilter::INFO)
+}
+
+fn filter(level: LevelFilter, crates: &[&str]) -> EnvFilter {
+    let foreign = level.min(LevelFilter::WARN);
+    crates.iter().chain(&["platform"]).fold(
+        EnvFilter::default().add_directive(foreign.into()),
+        |filter, name| match format!("{name}={level}").parse::<Directive>() {
+            Ok(directive) => filter.add_directive(directive),
+            Err(_) => filter,
+        },
+    )
+}
+
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string);
+    let thread = std::thread::current();
+    tracing::error!(
+        panic.place = place.as_deref(),
+        panic.thread = thread.name(),
+        "a task panicked"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(level: LevelFilter, log: impl FnOnce()) -> String {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(filter(level, &["intake"]))
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, log);
+        let bytes = lines.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_library_never_logs_below_a_warning() {
+        let text = logged(LevelFilter::TRACE, || {
+            tracing::debug!(target: "intake::grpc", "ours");
+            tracing::info!(target: "hyper::client", "theirs");
+            tracing::warn!(target: "hyper::client", "their warning");
+        });
+        assert!(text.contains("ours") && text.contains("their warning"));
+        assert!(!text.contains("theirs"));
+    }
+
+    #[test]
+    fn a_panic_is_logged_without_its_message() {
+        let text = logged(LevelFilter::INFO, || {
+            let before = std::panic::take_hook();
+            std::panic::set_hook(Box::new(log_panic));
+            let _ = std::panic::catch_unwind(|| panic!("https://host.example/secret"));
+            std::panic::set_hook(before);
+        });
+        assert!(text.contains("a task panicked") && text.contains("telemetry.rs"));
+        assert!(!text.contains("secret"));
+    }
+}

@@ -1,0 +1,167 @@
+//! The direction of dependencies, and a few things that no crate may do.
+//!
+//! `proto <- domain <- services -> platform`; no service knows another, the edges know no database, and
+//! only the program and these tests see everything. A new crate must be given its place here first.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const CORE: [&str; 4] = ["intake", "verification", "dispatch", "ledger"];
+const EDGES: [&str; 2] = ["gateway", "console"];
+const EVERYTHING: [&str; 2] = ["takedown", "tests"];
+
+/// What an edge to the outside must not be able to reach by itself.
+const DATABASE: [&str; 4] = ["sqlx", "postgres", "tokio-postgres", "diesel"];
+
+/// The crates of this workspace that each may depend on; `None` for one that has no place yet.
+fn may_see(name: &str) -> Option<BTreeSet<&'static str>> {
+    let below = ["proto", "domain", "platform"];
+    if CORE.contains(&name) || EDGES.contains(&name) {
+        return Some(below.into());
+    }
+    match name {
+        "proto" | "platform" => Some(BTreeSet::new()),
+        "domain" => Some(["proto"].into()),
+        _ if EVERYTHING.contains(&name) => {
+            Some(below.into_iter().chain(CORE).chain(EDGES).collect())
+        }
+        _ => None,
+    }
+}
+
+/// Each crate of the workspace with all it depends on: normal, build and test dependencies alike.
+fn workspace() -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "metadata",
+            "--no-deps",
+            "--offline",
+            "--format-version",
+            "1",
+        ])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "cargo metadata failed");
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let names = |list: &serde_json::Value| -> BTreeSet<String> {
+        let list = list.as_array().expect("a list");
+        list.iter()
+            .map(|d| d["name"].as_str().expect("a name").to_owned())
+            .collect()
+    };
+    metadata["packages"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|p| {
+            (
+                p["name"].as_str().expect("a name").to_owned(),
+                names(&p["dependencies"]),
+            )
+        })
+        .collect()
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Arrows that point the wrong way.
+fn wrong(crates: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (name, dependencies) in crates {
+        let Some(allowed) = may_see(name) else {
+            wrong.push(format!("{name} has no place in the layers"));
+            continue;
+        };
+        for dependency in dependencies {
+            let ours = crates.contains_key(dependency);
+            if ours && !allowed.contains(dependency.as_str()) {
+                wrong.push(format!("{name} must not depend on {dependency}"));
+            }
+            if EDGES.contains(&name.as_str()) && DATABASE.contains(&dependency.as_str()) {
+                wrong.push(format!(
+                    "{name} must not reach a database, but depends on {dependency}"
+                ));
+            }
+        }
+    }
+    wrong
+}
+
+fn rust_files(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).expect("a folder of the clone") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_arrow_points_the_right_way() {
+    let crates = workspace();
+    assert!(crates.len() >= 10, "the workspace was not read: {crates:?}");
+    assert_eq!(wrong(&crates), Vec::<String>::new());
+}
+
+#[test]
+fn a_wrong_arrow_would_be_found() {
+    let mut crates = workspace();
+    for (from, to) in [
+        ("intake", "ledger"),
+        ("domain", "platform"),
+        ("platform", "proto"),
+        ("gateway", "sqlx"),
+        ("helpers", "serde"),
+    ] {
+        crates.entry(from.into()).or_default().insert(to.into());
+    }
+    assert_eq!(wrong(&crates).len(), 5, "{:?}", wrong(&crates));
+}
+
+#[test]
+fn an_edge_opens_no_pool() {
+    for edge in EDGES {
+        let mut files = Vec::new();
+        rust_files(&root().join("services").join(edge).join("src"), &mut files);
+        for file in files {
+            let text = std::fs::read_to_string(&file).expect("a source file");
+            assert!(
+                !text.contains("platform::db"),
+                "{} opens a database",
+                file.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn every_module_says_what_it_is_and_every_exception_its_reason() {
+    let mut files = Vec::new();
+    rust_files(&root().join("services"), &mut files);
+    rust_files(&root().join("tests"), &mut files);
+    let mut faults = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("a source file");
+        if !text.trim_start().starts_with("//!") {
+            faults.push(format!("{} does not open with //!", file.display()));
+        }
+        for attribute in ["#[allow(", "#![allow("] {
+            for (_, rest) in text
+                .match_indices(attribute)
+                .map(|(at, _)| text.split_at(at))
+            {
+                let end = rest.find(")]").unwrap_or(rest.len());
+                if !rest[..end].contains("reason") && !file.ends_with("layering.rs") {
+                    faults.push(format!("{} allows a lint without a reason", file.display()));
+                }
+            }
+        }
+    }
+    assert_eq!(faults, Vec::<String>::new());
+}
