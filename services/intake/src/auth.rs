@@ -1,0 +1,111 @@
+//! Who speaks: partners by their key, staff by their token, the public by nothing.
+//! The one place of intake that reads credentials.
+
+use domain::id::PartnerId;
+use platform::clock;
+use platform::error::{Kind, Problem};
+use platform::principal::{Principal, Scopes, bearer};
+use platform::sealed::{StaffTokenVerifier, equal, random};
+use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
+use tonic::metadata::MetadataMap;
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::store::partner;
+use crate::submission::Sender;
+
+/// What a partner's key begins with.
+const PARTNER_KEY: &str = "tdp_";
+
+/// A partner's key as it is shown once: prefix, id, 256 random bits.
+pub struct NewKey {
+    pub id: PartnerId,
+    pub text: String,
+    pub hash: [u8; 32],
+}
+
+/// Draws a key.
+pub fn new_key() -> NewKey {
+    let id = Uuid::new_v4();
+    let secret = hex::encode(random::<32>());
+    NewKey {
+        id: PartnerId::new(id),
+        text: format!("{PARTNER_KEY}{}_{secret}", id.simple()),
+        hash: Sha256::digest(secret.as_bytes()).into(),
+    }
+}
+
+/// Who submits. Without a credential: the public.
+pub async fn sender(
+    conn: &mut PgConnection,
+    staff: &StaffTokenVerifier,
+    metadata: &MetadataMap,
+) -> Result<Sender, Error> {
+    let Some(token) = bearer(metadata) else {
+        return Ok(Sender {
+            principal: Principal::Reporter,
+            partner: None,
+        });
+    };
+    match token.strip_prefix(PARTNER_KEY) {
+        Some(key) => by_key(conn, key).await,
+        None => Ok(Sender {
+            principal: by_token(staff, token)?,
+            partner: None,
+        }),
+    }
+}
+
+/// Staff only.
+pub fn staff(staff: &StaffTokenVerifier, metadata: &MetadataMap) -> Result<Principal, Error> {
+    let token = bearer(metadata).ok_or_else(|| {
+        Problem::new(
+            Kind::Unauthenticated,
+            "credential_missing",
+            "This needs a staff token; sign in first.",
+        )
+    })?;
+    if token.starts_with(PARTNER_KEY) {
+        return Err(Problem::new(
+            Kind::Forbidden,
+            "staff_only",
+            "This is for the hotline's staff; a partner's key does not open it.",
+        )
+        .into());
+    }
+    by_token(staff, token)
+}
+
+fn by_token(staff: &StaffTokenVerifier, token: &str) -> Result<Principal, Error> {
+    Ok(staff
+        .verify(token, clock::wall())
+        .map_err(Problem::from)?
+        .principal())
+}
+
+async fn by_key(conn: &mut PgConnection, key: &str) -> Result<Sender, Error> {
+    let refused = || {
+        Problem::new(
+            Kind::Unauthenticated,
+            "key_invalid",
+            "This key is not valid, or was revoked; ask the hotline for a new one.",
+        )
+    };
+    let (id, secret) = key.split_once('_').ok_or_else(refused)?;
+    let id = Uuid::try_parse(id).map_err(|_| refused())?;
+    let (partner, hash) = partner::by_key(conn, PartnerId::new(id))
+        .await?
+        .ok_or_else(refused)?;
+    if !equal(&hash, &Sha256::digest(secret.as_bytes())) {
+        return Err(refused().into());
+    }
+    Ok(Sender {
+        principal: Principal::Partner {
+            id,
+            name: partner.name,
+            scopes: Scopes::from_iter(["submit"]),
+        },
+        partner: Some((partner.channel, partner.daily_quota)),
+    })
+}

@@ -1,0 +1,412 @@
+//! Accepts submissions: idempotency, quota, attaching, storing, and the events. One is a batch of one.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use domain::Invalid;
+use domain::event::Body;
+use domain::id::{CaseId, Reference, ReportId};
+use domain::wire::timestamp;
+use domain::word::{AgeBand, Media};
+use platform::batch::{self, fold};
+use platform::clock::Clock;
+use platform::error::{Kind, Problem};
+use platform::log;
+use platform::sealed::{Keyring, Purpose};
+use prost::Message;
+use proto::v1;
+use sqlx::PgConnection;
+use time::{Date, OffsetDateTime, UtcOffset};
+use uuid::Uuid;
+
+use super::attach::{self, Attached};
+use super::new_event;
+use crate::error::{Error, item_problem};
+use crate::store::report::{self, NewReport};
+use crate::store::{partner, submission};
+use crate::submission::{Item, SealedReport, Submission};
+
+/// The accepting command, with what it needs beside the submissions.
+#[derive(Clone)]
+pub struct Accept {
+    pub keyring: Arc<Keyring>,
+    pub clock: Clock,
+}
+
+/// What is answered to one submission.
+pub type Accepted = Result<v1::SubmitReportsResponse, Problem>;
+
+/// What is given for one item, before it is worded for the sender.
+pub struct Receipt {
+    pub report: ReportId,
+    pub reference: Reference,
+    pub case: CaseId,
+    pub opened: bool,
+}
+
+/// An item that is to be stored: which submission, which item in it.
+type Place = (usize, usize);
+
+impl batch::Command<Submission> for Accept {
+    type Reply = Accepted;
+    type Error = Error;
+
+    async fn run(
+        &self,
+        conn: &mut PgConnection,
+        batch: &[Submission],
+    ) -> Result<Vec<Accepted>, Error> {
+        let now = self.clock.now(conn).await?;
+        let mut replies = self.repeated(conn, batch, now).await?;
+        let refused = quotas(conn, batch, &replies, now).await?;
+        let places: Vec<Place> = batch
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| replies[*index].is_none())
+            .flat_map(|(index, submission)| {
+                (0..submission.items.len()).map(move |item| (index, item))
+            })
+            .filter(|place| !refused.contains_key(place) && good(batch, *place).is_some())
+            .collect();
+        let receipts = self.store(conn, batch, &places, now).await?;
+
+        let mut answers = Vec::new();
+        for (index, submission) in batch.iter().enumerate() {
+            if replies[index].is_some() {
+                continue;
+            }
+            let response = word(index, submission, &receipts, &refused, now);
+            if let Some(idempotency) = &submission.idempotency {
+                let sealed = self.keyring.seal_provider(
+                    Purpose::Document,
+                    &submission.principal,
+                    submission.id,
+                    &response.encode_to_vec(),
+                );
+                answers.push((
+                    submission.id,
+                    submission.principal.as_str(),
+                    idempotency.key.as_str(),
+                    sealed.into_bytes(),
+                ));
+            }
+            replies[index] = Some(Reply::Done(Ok(response)));
+        }
+        if !answers.is_empty() {
+            submission::answer(conn, &answers).await?;
+        }
+        Ok(settle(replies))
+    }
+}
+
+/// What is known of a submission's answer.
+enum Reply {
+    Done(Accepted),
+    /// The same as that of an earlier submission of the batch.
+    SameAs(usize),
+}
+
+impl Accept {
+    /// Answers those whose idempotency key was used before, here or in this batch; takes the keys of the others.
+    async fn repeated(
+        &self,
+        conn: &mut PgConnection,
+        batch: &[Submission],
+        now: OffsetDateTime,
+    ) -> Result<Vec<Option<Reply>>, Error> {
+        let mut replies: Vec<Option<Reply>> = batch.iter().map(|_| None).collect();
+        let keyed: Vec<usize> = (0..batch.len())
+            .filter(|index| batch[*index].idempotency.is_some())
+            .collect();
+        let name = |index: &usize| {
+            let key = batch[*index].idempotency.as_ref();
+            (
+                batch[*index].principal.as_str(),
+                key.map(|i| i.key.as_str()),
+            )
+        };
+        let body = |index: &usize| batch[*index].idempotency.as_ref().map(|i| i.body);
+        let mut firsts = BTreeMap::new();
+        for (index, repeat) in keyed.iter().zip(fold::repeats(&keyed, name, body)) {
+            match repeat {
+                fold::Repeat::First => {
+                    firsts.insert(name(index), *index);
+                }
+                fold::Repeat::Of(earlier) => replies[*index] = Some(Reply::SameAs(keyed[earlier])),
+                fold::Repeat::Clash(_) => replies[*index] = Some(Reply::Done(Err(conflict()))),
+            }
+        }
+        let keys: Vec<submission::Key<'_>> = firsts
+            .values()
+            .filter_map(|index| {
+                let submission = &batch[*index];
+                let idempotency = submission.idempotency.as_ref()?;
+                Some(submission::Key {
+                    id: submission.id,
+                    principal: &submission.principal,
+                    key: &idempotency.key,
+                    body: &idempotency.body,
+                })
+            })
+            .collect();
+        if keys.is_empty() || submission::take(conn, &keys, now).await?.len() == keys.len() {
+            return Ok(replies);
+        }
+        for used in submission::used(conn, &keys).await? {
+            let Some(&index) = firsts.get(&(used.principal.as_str(), Some(used.key.as_str())))
+            else {
+                continue;
+            };
+            if used.id == batch[index].id {
+                continue;
+            }
+            let same = body(&index).is_some_and(|body| body.as_slice() == used.body);
+            let reply = if same {
+                self.earlier(&used)
+            } else {
+                Ok(Err(conflict()))
+            };
+            replies[index] = Some(Reply::Done(reply?));
+        }
+        Ok(replies)
+    }
+
+    /// The answer that was given before.
+    fn earlier(&self, used: &submission::Used) -> Result<Accepted, Error> {
+        let opened = self.keyring.open_provider(
+            Purpose::Document,
+            &used.principal,
+            used.id,
+            &used.response,
+        )?;
+        let mut response =
+            v1::SubmitReportsResponse::decode(&*opened).map_err(|_| Error::BadRow {
+                table: "submission",
+                column: "response",
+                id: used.id.to_string(),
+            })?;
+        response.repeated = true;
+        Ok(Ok(response))
+    }
+
+    /// Attaches, seals, inserts and appends. A receipt for each place.
+    async fn store(
+        &self,
+        conn: &mut PgConnection,
+        batch: &[Submission],
+        places: &[Place],
+        now: OffsetDateTime,
+    ) -> Result<HashMap<Place, Receipt>, Error> {
+        if places.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let items: Vec<&Item> = places
+            .iter()
+            .filter_map(|place| good(batch, *place))
+            .collect();
+        let attached = attach::attach(conn, &self.keyring, &items, now).await?;
+        let resealed: Vec<Option<SealedReport>> = items
+            .iter()
+            .zip(&attached)
+            .map(|(item, to)| to.key.as_ref().map(|key| item.seal(key, to.case)))
+            .collect();
+        let mut rows = Vec::with_capacity(items.len());
+        let mut events = Vec::with_capacity(items.len());
+        let mut receipts = HashMap::with_capacity(items.len());
+        for (((place, item), to), resealed) in
+            places.iter().zip(&items).zip(&attached).zip(&resealed)
+        {
+            let submission = &batch[place.0];
+            let sealed = resealed.as_ref().unwrap_or(&item.fresh.sealed);
+            let opened = to.key.is_none();
+            rows.push(row(submission, item, to.case, sealed, now));
+            let body = received(submission, item, to, sealed, now);
+            events.push(new_event(to.case, now, None, body));
+            receipts.insert(
+                *place,
+                Receipt {
+                    report: item.report,
+                    reference: item.reference.clone(),
+                    case: to.case,
+                    opened,
+                },
+            );
+        }
+        report::insert(conn, &rows, now).await?;
+        log::append(conn, &events).await?;
+        Ok(receipts)
+    }
+}
+
+fn good(batch: &[Submission], (submission, item): Place) -> Option<&Item> {
+    batch[submission].items[item].item.as_ref().ok()
+}
+
+fn row<'a>(
+    submission: &'a Submission,
+    item: &'a Item,
+    case: CaseId,
+    sealed: &'a SealedReport,
+    now: OffsetDateTime,
+) -> NewReport<'a> {
+    NewReport {
+        id: item.report,
+        case,
+        reference_tag: &item.reference_tag,
+        channel: submission.channel,
+        partner: submission.partner,
+        external_tag: item.external.as_ref().map(|external| &external.tag),
+        sealed_external: sealed.external.as_deref(),
+        sealed_spelling: &sealed.spelling,
+        sealed_item: &sealed.item,
+        media: item.media,
+        age_band: submission.age_band,
+        country: submission.country.as_deref(),
+        received_at: item.received_at.unwrap_or(now),
+    }
+}
+
+fn received(
+    submission: &Submission,
+    item: &Item,
+    to: &Attached,
+    sealed: &SealedReport,
+    now: OffsetDateTime,
+) -> Body {
+    Body::ReportReceived(v1::ReportReceived {
+        report_id: item.report.to_string(),
+        channel: submission.channel.wire(),
+        media: item.media.map_or(0, Media::wire),
+        age_band: submission.age_band.map_or(0, AgeBand::wire),
+        reporter_country: submission.country.clone().unwrap_or_default(),
+        received_at: Some(timestamp(item.received_at.unwrap_or(now))),
+        wrapped_key: to.wrapped.as_bytes().to_vec().into(),
+        sealed_item: sealed.item.clone().into(),
+        opened_case: to.key.is_none(),
+        partner_id: submission
+            .partner
+            .map(|id| id.to_string())
+            .unwrap_or_default(),
+    })
+}
+
+/// Counts the good items against their partners' quotas of the day; the last ones of a partner are refused first.
+/// Partners ascending, before any case is locked.
+async fn quotas(
+    conn: &mut PgConnection,
+    batch: &[Submission],
+    replies: &[Option<Reply>],
+    now: OffsetDateTime,
+) -> Result<HashMap<Place, Problem>, Error> {
+    let day: Date = now.to_offset(UtcOffset::UTC).date();
+    let mut wanted: BTreeMap<Uuid, Vec<Place>> = BTreeMap::new();
+    for (index, submission) in batch.iter().enumerate() {
+        let (Some(partner), None) = (submission.partner, &replies[index]) else {
+            continue;
+        };
+        if submission.daily_quota > 0 {
+            let places = (0..submission.items.len()).map(|item| (index, item));
+            let good = places.filter(|place| good(batch, *place).is_some());
+            wanted.entry(partner.uuid()).or_default().extend(good);
+        }
+    }
+    let mut refused = HashMap::new();
+    for (partner, places) in wanted {
+        let Some(first) = places.first() else {
+            continue;
+        };
+        let partner = domain::id::PartnerId::new(partner);
+        let quota = batch[first.0].daily_quota;
+        let used = partner::lock_use(conn, partner, day).await?;
+        let granted = places.len().min(quota.saturating_sub(used) as usize);
+        partner::add_use(conn, partner, day, granted as u32).await?;
+        for place in &places[granted..] {
+            refused.insert(*place, quota_exceeded(quota, day));
+        }
+    }
+    Ok(refused)
+}
+
+fn quota_exceeded(quota: u32, day: Date) -> Problem {
+    Problem::new(
+        Kind::Exhausted,
+        "quota_exceeded",
+        format!(
+            "your quota of {quota} reports for {day} (UTC) is used; send this item again tomorrow, or ask the hotline for more"
+        ),
+    )
+}
+
+fn conflict() -> Problem {
+    Problem::new(
+        Kind::Conflict,
+        "idempotency_conflict",
+        "this idempotency key was used with another body; send a new key, or the same body again",
+    )
+    .field("idempotency_key")
+}
+
+/// The answer, in the order of the items.
+fn word(
+    index: usize,
+    submission: &Submission,
+    receipts: &HashMap<Place, Receipt>,
+    refused: &HashMap<Place, Problem>,
+    now: OffsetDateTime,
+) -> v1::SubmitReportsResponse {
+    let result = |item: usize, parsed: &Result<Item, Invalid>| {
+        let place = (index, item);
+        let field = format!("items[{item}]");
+        match (receipts.get(&place), refused.get(&place), parsed) {
+            (Some(receipt), ..) => v1::item_result::Result::Receipt(v1::Receipt {
+                report_id: receipt.report.to_string(),
+                reference: receipt.reference.to_string(),
+                case_id: if submission.sees_cases {
+                    receipt.case.to_string()
+                } else {
+                    String::new()
+                },
+                // Whether a URL was known already is nothing that the public may learn.
+                opened_case: submission.sees_cases && receipt.opened,
+                accepted_at: Some(timestamp(now)),
+            }),
+            (None, Some(problem), _) => {
+                v1::item_result::Result::Problem(item_problem(problem.clone(), &field))
+            }
+            (None, None, Err(invalid)) => v1::item_result::Result::Problem(invalid.clone().into()),
+            // Every good item that is not refused has been stored.
+            (None, None, Ok(_)) => {
+                v1::item_result::Result::Problem(item_problem(Problem::of(Kind::Internal), &field))
+            }
+        }
+    };
+    v1::SubmitReportsResponse {
+        results: submission
+            .items
+            .iter()
+            .enumerate()
+            .map(|(item, parsed)| v1::ItemResult {
+                external_id: parsed.external_id.clone(),
+                result: Some(result(item, &parsed.item)),
+            })
+            .collect(),
+        repeated: false,
+    }
+}
+
+/// Gives those that share an answer their copy.
+fn settle(replies: Vec<Option<Reply>>) -> Vec<Accepted> {
+    let mut settled: Vec<Accepted> = Vec::with_capacity(replies.len());
+    for reply in replies {
+        settled.push(match reply {
+            Some(Reply::Done(done)) => done,
+            // Earlier in the batch, so settled already.
+            Some(Reply::SameAs(earlier)) => settled[earlier].clone().map(|mut response| {
+                response.repeated = true;
+                response
+            }),
+            None => Err(Problem::of(Kind::Internal)),
+        });
+    }
+    settled
+}

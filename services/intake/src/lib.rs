@@ -1,0 +1,96 @@
+//! Intake accepts reports, finds or opens the case of each URL, and answers for a report by its reference.
+//!
+//! It must not assess, must not speak to hosts, and never lets a URL leave memory unsealed. A receipt is given only
+//! after commit.
+
+mod auth;
+mod commands;
+mod error;
+mod events;
+mod grpc;
+mod lifecycle;
+mod store;
+mod submission;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use platform::bus::Consumer;
+use platform::clock::Clock;
+use platform::db::{MigrationSet, Schema};
+use platform::grpc::{Server, database};
+use platform::log::{self, Hint, Relay};
+use platform::sealed::{Keyring, SigningContext, StaffTokenVerifier};
+use platform::shutdown::{CancellationToken, Tasks};
+use proto::v1::intake_service_server::IntakeServiceServer;
+use sqlx::PgPool;
+use sqlx::migrate::Migrator;
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+pub use error::Error;
+pub use submission::MAX_ITEMS;
+
+static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
+
+/// Intake's part of the database.
+pub const SCHEMA: Schema = Schema {
+    name: "intake",
+    sets: &[
+        log::MIGRATIONS,
+        MigrationSet {
+            name: "intake",
+            migrator: &MIGRATOR,
+        },
+    ],
+};
+
+/// What intake can be told. It has nothing to be told today.
+#[derive(Debug, Clone, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {}
+
+/// What intake needs from the process it runs in.
+pub struct Deps {
+    pub pool: PgPool,
+    pub keyring: Arc<Keyring>,
+    pub clock: Clock,
+    pub config: Config,
+}
+
+/// Serves until the shutdown, with its relay and its consumers.
+pub async fn run(
+    deps: Deps,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let staff = StaffTokenVerifier::new(
+        deps.keyring.verifier(SigningContext::StaffToken),
+        SCHEMA.name,
+    )
+    .ok_or_else(|| Error::Running("the keyring has no keys for staff tokens".into()))?;
+    let appended = Hint::default();
+    let relay = Relay::new(deps.pool.clone(), SCHEMA.name, Uuid::new_v4())
+        .with_hints(appended.clone(), Hint::default());
+    let service = grpc::Intake::new(deps.pool.clone(), deps.keyring, staff, deps.clock, appended);
+    let server = Server::new(proto::DESCRIPTORS)
+        .add_service(IntakeServiceServer::new(service))
+        .ready_while(database(deps.pool.clone()));
+
+    let mut tasks = Tasks::new(shutdown);
+    let token = tasks.token();
+    tasks.spawn("grpc", server.serve(listener, token.clone()));
+    let stamping = relay.run(token.clone());
+    tasks.spawn("relay", async move {
+        stamping.await;
+        Ok::<(), Error>(())
+    });
+    for producer in ["verification", "dispatch"] {
+        let consumer = Consumer::new(deps.pool.clone(), SCHEMA.name, producer, events::Outcomes);
+        tasks.spawn(producer, consumer.run(token.clone()));
+    }
+    tasks
+        .finish(Duration::from_secs(25))
+        .await
+        .map_err(|failed| Error::Running(failed.to_string()))
+}

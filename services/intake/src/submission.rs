@@ -1,0 +1,385 @@
+//! A submission as it was parsed: what is asked, apart from who stores it and how. Bad items are kept beside the good
+//! ones, each with its reason. No I/O; ids and keys come in with the parsing, so that a retry writes the same ones.
+
+use std::collections::BTreeMap;
+
+use domain::hash::{Hash, HashKind};
+use domain::id::{CaseId, PartnerId, Reference, ReportId};
+use domain::invalid::optional_text;
+use domain::url::{CanonicalUrl, ReportedUrl};
+use domain::word::{AgeBand, Media, ReportChannel};
+use domain::{Invalid, wire};
+use platform::error::{Kind, Problem};
+use platform::principal::{Principal, Role};
+use platform::sealed::{
+    DataKey, Keyring, MacPurpose, Purpose, Tag, TagPurpose, WrappedKey, random,
+};
+use prost::Message;
+use proto::v1;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::error::Error;
+
+/// The most items that one submission may carry.
+pub const MAX_ITEMS: usize = 1000;
+/// How far ahead of our clock a sender's may be.
+const CLOCK_SKEW: time::Duration = time::Duration::minutes(5);
+const MAX_HASHES: usize = 16;
+
+/// Everything that the accepting command needs.
+pub struct Submission {
+    pub id: Uuid,
+    /// Whose idempotency key it is.
+    pub principal: String,
+    pub partner: Option<PartnerId>,
+    /// 0 is no limit.
+    pub daily_quota: u32,
+    pub idempotency: Option<Idempotency>,
+    pub channel: ReportChannel,
+    pub country: Option<String>,
+    pub age_band: Option<AgeBand>,
+    /// Whether the sender may see which case a report belongs to.
+    pub sees_cases: bool,
+    pub items: Vec<Parsed>,
+}
+
+/// A key that the caller chose, and the keyed hash of what came with it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    pub key: String,
+    pub body: [u8; 32],
+}
+
+/// One item, good or bad, with the sender's own id as it was given.
+pub struct Parsed {
+    pub external_id: String,
+    pub item: Result<Item, Invalid>,
+}
+
+/// A good item, with what it needs if it is the first of its URL.
+pub struct Item {
+    pub report: ReportId,
+    pub reference: Reference,
+    pub reference_tag: Tag,
+    pub external: Option<External>,
+    pub tags: Vec<Tag>,
+    pub media: Option<Media>,
+    pub received_at: Option<OffsetDateTime>,
+    pub plain: Plain,
+    /// The case that this item opens when nobody has reported the URL before.
+    pub fresh: Fresh,
+}
+
+/// The sender's own number: it may identify a child to the helpline, so it is found by tag and kept sealed.
+pub struct External {
+    pub text: String,
+    pub tag: Tag,
+}
+
+/// What is sealed and never leaves memory otherwise.
+pub struct Plain {
+    pub spelling: ReportedUrl,
+    /// An encoded `SealedItem`.
+    pub item: Vec<u8>,
+}
+
+/// A case in waiting, its report sealed already: sealing happens outside the transaction for all but the joining.
+pub struct Fresh {
+    pub case: CaseId,
+    pub wrapped: WrappedKey,
+    pub sealed: SealedReport,
+}
+
+/// The sealed columns of a report.
+pub struct SealedReport {
+    pub spelling: Vec<u8>,
+    pub item: Vec<u8>,
+    pub external: Option<Vec<u8>>,
+}
+
+impl Item {
+    /// Seals this report under its case's key.
+    pub fn seal(&self, key: &DataKey, case: CaseId) -> SealedReport {
+        seal(key, case, self.report, &self.plain, self.external.as_ref())
+    }
+}
+
+fn seal(
+    key: &DataKey,
+    case: CaseId,
+    report: ReportId,
+    plain: &Plain,
+    external: Option<&External>,
+) -> SealedReport {
+    let (case, row) = (case.uuid(), report.uuid());
+    let seal = |purpose, text: &[u8]| key.seal(purpose, case, row, text).into_bytes();
+    SealedReport {
+        spelling: seal(Purpose::Spelling, plain.spelling.reveal().as_bytes()),
+        item: seal(Purpose::Url, &plain.item),
+        external: external.map(|e| seal(Purpose::Reference, e.text.as_bytes())),
+    }
+}
+
+/// Who submits, and what that allows.
+pub struct Sender {
+    pub principal: Principal,
+    /// The channel and daily quota of a partner.
+    pub partner: Option<(ReportChannel, u32)>,
+}
+
+/// Parses a request. An error refuses the whole submission; bad items are kept with their reasons.
+pub fn parse(
+    request: v1::SubmitReportsRequest,
+    sender: &Sender,
+    keyring: &Keyring,
+    now: OffsetDateTime,
+) -> Result<Submission, Error> {
+    let channel = ReportChannel::from_wire(request.channel)?;
+    let (partner, daily_quota) = allowed(sender, channel)?;
+    let idempotency = idempotency(&request, keyring)?;
+    let (age_band, number) = facts(channel, request.report_remove.as_ref())?;
+    let country = country(channel, &request.reporter_country)?;
+    match request.items.len() {
+        0 => return Err(Invalid::missing("items").into()),
+        1..=MAX_ITEMS => {}
+        many => {
+            return Err(Invalid::new(
+                "too_many_items",
+                "items",
+                format!("a submission carries at most {MAX_ITEMS} items, this one {many}; send it in parts"),
+            )
+            .into());
+        }
+    }
+    let items = request
+        .items
+        .into_iter()
+        .enumerate()
+        .map(|(index, item)| Parsed {
+            external_id: item.external_id.clone(),
+            item: parse_item(item, number.as_deref(), keyring, now)
+                .map_err(|invalid| invalid.within(&format!("items[{index}]"))),
+        })
+        .collect();
+    Ok(Submission {
+        id: Uuid::now_v7(),
+        principal: sender.principal.actor(),
+        partner,
+        daily_quota,
+        idempotency,
+        channel,
+        country,
+        age_band,
+        sees_cases: !matches!(sender.principal, Principal::Reporter),
+        items,
+    })
+}
+
+/// Which channel a sender may use.
+fn allowed(sender: &Sender, channel: ReportChannel) -> Result<(Option<PartnerId>, u32), Error> {
+    let refused = |code: &'static str, detail: String| {
+        Err(Problem::new(Kind::Forbidden, code, detail)
+            .field("channel")
+            .into())
+    };
+    match (&sender.principal, &sender.partner) {
+        (Principal::Partner { id, .. }, Some((own, quota))) if *own == channel => {
+            Ok((Some(PartnerId::new(*id)), *quota))
+        }
+        (Principal::Partner { .. }, Some((own, _))) => refused(
+            "channel_not_yours",
+            format!(
+                "your key is for the channel {own}; send that, or ask the hotline for another key"
+            ),
+        ),
+        (Principal::Reporter, _) if channel == ReportChannel::Public => Ok((None, 0)),
+        (Principal::Reporter, _) => refused(
+            "channel_needs_key",
+            format!("the channel {channel} needs a partner's key; without one, send `public`"),
+        ),
+        (Principal::Staff { roles, .. }, _)
+            if roles.has(Role::Operator) || roles.has(Role::Analyst) =>
+        {
+            Ok((None, 0))
+        }
+        _ => refused(
+            "role_required",
+            "submitting reports needs the role analyst or operator, or a partner's key".into(),
+        ),
+    }
+}
+
+fn idempotency(
+    request: &v1::SubmitReportsRequest,
+    keyring: &Keyring,
+) -> Result<Option<Idempotency>, Invalid> {
+    let key = optional_text("idempotency_key", &request.idempotency_key, 128)?;
+    Ok((!key.is_empty()).then(|| Idempotency {
+        key,
+        body: keyring.mac(MacPurpose::Body, &[&request.encode_to_vec()]),
+    }))
+}
+
+/// Report Remove takes three facts and no more; the other channels take none of them.
+fn facts(
+    channel: ReportChannel,
+    facts: Option<&v1::ReportRemoveFacts>,
+) -> Result<(Option<AgeBand>, Option<String>), Invalid> {
+    match (channel, facts) {
+        (ReportChannel::ReportRemove, None) => Err(Invalid::missing("report_remove")),
+        (ReportChannel::ReportRemove, Some(facts)) => {
+            if !facts.under_18 {
+                return Err(Invalid::new(
+                    "not_under_18",
+                    "report_remove.under_18",
+                    "Report Remove is for people under 18; send adults' reports by another channel",
+                ));
+            }
+            let band = AgeBand::from_wire(facts.age_band).map_err(|i| i.within("report_remove"))?;
+            let number =
+                domain::invalid::text("report_remove.unique_number", &facts.unique_number, 128)?;
+            Ok((Some(band), Some(number)))
+        }
+        (_, None) => Ok((None, None)),
+        (_, Some(_)) => Err(Invalid::new(
+            "report_remove_not_here",
+            "report_remove",
+            "these facts belong to the channel report_remove alone; leave them out",
+        )),
+    }
+}
+
+fn country(channel: ReportChannel, country: &str) -> Result<Option<String>, Invalid> {
+    if country.is_empty() {
+        return Ok(None);
+    }
+    if channel == ReportChannel::ReportRemove {
+        return Err(Invalid::new(
+            "country_not_here",
+            "reporter_country",
+            "Report Remove takes no country; leave it out",
+        ));
+    }
+    if country.len() == 2 && country.bytes().all(|b| b.is_ascii_uppercase()) {
+        Ok(Some(country.to_owned()))
+    } else {
+        Err(Invalid::new(
+            "country_malformed",
+            "reporter_country",
+            "send the country as two capital letters of ISO 3166-1, such as GB, or leave it out",
+        ))
+    }
+}
+
+fn parse_item(
+    item: v1::ReportItem,
+    unique_number: Option<&str>,
+    keyring: &Keyring,
+    now: OffsetDateTime,
+) -> Result<Item, Invalid> {
+    let external_id = optional_text("external_id", &item.external_id, 128)?;
+    // With Report Remove the child's number is what the helpline asks by.
+    let external = unique_number
+        .map(str::to_owned)
+        .or((!external_id.is_empty()).then_some(external_id))
+        .map(|text| External {
+            tag: current(keyring.tags(TagPurpose::Reference, text.as_bytes())),
+            text,
+        });
+    if item.url.trim().is_empty() {
+        return Err(Invalid::new(
+            "url_missing",
+            "url",
+            "a report needs a URL: a hash alone names nothing that can be taken down; send the address",
+        ));
+    }
+    let spelling = ReportedUrl::parse(&item.url).map_err(|error| error.at("url"))?;
+    let media = Media::from_wire_optional(item.media)?;
+    let received_at = item
+        .received_at
+        .as_ref()
+        .map(|at| wire::time("received_at", at))
+        .transpose()?;
+    if received_at.is_some_and(|at| at > now + CLOCK_SKEW) {
+        return Err(Invalid::new(
+            "time_in_future",
+            "received_at",
+            "`received_at` lies in the future; send when you received it, or leave it out",
+        ));
+    }
+    let sealed_item = v1::SealedItem {
+        url: spelling.canonical().reveal().to_owned(),
+        hashes: hashes(&item.hashes)?,
+    }
+    .encode_to_vec();
+    let tags = url_tags(keyring, spelling.canonical());
+    let plain = Plain {
+        spelling,
+        item: sealed_item,
+    };
+    let (report, case) = (ReportId::new(Uuid::now_v7()), CaseId::new(Uuid::now_v7()));
+    let (key, wrapped) = keyring.new_data_key(case.uuid());
+    let reference = Reference::from_random(random());
+    Ok(Item {
+        report,
+        reference_tag: current(keyring.tags(TagPurpose::Reference, reference.symbols().as_bytes())),
+        reference,
+        fresh: Fresh {
+            case,
+            sealed: seal(&key, case, report, &plain, external.as_ref()),
+            wrapped,
+        },
+        external,
+        tags,
+        media,
+        received_at,
+        plain,
+    })
+}
+
+/// The tags of a canonical URL, current key first.
+pub fn url_tags(keyring: &Keyring, url: &CanonicalUrl) -> Vec<Tag> {
+    keyring.tags(TagPurpose::Url, url.reveal().as_bytes())
+}
+
+fn current(tags: Vec<Tag>) -> Tag {
+    tags.into_iter()
+        .next()
+        // A keyring does not open without an index key.
+        .expect("a keyring has a current index key")
+}
+
+/// Normal form: parsed, one of each, sorted.
+fn hashes(hashes: &[v1::Hash]) -> Result<Vec<v1::Hash>, Invalid> {
+    if hashes.len() > MAX_HASHES {
+        return Err(Invalid::new(
+            "too_many_hashes",
+            "hashes",
+            format!("an item carries at most {MAX_HASHES} hashes; send the strongest of each kind"),
+        ));
+    }
+    let mut parsed = BTreeMap::new();
+    for (index, hash) in hashes.iter().enumerate() {
+        let at = format!("hashes[{index}]");
+        let kind = domain::word::HashKind::from_wire(hash.kind).map_err(|_| {
+            Invalid::new(
+                "hash_kind",
+                format!("{at}.kind"),
+                "send one of md5, sha1, sha256, pdq",
+            )
+        })?;
+        let octets = match kind {
+            domain::word::HashKind::Md5 => HashKind::Md5,
+            domain::word::HashKind::Sha1 => HashKind::Sha1,
+            domain::word::HashKind::Sha256 => HashKind::Sha256,
+            domain::word::HashKind::Pdq => HashKind::Pdq,
+        };
+        let value = Hash::parse(octets, &hash.value).map_err(|e| e.at(&format!("{at}.value")))?;
+        parsed.insert((kind.wire(), value.reveal_hex()), ());
+    }
+    Ok(parsed
+        .into_keys()
+        .map(|(kind, value)| v1::Hash { kind, value })
+        .collect())
+}

@@ -1,0 +1,204 @@
+//! Intake in this process on a database of its own, spoken to as its users do: through gRPC.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use intake::{Config, Deps, SCHEMA};
+use platform::clock::{self, Clock};
+use platform::db::Schema;
+use platform::log::{self, NewEvent, Relay};
+use platform::principal::{Role, Roles};
+use platform::sealed::{Keyring, SigningContext, StaffClaims, StaffTokenIssuer};
+use platform::testing::TestDatabase;
+use proto::v1;
+use proto::v1::intake_service_client::IntakeServiceClient;
+use sqlx::PgPool;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+use uuid::Uuid;
+
+/// Logs that intake hears.
+const HEARD: [Schema; 2] = [
+    Schema {
+        name: "verification",
+        sets: &[log::MIGRATIONS],
+    },
+    Schema {
+        name: "dispatch",
+        sets: &[log::MIGRATIONS],
+    },
+];
+
+pub struct World {
+    pub client: IntakeServiceClient<Channel>,
+    pub pool: PgPool,
+    pub keyring: Arc<Keyring>,
+    database: TestDatabase,
+    shutdown: CancellationToken,
+    _keys: tempfile::TempDir,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+impl World {
+    pub async fn start() -> Self {
+        let database = TestDatabase::new(&[SCHEMA, HEARD[0], HEARD[1]]).await;
+        let keys = tempfile::tempdir().unwrap();
+        let keyring = Arc::new(Keyring::create(&keys.path().join("keyring.json")).unwrap());
+        let pool = database.pool(SCHEMA.name).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let shutdown = CancellationToken::new();
+        let deps = Deps {
+            pool: pool.clone(),
+            keyring: Arc::clone(&keyring),
+            clock: Clock::Database,
+            config: Config::default(),
+        };
+        tokio::spawn(intake::run(deps, listener, shutdown.clone()));
+        for schema in HEARD {
+            let relay = Relay::new(
+                database.pool(schema.name).await,
+                schema.name,
+                Uuid::new_v4(),
+            );
+            tokio::spawn(relay.run(shutdown.clone()));
+        }
+        Self {
+            client: IntakeServiceClient::new(platform::grpc::channel(&address).unwrap()),
+            pool,
+            keyring,
+            database,
+            shutdown,
+            _keys: keys,
+        }
+    }
+
+    /// A request with a staff token of these roles.
+    pub fn as_staff<T>(&self, roles: &[Role], message: T) -> tonic::Request<T> {
+        let issuer =
+            StaffTokenIssuer::new(self.keyring.signer(SigningContext::StaffToken)).unwrap();
+        let now = clock::wall();
+        let token = issuer
+            .issue(&StaffClaims {
+                subject: Uuid::from_u128(7),
+                name: "Sam Example".into(),
+                roles: Roles::from_iter(roles.iter().copied()),
+                session: Uuid::from_u128(8),
+                audience: "intake".into(),
+                issued_at: now,
+                expires_at: now + time::Duration::seconds(50),
+            })
+            .unwrap();
+        bearer(&token, message)
+    }
+
+    pub fn as_operator<T>(&self, message: T) -> tonic::Request<T> {
+        self.as_staff(&[Role::Operator], message)
+    }
+
+    pub async fn partner_key(&mut self, channel: v1::ReportChannel, daily_quota: u32) -> String {
+        let request = self.as_operator(v1::CreatePartnerRequest {
+            name: format!("partner {}", Uuid::new_v4()),
+            channel: channel.into(),
+            daily_quota,
+        });
+        self.client
+            .create_partner(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .key
+    }
+
+    /// Says something in another service's log, as that service would.
+    pub async fn say(&self, producer: &'static str, case: &str, body: domain::event::Body) {
+        let pool = self.database.pool(producer).await;
+        let event = NewEvent {
+            id: Uuid::new_v4(),
+            case_id: case.parse().unwrap(),
+            kind: domain::event::name(&body),
+            caused_by: None,
+            occurred_at: clock::wall(),
+            payload: domain::event::encode(body),
+        };
+        let mut tx = pool.begin().await.unwrap();
+        log::append(&mut tx, &[event]).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    pub async fn outcome(&mut self, reference: &str) -> v1::Outcome {
+        let request = v1::GetOutcomeRequest {
+            reference: reference.into(),
+        };
+        let response = self.client.get_outcome(request).await.unwrap();
+        response.into_inner().outcome()
+    }
+
+    pub async fn until_outcome(&mut self, reference: &str, wanted: v1::Outcome) {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        loop {
+            let outcome = self.outcome(reference).await;
+            if outcome == wanted {
+                return;
+            }
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "{outcome:?} never became {wanted:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap()
+    }
+}
+
+pub fn bearer<T>(token: &str, message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    let value = format!("Bearer {token}").parse().unwrap();
+    request.metadata_mut().insert("authorization", value);
+    request
+}
+
+pub fn item(url: &str) -> v1::ReportItem {
+    v1::ReportItem {
+        url: url.into(),
+        ..v1::ReportItem::default()
+    }
+}
+
+pub fn public(items: Vec<v1::ReportItem>) -> v1::SubmitReportsRequest {
+    v1::SubmitReportsRequest {
+        channel: v1::ReportChannel::Public.into(),
+        items,
+        ..v1::SubmitReportsRequest::default()
+    }
+}
+
+pub fn receipt(result: &v1::ItemResult) -> &v1::Receipt {
+    match result.result.as_ref().unwrap() {
+        v1::item_result::Result::Receipt(receipt) => receipt,
+        v1::item_result::Result::Problem(problem) => panic!("refused: {}", problem.code),
+    }
+}
+
+pub fn problem(result: &v1::ItemResult) -> &v1::ItemProblem {
+    match result.result.as_ref().unwrap() {
+        v1::item_result::Result::Problem(problem) => problem,
+        v1::item_result::Result::Receipt(_) => panic!("accepted"),
+    }
+}
+
+pub fn code(status: &tonic::Status) -> (tonic::Code, String) {
+    let problem = platform::error::Problem::from(status.clone());
+    (status.code(), problem.code.into_owned())
+}
