@@ -1,0 +1,91 @@
+//! Settings of verification; every field has a usable default.
+
+use std::time::Duration;
+
+use domain::word::Category;
+use serde::{Deserialize, Deserializer};
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How long a claimed case stays with its analyst, in seconds.
+    pub claim_seconds: u32,
+    /// How long an approval proof may wait for the first notice, in seconds.
+    pub proof_seconds: u32,
+    /// Categories (`A`, `B`, `C`) in which a second analyst confirms an analyst's verdict.
+    #[serde(deserialize_with = "categories")]
+    pub second_analyst: Vec<Category>,
+    /// A dispute of an analyst's verdict is reviewed by another analyst, where there is one.
+    pub review_by_another: bool,
+    /// URLs that one person may open in a shift.
+    pub reveals_per_shift: u32,
+    pub shift_seconds: u32,
+    /// A session that is not used for so long ends, in seconds.
+    pub session_idle_seconds: u32,
+    /// Failed sign-ins of one name within the window before it is refused unheard.
+    pub sign_in_failures: u32,
+    pub sign_in_window_seconds: u32,
+    /// Named in every proof.
+    pub policy_version: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            claim_seconds: 15 * 60,
+            proof_seconds: 24 * 3600,
+            second_analyst: Vec::new(),
+            review_by_another: true,
+            reveals_per_shift: 200,
+            shift_seconds: 8 * 3600,
+            session_idle_seconds: 12 * 3600,
+            sign_in_failures: 10,
+            sign_in_window_seconds: 15 * 60,
+            policy_version: "1".to_owned(),
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn claim(&self) -> Duration {
+        Duration::from_secs(self.claim_seconds.into())
+    }
+
+    pub(crate) fn proof(&self) -> time::Duration {
+        time::Duration::seconds(self.proof_seconds.into())
+    }
+
+    pub(crate) fn shift(&self) -> time::Duration {
+        time::Duration::seconds(self.shift_seconds.into())
+    }
+
+    pub(crate) fn session_idle(&self) -> time::Duration {
+        time::Duration::seconds(self.session_idle_seconds.into())
+    }
+
+    pub(crate) fn sign_in_window(&self) -> time::Duration {
+        time::Duration::seconds(self.sign_in_window_seconds.into())
+    }
+}
+
+fn categories<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Category>, D::Error> {
+    Vec::<String>::deserialize(from)?
+        .iter()
+        .map(|text| text.parse().map_err(serde::de::Error::custom))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_that_is_not_known_is_refused() {
+        let known: Config =
+            serde_json::from_str(r#"{"second_analyst":["A"],"claim_seconds":60}"#).unwrap();
+        assert_eq!(known.second_analyst, [Category::A]);
+        assert_eq!(known.claim(), Duration::from_mins(1));
+        assert!(serde_json::from_str::<Config>(r#"{"claim_second":60}"#).is_err());
+        assert!(serde_json::from_str::<Config>(r#"{"second_analyst":["D"]}"#).is_err());
+    }
+}

@@ -1,0 +1,154 @@
+//! Verification: the queue of reported cases, what decides them, and the staff who do.
+//!
+//! It hears reports from intake and questions from dispatch; it says which case is actionable, with a signed proof
+//! without which nothing is ever sent. It must not fetch or show material, send anything to a provider, or read
+//! another service's tables but the event logs.
+
+mod auth;
+mod case;
+mod commands;
+mod config;
+mod error;
+mod events;
+mod grpc;
+mod lifecycle;
+mod matching;
+mod means;
+mod proof;
+mod staff;
+mod store;
+mod timers;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use platform::bus::Consumer;
+use platform::clock::Clock;
+use platform::db::{MigrationSet, Schema};
+use platform::grpc::Server;
+use platform::log::{Hint, Relay};
+use platform::sealed::Keyring;
+use proto::v1::verification_service_server::VerificationServiceServer;
+use sqlx::PgPool;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::PgPoolOptions;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+pub use config::Config;
+pub use error::{Error, Refusal};
+pub use staff::{ensure_local_operator, open_local_session};
+
+use events::{FromDispatch, FromIntake};
+use grpc::Grpc;
+use means::Means;
+use timers::Timers;
+
+/// The name of the service: its schema, its log, and the audience of tokens for it.
+pub const SERVICE: &str = "verification";
+
+static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
+
+/// The service's part of the database.
+pub const SCHEMA: Schema = Schema {
+    name: SERVICE,
+    sets: &[
+        platform::log::MIGRATIONS,
+        MigrationSet {
+            name: SERVICE,
+            migrator: &MIGRATOR,
+        },
+    ],
+};
+
+/// Connections of the timers, beside those of the calls.
+const TIMER_CONNECTIONS: u32 = 2;
+
+/// Bells between roles of one process. Unconnected ones cost some milliseconds, nothing else.
+#[derive(Clone, Default)]
+pub struct Hints {
+    /// Rung by this service when its log has new positions.
+    pub stamped: Hint,
+    /// Rung by intake and dispatch when theirs have.
+    pub intake: Hint,
+    pub dispatch: Hint,
+}
+
+pub struct Deps {
+    /// Sees the schema of [`SCHEMA`].
+    pub pool: PgPool,
+    pub keyring: Arc<Keyring>,
+    pub clock: Clock,
+    pub config: Config,
+    pub hints: Hints,
+}
+
+/// Serves until the shutdown, then drains.
+pub async fn run(
+    deps: Deps,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let means = Arc::new(Means::new(Arc::clone(&deps.keyring), deps.config.clone()));
+    // Loops end when the server does, for whatever reason.
+    let stop = shutdown.child_token();
+    let relay = Relay::new(deps.pool.clone(), SERVICE, Uuid::new_v4())
+        .with_hints(Hint::default(), deps.hints.stamped.clone());
+    let appended = relay.hint();
+    let approved = Hint::default();
+    let timers = Timers {
+        pool: PgPoolOptions::new()
+            .max_connections(TIMER_CONNECTIONS)
+            .connect_lazy_with((*deps.pool.connect_options()).clone()),
+        means: Arc::clone(&means),
+        clock: deps.clock.clone(),
+        appended: appended.clone(),
+        approved: approved.clone(),
+    };
+    let from_intake = FromIntake {
+        means: Arc::clone(&means),
+        clock: deps.clock.clone(),
+    };
+    let from_dispatch = FromDispatch {
+        means: Arc::clone(&means),
+        clock: deps.clock.clone(),
+    };
+    let hears = Arc::new(AtomicBool::new(true));
+
+    let mut loops = JoinSet::new();
+    loops.spawn(relay.run(stop.clone()));
+    loops.spawn(timers.run(stop.clone()));
+    let intake = Consumer::new(deps.pool.clone(), SERVICE, "intake", from_intake)
+        .woken_by(deps.hints.intake.clone());
+    loops.spawn(hear(intake.run(stop.clone()), Arc::clone(&hears)));
+    let dispatch = Consumer::new(deps.pool.clone(), SERVICE, "dispatch", from_dispatch)
+        .woken_by(deps.hints.dispatch.clone());
+    loops.spawn(hear(dispatch.run(stop.clone()), Arc::clone(&hears)));
+
+    let server = Server::new(proto::DESCRIPTORS)
+        .add_service(
+            VerificationServiceServer::new(Grpc::new(&deps, means, appended, approved))
+                .max_decoding_message_size(platform::grpc::MAX_MESSAGE),
+        )
+        .ready_while(platform::grpc::database(deps.pool.clone()))
+        .ready_while(Arc::new(move || {
+            let hears = hears.load(Ordering::Relaxed);
+            Box::pin(async move { hears })
+        }));
+    let ended = server.serve(listener, shutdown).await;
+    stop.cancel();
+    while loops.join_next().await.is_some() {}
+    ended.map_err(|error| Error::Serve(Box::new(error)))
+}
+
+/// A consumer that stopped has raised its alarm; calls are still answered, but the role is not ready.
+async fn hear(
+    consumer: impl Future<Output = Result<(), platform::bus::Error>>,
+    hears: Arc<AtomicBool>,
+) {
+    if consumer.await.is_err() {
+        hears.store(false, Ordering::Relaxed);
+    }
+}

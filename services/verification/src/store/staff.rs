@@ -1,0 +1,306 @@
+//! The SQL of staff, sessions and failed sign-ins. No decisions.
+
+use domain::id::Subject;
+use platform::principal::{Role, Roles};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::parsed;
+use crate::error::Error;
+
+/// A member of staff.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    pub(crate) subject: Subject,
+    pub(crate) name: String,
+    pub(crate) password_hash: String,
+    pub(crate) roles: Roles,
+    pub(crate) created_at: OffsetDateTime,
+    pub(crate) revoked_at: Option<OffsetDateTime>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    subject: Uuid,
+    name: String,
+    password_hash: String,
+    roles: Vec<String>,
+    created_at: OffsetDateTime,
+    revoked_at: Option<OffsetDateTime>,
+}
+
+impl TryFrom<Row> for Member {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self, Error> {
+        let roles = row
+            .roles
+            .iter()
+            .map(|role| parsed::<Role>(role, "staff", "roles", row.subject))
+            .collect::<Result<Roles, Error>>()?;
+        Ok(Self {
+            subject: Subject::new(row.subject),
+            name: row.name,
+            password_hash: row.password_hash,
+            roles,
+            created_at: row.created_at,
+            revoked_at: row.revoked_at,
+        })
+    }
+}
+
+pub(crate) async fn by_name(conn: &mut PgConnection, name: &str) -> Result<Option<Member>, Error> {
+    let row: Option<Row> = sqlx::query_as(
+        "-- by_name
+        select subject, name, password_hash, roles, created_at, revoked_at from staff where lower(name) = lower($1)",
+    )
+    .bind(name)
+    .fetch_optional(conn)
+    .await?;
+    row.map(Member::try_from).transpose()
+}
+
+pub(crate) async fn all(conn: &mut PgConnection) -> Result<Vec<Member>, Error> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "-- all
+        select subject, name, password_hash, roles, created_at, revoked_at from staff order by lower(name)",
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(Member::try_from).collect()
+}
+
+/// Inserts a member; false when the name is taken.
+pub(crate) async fn insert(conn: &mut PgConnection, member: &Member) -> sqlx::Result<bool> {
+    let roles: Vec<&str> = member.roles.iter().map(Role::as_str).collect();
+    let done = sqlx::query(
+        "-- insert
+        insert into staff (subject, name, password_hash, roles, created_at) values ($1, $2, $3, $4, $5)
+        on conflict (lower(name)) do nothing",
+    )
+    .bind(member.subject.uuid())
+    .bind(&member.name)
+    .bind(&member.password_hash)
+    .bind(roles)
+    .bind(member.created_at)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(crate) async fn is_empty(conn: &mut PgConnection) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "-- is_empty
+        select not exists (select from staff)",
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// Whether somebody else with the role of analyst is there.
+pub(crate) async fn other_analysts(conn: &mut PgConnection, than: Subject) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "-- other_analysts
+        select exists (select from staff where revoked_at is null and 'analyst' = any (roles) and subject <> $1)",
+    )
+    .bind(than.uuid())
+    .fetch_one(conn)
+    .await
+}
+
+/// Revokes a member and all their sessions; false when there is no such member.
+pub(crate) async fn revoke(
+    conn: &mut PgConnection,
+    subject: Subject,
+    now: OffsetDateTime,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "-- revoke
+        update staff set revoked_at = coalesce(revoked_at, $2) where subject = $1",
+    )
+    .bind(subject.uuid())
+    .bind(now)
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query(
+        "-- revoke_sessions
+        update session set revoked_at = $2 where subject = $1 and revoked_at is null",
+    )
+    .bind(subject.uuid())
+    .bind(now)
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(crate) async fn open_session(
+    conn: &mut PgConnection,
+    hash: &[u8; 32],
+    id: Uuid,
+    subject: Subject,
+    now: OffsetDateTime,
+    until: OffsetDateTime,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "-- open_session
+        insert into session (session_hash, session_id, subject, created_at, used_at, expires_at)
+        values ($1, $2, $3, $4, $4, $5)",
+    )
+    .bind(hash.as_slice())
+    .bind(id)
+    .bind(subject.uuid())
+    .bind(now)
+    .bind(until)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A live session with whose it is.
+pub(crate) struct Session {
+    pub(crate) id: Uuid,
+    pub(crate) used_at: OffsetDateTime,
+    pub(crate) member: Member,
+}
+
+#[derive(sqlx::FromRow)]
+struct SessionRow {
+    session_id: Uuid,
+    used_at: OffsetDateTime,
+    #[sqlx(flatten)]
+    staff: Row,
+}
+
+/// The session, when it, and whoever it belongs to, is neither revoked nor over.
+pub(crate) async fn session(
+    conn: &mut PgConnection,
+    hash: &[u8; 32],
+    now: OffsetDateTime,
+) -> Result<Option<Session>, Error> {
+    let row: Option<SessionRow> = sqlx::query_as(
+        "-- session
+        select s.session_id, s.used_at, m.subject, m.name, m.password_hash, m.roles, m.created_at, m.revoked_at
+        from session s join staff m on m.subject = s.subject
+        where s.session_hash = $1 and s.revoked_at is null and s.expires_at > $2 and m.revoked_at is null",
+    )
+    .bind(hash.as_slice())
+    .bind(now)
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| {
+        Ok(Session {
+            id: row.session_id,
+            used_at: row.used_at,
+            member: row.staff.try_into()?,
+        })
+    })
+    .transpose()
+}
+
+pub(crate) async fn use_session(
+    conn: &mut PgConnection,
+    hash: &[u8; 32],
+    now: OffsetDateTime,
+    until: OffsetDateTime,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "-- use_session
+        update session set used_at = $2, expires_at = $3 where session_hash = $1",
+    )
+    .bind(hash.as_slice())
+    .bind(now)
+    .bind(until)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn end_session(
+    conn: &mut PgConnection,
+    hash: &[u8; 32],
+    now: OffsetDateTime,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "-- end_session
+        update session set revoked_at = $2 where session_hash = $1 and revoked_at is null",
+    )
+    .bind(hash.as_slice())
+    .bind(now)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Failed sign-ins of a name since the start of its window.
+pub(crate) async fn failures(
+    conn: &mut PgConnection,
+    name: &[u8; 32],
+    since: OffsetDateTime,
+) -> sqlx::Result<i32> {
+    let failures: Option<i32> = sqlx::query_scalar(
+        "-- failures
+        select failures from sign_in_failure where name_hash = $1 and began_at > $2",
+    )
+    .bind(name.as_slice())
+    .bind(since)
+    .fetch_optional(conn)
+    .await?;
+    Ok(failures.unwrap_or(0))
+}
+
+pub(crate) async fn fail(
+    conn: &mut PgConnection,
+    name: &[u8; 32],
+    since: OffsetDateTime,
+    now: OffsetDateTime,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "-- fail
+        insert into sign_in_failure as f (name_hash, failures, began_at) values ($1, 1, $3)
+        on conflict (name_hash) do update set
+            failures = case when f.began_at > $2 then f.failures + 1 else 1 end,
+            began_at = case when f.began_at > $2 then f.began_at else excluded.began_at end",
+    )
+    .bind(name.as_slice())
+    .bind(since)
+    .bind(now)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A good sign-in ends the count.
+pub(crate) async fn forgive(conn: &mut PgConnection, name: &[u8; 32]) -> sqlx::Result<()> {
+    sqlx::query(
+        "-- forgive
+        delete from sign_in_failure where name_hash = $1",
+    )
+    .bind(name.as_slice())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Forgets sessions and failures that no longer matter. Returns how many rows went.
+pub(crate) async fn sweep(
+    conn: &mut PgConnection,
+    sessions_before: OffsetDateTime,
+    failures_before: OffsetDateTime,
+) -> sqlx::Result<u64> {
+    let sessions = sqlx::query(
+        "-- sweep_sessions
+        delete from session where expires_at < $1",
+    )
+    .bind(sessions_before)
+    .execute(&mut *conn)
+    .await?;
+    let failures = sqlx::query(
+        "-- sweep_failures
+        delete from sign_in_failure where began_at < $1",
+    )
+    .bind(failures_before)
+    .execute(conn)
+    .await?;
+    Ok(sessions.rows_affected() + failures.rows_affected())
+}
