@@ -1,0 +1,306 @@
+//! Providers: listing, reading, answering, verifying, preferences, keys.
+
+use proto::v1;
+use serde_json::json;
+
+use crate::backend::{Call, NOON, NOTICE, UNKNOWN};
+use crate::setup::{KEY, json, problem, start};
+
+#[tokio::test]
+async fn the_key_goes_on_to_its_owner_and_nothing_is_asked_without_one() {
+    let gateway = start().await;
+    let list = "/provider/v1/notices";
+    json(gateway.keyed("GET", list), 200).await;
+    assert_eq!(gateway.asked.only().0.unwrap(), format!("Bearer {KEY}"));
+
+    let bare = gateway.request("GET", list).send().await.unwrap();
+    assert_eq!(bare.status(), 401);
+    assert_eq!(bare.headers()["www-authenticate"], "Bearer");
+    problem(gateway.request("GET", list), 401, "credential_missing").await;
+    for wrong in ["Basic abc", "Bearer ", "Bearer", "tdh_x"] {
+        let request = gateway.request("GET", list).header("authorization", wrong);
+        problem(request, 401, "credential_malformed").await;
+    }
+    let two = gateway
+        .keyed("GET", list)
+        .header("authorization", "Bearer b");
+    problem(two, 401, "credential_malformed").await;
+    assert_eq!(gateway.asked.seen(), 0);
+}
+
+#[tokio::test]
+async fn a_listing_is_asked_for_as_the_query_says() {
+    let gateway = start().await;
+    let path = "/provider/v1/notices?state=sent,delivered&state=escalated&cursor=c1&limit=50";
+    let page = json(gateway.keyed("GET", path), 200).await;
+    assert_eq!(page["next_cursor"], "next");
+    assert_eq!(
+        gateway.asked.only().1,
+        Call::List(v1::ListNoticesRequest {
+            page: Some(v1::Page {
+                size: 50,
+                cursor: "c1".into()
+            }),
+            states: vec![
+                v1::NoticeState::Sent.into(),
+                v1::NoticeState::Delivered.into(),
+                v1::NoticeState::Escalated.into()
+            ],
+        })
+    );
+    let forged = gateway.keyed("GET", "/provider/v1/notices?cursor=forged");
+    let said = problem(forged, 422, "cursor_malformed").await;
+    assert_eq!(
+        (&said["field"], &said["detail"]),
+        (&json!("cursor"), &json!("`cursor` is not ours."))
+    );
+    gateway.asked.take();
+    for (query, status, code, field) in [
+        ("state=gone", 422, "word_unknown", "state"),
+        ("limit=0", 422, "limit_out_of_range", "limit"),
+        ("limit=1001", 422, "limit_out_of_range", "limit"),
+        ("limit=many", 422, "limit_out_of_range", "limit"),
+        ("limit=1&limit=2", 400, "parameter_repeated", "limit"),
+        ("page=2", 400, "parameter_unknown", "page"),
+        ("cursor=a%00b", 422, "field_control_character", "cursor"),
+    ] {
+        let path = format!("/provider/v1/notices?{query}");
+        let said = problem(gateway.keyed("GET", &path), status, code).await;
+        assert_eq!(said["field"], field);
+    }
+    assert_eq!(gateway.asked.seen(), 0);
+}
+
+#[tokio::test]
+async fn a_notice_reads_as_a_webhook_would_carry_it() {
+    let gateway = start().await;
+    let path = format!("/provider/v1/notices/{NOTICE}");
+    let read = json(gateway.keyed("GET", &path), 200).await;
+    assert_eq!(
+        read,
+        json!({
+            "notice_id": NOTICE,
+            "case_id": "01890a5d-ac96-774b-bcce-b302099a8057",
+            "provider_id": "amber-host",
+            "episode": 1, "step": 2, "sequence": 3,
+            "state": "delivered", "rung": "remind", "category": "B", "media": "video",
+            "url": "https://img.amber.example/a/1?x=<b>&y=\"2\"",
+            "issued_at": "2026-03-01T12:00:00Z", "due_at": "2026-03-02T12:00:00Z",
+            "legal_basis": "Online Safety Act 2023, <section> 10",
+            "message": "notice", "text": null,
+            "signed": "eyJmb3JtYXQiOjF9",
+            "signature": format!("{}Bw==", "BwcH".repeat(21)),
+            "key_id": "n1",
+            "salt": format!("{}CQk=", "CQkJ".repeat(10)),
+        })
+    );
+    let unknown = format!("/provider/v1/notices/{UNKNOWN}");
+    let said = problem(gateway.keyed("GET", &unknown), 404, "not_found").await;
+    assert_eq!(said["detail"], "A sentence of the owner's.");
+    problem(
+        gateway.keyed("GET", &format!("{path}?x=1")),
+        400,
+        "parameter_unknown",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn one_answer_is_forwarded_with_its_key_and_its_problem_comes_back() {
+    let gateway = start().await;
+    let answer = |id: &str, body: serde_json::Value| {
+        gateway
+            .keyed("POST", &format!("/provider/v1/notices/{id}/answers"))
+            .json(&body)
+    };
+    let body = json!({"answer": "need_time", "until": "2026-03-01T13:00:00+01:00", "text": "t"});
+    let said = json(answer(NOTICE, body).header("idempotency-key", "k1"), 200).await;
+    assert_eq!(said, json!({"notice_id": NOTICE, "state": "acknowledged"}));
+    assert_eq!(
+        gateway.asked.only().1,
+        Call::Answer(v1::AnswerNoticesRequest {
+            idempotency_key: "k1".into(),
+            items: vec![v1::AnswerItem {
+                notice_id: NOTICE.into(),
+                answer: v1::Answer::NeedTime.into(),
+                until: Some(NOON),
+                named: String::new(),
+                text: "t".into(),
+            }],
+        })
+    );
+
+    let said = problem(
+        answer(NOTICE, json!({"answer": "need_time"})),
+        422,
+        "field_missing",
+    )
+    .await;
+    assert_eq!(said["field"], "until");
+    problem(
+        answer(UNKNOWN, json!({"answer": "removed"})),
+        404,
+        "not_found",
+    )
+    .await;
+    let used = answer(NOTICE, json!({"answer": "removed"})).header("idempotency-key", "used");
+    problem(used, 409, "idempotency_conflict").await;
+    gateway.asked.take();
+
+    for (body, status, code, field) in [
+        (json!({"answer": "maybe"}), 422, "word_unknown", "answer"),
+        (json!({"answer": ""}), 422, "field_missing", "answer"),
+        (json!({}), 400, "field_missing", "answer"),
+        (json!({"answer": 1}), 400, "field_type", "answer"),
+        (
+            json!({"answer": "removed", "why": 1}),
+            400,
+            "field_unknown",
+            "why",
+        ),
+        (
+            json!({"answer": "need_time", "until": "soon"}),
+            422,
+            "time_malformed",
+            "until",
+        ),
+    ] {
+        let said = problem(answer(NOTICE, body), status, code).await;
+        assert_eq!(said["field"], field);
+    }
+    let long =
+        answer(NOTICE, json!({"answer": "removed"})).header("idempotency-key", "k".repeat(129));
+    problem(long, 400, "idempotency_key_malformed").await;
+    assert_eq!(gateway.asked.seen(), 0);
+}
+
+#[tokio::test]
+async fn of_many_answers_the_wrong_half_does_not_cost_the_other() {
+    let gateway = start().await;
+    let many = |body: serde_json::Value| gateway.keyed("POST", "/provider/v1/answers").json(&body);
+    let said = json(
+        many(json!({"answers": [
+            {"notice_id": NOTICE, "answer": "maybe"},
+            {"notice_id": NOTICE, "answer": "acknowledged"},
+            {"notice_id": 7},
+            {"notice_id": UNKNOWN, "answer": "removed"},
+            {"notice_id": NOTICE, "answer": "need_time"},
+            {"notice_id": NOTICE, "answer": "removed"},
+        ]})),
+        200,
+    )
+    .await;
+    let short: Vec<_> = said["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| {
+            (
+                &r["notice_id"],
+                &r["state"],
+                &r["problem"]["code"],
+                &r["problem"]["field"],
+            )
+        })
+        .map(|(id, state, code, field)| json!([id, state, code, field]))
+        .collect();
+    assert_eq!(
+        json!(short),
+        json!([
+            [NOTICE, null, "word_unknown", "answers[0].answer"],
+            [NOTICE, "acknowledged", null, null],
+            [null, null, "field_type", "answers[2].notice_id"],
+            [UNKNOWN, null, "not_found", "answers[3].notice_id"],
+            [NOTICE, null, "field_missing", "answers[4].until"],
+            [NOTICE, "acknowledged", null, null],
+        ])
+    );
+    let (_, Call::Answer(asked)) = gateway.asked.only() else {
+        panic!("an answer was asked for");
+    };
+    assert_eq!(asked.items.len(), 4);
+
+    let empty = problem(many(json!({"answers": []})), 422, "field_missing").await;
+    assert_eq!(empty["field"], "answers");
+    let said = json(many(json!({"answers": [{"answer": "x"}]})), 200).await;
+    assert_eq!(said["results"][0]["problem"]["code"], "field_missing");
+}
+
+#[tokio::test]
+async fn a_held_notice_is_verified_byte_for_byte() {
+    let gateway = start().await;
+    let path = format!("/provider/v1/notices/{NOTICE}/verify");
+    let body = json!({"signed": "eyJmb3JtYXQiOjF9", "signature": "BwcHBw=="});
+    let said = json(gateway.keyed("POST", &path).json(&body), 200).await;
+    assert_eq!(
+        said,
+        json!({"ours": true, "superseded": true, "retracted": false})
+    );
+    assert_eq!(
+        gateway.asked.only().1,
+        Call::Verify(v1::VerifyNoticeRequest {
+            notice_id: NOTICE.into(),
+            signed: b"{\"format\":1}".to_vec().into(),
+            signature: vec![7; 4].into(),
+        })
+    );
+    let wrong = json!({"signed": "eyJmb3JtYXQiOjF9", "signature": "not base64"});
+    let said = problem(
+        gateway.keyed("POST", &path).json(&wrong),
+        422,
+        "base64_malformed",
+    )
+    .await;
+    assert_eq!(said["field"], "signature");
+}
+
+#[tokio::test]
+async fn preferences_are_read_and_replaced() {
+    let gateway = start().await;
+    let path = "/provider/v1/preferences";
+    let read = json(gateway.keyed("GET", path), 200).await;
+    assert_eq!(
+        read,
+        json!({"channel": "api", "webhook_url": null, "abuse_contact": null, "webhook_public_key": "whpk_x"})
+    );
+    gateway.asked.take();
+    let wanted = json!({"channel": "webhook", "webhook_url": "https://hook.amber.example/in"});
+    let written = json(gateway.keyed("PUT", path).json(&wanted), 200).await;
+    assert_eq!(written["channel"], "webhook");
+    assert_eq!(written["webhook_url"], "https://hook.amber.example/in");
+    assert_eq!(
+        gateway.asked.only().1,
+        Call::WritePreferences(v1::SetPreferencesRequest {
+            preferences: Some(v1::Preferences {
+                channel: v1::DeliveryChannel::Webhook.into(),
+                webhook_url: "https://hook.amber.example/in".into(),
+                abuse_contact: String::new(),
+            })
+        })
+    );
+    let wrong = gateway
+        .keyed("PUT", path)
+        .json(&json!({"channel": "pigeon"}));
+    problem(wrong, 422, "word_unknown").await;
+}
+
+#[tokio::test]
+async fn the_key_set_holds_the_keys_of_notices_and_no_others() {
+    let gateway = start().await;
+    let response = gateway
+        .request("GET", "/.well-known/takedown-keys.json")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/jwk-set+json"
+    );
+    assert_eq!(response.headers()["cache-control"], "public, max-age=300");
+    let set: serde_json::Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+    assert_eq!(
+        set,
+        json!({"keys": [{"kid": "n1", "kty": "OKP", "crv": "Ed25519", "x": format!("{}-_s", "-_v7".repeat(10)), "use": "sig", "alg": "EdDSA"}]})
+    );
+    assert_eq!(gateway.asked.only(), (None, Call::Keys));
+}
