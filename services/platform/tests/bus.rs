@@ -278,14 +278,12 @@ async fn a_consumer_replays_what_two_people_asked_for_and_says_why_when_it_canno
     s.world.say(&[event(case, 1), event(case, 2)]).await;
     s.consumer.run_once().await.unwrap();
     let mut conn = s.world.hearer.acquire().await.unwrap();
-    let nobody = bus::ask_replay(
-        &mut conn,
-        CONSUMER,
-        PRODUCER,
-        Uuid::new_v4(),
-        approval(),
+    let nobody = bus::ask_replay(&mut conn, CONSUMER, PRODUCER, Uuid::new_v4(), approval());
+    assert_eq!(
+        nobody.await.unwrap(),
+        None,
+        "nothing of that case is parked"
     );
-    assert_eq!(nobody.await.unwrap(), None, "nothing of that case is parked");
     assert!(!s.consumer.replay_asked().await.unwrap());
 
     let ask = async |conn: &mut sqlx::PgConnection| {

@@ -90,20 +90,23 @@ impl<H: Heed> Consumer<H> {
             asked_by,
             approved_by,
         };
-        let refused =
-            match parked::replay(&mut tx, &self.heed, consumer, producer, case_id, approval).await {
-                Ok(_) => {
-                    sqlx::query("-- asked_done\ndelete from asked_replay where id = $1")
-                        .bind(id)
-                        .execute(&mut *tx)
-                        .await?;
-                    tx.commit().await?;
-                    return Ok(true);
-                }
-                Err(error) if error.class() == Class::Item => error.reason(),
-                // Nothing is wrong with the events: the same row is found again.
-                Err(error) => return Err(error.into()),
-            };
+        let refused = match parked::replay(
+            &mut tx, &self.heed, consumer, producer, case_id, approval,
+        )
+        .await
+        {
+            Ok(_) => {
+                sqlx::query("-- asked_done\ndelete from asked_replay where id = $1")
+                    .bind(id)
+                    .execute(&mut *tx)
+                    .await?;
+                tx.commit().await?;
+                return Ok(true);
+            }
+            Err(error) if error.class() == Class::Item => error.reason(),
+            // Nothing is wrong with the events: the same row is found again.
+            Err(error) => return Err(error.into()),
+        };
         tx.rollback().await?;
         sqlx::query("-- asked_refused\nupdate asked_replay set refused = $2 where id = $1")
             .bind(id)

@@ -1,0 +1,197 @@
+//! Webhooks as the Standard Webhooks specification has them, signed with Ed25519 (`v1a`).
+//!
+//! The message id is that of the notice and its sequence, so that whoever is sent it twice sees one. Everything goes
+//! through the connector; a redirect is a failure.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use platform::connector::{Connector, ConnectorError, ReadBody, Request, Response};
+use platform::sealed::Signer;
+use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+use url::Url;
+
+use super::{Failure, Outcome};
+use crate::document::{Signed, rfc3339, view};
+use crate::lifecycle::Message;
+use crate::store::Content;
+
+/// Answers are read to their end up to here, so that the connection can be used again.
+const ANSWER: usize = 16 * 1024;
+
+/// Sends webhooks. Cheap to clone.
+#[derive(Clone)]
+pub struct Webhook {
+    connector: Connector,
+    signer: Signer,
+    timeout: Duration,
+}
+
+impl Webhook {
+    /// `signer` is that of notices: one key to know for whoever receives them.
+    pub fn new(connector: Connector, signer: Signer, timeout: Duration) -> Self {
+        Self {
+            connector,
+            signer,
+            timeout,
+        }
+    }
+
+    /// Makes one attempt; `attempt` counts from 1.
+    pub async fn send(
+        &self,
+        endpoint: &str,
+        content: &Content,
+        signed: &Signed,
+        attempt: u32,
+    ) -> Outcome {
+        let Ok(url) = endpoint.parse::<Url>() else {
+            return Outcome::Unreachable("gone");
+        };
+        let Some((headers, body)) = self.message(content, signed) else {
+            return Outcome::Failed(Failure::ours("unsendable"));
+        };
+        let mut request = Request::post(url, headers, body, ANSWER);
+        if attempt > 1 {
+            // Whoever answers with too much, or never ends, is judged by the status line alone from here on.
+            request.read = ReadBody::None;
+        }
+        request.within = Some(self.timeout);
+        match self.connector.send(request).await {
+            Ok(response) => judge(&response, signed.issued_at),
+            Err(error) => Outcome::Failed(failure(error)),
+        }
+    }
+
+    /// Headers and body; the signature is over exactly these bytes.
+    fn message(&self, content: &Content, signed: &Signed) -> Option<(HeaderMap, Bytes)> {
+        let id = format!("msg_{}_{}", content.notice_id, content.sequence);
+        let timestamp = signed.issued_at.unix_timestamp().to_string();
+        let body = json!({
+            "type": kind(content.message),
+            "timestamp": rfc3339(signed.issued_at),
+            "data": view(content, signed),
+        })
+        .to_string();
+        let signature = self
+            .signer
+            .sign_raw(format!("{id}.{timestamp}.{body}").as_bytes())
+            .ok()?;
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        for (name, value) in [
+            ("webhook-id", id),
+            ("webhook-timestamp", timestamp),
+            (
+                "webhook-signature",
+                format!("v1a,{}", STANDARD.encode(signature)),
+            ),
+        ] {
+            headers.insert(HeaderName::from_static(name), value.parse().ok()?);
+        }
+        Some((headers, body.into()))
+    }
+}
+
+const fn kind(message: Message) -> &'static str {
+    match message {
+        Message::Notice => "notice.created",
+        Message::Reminder => "notice.reminder",
+        Message::Information => "notice.information",
+        Message::Upheld => "notice.upheld",
+        Message::Retraction => "notice.retracted",
+    }
+}
+
+fn judge(response: &Response, now: OffsetDateTime) -> Outcome {
+    let code = match response.status {
+        status if status.is_success() => return Outcome::Delivered,
+        StatusCode::GONE => return Outcome::Unreachable("gone"),
+        StatusCode::TOO_MANY_REQUESTS => "too_many_requests",
+        status if status.is_redirection() => "redirected",
+        status if status.is_client_error() => "http_4xx",
+        _ => "http_5xx",
+    };
+    Outcome::Failed(Failure {
+        retry_after: response
+            .headers
+            .get(RETRY_AFTER)
+            .and_then(|value| retry_after(value.to_str().ok()?, now)),
+        ..Failure::of_endpoint(code, true)
+    })
+}
+
+fn failure(error: ConnectorError) -> Failure {
+    Failure::of_endpoint(error.code(), error.outcome_unknown())
+}
+
+/// Seconds, or a date (RFC 9110, section 10.2.3).
+fn retry_after(text: &str, now: OffsetDateTime) -> Option<Duration> {
+    if let Ok(seconds) = text.trim().parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = OffsetDateTime::parse(text.trim(), &Rfc2822).ok()?;
+    Duration::try_from(at - now).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    const NOW: OffsetDateTime = datetime!(2025-03-01 12:00 UTC);
+
+    fn judged(status: u16, retry: Option<&'static str>) -> Outcome {
+        let mut headers = HeaderMap::new();
+        if let Some(retry) = retry {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(retry));
+        }
+        let response = Response {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers,
+            body: Bytes::new(),
+        };
+        judge(&response, NOW)
+    }
+
+    #[test]
+    fn an_answer_means_what_the_specification_says() {
+        for status in [200, 202, 204] {
+            assert_eq!(judged(status, None), Outcome::Delivered);
+        }
+        assert_eq!(judged(410, None), Outcome::Unreachable("gone"));
+        for (status, code) in [
+            (301, "redirected"),
+            (308, "redirected"),
+            (404, "http_4xx"),
+            (500, "http_5xx"),
+        ] {
+            let Outcome::Failed(failure) = judged(status, None) else {
+                panic!("{status}")
+            };
+            assert_eq!(failure.code, code);
+            assert!(failure.endpoint && failure.in_doubt);
+        }
+    }
+
+    #[test]
+    fn quiet_is_asked_for_in_seconds_or_by_date() {
+        let asked = |retry| match judged(503, Some(retry)) {
+            Outcome::Failed(failure) => failure.retry_after,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(asked("120"), Some(Duration::from_mins(2)));
+        assert_eq!(
+            asked("Sat, 01 Mar 2025 12:01:00 GMT"),
+            Some(Duration::from_mins(1))
+        );
+        assert_eq!(asked("Sat, 01 Mar 2025 11:00:00 GMT"), None, "in the past");
+        assert_eq!(asked("soon"), None);
+    }
+}

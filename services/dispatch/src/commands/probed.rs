@@ -1,0 +1,166 @@
+//! What checks saw, and what follows. One answer is not proof: N of M, over time.
+
+use domain::word::{LiveState, ReviewReason};
+use sha2::{Digest as _, Sha256};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::dossier::{Context, Dossier};
+use super::work::Work;
+use super::{Fingerprint, Outcome, ProbeSeen, Rules};
+use crate::Error;
+use crate::store::Seen;
+
+/// Records checks, in order, and sets the next one of each case. Cases that need no more checks lose theirs.
+pub async fn record_probes(
+    conn: &mut PgConnection,
+    rules: &Rules,
+    now: OffsetDateTime,
+    seen: &[ProbeSeen],
+) -> Result<(), Error> {
+    let mut work = Work::load(conn, rules, now, seen.iter().map(|s| s.case_id)).await?;
+    let back: Vec<_> = seen
+        .iter()
+        .filter(|s| matches!(s.outcome, Outcome::Up(_)))
+        .map(|s| s.case_id)
+        .filter(|id| {
+            work.dossiers
+                .get(id)
+                .is_some_and(|d| !matches!(d.case.live, LiveState::Up | LiveState::Exhausted))
+        })
+        .collect();
+    work.load_seals(conn, back).await?;
+    for check in seen {
+        if let Some(dossier) = work.dossiers.get_mut(&check.case_id) {
+            dossier.looked(&work.cx, &check.outcome)?;
+        }
+    }
+    work.store(conn).await
+}
+
+impl Dossier {
+    fn looked(&mut self, cx: &Context<'_>, outcome: &Outcome) -> Result<(), Error> {
+        match self.case.live {
+            LiveState::Up | LiveState::Exhausted => self.looked_at_open(cx, outcome),
+            LiveState::Gone | LiveState::Watched | LiveState::Closed => {
+                self.looked_at_gone(cx, outcome)
+            }
+            LiveState::Held | LiveState::Withdrawn => {
+                self.look_no_more();
+                Ok(())
+            }
+        }
+    }
+
+    fn looked_at_open(&mut self, cx: &Context<'_>, outcome: &Outcome) -> Result<(), Error> {
+        let bounds = &cx.rules.policy.probe;
+        let claimed = self.case.claim_since.is_some();
+        match outcome {
+            Outcome::Unknown => {
+                let after = if claimed {
+                    bounds.every
+                } else {
+                    self.open_interval(cx)
+                };
+                self.look_at(cx.now + after);
+                return Ok(());
+            }
+            Outcome::Gone => {
+                self.case_mut().checks += 1;
+                self.case_mut().agreed += 1;
+            }
+            Outcome::Up(print) if claimed => {
+                let changed = self.is_changed(print);
+                let case = self.case_mut();
+                case.checks += 1;
+                case.changed += i32::from(changed);
+            }
+            Outcome::Up(print) => {
+                // Nobody claims otherwise: a single miss before it was a hiccup, and this is what it looks like.
+                let case = self.case_mut();
+                case.checks = 0;
+                case.agreed = 0;
+                case.seen = Some(seen(print));
+                self.look_at(cx.now + self.open_interval(cx));
+                return Ok(());
+            }
+        }
+        if self.case.agreed >= bounds.agree {
+            self.confirm(cx);
+        } else if claimed && self.case.checks >= bounds.of {
+            if self.case.changed > 0 && self.case.changed + self.case.agreed == self.case.checks {
+                self.ask_about_change(cx)?;
+            } else {
+                self.refute(cx);
+            }
+        } else {
+            self.look_at(cx.now + bounds.every);
+        }
+        Ok(())
+    }
+
+    fn looked_at_gone(&mut self, cx: &Context<'_>, outcome: &Outcome) -> Result<(), Error> {
+        match outcome {
+            Outcome::Up(print) if !self.is_changed(print) => self.reappear(cx),
+            Outcome::Up(_) => {
+                self.next_watch(cx);
+                self.ask_review(cx, ReviewReason::ReappearedChanged, None, None)
+            }
+            Outcome::Unknown if self.case.live != LiveState::Closed => {
+                self.look_at(cx.now + cx.rules.policy.probe.every);
+                Ok(())
+            }
+            Outcome::Gone | Outcome::Unknown => {
+                self.next_watch(cx);
+                Ok(())
+            }
+        }
+    }
+
+    /// Sets the next look of the watch, or closes the case after the last.
+    fn next_watch(&mut self, cx: &Context<'_>) {
+        if self.case.live == LiveState::Closed {
+            self.look_no_more();
+            return;
+        }
+        let confirmed = self.case.confirmed_at.unwrap_or(cx.now);
+        let case = self.case_mut();
+        case.watch_step += 1;
+        match cx.rules.policy.watch_at(case.watch_step, confirmed) {
+            Some(at) => self.look_at(at.max(cx.now)),
+            // An open question keeps the case open; looks go on at the pace of what is up.
+            None if self.case.review.is_some() => {
+                self.look_at(cx.now + cx.rules.policy.probe.open);
+            }
+            None => self.close(cx, proto::v1::CloseReason::Removed),
+        }
+    }
+
+    /// Whether length, ETag or type tell that this is something else. What was not told on either side tells nothing.
+    fn is_changed(&self, print: &Fingerprint) -> bool {
+        let Some(before) = &self.case.seen else {
+            return false;
+        };
+        let now = seen(print);
+        let differs = |before: &Option<String>, now: &Option<String>| matches!((before, now), (Some(before), Some(now)) if before != now);
+        matches!((before.length, now.length), (Some(before), Some(now)) if before != now)
+            || differs(&before.etag, &now.etag)
+            || differs(&before.content_type, &now.content_type)
+    }
+}
+
+/// An ETag is often a hash of the material: only its digest is kept.
+fn seen(print: &Fingerprint) -> Seen {
+    Seen {
+        status: i32::from(print.status),
+        length: print.length.and_then(|length| i64::try_from(length).ok()),
+        etag: print
+            .etag
+            .as_ref()
+            .map(|etag| hex::encode(&Sha256::digest(etag.as_bytes())[..16])),
+        content_type: print
+            .content_type
+            .as_ref()
+            .map(|kind| kind.chars().filter(|c| !c.is_control()).take(100).collect()),
+    }
+}

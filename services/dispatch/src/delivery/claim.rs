@@ -1,0 +1,210 @@
+//! Claiming what is due, in one short transaction, and judging once more what may leave.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use domain::id::NoticeId;
+use domain::word::DeliveryChannel;
+use platform::clock::Clock;
+use platform::sealed::{Keyring, Opened, Purpose, SealedError, Verifier};
+use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::DeliverySettings;
+use super::store::{self, Due, Endpoint, Room};
+use crate::Error;
+use crate::attribution::{Subject, standing_proof};
+use crate::store::{Content, documents};
+
+/// Short, so that what a killed process had under way is soon sent by another; renewed while the attempt runs.
+pub(super) const LEASE: Duration = Duration::from_secs(4);
+
+/// How long a message that must not leave as it stands is set aside, before it is looked at again.
+const PARKED: Duration = Duration::from_mins(10);
+
+/// One message, claimed.
+pub(super) struct Job {
+    pub(super) content: Content,
+    pub(super) channel: DeliveryChannel,
+    /// The webhook's address or the mailbox; none when the directory has none any more.
+    pub(super) endpoint: Option<Opened>,
+    /// Of the row; the content may be newer.
+    pub(super) sequence: i32,
+    /// Counts from 1.
+    pub(super) attempt: i32,
+    pub(super) token: Uuid,
+    /// Before this attempt.
+    pub(super) in_doubt: bool,
+    pub(super) claimed_at: OffsetDateTime,
+}
+
+pub(super) struct Claimer {
+    pub(super) pool: PgPool,
+    pub(super) clock: Clock,
+    pub(super) keyring: std::sync::Arc<Keyring>,
+    /// Of approval proofs.
+    pub(super) proofs: Verifier,
+}
+
+/// Why a claimed row is not sent.
+enum Verdict {
+    Send(Option<Opened>),
+    /// Nobody wants it any more.
+    Drop,
+    /// Somebody has been at it.
+    Park(&'static str),
+}
+
+impl Claimer {
+    /// At most `limit` jobs, each leased; none of them stays locked.
+    pub(super) async fn claim(
+        &self,
+        settings: &DeliverySettings,
+        busy: &[(super::lanes::Lane, u32)],
+        limit: u32,
+    ) -> Result<Vec<Job>, Error> {
+        let mut tx = self.pool.begin().await?;
+        let now = self.clock.now(&mut tx).await?;
+        let room = Room {
+            busy,
+            each: settings.each,
+            tripped: settings.breaker.failures,
+            limit,
+        };
+        let due = store::due(&mut tx, now, &room).await?;
+        if due.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (notices, cases): (Vec<Uuid>, Vec<Uuid>) = due.into_iter().unzip();
+        let cases = store::share_cases(&mut tx, &cases).await?;
+        let rows = store::lock_due(&mut tx, now, &notices, &cases).await?;
+        let jobs = self.sort(&mut tx, rows, now).await?;
+        tx.commit().await?;
+        Ok(jobs)
+    }
+
+    /// Leases what may leave and puts the rest where it belongs.
+    async fn sort(
+        &self,
+        conn: &mut PgConnection,
+        rows: Vec<Due>,
+        now: OffsetDateTime,
+    ) -> Result<Vec<Job>, Error> {
+        let ids: Vec<NoticeId> = rows.iter().map(|r| NoticeId::new(r.notice_id)).collect();
+        let (mut contents, sealed) = self.contents(conn, &ids).await?;
+        let providers: HashSet<&str> = rows.iter().map(|r| r.provider_id.as_str()).collect();
+        let providers: Vec<&str> = providers.into_iter().collect();
+        let endpoints = store::endpoints(conn, &providers).await?;
+        let token = Uuid::new_v4();
+        let (mut jobs, mut dropped) = (Vec::new(), Vec::new());
+        let mut parked: HashMap<&'static str, Vec<Uuid>> = HashMap::new();
+        for row in rows {
+            let content = contents.remove(&row.notice_id);
+            let verdict = if sealed.contains(&row.notice_id) {
+                Verdict::Park("sealed_refused")
+            } else {
+                self.judge(
+                    &row,
+                    content.as_ref(),
+                    endpoints.get(row.provider_id.as_str()),
+                )
+            };
+            match (verdict, content) {
+                (Verdict::Send(endpoint), Some(content)) => jobs.push(Job {
+                    content,
+                    channel: row.channel,
+                    endpoint,
+                    sequence: row.sequence,
+                    attempt: row.attempts + 1,
+                    token,
+                    in_doubt: row.in_doubt,
+                    claimed_at: now,
+                }),
+                (Verdict::Park(code), _) => {
+                    tracing::error!(alarm = code, notice.id = %row.notice_id, "a message was held back: what it stands on is not true");
+                    parked.entry(code).or_default().push(row.notice_id);
+                }
+                (Verdict::Drop | Verdict::Send(_), _) => dropped.push(row.notice_id),
+            }
+        }
+        let leased: Vec<Uuid> = jobs
+            .iter()
+            .map(|job| job.content.notice_id.uuid())
+            .collect();
+        store::lease(conn, &leased, token, now + LEASE).await?;
+        store::remove(conn, &dropped).await?;
+        for (code, notices) in parked {
+            store::park(conn, &notices, code, now + PARKED).await?;
+        }
+        Ok(jobs)
+    }
+
+    fn judge(&self, row: &Due, content: Option<&Content>, endpoint: Option<&Endpoint>) -> Verdict {
+        let Some(content) = content else {
+            return Verdict::Drop;
+        };
+        if row.cancelled || !content.may_leave() {
+            return Verdict::Drop;
+        }
+        let subject = Subject {
+            case_id: content.case_id,
+            category: content.category,
+            url: &content.url,
+            salt: &content.salt,
+        };
+        if let Err(error) = standing_proof(&content.proof, &self.proofs, &subject) {
+            tracing::warn!(case.id = %content.case_id, reason = error.reason(), "an approval proof does not hold");
+            return Verdict::Park("proof_refused");
+        }
+        match self.open(row, endpoint) {
+            Ok(endpoint) => Verdict::Send(endpoint),
+            Err(_) => Verdict::Park("endpoint_refused"),
+        }
+    }
+
+    fn open(&self, row: &Due, endpoint: Option<&Endpoint>) -> Result<Option<Opened>, SealedError> {
+        let Some(endpoint) = endpoint else {
+            return Ok(None);
+        };
+        let (purpose, sealed) = match row.channel {
+            DeliveryChannel::Webhook => (Purpose::Endpoint, &endpoint.webhook),
+            DeliveryChannel::Email => (Purpose::Contact, &endpoint.contact),
+            // Who pulls is not delivered to; the table has no such row.
+            DeliveryChannel::Api => return Ok(None),
+        };
+        let open = |sealed: &Vec<u8>| {
+            self.keyring
+                .open_provider(purpose, row.provider_id.as_str(), endpoint.row_id, sealed)
+        };
+        sealed.as_ref().map(open).transpose()
+    }
+
+    /// Contents by notice, and those that do not open. One that was tampered with costs no other its turn.
+    async fn contents(
+        &self,
+        conn: &mut PgConnection,
+        ids: &[NoticeId],
+    ) -> Result<(HashMap<Uuid, Content>, HashSet<Uuid>), Error> {
+        let by_id = |contents: Vec<Content>| -> HashMap<Uuid, Content> {
+            let pairs = contents.into_iter().map(|c| (c.notice_id.uuid(), c));
+            pairs.collect()
+        };
+        match documents(conn, &self.keyring, ids).await {
+            Ok(contents) => return Ok((by_id(contents), HashSet::new())),
+            Err(Error::Db(error)) => return Err(error.into()),
+            Err(_) => {}
+        }
+        let (mut good, mut bad) = (HashMap::new(), HashSet::new());
+        for id in ids {
+            match documents(conn, &self.keyring, std::slice::from_ref(id)).await {
+                Ok(contents) => good.extend(by_id(contents)),
+                Err(Error::Db(error)) => return Err(error.into()),
+                Err(_) => {
+                    bad.insert(id.uuid());
+                }
+            }
+        }
+        Ok((good, bad))
+    }
+}

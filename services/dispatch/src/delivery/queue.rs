@@ -1,0 +1,130 @@
+//! What commands say to the delivery: send this, do not send that. In their transactions, under the lock of the case.
+
+use std::collections::BTreeMap;
+
+use domain::id::{CaseId, NoticeId, ProviderId};
+use domain::word::{Category, DeliveryChannel};
+use sqlx::{PgConnection, Row as _};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// A message to hand over.
+#[derive(Debug, Clone)]
+pub struct NewDelivery {
+    pub notice_id: NoticeId,
+    pub case_id: CaseId,
+    pub provider_id: ProviderId,
+    pub channel: DeliveryChannel,
+    pub sequence: i32,
+    pub severity: Category,
+}
+
+/// Puts messages in line, each due at once. A notice has one message in line: the newest takes the place of an earlier
+/// one, but waits for an attempt that is under way. Who pulls (`api`) is not delivered to and passed over.
+pub async fn enqueue(
+    conn: &mut PgConnection,
+    now: OffsetDateTime,
+    deliveries: &[NewDelivery],
+) -> sqlx::Result<()> {
+    let newest: BTreeMap<Uuid, &NewDelivery> = deliveries
+        .iter()
+        .filter(|delivery| delivery.channel != DeliveryChannel::Api)
+        .map(|delivery| (delivery.notice_id.uuid(), delivery))
+        .collect();
+    if newest.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<&NewDelivery> = newest.into_values().collect();
+    let ids: Vec<Uuid> = rows.iter().map(|d| d.notice_id.uuid()).collect();
+    let cases: Vec<Uuid> = rows.iter().map(|d| d.case_id.uuid()).collect();
+    let providers: Vec<&str> = rows.iter().map(|d| d.provider_id.as_str()).collect();
+    let channels: Vec<&str> = rows.iter().map(|d| d.channel.as_str()).collect();
+    let sequences: Vec<i32> = rows.iter().map(|d| d.sequence).collect();
+    let severities: Vec<i16> = rows.iter().map(|d| d.severity as i16).collect();
+    sqlx::query(
+        "-- enqueue
+        insert into delivery (notice_id, case_id, provider_id, channel, sequence, severity, due_at, attempts, in_doubt, cancelled)
+        select notice_id, case_id, provider_id, channel, sequence, severity, $7, 0, false, false
+        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::smallint[])
+            as n (notice_id, case_id, provider_id, channel, sequence, severity)
+        order by notice_id
+        on conflict (notice_id) do update set
+            provider_id = excluded.provider_id, channel = excluded.channel, sequence = excluded.sequence,
+            severity = excluded.severity, due_at = greatest(excluded.due_at, delivery.lease_until), attempts = 0,
+            cancelled = false, last_failure = null",
+    )
+    .bind(ids)
+    .bind(cases)
+    .bind(providers)
+    .bind(channels)
+    .bind(sequences)
+    .bind(severities)
+    .bind(now)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Takes the messages about these notices out of the line. One whose attempt is under way is waited out, and its
+/// record is then ignored.
+///
+/// Returns those that may have reached their addressee all the same: an attempt is under way, or ended without a
+/// known outcome. They are owed a retraction if one is due.
+pub async fn cancel(conn: &mut PgConnection, notices: &[NoticeId]) -> sqlx::Result<Vec<NoticeId>> {
+    if notices.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = notices.iter().map(|id| id.uuid()).collect();
+    let in_doubt: Vec<Uuid> = sqlx::query_scalar(
+        "-- cancel
+        with waiting as (
+            delete from delivery where notice_id = any($1) and lease_token is null returning notice_id, in_doubt
+        ), under_way as (
+            update delivery set cancelled = true where notice_id = any($1) and lease_token is not null returning notice_id
+        )
+        select notice_id from waiting where in_doubt
+        union all
+        select notice_id from under_way",
+    )
+    .bind(ids)
+    .fetch_all(conn)
+    .await?;
+    Ok(in_doubt.into_iter().map(NoticeId::new).collect())
+}
+
+/// A message that has not been handed over yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    pub notice_id: NoticeId,
+    pub attempts: i32,
+    /// Why the last attempt failed; a stable code.
+    pub last_failure: Option<String>,
+}
+
+/// What is still in line of these notices.
+pub async fn pending(conn: &mut PgConnection, notices: &[NoticeId]) -> sqlx::Result<Vec<Pending>> {
+    let ids: Vec<Uuid> = notices.iter().map(|id| id.uuid()).collect();
+    let rows = sqlx::query(
+        "-- pending
+        select notice_id, attempts, last_failure from delivery where notice_id = any($1) and not cancelled",
+    )
+    .bind(ids)
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Pending {
+                notice_id: NoticeId::new(row.try_get("notice_id")?),
+                attempts: row.try_get("attempts")?,
+                last_failure: row.try_get("last_failure")?,
+            })
+        })
+        .collect()
+}
+
+/// Attempts made for what is still in line.
+pub async fn attempts(conn: &mut PgConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar("-- attempts\nselect coalesce(sum(attempts), 0)::bigint from delivery")
+        .fetch_one(conn)
+        .await
+}

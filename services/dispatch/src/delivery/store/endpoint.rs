@@ -1,0 +1,132 @@
+//! Statements about endpoints: where they are, how they answer, and what waits for them.
+
+use std::collections::HashMap;
+
+use sqlx::{PgConnection, PgPool, Row as _};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::breaker::Health;
+use crate::delivery::lanes::Lane;
+
+/// The health of these endpoints, locked, in their order; well where nothing is known.
+pub(in crate::delivery) async fn lock_health(
+    conn: &mut PgConnection,
+    lanes: &[Lane],
+) -> sqlx::Result<Vec<Health>> {
+    let providers: Vec<&str> = lanes.iter().map(|(p, _)| p.as_str()).collect();
+    let channels: Vec<&str> = lanes.iter().map(|(_, c)| c.as_str()).collect();
+    let rows = sqlx::query(
+        "-- lock_health
+        select h.provider_id, h.channel, h.failures, h.open_until, h.asked_until
+        from endpoint_health h
+        join unnest($1::text[], $2::text[]) as l (provider_id, channel) using (provider_id, channel)
+        order by h.provider_id, h.channel
+        for update of h",
+    )
+    .bind(providers)
+    .bind(channels)
+    .fetch_all(conn)
+    .await?;
+    let mut known: HashMap<(&str, &str), Health> = HashMap::new();
+    for row in &rows {
+        let health = Health {
+            failures: row.try_get::<i32, _>("failures")?.cast_unsigned(),
+            open_until: row.try_get("open_until")?,
+            asked_until: row.try_get("asked_until")?,
+        };
+        known.insert(
+            (row.try_get("provider_id")?, row.try_get("channel")?),
+            health,
+        );
+    }
+    Ok(lanes
+        .iter()
+        .map(|(p, c)| known.remove(&(p.as_str(), c.as_str())).unwrap_or_default())
+        .collect())
+}
+
+pub(in crate::delivery) async fn put_health(
+    conn: &mut PgConnection,
+    rows: &[(Lane, Health)],
+) -> sqlx::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let providers: Vec<&str> = rows.iter().map(|((p, _), _)| p.as_str()).collect();
+    let channels: Vec<&str> = rows.iter().map(|((_, c), _)| c.as_str()).collect();
+    let failures: Vec<i32> = rows.iter().map(|(_, h)| h.failures.cast_signed()).collect();
+    let open: Vec<_> = rows.iter().map(|(_, h)| h.open_until).collect();
+    let asked: Vec<_> = rows.iter().map(|(_, h)| h.asked_until).collect();
+    sqlx::query(
+        "-- put_health
+        insert into endpoint_health (provider_id, channel, failures, open_until, asked_until)
+        select provider_id, channel, failures, open_until, asked_until
+        from unnest($1::text[], $2::text[], $3::int[], $4::timestamptz[], $5::timestamptz[])
+            as n (provider_id, channel, failures, open_until, asked_until)
+        order by provider_id, channel
+        on conflict (provider_id, channel) do update set
+            failures = excluded.failures, open_until = excluded.open_until, asked_until = excluded.asked_until",
+    )
+    .bind(providers)
+    .bind(channels)
+    .bind(failures)
+    .bind(open)
+    .bind(asked)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Makes what waits for an endpoint that answers again due at once. On its own, because it locks rows of any case:
+/// those that somebody else holds keep their time.
+pub(in crate::delivery) async fn wake(
+    pool: &PgPool,
+    lane: &Lane,
+    now: OffsetDateTime,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "-- wake
+        update delivery set due_at = $3
+        where notice_id in (
+            select notice_id from delivery
+            where provider_id = $1 and channel = $2 and due_at > $3 and lease_token is null and attempts > 0
+            for update skip locked)",
+    )
+    .bind(lane.0.as_str())
+    .bind(lane.1.as_str())
+    .bind(now)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Where a provider is reached, as it is stored.
+pub(in crate::delivery) struct Endpoint {
+    pub(in crate::delivery) row_id: Uuid,
+    pub(in crate::delivery) webhook: Option<Vec<u8>>,
+    pub(in crate::delivery) contact: Option<Vec<u8>>,
+}
+
+pub(in crate::delivery) async fn endpoints(
+    conn: &mut PgConnection,
+    providers: &[&str],
+) -> sqlx::Result<HashMap<String, Endpoint>> {
+    let rows = sqlx::query(
+        "-- endpoints
+        select provider_id, row_id, webhook, contact from provider where provider_id = any($1)",
+    )
+    .bind(providers)
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let endpoint = Endpoint {
+                row_id: row.try_get("row_id")?,
+                webhook: row.try_get("webhook")?,
+                contact: row.try_get("contact")?,
+            };
+            Ok((row.try_get("provider_id")?, endpoint))
+        })
+        .collect()
+}

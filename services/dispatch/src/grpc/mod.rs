@@ -1,0 +1,121 @@
+//! The gRPC surface: parse, begin, command, commit, reply. No SQL, and no branching on state.
+
+mod answers;
+mod cursor;
+mod directory;
+mod form;
+mod keys;
+mod link;
+mod parse;
+mod preferences;
+mod providers;
+mod show;
+mod staff;
+
+use std::sync::Arc;
+
+use platform::batch::Gather;
+use platform::clock::Clock;
+use platform::error::Problem;
+use platform::log::Hint;
+use platform::sealed::{Signer, SigningContext, StaffTokenVerifier, Verifier};
+use proto::v1;
+use proto::v1::dispatch_service_server::DispatchService;
+use sqlx::PgPool;
+use tonic::{Request, Response, Status};
+
+use crate::Config;
+use crate::checkpoint::Latest;
+use crate::commands::Rules;
+use crate::document::Hotline;
+use answers::{AnswerCall, Answered};
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Dispatch(Arc<Inner>);
+
+struct Inner {
+    pool: PgPool,
+    clock: Clock,
+    rules: Rules,
+    staff: StaffTokenVerifier,
+    hotline: Hotline,
+    plain_webhooks: bool,
+    checkpoint: Latest,
+    /// Of notices.
+    signer: Signer,
+    verifier: Verifier,
+    answers: Gather<AnswerCall, Answered>,
+    bell: Hint,
+}
+
+impl Dispatch {
+    pub(crate) fn new(
+        pool: PgPool,
+        clock: Clock,
+        rules: Rules,
+        staff: StaffTokenVerifier,
+        config: &Config,
+        checkpoint: Latest,
+        bell: Hint,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            answers: answers::gather(pool.clone(), clock.clone(), rules.clone(), bell.clone()),
+            signer: rules.keyring.signer(SigningContext::Notice),
+            verifier: rules.keyring.verifier(SigningContext::Notice),
+            hotline: config.hotline.clone(),
+            plain_webhooks: config.plain_webhooks,
+            pool,
+            clock,
+            rules,
+            staff,
+            checkpoint,
+            bell,
+        }))
+    }
+}
+
+/// Every failure becomes a status by the one road.
+fn reply<T>(result: Result<T, crate::Error>) -> Result<Response<T>, Status> {
+    result
+        .map(Response::new)
+        .map_err(|error| Status::from(Problem::from(error)))
+}
+
+/// Each method lives in the room of those who call it.
+macro_rules! methods {
+    ($($name:ident: $request:ident -> $response:ident;)*) => {
+        #[tonic::async_trait]
+        impl DispatchService for Dispatch {
+            $(async fn $name(
+                &self,
+                request: Request<v1::$request>,
+            ) -> Result<Response<v1::$response>, Status> {
+                let (metadata, _, body) = request.into_parts();
+                reply(self.0.$name(&metadata, body).await)
+            })*
+        }
+    };
+}
+
+methods! {
+    put_providers: PutProvidersRequest -> PutProvidersResponse;
+    list_providers: ListProvidersRequest -> ListProvidersResponse;
+    get_provider: GetProviderRequest -> GetProviderResponse;
+    create_provider_key: CreateProviderKeyRequest -> CreateProviderKeyResponse;
+    revoke_provider_key: RevokeProviderKeyRequest -> RevokeProviderKeyResponse;
+    list_notices: ListNoticesRequest -> ListNoticesResponse;
+    get_notice: GetNoticeRequest -> GetNoticeResponse;
+    answer_notices: AnswerNoticesRequest -> AnswerNoticesResponse;
+    verify_notice: VerifyNoticeRequest -> VerifyNoticeResponse;
+    get_preferences: GetPreferencesRequest -> GetPreferencesResponse;
+    set_preferences: SetPreferencesRequest -> SetPreferencesResponse;
+    view_by_link: ViewByLinkRequest -> ViewByLinkResponse;
+    answer_by_link: AnswerByLinkRequest -> AnswerByLinkResponse;
+    list_signing_keys: ListSigningKeysRequest -> ListSigningKeysResponse;
+    get_case_dispatch: GetCaseDispatchRequest -> GetCaseDispatchResponse;
+    search_notices: SearchNoticesRequest -> SearchNoticesResponse;
+    list_overdue: ListOverdueRequest -> ListOverdueResponse;
+    supply_information: SupplyInformationRequest -> SupplyInformationResponse;
+    get_dispatch_counts: GetDispatchCountsRequest -> GetDispatchCountsResponse;
+}

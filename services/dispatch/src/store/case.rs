@@ -1,0 +1,307 @@
+//! Case rows: the root of every change to notices.
+
+use domain::id::{CaseId, DecisionId, ReviewId};
+use domain::word::{Category, LiveState, Media, ReviewReason, Rung};
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row as _};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::row::Reader;
+use crate::Error;
+
+/// A pause of the ladder by a provider's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pause {
+    pub since: OffsetDateTime,
+    pub until: OffsetDateTime,
+}
+
+/// What the place looked like while it was up.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Seen {
+    pub status: i32,
+    pub length: Option<i64>,
+    /// A digest.
+    pub etag: Option<String>,
+    pub content_type: Option<String>,
+}
+
+/// The row of a case; its columns are explained in the migration.
+#[derive(Clone)]
+pub struct CaseFile {
+    pub case_id: CaseId,
+    pub decision_id: DecisionId,
+    pub category: Category,
+    pub media: Option<Media>,
+    pub received_at: OffsetDateTime,
+    pub verified_at: OffsetDateTime,
+    pub live: LiveState,
+    pub resumes: Option<LiveState>,
+    pub held_since: Option<OffsetDateTime>,
+    pub regime: String,
+    pub policy_version: String,
+    pub episode: i32,
+    pub steps: i32,
+    pub episode_at: Option<OffsetDateTime>,
+    pub ladder_from: Option<OffsetDateTime>,
+    pub rungs_fired: i32,
+    pub last_rung: Option<Rung>,
+    pub pause: Option<Pause>,
+    pub pauses: i32,
+    pub paused_ms: i64,
+    pub claim_since: Option<OffsetDateTime>,
+    pub claim_until: Option<OffsetDateTime>,
+    pub checks: i32,
+    pub agreed: i32,
+    pub changed: i32,
+    pub watch_step: i32,
+    pub seen: Option<Seen>,
+    pub dispatched_at: Option<OffsetDateTime>,
+    pub delivered_at: Option<OffsetDateTime>,
+    pub acknowledged_at: Option<OffsetDateTime>,
+    pub removal_claimed_at: Option<OffsetDateTime>,
+    pub confirmed_at: Option<OffsetDateTime>,
+    pub closed_at: Option<OffsetDateTime>,
+    pub flagged_at: Option<OffsetDateTime>,
+    pub moves: i32,
+    pub review: Option<(ReviewId, ReviewReason)>,
+    pub resolve_at: Option<OffsetDateTime>,
+    pub due_at: Option<OffsetDateTime>,
+    pub unsettled: bool,
+}
+
+/// Locks these cases, ascending; unknown ids are left out.
+pub async fn lock_cases(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<CaseFile>, Error> {
+    let rows = sqlx::query(
+        "-- lock_cases
+        select
+            case_id, decision_id, category, media, received_at, verified_at, live, resumes, held_since, regime,
+            policy_version, episode, steps, episode_at, ladder_from, rungs_fired, last_rung, paused_since,
+            paused_until, pauses, paused_ms, claim_since, claim_until, checks, agreed, changed, watch_step,
+            seen_status, seen_length, seen_etag, seen_type, dispatched_at, delivered_at, acknowledged_at,
+            removal_claimed_at, confirmed_at, closed_at, flagged_at, moves, review_id, review_reason,
+            resolve_at, due_at, unsettled
+        from case_file
+        where case_id = any($1)
+        order by case_id
+        for update",
+    )
+    .bind(ids)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(case_file).collect()
+}
+
+/// Reads cases without a lock.
+pub async fn cases(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<CaseFile>, Error> {
+    let rows = sqlx::query(
+        "-- cases
+        select
+            case_id, decision_id, category, media, received_at, verified_at, live, resumes, held_since, regime,
+            policy_version, episode, steps, episode_at, ladder_from, rungs_fired, last_rung, paused_since,
+            paused_until, pauses, paused_ms, claim_since, claim_until, checks, agreed, changed, watch_step,
+            seen_status, seen_length, seen_etag, seen_type, dispatched_at, delivered_at, acknowledged_at,
+            removal_claimed_at, confirmed_at, closed_at, flagged_at, moves, review_id, review_reason,
+            resolve_at, due_at, unsettled
+        from case_file
+        where case_id = any($1)",
+    )
+    .bind(ids)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(case_file).collect()
+}
+
+/// Writes new rows and changed ones, each once.
+pub async fn put_cases(conn: &mut PgConnection, rows: &[&CaseFile]) -> Result<(), Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let written = sqlx::query(
+        "-- put_cases
+        insert into case_file (
+            case_id, decision_id, category, media, received_at, verified_at, live, resumes, held_since, regime,
+            policy_version, episode, steps, episode_at, ladder_from, rungs_fired, last_rung, paused_since,
+            paused_until, pauses, paused_ms, claim_since, claim_until, checks, agreed, changed, watch_step,
+            seen_status, seen_length, seen_etag, seen_type, dispatched_at, delivered_at, acknowledged_at,
+            removal_claimed_at, confirmed_at, closed_at, flagged_at, moves, review_id, review_reason,
+            resolve_at, due_at, unsettled)
+        select
+            r.case_id, r.decision_id, r.category, r.media, r.received_at, r.verified_at, r.live, r.resumes,
+            r.held_since, r.regime, r.policy_version, r.episode, r.steps, r.episode_at, r.ladder_from,
+            r.rungs_fired, r.last_rung, r.paused_since, r.paused_until, r.pauses, r.paused_ms, r.claim_since,
+            r.claim_until, r.checks, r.agreed, r.changed, r.watch_step, r.seen_status, r.seen_length,
+            r.seen_etag, r.seen_type, r.dispatched_at, r.delivered_at, r.acknowledged_at, r.removal_claimed_at,
+            r.confirmed_at, r.closed_at, r.flagged_at, r.moves, r.review_id, r.review_reason, r.resolve_at,
+            r.due_at, r.unsettled
+        from unnest(
+            $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::text[],
+            $8::text[], $9::timestamptz[], $10::text[], $11::text[], $12::integer[], $13::integer[],
+            $14::timestamptz[], $15::timestamptz[], $16::integer[], $17::text[], $18::timestamptz[],
+            $19::timestamptz[], $20::integer[], $21::bigint[], $22::timestamptz[], $23::timestamptz[],
+            $24::integer[], $25::integer[], $26::integer[], $27::integer[], $28::integer[], $29::bigint[],
+            $30::text[], $31::text[], $32::timestamptz[], $33::timestamptz[], $34::timestamptz[],
+            $35::timestamptz[], $36::timestamptz[], $37::timestamptz[], $38::timestamptz[], $39::integer[],
+            $40::uuid[], $41::text[], $42::timestamptz[], $43::timestamptz[], $44::boolean[]) as r (
+            case_id, decision_id, category, media, received_at, verified_at, live, resumes, held_since, regime,
+            policy_version, episode, steps, episode_at, ladder_from, rungs_fired, last_rung, paused_since,
+            paused_until, pauses, paused_ms, claim_since, claim_until, checks, agreed, changed, watch_step,
+            seen_status, seen_length, seen_etag, seen_type, dispatched_at, delivered_at, acknowledged_at,
+            removal_claimed_at, confirmed_at, closed_at, flagged_at, moves, review_id, review_reason,
+            resolve_at, due_at, unsettled)
+        order by r.case_id
+        on conflict (case_id) do update set
+            decision_id = excluded.decision_id, category = excluded.category, media = excluded.media,
+            received_at = excluded.received_at, verified_at = excluded.verified_at, live = excluded.live,
+            resumes = excluded.resumes, held_since = excluded.held_since, regime = excluded.regime,
+            policy_version = excluded.policy_version, episode = excluded.episode, steps = excluded.steps,
+            episode_at = excluded.episode_at, ladder_from = excluded.ladder_from,
+            rungs_fired = excluded.rungs_fired, last_rung = excluded.last_rung,
+            paused_since = excluded.paused_since, paused_until = excluded.paused_until,
+            pauses = excluded.pauses, paused_ms = excluded.paused_ms, claim_since = excluded.claim_since,
+            claim_until = excluded.claim_until, checks = excluded.checks, agreed = excluded.agreed,
+            changed = excluded.changed, watch_step = excluded.watch_step, seen_status = excluded.seen_status,
+            seen_length = excluded.seen_length, seen_etag = excluded.seen_etag, seen_type = excluded.seen_type,
+            dispatched_at = excluded.dispatched_at, delivered_at = excluded.delivered_at,
+            acknowledged_at = excluded.acknowledged_at, removal_claimed_at = excluded.removal_claimed_at,
+            confirmed_at = excluded.confirmed_at, closed_at = excluded.closed_at,
+            flagged_at = excluded.flagged_at, moves = excluded.moves, review_id = excluded.review_id,
+            review_reason = excluded.review_reason, resolve_at = excluded.resolve_at, due_at = excluded.due_at,
+            unsettled = excluded.unsettled",
+    )
+    .bind(column(rows, |c| c.case_id.uuid()))
+    .bind(column(rows, |c| c.decision_id.uuid()))
+    .bind(column(rows, |c| c.category.as_str()))
+    .bind(column(rows, |c| c.media.map(Media::as_str)))
+    .bind(column(rows, |c| c.received_at))
+    .bind(column(rows, |c| c.verified_at))
+    .bind(column(rows, |c| c.live.as_str()))
+    .bind(column(rows, |c| c.resumes.map(LiveState::as_str)))
+    .bind(column(rows, |c| c.held_since))
+    .bind(column(rows, |c| c.regime.as_str()))
+    .bind(column(rows, |c| c.policy_version.as_str()))
+    .bind(column(rows, |c| c.episode))
+    .bind(column(rows, |c| c.steps))
+    .bind(column(rows, |c| c.episode_at))
+    .bind(column(rows, |c| c.ladder_from))
+    .bind(column(rows, |c| c.rungs_fired))
+    .bind(column(rows, |c| c.last_rung.map(Rung::as_str)))
+    .bind(column(rows, |c| c.pause.map(|p| p.since)))
+    .bind(column(rows, |c| c.pause.map(|p| p.until)))
+    .bind(column(rows, |c| c.pauses))
+    .bind(column(rows, |c| c.paused_ms))
+    .bind(column(rows, |c| c.claim_since))
+    .bind(column(rows, |c| c.claim_until))
+    .bind(column(rows, |c| c.checks))
+    .bind(column(rows, |c| c.agreed))
+    .bind(column(rows, |c| c.changed))
+    .bind(column(rows, |c| c.watch_step))
+    .bind(column(rows, |c| c.seen.as_ref().map(|s| s.status)))
+    .bind(column(rows, |c| c.seen.as_ref().and_then(|s| s.length)))
+    .bind(column(rows, |c| c.seen.as_ref().and_then(|s| s.etag.as_deref())))
+    .bind(column(rows, |c| c.seen.as_ref().and_then(|s| s.content_type.as_deref())))
+    .bind(column(rows, |c| c.dispatched_at))
+    .bind(column(rows, |c| c.delivered_at))
+    .bind(column(rows, |c| c.acknowledged_at))
+    .bind(column(rows, |c| c.removal_claimed_at))
+    .bind(column(rows, |c| c.confirmed_at))
+    .bind(column(rows, |c| c.closed_at))
+    .bind(column(rows, |c| c.flagged_at))
+    .bind(column(rows, |c| c.moves))
+    .bind(column(rows, |c| c.review.map(|(id, _)| id.uuid())))
+    .bind(column(rows, |c| c.review.map(|(_, reason)| reason.as_str())))
+    .bind(column(rows, |c| c.resolve_at))
+    .bind(column(rows, |c| c.due_at))
+    .bind(column(rows, |c| c.unsettled))
+    .execute(conn)
+    .await?
+    .rows_affected();
+    if written == rows.len() as u64 {
+        Ok(())
+    } else {
+        Err(sqlx::Error::Protocol("case_file took another number of rows".into()).into())
+    }
+}
+
+/// One column of several rows.
+pub(super) fn column<'a, R, T>(rows: &[&'a R], value: impl Fn(&'a R) -> T) -> Vec<T> {
+    rows.iter().map(|row| value(row)).collect()
+}
+
+fn case_file(row: &PgRow) -> Result<CaseFile, Error> {
+    let id: Uuid = row.try_get("case_id")?;
+    let r = Reader {
+        table: "case_file",
+        id,
+        row,
+    };
+    Ok(CaseFile {
+        case_id: CaseId::new(id),
+        decision_id: DecisionId::new(r.get("decision_id")?),
+        category: r.parse("category")?,
+        media: r.parse_optional("media")?,
+        received_at: r.get("received_at")?,
+        verified_at: r.get("verified_at")?,
+        live: r.parse("live")?,
+        resumes: r.parse_optional("resumes")?,
+        held_since: r.get("held_since")?,
+        regime: r.get("regime")?,
+        policy_version: r.get("policy_version")?,
+        episode: r.get("episode")?,
+        steps: r.get("steps")?,
+        episode_at: r.get("episode_at")?,
+        ladder_from: r.get("ladder_from")?,
+        rungs_fired: r.get("rungs_fired")?,
+        last_rung: r.parse_optional("last_rung")?,
+        pause: pause(&r)?,
+        pauses: r.get("pauses")?,
+        paused_ms: r.get("paused_ms")?,
+        claim_since: r.get("claim_since")?,
+        claim_until: r.get("claim_until")?,
+        checks: r.get("checks")?,
+        agreed: r.get("agreed")?,
+        changed: r.get("changed")?,
+        watch_step: r.get("watch_step")?,
+        seen: seen(&r)?,
+        dispatched_at: r.get("dispatched_at")?,
+        delivered_at: r.get("delivered_at")?,
+        acknowledged_at: r.get("acknowledged_at")?,
+        removal_claimed_at: r.get("removal_claimed_at")?,
+        confirmed_at: r.get("confirmed_at")?,
+        closed_at: r.get("closed_at")?,
+        flagged_at: r.get("flagged_at")?,
+        moves: r.get("moves")?,
+        review: review(&r)?,
+        resolve_at: r.get("resolve_at")?,
+        due_at: r.get("due_at")?,
+        unsettled: r.get("unsettled")?,
+    })
+}
+
+fn pause(r: &Reader<'_>) -> Result<Option<Pause>, Error> {
+    let since: Option<OffsetDateTime> = r.get("paused_since")?;
+    let until: Option<OffsetDateTime> = r.get("paused_until")?;
+    Ok(since
+        .zip(until)
+        .map(|(since, until)| Pause { since, until }))
+}
+
+fn seen(r: &Reader<'_>) -> Result<Option<Seen>, Error> {
+    let status: Option<i32> = r.get("seen_status")?;
+    let Some(status) = status else {
+        return Ok(None);
+    };
+    Ok(Some(Seen {
+        status,
+        length: r.get("seen_length")?,
+        etag: r.get("seen_etag")?,
+        content_type: r.get("seen_type")?,
+    }))
+}
+
+fn review(r: &Reader<'_>) -> Result<Option<(ReviewId, ReviewReason)>, Error> {
+    let id: Option<Uuid> = r.get("review_id")?;
+    let reason: Option<ReviewReason> = r.parse_optional("review_reason")?;
+    Ok(id.map(ReviewId::new).zip(reason))
+}

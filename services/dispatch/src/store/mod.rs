@@ -1,0 +1,32 @@
+//! Every SQL statement of the core, as named functions on a connection; rows are parsed into domain types on the way
+//! out. No decisions, no begin, no commit.
+
+mod case;
+mod clocks;
+mod counts;
+mod documents;
+mod feed;
+mod key;
+mod lines;
+mod listing;
+mod notice;
+mod provider;
+mod receipt;
+mod row;
+mod seal;
+mod timer;
+
+pub use case::{CaseFile, Pause, Seen, cases, lock_cases, put_cases};
+pub use clocks::*;
+pub use counts::*;
+pub(crate) use documents::open_url;
+pub use documents::{Content, documents};
+pub use feed::draw as draw_feed;
+pub use key::*;
+pub use lines::*;
+pub use listing::*;
+pub use notice::{Notice, case_of_notices, notices_of_cases, owned_notices, put_notices};
+pub use provider::*;
+pub use receipt::*;
+pub use seal::{CaseSeal, put_regulator, put_seals, seals};
+pub use timer::*;

@@ -1,0 +1,231 @@
+//! Notice rows. Whoever writes one holds the lock of its case.
+
+use domain::id::{CaseId, NoticeId, ProviderId};
+use domain::word::{Answer, DeliveryChannel, NoticeState, Rung};
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row as _};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::case::column;
+use super::row::Reader;
+use crate::Error;
+use crate::lifecycle::Message;
+
+/// The row of a notice; its columns are explained in the migration.
+#[derive(Clone)]
+pub struct Notice {
+    pub id: NoticeId,
+    pub case_id: CaseId,
+    pub provider_id: ProviderId,
+    pub episode: i32,
+    pub step: i32,
+    pub rung: Rung,
+    pub state: NoticeState,
+    pub sequence: i32,
+    pub message: Message,
+    pub channel: DeliveryChannel,
+    pub tried: i16,
+    pub feed: i64,
+    pub opened_at: OffsetDateTime,
+    pub sent_at: Option<OffsetDateTime>,
+    pub delivered_at: Option<OffsetDateTime>,
+    pub acknowledged_at: Option<OffsetDateTime>,
+    pub removal_claimed_at: Option<OffsetDateTime>,
+    pub confirmed_at: Option<OffsetDateTime>,
+    pub acknowledge_due_at: OffsetDateTime,
+    pub due_at: OffsetDateTime,
+    pub overdue_from: Option<OffsetDateTime>,
+    pub answer: Option<Answer>,
+    pub until: Option<OffsetDateTime>,
+    pub preserved_at: Option<OffsetDateTime>,
+    pub note: Option<Vec<u8>>,
+    pub text: Option<Vec<u8>>,
+    pub escalated_to: Option<Rung>,
+    pub attempts: i32,
+    pub false_claims: i32,
+    pub last_failure: Option<String>,
+}
+
+/// All notices of these cases, by case and step. Their cases are locked.
+pub async fn notices_of_cases(
+    conn: &mut PgConnection,
+    cases: &[Uuid],
+) -> Result<Vec<Notice>, Error> {
+    let rows = sqlx::query(
+        "-- notices_of_cases
+        select
+            id, case_id, provider_id, episode, step, rung, state, sequence, message, channel, tried, feed,
+            opened_at, sent_at, delivered_at, acknowledged_at, removal_claimed_at, confirmed_at,
+            acknowledge_due_at, due_at, overdue_from, answer, until, preserved_at, note, text, escalated_to,
+            attempts, false_claims, last_failure
+        from notice
+        where case_id = any($1)
+        order by case_id, episode, step",
+    )
+    .bind(cases)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(notice).collect()
+}
+
+/// Which cases these notices are about: that never changes, so it needs no lock.
+pub async fn case_of_notices(
+    conn: &mut PgConnection,
+    notices: &[Uuid],
+) -> Result<Vec<(NoticeId, CaseId)>, Error> {
+    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
+        "-- case_of_notices
+        select id, case_id from notice where id = any($1)",
+    )
+    .bind(notices)
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(id, case)| (NoticeId::new(id), CaseId::new(case)))
+        .collect())
+}
+
+/// As [`case_of_notices`], for those notices only that belong to the provider named beside them.
+pub async fn owned_notices(
+    conn: &mut PgConnection,
+    notices: &[Uuid],
+    providers: &[&str],
+) -> Result<Vec<(NoticeId, CaseId)>, Error> {
+    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
+        "-- owned_notices
+        select n.id, n.case_id
+        from unnest($1::uuid[], $2::text[]) as o (id, provider_id)
+        join notice n on n.id = o.id and n.provider_id = o.provider_id",
+    )
+    .bind(notices)
+    .bind(providers)
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(id, case)| (NoticeId::new(id), CaseId::new(case)))
+        .collect())
+}
+
+/// Writes new rows and changed ones, each once.
+pub async fn put_notices(conn: &mut PgConnection, rows: &[&Notice]) -> Result<(), Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let written = sqlx::query(
+        "-- put_notices
+        insert into notice (
+            id, case_id, provider_id, episode, step, rung, state, sequence, message, channel, tried, feed,
+            opened_at, sent_at, delivered_at, acknowledged_at, removal_claimed_at, confirmed_at,
+            acknowledge_due_at, due_at, overdue_from, answer, until, preserved_at, note, text, escalated_to,
+            attempts, false_claims, last_failure)
+        select
+            r.id, r.case_id, r.provider_id, r.episode, r.step, r.rung, r.state, r.sequence, r.message,
+            r.channel, r.tried, r.feed, r.opened_at, r.sent_at, r.delivered_at, r.acknowledged_at,
+            r.removal_claimed_at, r.confirmed_at, r.acknowledge_due_at, r.due_at, r.overdue_from, r.answer,
+            r.until, r.preserved_at, r.note, r.text, r.escalated_to, r.attempts, r.false_claims, r.last_failure
+        from unnest(
+            $1::uuid[], $2::uuid[], $3::text[], $4::integer[], $5::integer[], $6::text[], $7::text[],
+            $8::integer[], $9::text[], $10::text[], $11::smallint[], $12::bigint[], $13::timestamptz[],
+            $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::timestamptz[],
+            $19::timestamptz[], $20::timestamptz[], $21::timestamptz[], $22::text[], $23::timestamptz[],
+            $24::timestamptz[], $25::bytea[], $26::bytea[], $27::text[], $28::integer[], $29::integer[],
+            $30::text[]) as r (
+            id, case_id, provider_id, episode, step, rung, state, sequence, message, channel, tried, feed,
+            opened_at, sent_at, delivered_at, acknowledged_at, removal_claimed_at, confirmed_at,
+            acknowledge_due_at, due_at, overdue_from, answer, until, preserved_at, note, text, escalated_to,
+            attempts, false_claims, last_failure)
+        order by r.id
+        on conflict (id) do update set
+            state = excluded.state, sequence = excluded.sequence, message = excluded.message,
+            channel = excluded.channel, tried = excluded.tried, feed = excluded.feed,
+            sent_at = excluded.sent_at, delivered_at = excluded.delivered_at,
+            acknowledged_at = excluded.acknowledged_at, removal_claimed_at = excluded.removal_claimed_at,
+            confirmed_at = excluded.confirmed_at, acknowledge_due_at = excluded.acknowledge_due_at,
+            due_at = excluded.due_at, overdue_from = excluded.overdue_from, answer = excluded.answer,
+            until = excluded.until, preserved_at = excluded.preserved_at, note = excluded.note,
+            text = excluded.text, escalated_to = excluded.escalated_to, attempts = excluded.attempts,
+            false_claims = excluded.false_claims, last_failure = excluded.last_failure",
+    )
+    .bind(column(rows, |n| n.id.uuid()))
+    .bind(column(rows, |n| n.case_id.uuid()))
+    .bind(column(rows, |n| n.provider_id.as_str()))
+    .bind(column(rows, |n| n.episode))
+    .bind(column(rows, |n| n.step))
+    .bind(column(rows, |n| n.rung.as_str()))
+    .bind(column(rows, |n| n.state.as_str()))
+    .bind(column(rows, |n| n.sequence))
+    .bind(column(rows, |n| n.message.as_str()))
+    .bind(column(rows, |n| n.channel.as_str()))
+    .bind(column(rows, |n| n.tried))
+    .bind(column(rows, |n| n.feed))
+    .bind(column(rows, |n| n.opened_at))
+    .bind(column(rows, |n| n.sent_at))
+    .bind(column(rows, |n| n.delivered_at))
+    .bind(column(rows, |n| n.acknowledged_at))
+    .bind(column(rows, |n| n.removal_claimed_at))
+    .bind(column(rows, |n| n.confirmed_at))
+    .bind(column(rows, |n| n.acknowledge_due_at))
+    .bind(column(rows, |n| n.due_at))
+    .bind(column(rows, |n| n.overdue_from))
+    .bind(column(rows, |n| n.answer.map(Answer::as_str)))
+    .bind(column(rows, |n| n.until))
+    .bind(column(rows, |n| n.preserved_at))
+    .bind(column(rows, |n| n.note.as_deref()))
+    .bind(column(rows, |n| n.text.as_deref()))
+    .bind(column(rows, |n| n.escalated_to.map(Rung::as_str)))
+    .bind(column(rows, |n| n.attempts))
+    .bind(column(rows, |n| n.false_claims))
+    .bind(column(rows, |n| n.last_failure.as_deref()))
+    .execute(conn)
+    .await?
+    .rows_affected();
+    if written == rows.len() as u64 {
+        Ok(())
+    } else {
+        Err(sqlx::Error::Protocol("notice took another number of rows".into()).into())
+    }
+}
+
+fn notice(row: &PgRow) -> Result<Notice, Error> {
+    let id: Uuid = row.try_get("id")?;
+    let r = Reader {
+        table: "notice",
+        id,
+        row,
+    };
+    Ok(Notice {
+        id: NoticeId::new(id),
+        case_id: CaseId::new(r.get("case_id")?),
+        provider_id: r.parse("provider_id")?,
+        episode: r.get("episode")?,
+        step: r.get("step")?,
+        rung: r.parse("rung")?,
+        state: r.parse("state")?,
+        sequence: r.get("sequence")?,
+        message: Message::parse(r.get("message")?).ok_or_else(|| r.damaged("message"))?,
+        channel: r.parse("channel")?,
+        tried: r.get("tried")?,
+        feed: r.get("feed")?,
+        opened_at: r.get("opened_at")?,
+        sent_at: r.get("sent_at")?,
+        delivered_at: r.get("delivered_at")?,
+        acknowledged_at: r.get("acknowledged_at")?,
+        removal_claimed_at: r.get("removal_claimed_at")?,
+        confirmed_at: r.get("confirmed_at")?,
+        acknowledge_due_at: r.get("acknowledge_due_at")?,
+        due_at: r.get("due_at")?,
+        overdue_from: r.get("overdue_from")?,
+        answer: r.parse_optional("answer")?,
+        until: r.get("until")?,
+        preserved_at: r.get("preserved_at")?,
+        note: r.get("note")?,
+        text: r.get("text")?,
+        escalated_to: r.parse_optional("escalated_to")?,
+        attempts: r.get("attempts")?,
+        false_claims: r.get("false_claims")?,
+        last_failure: r.get("last_failure")?,
+    })
+}

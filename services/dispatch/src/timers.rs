@@ -1,0 +1,102 @@
+//! Whatever is due by the clock: rungs, ends of pauses, look-ups of hosts, old receipts. Has a pool of its own, so that
+//! no call keeps it from firing. Must not decide what a rung does.
+
+use std::time::Duration;
+
+use platform::clock::Clock;
+use platform::error::Problem;
+use platform::log::Hint;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use crate::commands::{self, Rules};
+use crate::{Error, attribution, store};
+
+/// Cases in one transaction.
+const BATCH: i64 = 500;
+/// How long a receipt answers a repeated idempotency key.
+const RECEIPTS: time::Duration = time::Duration::days(7);
+const SWEEP: Duration = Duration::from_hours(1);
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Timers {
+    pub pool: PgPool,
+    pub clock: Clock,
+    pub rules: Rules,
+    /// How long to wait when nothing was due.
+    pub poll: Duration,
+    /// Rung after each commit.
+    pub bell: Hint,
+}
+
+impl Timers {
+    /// Fires what is due in one batch of cases, the most severe first; tells how many.
+    pub async fn run_once(&self) -> Result<usize, Error> {
+        let mut tx = self.pool.begin().await?;
+        let now = self.clock.now(&mut tx).await?;
+        let due = store::claim_due(&mut tx, now, BATCH).await?;
+        if due.is_empty() {
+            return Ok(0);
+        }
+        let fired = commands::fire_due(&mut tx, &self.rules, now, &due).await?;
+        tx.commit().await?;
+        self.bell.ring();
+        Ok(fired)
+    }
+
+    /// Drops receipts that are too old to be asked for.
+    pub async fn sweep(&self) -> Result<u64, Error> {
+        let mut tx = self.pool.begin().await?;
+        let before = self.clock.now(&mut tx).await? - RECEIPTS;
+        let dropped = store::drop_receipts(&mut tx, before, 10_000).await?;
+        tx.commit().await?;
+        Ok(dropped)
+    }
+
+    /// Fires until the shutdown.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let lookups = tokio::spawn(self.clone().look_up(shutdown.clone()));
+        let mut swept = tokio::time::Instant::now();
+        while !shutdown.is_cancelled() {
+            match self.run_once().await {
+                Ok(0) => self.rest(&shutdown).await,
+                Ok(_) => {}
+                Err(error) => {
+                    let problem = Problem::from(error);
+                    tracing::warn!(problem.code = %problem.code, "timers could not fire; trying again");
+                    self.rest(&shutdown).await;
+                }
+            }
+            if swept.elapsed() >= SWEEP {
+                swept = tokio::time::Instant::now();
+                if let Err(error) = self.sweep().await {
+                    let problem = Problem::from(error);
+                    tracing::warn!(problem.code = %problem.code, "old receipts could not be dropped");
+                }
+            }
+        }
+        // It ends by the same token.
+        let _ = lookups.await;
+    }
+
+    async fn look_up(self, shutdown: CancellationToken) {
+        while self.rules.resolve_names && !shutdown.is_cancelled() {
+            match attribution::run_once(&self.pool, &self.clock, &self.rules).await {
+                Ok(0) => self.rest(&shutdown).await,
+                Ok(_) => self.bell.ring(),
+                Err(error) => {
+                    let problem = Problem::from(error);
+                    tracing::warn!(problem.code = %problem.code, "hosts could not be looked up; trying again");
+                    self.rest(&shutdown).await;
+                }
+            }
+        }
+    }
+
+    async fn rest(&self, shutdown: &CancellationToken) {
+        shutdown
+            .run_until_cancelled(tokio::time::sleep(self.poll))
+            .await;
+    }
+}

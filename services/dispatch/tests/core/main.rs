@@ -1,0 +1,10 @@
+//! The core of dispatch through its events, commands and gRPC, on a real Postgres, with a clock that the test moves.
+
+mod answers;
+mod bad_input;
+mod grpc;
+mod ladder;
+mod opening;
+mod removal;
+mod support;
+mod verdicts;

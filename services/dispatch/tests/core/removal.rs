@@ -1,0 +1,201 @@
+//! Claims are checked, what is gone is watched, and what comes back is told anew.
+
+use dispatch::commands::Outcome;
+use domain::event::Body;
+use domain::word::{Answer, LiveState, NoticeState};
+use time::Duration;
+
+use crate::support::{Bench, up};
+
+#[tokio::test]
+async fn a_claim_is_believed_when_enough_checks_agree_and_closed_after_the_watch() {
+    let bench = Bench::new().await;
+    let case_id = bench.act("https://amber.example/1").await;
+    bench.looked(case_id, up(100)).await;
+    let notice = bench.notices(case_id).await.remove(0);
+    bench.answer(&notice, Answer::Removed).await;
+    assert_eq!(bench.look_at(case_id).await, Some(bench.now()));
+    bench.looked(case_id, Outcome::Gone).await;
+    assert_eq!(bench.case(case_id).await.live, LiveState::Up);
+    assert_eq!(
+        bench.look_at(case_id).await,
+        Some(bench.now() + Duration::milliseconds(500))
+    );
+    bench.clock.advance(Duration::milliseconds(500));
+    bench.looked(case_id, Outcome::Gone).await;
+    let said = bench.said(case_id).await;
+    assert!(
+        matches!(said.last(), Some(Body::RemovalConfirmed(r)) if (r.agreed, r.checks, r.episode) == (2, 2, 1))
+    );
+    assert_eq!(bench.story(case_id).await, ["amber/host/watched"]);
+    let confirmed = bench.now();
+    for after in [2, 4, 7, 10] {
+        let at = confirmed + Duration::seconds(after);
+        assert_eq!(bench.look_at(case_id).await, Some(at));
+        bench.clock.set(at);
+        bench.looked(case_id, Outcome::Gone).await;
+    }
+    let case = bench.case(case_id).await;
+    assert_eq!((case.live, case.unsettled), (LiveState::Closed, false));
+    assert_eq!(bench.said_names(case_id).await.last(), Some(&"CaseClosed"));
+    assert_eq!(bench.look_at(case_id).await, None);
+    assert_eq!(bench.story(case_id).await, ["amber/host/closed"]);
+}
+
+#[tokio::test]
+async fn a_false_claim_is_counted_and_reminded_of_at_once_and_only_once() {
+    let bench = Bench::new().await;
+    let case_id = bench.act("https://amber.example/1").await;
+    bench.looked(case_id, up(100)).await;
+    let notice = bench.notices(case_id).await.remove(0);
+    bench.answer(&notice, Answer::Removed).await;
+    bench.looked(case_id, up(100)).await;
+    bench.looked(case_id, Outcome::Unknown).await;
+    bench.looked(case_id, up(100)).await;
+    assert_eq!(bench.notices(case_id).await.len(), 1);
+    bench.looked(case_id, up(100)).await;
+    let notices = bench.notices(case_id).await;
+    assert_eq!(notices[0].false_claims, 1);
+    assert_eq!(
+        bench.story(case_id).await,
+        ["amber/host/escalated", "amber/remind/sent"]
+    );
+    // The ladder's reminder was this one.
+    bench.pass(Duration::seconds(6)).await;
+    assert_eq!(bench.notices(case_id).await.len(), 2);
+    bench.answer(&notices[1], Answer::Removed).await;
+    bench.looked(case_id, Outcome::Gone).await;
+    bench.looked(case_id, Outcome::Gone).await;
+    assert_eq!(bench.case(case_id).await.live, LiveState::Watched);
+}
+
+#[tokio::test]
+async fn a_claim_under_check_defers_the_ladder_but_not_for_ever() {
+    let bench = Bench::new().await;
+    let case_id = bench.act("https://amber.example/1").await;
+    bench.pass(Duration::milliseconds(4500)).await;
+    let notice = bench.notices(case_id).await.remove(0);
+    bench.answer(&notice, Answer::Removed).await;
+    bench.pass(Duration::seconds(4)).await;
+    assert_eq!(bench.notices(case_id).await.len(), 1);
+    // Checks that know nothing decide nothing: after the window the reminder goes out.
+    bench.looked(case_id, Outcome::Unknown).await;
+    bench.pass(Duration::seconds(1)).await;
+    assert_eq!(bench.notices(case_id).await.len(), 2);
+}
+
+#[tokio::test]
+async fn one_miss_without_a_claim_is_a_hiccup_and_two_are_a_removal() {
+    let bench = Bench::new().await;
+    let case_id = bench.act("https://amber.example/1").await;
+    bench.looked(case_id, Outcome::Gone).await;
+    bench.looked(case_id, up(100)).await;
+    bench.looked(case_id, Outcome::Gone).await;
+    assert_eq!(bench.case(case_id).await.live, LiveState::Up);
+    bench.looked(case_id, Outcome::Gone).await;
+    assert_eq!(bench.case(case_id).await.live, LiveState::Watched);
+}
+
+#[tokio::test]
+async fn the_same_thing_back_opens_an_episode_at_once() {
+    let bench = Bench::new().await;
+    let case_id = bench.act("https://amber.example/1").await;
+    bench.looked(case_id, up(100)).await;
+    bench.looked(case_id, Outcome::Gone).await;
+    bench.looked(case_id, Outcome::Gone).await;
+    bench.clock.advance(Duration::seconds(2));
+    bench.looked(case_id, up(100)).await;
+    let case = bench.case(case_id).await;
+    assert_eq!(
+        (case.live, case.episode, case.confirmed_at),
+        (LiveState::Up, 2, None)
+    );
+    assert_eq!(
+        bench.story(case_id).await,
+        ["amber/host/closed", "amber/host/sent"]
+    );
+    let notices = bench.notices(case_id).await;
+    assert_eq!((notices[1].episode, notices[1].step), (2, 1));
+    assert_ne!(notices[0].id, notices[1].id);
+    // Its ladder counts anew.
+    bench.pass(Duration::milliseconds(4999)).await;
+    assert_eq!(bench.notices(case_id).await.len(), 2);
+    bench.pass(Duration::milliseconds(1)).await;
+    assert_eq!(bench.notices(case_id).await.len(), 3);
+}
+
+#[tokio::test]
+async fn something_else_back_asks_a_person_first() {
+    let bench = Bench::new().await;
+    let case_id = bench.act("https://amber.example/1").await;
+    bench.looked(case_id, up(100)).await;
+    bench.looked(case_id, Outcome::Gone).await;
+    bench.looked(case_id, Outcome::Gone).await;
+    bench.looked(case_id, up(777)).await;
+    let said = bench.said(case_id).await;
+    let Some(Body::ReviewRequested(review)) = said.last() else {
+        panic!("a review is asked for");
+    };
+    assert_eq!(
+        review.reason,
+        proto::v1::ReviewReason::ReappearedChanged as i32
+    );
+    let upheld = Body::VerdictUpheld(proto::v1::VerdictUpheld {
+        decision_id: String::new(),
+        review_id: review.review_id.clone(),
+    });
+    bench.say(vec![(case_id, upheld)]).await;
+    assert_eq!(bench.case(case_id).await.episode, 2);
+    assert!(bench.said_names(case_id).await.contains(&"Reappeared"));
+}
+
+#[tokio::test]
+async fn a_page_that_changed_is_for_a_person_to_judge() {
+    let bench = Bench::new().await;
+    let case_id = bench.act("https://amber.example/1").await;
+    bench.looked(case_id, up(100)).await;
+    let notice = bench.notices(case_id).await.remove(0);
+    bench.answer(&notice, Answer::Removed).await;
+    for _ in 0..3 {
+        bench.looked(case_id, up(5)).await;
+    }
+    let said = bench.said(case_id).await;
+    let Some(Body::ReviewRequested(review)) = said.last() else {
+        panic!("a review is asked for");
+    };
+    assert_eq!(review.reason, proto::v1::ReviewReason::Soft404 as i32);
+    assert_eq!(bench.notices(case_id).await[0].false_claims, 0);
+    let upheld = Body::VerdictUpheld(proto::v1::VerdictUpheld {
+        decision_id: String::new(),
+        review_id: review.review_id.clone(),
+    });
+    bench.say(vec![(case_id, upheld)]).await;
+    assert_eq!(bench.notices(case_id).await[0].false_claims, 1);
+}
+
+#[tokio::test]
+async fn a_new_report_of_a_closed_case_is_looked_at_first() {
+    let bench = Bench::new().await;
+    let decided = bench.decide("https://amber.example/1");
+    let case_id = decided.case_id;
+    let event = Body::CaseActionable(decided.event);
+    bench.say(vec![(case_id, event.clone())]).await;
+    bench.looked(case_id, up(100)).await;
+    for _ in 0..6 {
+        bench.clock.advance(Duration::seconds(10));
+        bench.looked(case_id, Outcome::Gone).await;
+    }
+    assert_eq!(bench.case(case_id).await.live, LiveState::Closed);
+    bench.say(vec![(case_id, event)]).await;
+    assert_eq!(bench.look_at(case_id).await, Some(bench.now()));
+    bench.looked(case_id, up(100)).await;
+    let said = bench.said_names(case_id).await;
+    assert_eq!(
+        said[said.len() - 3..],
+        ["CaseReopened", "Reappeared", "NoticeSent"]
+    );
+    assert_eq!(
+        bench.notices(case_id).await.last().unwrap().state,
+        NoticeState::Sent
+    );
+}

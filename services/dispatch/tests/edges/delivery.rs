@@ -1,0 +1,246 @@
+//! What leaves and what does not, whatever happens between claim and record.
+
+use std::sync::Arc;
+
+use dispatch::commands::{self, Held};
+use domain::id::CaseId;
+use domain::word::{Answer, NoticeState};
+use tokio::sync::Notify;
+
+use crate::host::{Host, Reply, line, status};
+use crate::street::{Street, until};
+
+async fn one_case() -> (Street, Host, CaseId) {
+    let mut street = Street::new().await;
+    let host = Host::answering(200).await;
+    street.hooked("opal", &host, false).await;
+    let case = street.bench.act("https://opal.example/a").await;
+    (street, host, case)
+}
+
+async fn withdraw(street: &Street, case_id: CaseId) {
+    let mut tx = street.bench.pool.begin().await.unwrap();
+    let item = Held {
+        case_id,
+        cause: None,
+    };
+    commands::withdraw(&mut tx, &street.bench.rules, street.bench.now(), &[item])
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_sent_once_an_answer_is_committed() {
+    let (street, host, case) = one_case().await;
+    let notice = street.bench.notices(case).await.pop().unwrap();
+    street.bench.answer(&notice, Answer::Acknowledged).await;
+    assert_eq!(street.courier().run_once().await.unwrap(), 0);
+    assert!(host.heard().is_empty());
+    assert!(street.in_line().await.is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_that_overtakes_the_record_keeps_its_state() {
+    let (street, host, case) = one_case().await;
+    let word = Arc::new(Notify::new());
+    let waits = Arc::clone(&word);
+    host.behave(move |_| Reply::After(Arc::clone(&waits), line(200)));
+    let courier = street.courier();
+    let sending = tokio::spawn(async move { courier.run_once().await.unwrap() });
+    until("the attempt is counted", async || {
+        street
+            .in_line()
+            .await
+            .get("opal")
+            .is_some_and(|(n, _)| *n == 1)
+    })
+    .await;
+    let notice = street.bench.notices(case).await.pop().unwrap();
+    street.bench.answer(&notice, Answer::Acknowledged).await;
+    word.notify_one();
+    assert_eq!(sending.await.unwrap(), 1);
+    let notice = street.bench.notices(case).await.pop().unwrap();
+    assert_eq!(notice.state, NoticeState::Acknowledged);
+    assert!(street.in_line().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_row_written_by_hand_sends_nothing() {
+    // Each is what somebody with the database, and without the keys, could do.
+    for (forgery, code) in [
+        (
+            "update case_seal set proof_signature = decode(repeat('00', 64), 'hex')",
+            "proof_refused",
+        ),
+        (
+            "update case_seal s set proof_body = o.proof_body, proof_signature = o.proof_signature
+             from case_seal o where o.case_id <> s.case_id",
+            "proof_refused",
+        ),
+        (
+            "update case_seal s set sealed_item = o.sealed_item, item_report_id = o.item_report_id
+             from case_seal o where o.case_id <> s.case_id",
+            "sealed_refused",
+        ),
+        (
+            "update provider p set webhook = o.webhook from provider o where p.provider_id = 'opal' and o.provider_id = 'album'",
+            "endpoint_refused",
+        ),
+    ] {
+        let (street, host, _) = one_case().await;
+        street.bench.act("https://album.example/b").await;
+        sqlx::query("delete from delivery where provider_id = 'album'")
+            .execute(&street.bench.pool)
+            .await
+            .unwrap();
+        sqlx::query(sqlx::AssertSqlSafe(forgery))
+            .execute(&street.bench.pool)
+            .await
+            .unwrap();
+        assert_eq!(street.courier().run_once().await.unwrap(), 0, "{forgery}");
+        assert!(host.heard().is_empty(), "{forgery}");
+        let waiting = street.in_line().await;
+        assert_eq!(waiting["opal"], (0, Some(code.into())), "{forgery}");
+    }
+}
+
+#[tokio::test]
+async fn a_forged_row_costs_no_other_its_turn() {
+    let (street, host, forged) = one_case().await;
+    let good = street.bench.act("https://opal.example/good").await;
+    sqlx::query("update case_seal set sealed_item = decode('00', 'hex') where case_id = $1")
+        .bind(forged.uuid())
+        .execute(&street.bench.pool)
+        .await
+        .unwrap();
+    assert_eq!(street.courier().run_once().await.unwrap(), 1);
+    assert_eq!(host.heard().len(), 1);
+    let notice = street.bench.notices(good).await.pop().unwrap();
+    assert_eq!(notice.state, NoticeState::Delivered);
+}
+
+#[tokio::test]
+async fn a_held_case_sends_nothing_even_with_a_row_in_line() {
+    let (street, host, case) = one_case().await;
+    sqlx::query("update case_file set live = 'held', resumes = 'up' where case_id = $1")
+        .bind(case.uuid())
+        .execute(&street.bench.pool)
+        .await
+        .unwrap();
+    assert_eq!(street.courier().run_once().await.unwrap(), 0);
+    assert!(host.heard().is_empty());
+}
+
+#[tokio::test]
+async fn what_a_killed_process_had_claimed_is_sent_again_under_the_same_id() {
+    let (street, host, case) = one_case().await;
+    host.behave(|_| Reply::Hang);
+    let killed = street.courier();
+    let running = tokio::spawn(async move { killed.run_once().await });
+    until("the host has the first attempt", async || {
+        host.heard().len() == 1
+    })
+    .await;
+    running.abort();
+    let _ = running.await;
+
+    host.behave(|_| status(200));
+    let next = street.courier();
+    assert_eq!(next.run_once().await.unwrap(), 0, "the lease still holds");
+    street.advance(4.1);
+    assert_eq!(next.run_once().await.unwrap(), 1);
+    let ids: Vec<String> = host
+        .heard()
+        .iter()
+        .map(|h| h.header("webhook-id"))
+        .collect();
+    assert_eq!((ids.len(), &ids[0]), (2, &ids[1]));
+    let notice = street.bench.notices(case).await.pop().unwrap();
+    assert_eq!((notice.state, notice.attempts), (NoticeState::Delivered, 2));
+}
+
+#[tokio::test]
+async fn whoever_lost_the_lease_records_nothing() {
+    let (street, host, case) = one_case().await;
+    let word = Arc::new(Notify::new());
+    let waits = Arc::clone(&word);
+    host.behave(move |_| Reply::After(Arc::clone(&waits), line(500)));
+    let slow = street.courier();
+    let running = tokio::spawn(async move { slow.run_once().await.unwrap() });
+    until("the host has the first attempt", async || {
+        host.heard().len() == 1
+    })
+    .await;
+    // Another process takes over, and is answered well, while this one still waits for its bad answer.
+    host.behave(|_| status(200));
+    street.advance(4.1);
+    assert_eq!(street.courier().run_once().await.unwrap(), 1);
+    word.notify_one();
+    assert_eq!(running.await.unwrap(), 1);
+    assert!(street.in_line().await.is_empty(), "it does not come back");
+    let notice = street.bench.notices(case).await.pop().unwrap();
+    assert_eq!((notice.state, notice.attempts), (NoticeState::Delivered, 2));
+    let said = street.bench.said_names(case).await;
+    let told = said
+        .iter()
+        .filter(|name| **name == "NoticeDelivered")
+        .count();
+    assert_eq!(told, 1);
+}
+
+#[tokio::test]
+async fn a_withdrawal_waits_out_a_running_attempt_and_then_retracts() {
+    let (street, host, case) = one_case().await;
+    host.behave(|_| Reply::Hang);
+    let killed = street.courier();
+    let running = tokio::spawn(async move { killed.run_once().await });
+    until("the host has the first attempt", async || {
+        host.heard().len() == 1
+    })
+    .await;
+    withdraw(&street, case).await;
+    let next = street.courier();
+    assert_eq!(
+        next.run_once().await.unwrap(),
+        0,
+        "the attempt may still arrive"
+    );
+    running.abort();
+    let _ = running.await;
+
+    host.behave(|_| status(200));
+    street.advance(4.1);
+    assert_eq!(next.run_once().await.unwrap(), 1);
+    let heard = host.heard().pop().unwrap();
+    assert_eq!(heard.json()["type"], "notice.retracted");
+    assert!(heard.header("webhook-id").ends_with("_2"));
+    assert!(street.in_line().await.is_empty());
+    let notice = street.bench.notices(case).await.pop().unwrap();
+    assert_eq!(notice.state, NoticeState::Withdrawn);
+}
+
+#[tokio::test]
+async fn the_loop_sends_what_is_put_in_line_and_drains() {
+    let (street, host, _) = one_case().await;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let running = tokio::spawn(street.courier().run(stop.clone()));
+    until("the first is sent", async || host.heard().len() == 1).await;
+    for n in 0..40 {
+        street.bench.act(&format!("https://opal.example/{n}")).await;
+    }
+    until("all are recorded", async || {
+        street.in_line().await.is_empty()
+    })
+    .await;
+    stop.cancel();
+    running.await.unwrap().unwrap();
+    let mut ids: Vec<String> = host
+        .heard()
+        .iter()
+        .map(|h| h.header("webhook-id"))
+        .collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!((ids.len(), host.heard().len()), (41, 41), "each once");
+}
