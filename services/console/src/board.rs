@@ -1,0 +1,97 @@
+//! The figures of all four owners at one moment, shared by everybody who watches: they are asked at most once a refresh,
+//! however many pages are open. A part that does not answer is missing by name; the others are shown.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use platform::error::{Kind, Problem};
+use proto::v1;
+use time::OffsetDateTime;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::edge::Edge;
+use crate::refused::Refused;
+use crate::session::Signed;
+
+/// Owners that are slow are asked less often: they work for pages at most one part in so many.
+const SHARE: u32 = 5;
+
+/// One owner's answer, or why it is missing.
+pub(crate) type Part<T> = Result<T, Problem>;
+
+pub(crate) struct Board {
+    pub(crate) intake: Part<v1::GetIntakeCountsResponse>,
+    pub(crate) verification: Part<v1::GetVerificationCountsResponse>,
+    pub(crate) dispatch: Part<v1::GetDispatchCountsResponse>,
+    pub(crate) ledger: Part<v1::GetConservationResponse>,
+    pub(crate) at: OffsetDateTime,
+}
+
+struct Kept {
+    board: Arc<Board>,
+    until: Instant,
+}
+
+#[derive(Default)]
+pub(crate) struct Latest(Mutex<Option<Kept>>);
+
+impl Edge {
+    /// The board as it is now, give or take a refresh. Everybody who may sign in may read it.
+    pub(crate) async fn board(&self, signed: &Signed) -> Result<Arc<Board>, Refused> {
+        let mut kept = self.board.0.lock().await;
+        let asked = Instant::now();
+        if let Some(kept) = &*kept
+            && kept.until > asked
+        {
+            return Ok(kept.board.clone());
+        }
+        let board = Arc::new(self.look(signed).await?);
+        let took = asked.elapsed();
+        *kept = Some(Kept {
+            board: board.clone(),
+            until: asked + self.config().refresh().max(took * SHARE) - Duration::from_millis(20),
+        });
+        Ok(board)
+    }
+
+    async fn look(&self, signed: &Signed) -> Result<Board, Refused> {
+        let (intake, verification, dispatch, ledger) = futures::join!(
+            async {
+                let mut client = self.intake(signed).await?;
+                let request = v1::GetIntakeCountsRequest {};
+                self.ask(client.get_intake_counts(request)).await
+            },
+            async {
+                let mut client = self.verification(signed).await?;
+                let request = v1::GetVerificationCountsRequest {};
+                self.ask(client.get_verification_counts(request)).await
+            },
+            async {
+                let mut client = self.dispatch(signed).await?;
+                let request = v1::GetDispatchCountsRequest {};
+                self.ask(client.get_dispatch_counts(request)).await
+            },
+            async {
+                let mut client = self.ledger(signed).await?;
+                let request = v1::GetConservationRequest {};
+                self.ask(client.get_conservation(request)).await
+            },
+        );
+        Ok(Board {
+            intake: part(intake)?,
+            verification: part(verification)?,
+            dispatch: part(dispatch)?,
+            ledger: part(ledger)?,
+            at: platform::clock::wall(),
+        })
+    }
+}
+
+/// Somebody whose credential does not hold sees nothing at all; any other failure is a missing part.
+pub(crate) fn part<T>(answer: Result<T, Problem>) -> Result<Part<T>, Refused> {
+    match answer {
+        Err(problem) if problem.kind == Kind::Unauthenticated => Err(problem.into()),
+        part => Ok(part),
+    }
+}

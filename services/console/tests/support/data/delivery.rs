@@ -1,0 +1,103 @@
+//! Dispatch's answers about cases, notices and providers.
+
+use proto::v1;
+use proto::v1::{Category, DeliveryChannel, LiveState, NoticeState, ProviderRole, Rung};
+
+use super::{at, count, notice};
+use crate::support::Owners;
+
+pub fn dispatch(owners: &Owners) {
+    owners.on(
+        "DispatchService/GetCaseDispatch",
+        |_: v1::GetCaseDispatchRequest, _| {
+            Ok(v1::GetCaseDispatchResponse {
+                live: LiveState::Up as i32,
+                episode: 1,
+                category: Category::A as i32,
+                dispatched_at: at(3000),
+                last_rung: Rung::Remind as i32,
+                notices: vec![notice(NoticeState::NeedInformation)],
+                ..Default::default()
+            })
+        },
+    );
+    owners.on(
+        "DispatchService/SearchNotices",
+        |_: v1::SearchNoticesRequest, _| {
+            Ok(v1::SearchNoticesResponse {
+                notices: vec![notice(NoticeState::Delivered)],
+                next_cursor: String::new(),
+            })
+        },
+    );
+    owners.on(
+        "DispatchService/SupplyInformation",
+        |_: v1::SupplyInformationRequest, _| {
+            Ok(v1::SupplyInformationResponse {
+                state: NoticeState::Delivered as i32,
+            })
+        },
+    );
+    owners.on(
+        "DispatchService/ListOverdue",
+        |_: v1::ListOverdueRequest, _| {
+            Ok(v1::ListOverdueResponse {
+                overdue: vec![v1::OverdueNotice {
+                    notice: Some(notice(NoticeState::Delivered)),
+                    clock: "acknowledge".into(),
+                    overdue_since: at(75),
+                    next_rung: Rung::Upstream as i32,
+                    next_rung_at: at(-300),
+                }],
+                next_cursor: String::new(),
+                total: 37,
+            })
+        },
+    );
+    let summary = || v1::ProviderSummary {
+        provider: Some(v1::Provider {
+            provider_id: "amber-host".into(),
+            role: ProviderRole::Host as i32,
+            country: "NL".into(),
+            asn: 64_500,
+            cidrs: vec!["192.0.2.0/24".into()],
+            domains: vec!["host.example".into()],
+            upstream: "basalt-transit".into(),
+            channel: DeliveryChannel::Webhook as i32,
+            ..Default::default()
+        }),
+        notices_open: 12,
+        notices_overdue: 3,
+        notices_total: 412,
+        contact_health: 83,
+    };
+    owners.on(
+        "DispatchService/ListProviders",
+        move |_: v1::ListProvidersRequest, _| {
+            Ok(v1::ListProvidersResponse {
+                providers: vec![summary()],
+                next_cursor: String::new(),
+            })
+        },
+    );
+    owners.on(
+        "DispatchService/GetProvider",
+        move |_: v1::GetProviderRequest, _| {
+            Ok(v1::GetProviderResponse {
+                summary: Some(summary()),
+                clocks: vec![v1::ClockFigure {
+                    clock: "delivered".into(),
+                    p50_seconds: 0.3,
+                    p99_seconds: 8.0,
+                    count: 400,
+                }],
+                by_state: vec![
+                    count("delivered", 9),
+                    count("disputed", 2),
+                    count("withdrawn", 1),
+                ],
+                false_claims: 4,
+            })
+        },
+    );
+}

@@ -1,0 +1,162 @@
+//! Verification's answers: sessions, the queue, lists and rules.
+
+use proto::v1;
+use proto::v1::{AssessmentState, Category};
+use tonic::Status;
+
+use super::{
+    CLAIM, HOSTILE, MINE, NOTICE, PASSWORD, SESSION, SUBJECT, URL, WAITING, assessment, at, mine,
+    staff,
+};
+use crate::support::Owners;
+
+pub fn reception(owners: &Owners) {
+    owners.on("VerificationService/SignIn", |q: v1::SignInRequest, _| {
+        if q.name == "sam" && q.password == PASSWORD {
+            return Ok(v1::SignInResponse {
+                session: SESSION.into(),
+                staff: Some(staff()),
+                expires_at: at(-3600),
+            });
+        }
+        let problem = platform::error::Problem::new(
+            platform::error::Kind::Unauthenticated,
+            "sign_in_refused",
+            "Name and password do not fit; try again.",
+        );
+        Err(problem.into())
+    });
+    owners.on(
+        "VerificationService/ExchangeSession",
+        |q: v1::ExchangeSessionRequest, _| {
+            if q.session != SESSION {
+                return Err(Status::unauthenticated("no"));
+            }
+            Ok(v1::ExchangeSessionResponse {
+                token: format!("token-for-{}", q.audience),
+                expires_at: at(-60),
+                staff: Some(staff()),
+            })
+        },
+    );
+    owners.on("VerificationService/SignOut", |_: v1::SignOutRequest, _| {
+        Ok(v1::SignOutResponse {})
+    });
+    owners.on(
+        "VerificationService/ListStaff",
+        |_: v1::ListStaffRequest, _| {
+            Ok(v1::ListStaffResponse {
+                staff: vec![staff()],
+            })
+        },
+    );
+}
+
+pub fn queue(owners: &Owners) {
+    owners.on(
+        "VerificationService/ListQueue",
+        |_: v1::ListQueueRequest, _| {
+            Ok(v1::ListQueueResponse {
+                cases: vec![mine(), assessment(WAITING, AssessmentState::Queued)],
+                next_cursor: "a b&c".into(),
+                waiting: 1234,
+            })
+        },
+    );
+    owners.on(
+        "VerificationService/GetAssessment",
+        |q: v1::GetAssessmentRequest, _| {
+            let assessment = match q.case_id.as_str() {
+                MINE => mine(),
+                WAITING => assessment(WAITING, AssessmentState::Queued),
+                _ => return Err(Status::not_found("no")),
+            };
+            Ok(v1::GetAssessmentResponse {
+                assessment: Some(assessment),
+            })
+        },
+    );
+    owners.on(
+        "VerificationService/ClaimCases",
+        |_: v1::ClaimCasesRequest, _| {
+            Ok(v1::ClaimCasesResponse {
+                claimed: vec![v1::ClaimedCase {
+                    assessment: Some(mine()),
+                    claim_token: CLAIM.into(),
+                }],
+            })
+        },
+    );
+    owners.on(
+        "VerificationService/RevealUrl",
+        |_: v1::RevealUrlRequest, _| {
+            Ok(v1::RevealUrlResponse {
+                url: URL.into(),
+                used: 3,
+                allowed: 200,
+            })
+        },
+    );
+    owners.on(
+        "VerificationService/DecideCases",
+        |q: v1::DecideCasesRequest, _| {
+            let case_id = q.items[0].case_id.clone();
+            Ok(v1::DecideCasesResponse {
+                results: vec![v1::DecisionResult {
+                    result: Some(v1::decision_result::Result::Assessment(assessment(
+                        &case_id,
+                        AssessmentState::Actionable,
+                    ))),
+                    case_id,
+                }],
+            })
+        },
+    );
+    owners.on(
+        "VerificationService/ReleaseClaim",
+        |_: v1::ReleaseClaimRequest, _| Ok(v1::ReleaseClaimResponse {}),
+    );
+    owners.on(
+        "VerificationService/WithdrawVerdict",
+        |_: v1::WithdrawVerdictRequest, _| Ok(v1::WithdrawVerdictResponse { assessment: None }),
+    );
+    owners.on(
+        "VerificationService/HoldCase",
+        |_: v1::HoldCaseRequest, _| Ok(v1::HoldCaseResponse { assessment: None }),
+    );
+    owners.on(
+        "VerificationService/ListHashLists",
+        |_: v1::ListHashListsRequest, _| {
+            Ok(v1::ListHashListsResponse {
+                lists: vec![v1::HashList {
+                    list: "known".into(),
+                    version: 2,
+                    entries: 12_000,
+                    approved_by: String::new(),
+                    imported_by: SUBJECT.into(),
+                }],
+            })
+        },
+    );
+    owners.on(
+        "VerificationService/ListRules",
+        |_: v1::ListRulesRequest, _| {
+            Ok(v1::ListRulesResponse {
+                rules: vec![v1::Rule {
+                    rule_id: NOTICE.into(),
+                    version: 1,
+                    host: "only-this.example".into(),
+                    path_prefix: "/x".into(),
+                    verdict: Some(v1::rule::Verdict::Actionable(Category::B as i32)),
+                    reason: HOSTILE.into(),
+                    proposed_by: SUBJECT.into(),
+                    ..Default::default()
+                }],
+            })
+        },
+    );
+    owners.on(
+        "VerificationService/ApproveHashList",
+        |_: v1::ApproveHashListRequest, _| Ok(v1::ApproveHashListResponse {}),
+    );
+}
