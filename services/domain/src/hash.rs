@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::Invalid;
+pub use crate::word::HashKind;
 
 /// Two images whose PDQ hashes differ in at most this many of 256 bits are taken for the same: the threshold that PDQ's authors
 /// recommend ("The TMK+PDQF Video-Hashing Algorithm and the PDQ Image-Hashing Algorithm").
@@ -12,12 +13,10 @@ pub const PDQ_NEAR: u32 = 31;
 /// Why a text is not a hash of the kind it was sent as. Neither variant carries the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HashError {
-    #[error("a {} hash has {} hexadecimal digits", .0.name(), .0.octets() * 2)]
+    #[error("a {} hash has {} hexadecimal digits", .0.as_str(), .0.octets() * 2)]
     Length(HashKind),
-    #[error("a {} hash is written in hexadecimal digits only", .0.name())]
+    #[error("a {} hash is written in hexadecimal digits only", .0.as_str())]
     NotHex(HashKind),
-    #[error("the kind of hash is not known")]
-    UnknownKind,
 }
 
 impl HashError {
@@ -26,7 +25,6 @@ impl HashError {
         match self {
             Self::Length(_) => "hash_length",
             Self::NotHex(_) => "hash_not_hex",
-            Self::UnknownKind => "hash_kind_unknown",
         }
     }
 
@@ -38,7 +36,6 @@ impl HashError {
             Self::Length(HashKind::Md5) => "Send MD5 as 32 hexadecimal digits.",
             Self::Length(HashKind::Pdq) => "Send PDQ as 64 hexadecimal digits.",
             Self::NotHex(_) => "Write the hash with the digits 0-9 and the letters a-f only.",
-            Self::UnknownKind => "Name the kind of hash: sha256, sha1, md5 or pdq.",
         }
     }
 
@@ -48,26 +45,7 @@ impl HashError {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum HashKind {
-    Sha256,
-    Sha1,
-    Md5,
-    Pdq,
-}
-
 impl HashKind {
-    pub const ALL: [Self; 4] = [Self::Sha256, Self::Sha1, Self::Md5, Self::Pdq];
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Sha256 => "sha256",
-            Self::Sha1 => "sha1",
-            Self::Md5 => "md5",
-            Self::Pdq => "pdq",
-        }
-    }
-
     /// Length of the hash, in octets.
     pub const fn octets(self) -> usize {
         match self {
@@ -75,13 +53,6 @@ impl HashKind {
             Self::Sha1 => 20,
             Self::Md5 => 16,
         }
-    }
-
-    pub fn parse(name: &str) -> Result<Self, HashError> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.name() == name)
-            .ok_or(HashError::UnknownKind)
     }
 }
 
@@ -114,7 +85,7 @@ macro_rules! hash_types {
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "<{}>", HashKind::$name.name())
+                write!(f, "<{}>", HashKind::$name.as_str())
             }
         }
 
@@ -193,7 +164,7 @@ impl Hash {
 
 impl fmt::Debug for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<{}>", self.kind().name())
+        write!(f, "<{}>", self.kind().as_str())
     }
 }
 

@@ -86,20 +86,18 @@ fn addresses_are_public_documentation_or_neither() {
 
 #[test]
 fn a_hash_is_read_from_hex_in_either_case() {
-    for kind in HashKind::ALL {
+    for &kind in HashKind::ALL {
         let text = "aB".repeat(kind.octets());
         let hash = Hash::parse(kind, &format!(" {text}\n")).unwrap();
         assert_eq!(hash.kind(), kind);
         assert_eq!(hash.reveal_hex(), text.to_lowercase());
         assert_eq!(hash.reveal_octets(), vec![0xab; kind.octets()]);
-        assert_eq!(HashKind::parse(kind.name()), Ok(kind));
     }
 }
 
 #[test]
 fn what_is_not_a_hash_of_its_kind_is_refused() {
-    assert_eq!(HashKind::parse("SHA-256"), Err(HashError::UnknownKind));
-    for kind in HashKind::ALL {
+    for &kind in HashKind::ALL {
         let digits = kind.octets() * 2;
         for length in [0, digits - 2, digits - 1, digits + 1, digits + 2] {
             let refused = Hash::parse(kind, &"a".repeat(length));

@@ -119,36 +119,6 @@ impl Intake {
             .keyring
             .tags(TagPurpose::Reference, reference.symbols().as_bytes()))
     }
-
-    fn summary(
-        &self,
-        report: Report,
-        key: Option<&platform::sealed::DataKey>,
-    ) -> Result<v1::ReportSummary, Error> {
-        let external_id = match (report.sealed_external, key) {
-            (Some(sealed), Some(key)) => key
-                .open(
-                    Purpose::Reference,
-                    report.case.uuid(),
-                    report.id.uuid(),
-                    sealed,
-                )?
-                .text()?
-                .to_owned(),
-            _ => String::new(),
-        };
-        Ok(v1::ReportSummary {
-            report_id: report.id.to_string(),
-            case_id: report.case.to_string(),
-            channel: report.channel.wire(),
-            partner: report.partner.unwrap_or_default(),
-            external_id,
-            media: report.media.map_or(0, Media::wire),
-            outcome: report.outcome.wire(),
-            received_at: Some(timestamp(report.received_at)),
-            accepted_at: Some(timestamp(report.accepted_at)),
-        })
-    }
 }
 
 fn bytes(tags: &[Tag]) -> Vec<&[u8]> {
@@ -384,7 +354,7 @@ impl Intake {
             .into_iter()
             .map(|report| {
                 let key = keys.get(&report.case);
-                self.summary(report, key)
+                summary(report, key)
             })
             .collect()
     }
@@ -404,6 +374,35 @@ impl Intake {
             .map(|(case, wrapped)| Ok((case, self.keyring.unwrap(case.uuid(), &wrapped)?)))
             .collect()
     }
+}
+
+fn summary(
+    report: Report,
+    key: Option<&platform::sealed::DataKey>,
+) -> Result<v1::ReportSummary, Error> {
+    let external_id = match (report.sealed_external, key) {
+        (Some(sealed), Some(key)) => key
+            .open(
+                Purpose::Reference,
+                report.case.uuid(),
+                report.id.uuid(),
+                sealed,
+            )?
+            .text()?
+            .to_owned(),
+        _ => String::new(),
+    };
+    Ok(v1::ReportSummary {
+        report_id: report.id.to_string(),
+        case_id: report.case.to_string(),
+        channel: report.channel.wire(),
+        partner: report.partner.unwrap_or_default(),
+        external_id,
+        media: report.media.map_or(0, Media::wire),
+        outcome: report.outcome.wire(),
+        received_at: Some(timestamp(report.received_at)),
+        accepted_at: Some(timestamp(report.accepted_at)),
+    })
 }
 
 fn partner_wire(partner: partner::Partner) -> v1::Partner {

@@ -36,10 +36,11 @@ pub enum Applied {
 /// word is the truer one.
 pub const fn apply(state: State, command: Command) -> Applied {
     let next = match (state, command) {
-        (Outcome::Withdrawn, _) => return Applied::Unchanged,
-        (_, Command::Withdraw) => Outcome::Withdrawn,
         // A confirmed removal is not undone by the verdict being told again; only a re-appearance does that.
-        (Outcome::Removed, Command::Actionable) => return Applied::Unchanged,
+        (Outcome::Withdrawn, _) | (Outcome::Removed, Command::Actionable) => {
+            return Applied::Unchanged;
+        }
+        (_, Command::Withdraw) => Outcome::Withdrawn,
         (_, Command::Actionable | Command::Reappeared) => Outcome::BeingRemoved,
         (
             _,

@@ -1,13 +1,13 @@
 //! A submission as it was parsed: what is asked, apart from who stores it and how. Bad items are kept beside the good
 //! ones, each with its reason. No I/O; ids and keys come in with the parsing, so that a retry writes the same ones.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use domain::hash::{Hash, HashKind};
+use domain::hash::Hash;
 use domain::id::{CaseId, PartnerId, Reference, ReportId};
 use domain::invalid::optional_text;
 use domain::url::{CanonicalUrl, ReportedUrl};
-use domain::word::{AgeBand, Media, ReportChannel};
+use domain::word::{AgeBand, HashKind, Media, ReportChannel};
 use domain::{Invalid, wire};
 use platform::error::{Kind, Problem};
 use platform::principal::{Principal, Role};
@@ -158,7 +158,7 @@ pub fn parse(
         .enumerate()
         .map(|(index, item)| Parsed {
             external_id: item.external_id.clone(),
-            item: parse_item(item, number.as_deref(), keyring, now)
+            item: parse_item(&item, number.as_deref(), keyring, now)
                 .map_err(|invalid| invalid.within(&format!("items[{index}]"))),
         })
         .collect();
@@ -273,7 +273,7 @@ fn country(channel: ReportChannel, country: &str) -> Result<Option<String>, Inva
 }
 
 fn parse_item(
-    item: v1::ReportItem,
+    item: &v1::ReportItem,
     unique_number: Option<&str>,
     keyring: &Keyring,
     now: OffsetDateTime,
@@ -359,27 +359,18 @@ fn hashes(hashes: &[v1::Hash]) -> Result<Vec<v1::Hash>, Invalid> {
             format!("an item carries at most {MAX_HASHES} hashes; send the strongest of each kind"),
         ));
     }
-    let mut parsed = BTreeMap::new();
+    let mut parsed = BTreeSet::new();
     for (index, hash) in hashes.iter().enumerate() {
         let at = format!("hashes[{index}]");
-        let kind = domain::word::HashKind::from_wire(hash.kind).map_err(|_| {
-            Invalid::new(
-                "hash_kind",
-                format!("{at}.kind"),
-                "send one of md5, sha1, sha256, pdq",
-            )
+        let kind = HashKind::from_wire(hash.kind).map_err(|_| {
+            let detail = "send one of md5, sha1, sha256, pdq";
+            Invalid::new("hash_kind", format!("{at}.kind"), detail)
         })?;
-        let octets = match kind {
-            domain::word::HashKind::Md5 => HashKind::Md5,
-            domain::word::HashKind::Sha1 => HashKind::Sha1,
-            domain::word::HashKind::Sha256 => HashKind::Sha256,
-            domain::word::HashKind::Pdq => HashKind::Pdq,
-        };
-        let value = Hash::parse(octets, &hash.value).map_err(|e| e.at(&format!("{at}.value")))?;
-        parsed.insert((kind.wire(), value.reveal_hex()), ());
+        let value = Hash::parse(kind, &hash.value).map_err(|e| e.at(format!("{at}.value")))?;
+        parsed.insert((kind.wire(), value.reveal_hex()));
     }
     Ok(parsed
-        .into_keys()
+        .into_iter()
         .map(|(kind, value)| v1::Hash { kind, value })
         .collect())
 }

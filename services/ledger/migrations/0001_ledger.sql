@@ -71,20 +71,6 @@ comment on column checkpoint.root is 'Root of the tree of that size.';
 comment on column checkpoint.note is 'The signed note: origin, size, root, signatures.';
 comment on column checkpoint.made_at is 'When it was signed, by this service''s clock.';
 
--- A guard against mistakes, not against whoever owns the tables: against them stand the checkpoints that others hold.
-create function refuse_change() returns trigger language plpgsql as $$
-begin
-    raise exception '% is append-only', tg_table_name using errcode = 'restrict_violation';
-end
-$$;
-
-create trigger leaf_append_only before update or delete or truncate on leaf
-    for each statement execute function refuse_change();
-create trigger node_append_only before update or delete or truncate on node
-    for each statement execute function refuse_change();
-create trigger checkpoint_append_only before update or delete or truncate on checkpoint
-    for each statement execute function refuse_change();
-
 create table report (
     report_id uuid    primary key,
     case_id   uuid    not null,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use domain::hash::Hash;
 use domain::id::{CaseId, ReportId};
 use domain::url::CanonicalUrl;
-use domain::word;
+use domain::word::HashKind;
 use platform::sealed::{
     DataKey, Keyring, Purpose, SealedError, Signer, SigningContext, WrappedKey,
 };
@@ -82,19 +82,12 @@ impl OpenItem {
     pub(crate) fn kinds(&self) -> HashKinds {
         let mut kinds = HashKinds::default();
         for hash in &self.hashes {
-            kinds.add(match hash.kind() {
-                domain::hash::HashKind::Md5 => word::HashKind::Md5,
-                domain::hash::HashKind::Sha1 => word::HashKind::Sha1,
-                domain::hash::HashKind::Sha256 => word::HashKind::Sha256,
-                domain::hash::HashKind::Pdq => word::HashKind::Pdq,
-            });
+            kinds.add(hash.kind());
         }
         kinds
     }
 }
 
 fn hash(wire: &v1::Hash) -> Option<Hash> {
-    let kind = word::HashKind::from_wire(wire.kind).ok()?;
-    let kind = domain::hash::HashKind::parse(kind.as_str()).ok()?;
-    Hash::parse(kind, &wire.value).ok()
+    Hash::parse(HashKind::from_wire(wire.kind).ok()?, &wire.value).ok()
 }

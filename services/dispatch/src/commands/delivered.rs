@@ -88,8 +88,9 @@ impl Dossier {
             Outcome::Record => first,
             Outcome::Repeat | Outcome::Over | Outcome::Refused => false,
         };
+        // Its first delivery is a fact also where an answer was faster than its record.
+        self.case_mut().delivered_at.get_or_insert(now);
         if told {
-            self.case_mut().delivered_at.get_or_insert(now);
             let body = Body::NoticeDelivered(v1::NoticeDelivered {
                 notice: Some(self.key(n)),
                 channel: channel.wire(),

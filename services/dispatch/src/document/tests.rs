@@ -1,3 +1,5 @@
+//! The signed notice: what it says, what it does not, and who believes it.
+
 use domain::id::{CaseId, NoticeId};
 use domain::url::CanonicalUrl;
 use domain::word::{Category, DeliveryChannel, LiveState, Media, NoticeState, Rung};

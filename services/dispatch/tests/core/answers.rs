@@ -189,7 +189,7 @@ async fn time_is_granted_within_bounds_and_ends_by_itself() {
 async fn pauses_do_not_hold_back_the_regulator() {
     let bench = Bench::new().await;
     let case_id = bench.act("https://amber.example/1").await;
-    for _ in 0..4 {
+    for _ in 0..5 {
         let notice = bench.notices(case_id).await.pop().unwrap();
         let mut item = Bench::item(&notice, Answer::NeedTime);
         item.until = Some(bench.now() + Duration::days(1));

@@ -144,7 +144,7 @@ impl Accept {
                 Some(submission::Key {
                     id: submission.id,
                     principal: &submission.principal,
-                    key: &idempotency.key,
+                    name: &idempotency.key,
                     body: &idempotency.body,
                 })
             })

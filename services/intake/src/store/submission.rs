@@ -8,7 +8,7 @@ use uuid::Uuid;
 pub struct Key<'a> {
     pub id: Uuid,
     pub principal: &'a str,
-    pub key: &'a str,
+    pub name: &'a str,
     pub body: &'a [u8; 32],
 }
 
@@ -31,7 +31,7 @@ pub async fn take(
 ) -> sqlx::Result<Vec<Uuid>> {
     let ids: Vec<Uuid> = keys.iter().map(|k| k.id).collect();
     let principals: Vec<&str> = keys.iter().map(|k| k.principal).collect();
-    let names: Vec<&str> = keys.iter().map(|k| k.key).collect();
+    let names: Vec<&str> = keys.iter().map(|k| k.name).collect();
     let bodies: Vec<&[u8]> = keys.iter().map(|k| k.body.as_slice()).collect();
     sqlx::query_scalar(
         "-- take_keys
@@ -55,7 +55,7 @@ pub async fn take(
 /// What was answered under these keys.
 pub async fn used(conn: &mut PgConnection, keys: &[Key<'_>]) -> sqlx::Result<Vec<Used>> {
     let principals: Vec<&str> = keys.iter().map(|k| k.principal).collect();
-    let names: Vec<&str> = keys.iter().map(|k| k.key).collect();
+    let names: Vec<&str> = keys.iter().map(|k| k.name).collect();
     let rows = sqlx::query(
         "-- used_keys
         select s.id, s.principal, s.key, s.body_mac, s.response

@@ -90,7 +90,7 @@ impl World {
             .issue(&StaffClaims {
                 subject: Uuid::from_u128(7),
                 name: "Sam Example".into(),
-                roles: Roles::from_iter(roles.iter().copied()),
+                roles: roles.iter().copied().collect::<Roles>(),
                 session: Uuid::from_u128(8),
                 audience: "intake".into(),
                 issued_at: now,

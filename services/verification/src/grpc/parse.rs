@@ -197,7 +197,6 @@ pub(super) fn line(place: usize, wire: &v1::HashEntry) -> Result<Line, Invalid> 
         "hash.kind".clone_into(&mut invalid.field);
         invalid
     })?;
-    let kind = domain::hash::HashKind::parse(kind.as_str()).map_err(|e| e.at("hash.kind"))?;
     let hash = Hash::parse(kind, &hash.value).map_err(|e| e.at("hash.value"))?;
     let finding = match wire.verdict {
         Some(Wire::Actionable(category)) => Some(Ok(category)),

@@ -53,7 +53,7 @@ impl Marks {
 
 /// The tags of a hash, under every index key in use.
 pub(crate) fn tags(keyring: &Keyring, hash: &Hash) -> Vec<[u8; 32]> {
-    let mut value = hash.kind().name().as_bytes().to_vec();
+    let mut value = hash.kind().as_str().as_bytes().to_vec();
     value.push(0);
     value.extend_from_slice(hash.reveal_octets());
     keyring

@@ -1,3 +1,5 @@
+//! The mail of a notice: its parts, its threading, and what a name in it cannot do.
+
 use time::macros::datetime;
 
 use super::*;
