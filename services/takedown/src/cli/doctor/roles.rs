@@ -1,0 +1,118 @@
+//! The roles: whether each says that it can do its work, and whether the ledger keeps up.
+
+use std::time::Duration;
+
+use platform::clock;
+use platform::grpc;
+use proto::v1::{GetConservationRequest, LatestCheckpointRequest};
+use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use super::Finding;
+use crate::client::{Client, Profile};
+
+/// For one role to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A checkpoint follows within a second of an event's receipt.
+const CHECKPOINT: time::Duration = time::Duration::seconds(10);
+
+const START: &str = "start `takedown up` on this folder, or look at its log";
+
+pub(super) async fn look(profile: &Profile) -> Vec<Finding> {
+    let addresses = &profile.addresses;
+    let Ok(client) = Client::new(addresses, profile.operator.session.clone()) else {
+        return vec![Finding::wrong(
+            "roles",
+            "client.toml has an address that is none",
+            START,
+        )];
+    };
+    let mut findings = Vec::new();
+    for (name, channel) in client.channels() {
+        findings.push(core(name, channel).await);
+    }
+    findings.push(edge("gateway", &addresses.gateway, "/readyz").await);
+    findings.push(edge("console", &addresses.console, "/readyz").await);
+    findings.push(credential(&client).await);
+    findings.push(checkpoint(&client).await);
+    findings
+}
+
+async fn core(name: &str, channel: Channel) -> Finding {
+    let request = HealthCheckRequest {
+        service: grpc::READY.to_owned(),
+    };
+    let mut health = HealthClient::new(channel);
+    match tokio::time::timeout(PATIENCE, health.check(request)).await {
+        Ok(Ok(answer)) if answer.get_ref().status() == ServingStatus::Serving => {
+            Finding::right(name, "ready")
+        }
+        Ok(Ok(_)) => Finding::wrong(
+            name,
+            "runs, and something that it needs does not",
+            "see the checks of the database above",
+        ),
+        _ => Finding::wrong(name, "does not answer", START),
+    }
+}
+
+async fn edge(name: &str, base: &str, path: &str) -> Finding {
+    let answer = async {
+        reqwest::Client::builder()
+            .timeout(PATIENCE)
+            .no_proxy()
+            .build()?
+            .get(format!("{base}{path}"))
+            .send()
+            .await
+    };
+    match answer.await {
+        Ok(answer) if answer.status().is_success() => Finding::right(name, "ready"),
+        Ok(_) => Finding::wrong(
+            name,
+            "runs, and something that it needs does not",
+            "see the roles above",
+        ),
+        Err(_) => Finding::wrong(name, "does not answer", START),
+    }
+}
+
+async fn credential(client: &Client) -> Finding {
+    const CHECK: &str = "local operator";
+    match tokio::time::timeout(PATIENCE, client.staff()).await {
+        Ok(Ok(staff)) => Finding::right(CHECK, format!("signed in as {}", staff.name)),
+        _ => Finding::wrong(
+            CHECK,
+            "the session in client.toml does not hold",
+            "start `takedown up` again: each start opens a new one",
+        ),
+    }
+}
+
+async fn checkpoint(client: &Client) -> Finding {
+    const CHECK: &str = "checkpoint";
+    let mut ledger = client.ledger();
+    let both = async {
+        let heard = ledger.get_conservation(GetConservationRequest {}).await?;
+        let latest = ledger.latest_checkpoint(LatestCheckpointRequest {}).await?;
+        Ok::<_, tonic::Status>((heard.into_inner().events, latest.into_inner().checkpoint))
+    };
+    let Ok(Ok((events, latest))) = tokio::time::timeout(PATIENCE, both).await else {
+        return Finding::unseen(CHECK, "the ledger does not answer");
+    };
+    let (size, made) = latest.map_or((0, None), |c| (c.size, c.made_at));
+    let made = made.and_then(|at| domain::wire::time("made_at", &at).ok());
+    let old = made.is_none_or(|at| clock::wall() - at > CHECKPOINT);
+    if events > size && old {
+        Finding::wrong(
+            CHECK,
+            format!("{} events are under no checkpoint", events - size),
+            "look at the ledger's log: it signs one each second while there is news",
+        )
+    } else {
+        Finding::right(CHECK, format!("over {size} of {events} events"))
+    }
+}

@@ -1,0 +1,134 @@
+//! Providers as operators see them: the directory, and one of it with its figures.
+
+use anyhow::Result;
+use proto::v1::{GetProviderRequest, ListProvidersRequest, Page, ProviderSummary};
+use serde_json::{Value, json};
+
+use crate::cli::{At, words};
+use crate::output::{facts, print, table};
+
+pub(super) async fn list(at: &At) -> Result<()> {
+    let mut dispatch = at.client()?.dispatch();
+    let mut all: Vec<ProviderSummary> = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let request = ListProvidersRequest {
+            page: Some(Page { size: 0, cursor }),
+        };
+        let answer = dispatch.list_providers(request).await?.into_inner();
+        let last = answer.providers.is_empty() || answer.next_cursor.is_empty();
+        all.extend(answer.providers);
+        cursor = answer.next_cursor;
+        if last {
+            break;
+        }
+    }
+    if at.format.json {
+        let values: Vec<Value> = all.iter().map(summary_json).collect();
+        print(&format!("{:#}", Value::from(values)));
+        return Ok(());
+    }
+    print(&table(
+        [
+            "provider", "role", "country", "channel", "open", "overdue", "all", "health",
+        ],
+        all.iter().map(|summary| {
+            let provider = summary.provider.clone().unwrap_or_default();
+            [
+                provider.provider_id,
+                words::provider_role(provider.role),
+                provider.country,
+                words::delivery_channel(provider.channel),
+                summary.notices_open.to_string(),
+                summary.notices_overdue.to_string(),
+                summary.notices_total.to_string(),
+                summary.contact_health.to_string(),
+            ]
+        }),
+    ));
+    Ok(())
+}
+
+pub(super) async fn show(at: &At, id: String) -> Result<()> {
+    let request = GetProviderRequest { provider_id: id };
+    let answer = at
+        .client()?
+        .dispatch()
+        .get_provider(request)
+        .await?
+        .into_inner();
+    let summary = answer.summary.unwrap_or_default();
+    let mut value = summary_json(&summary);
+    value["false_claims"] = answer.false_claims.into();
+    value["by_state"] = answer
+        .by_state
+        .iter()
+        .map(|s| (s.stage.clone(), Value::from(s.count)))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    value["clocks"] = answer
+        .clocks
+        .iter()
+        .map(|c| {
+            let figure = json!({ "p50": c.p50_seconds, "p99": c.p99_seconds, "count": c.count });
+            (c.clock.clone(), figure)
+        })
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    at.format.print(&value, || {
+        let provider = summary.provider.clone().unwrap_or_default();
+        let head = facts([
+            ("provider", provider.provider_id),
+            ("role", words::provider_role(provider.role)),
+            ("country", provider.country),
+            ("channel", words::delivery_channel(provider.channel)),
+            ("upstream", provider.upstream),
+            ("registrar", provider.registrar),
+            ("notices", summary.notices_total.to_string()),
+            ("open", summary.notices_open.to_string()),
+            ("overdue", summary.notices_overdue.to_string()),
+            ("false claims", answer.false_claims.to_string()),
+            ("contact health", summary.contact_health.to_string()),
+        ]);
+        let states = table(
+            ["state", "notices"],
+            answer
+                .by_state
+                .iter()
+                .map(|s| [s.stage.clone(), s.count.to_string()]),
+        );
+        let clocks = table(
+            ["clock", "p50 s", "p99 s", "notices"],
+            answer.clocks.iter().map(|c| {
+                [
+                    c.clock.clone(),
+                    format!("{:.1}", c.p50_seconds),
+                    format!("{:.1}", c.p99_seconds),
+                    c.count.to_string(),
+                ]
+            }),
+        );
+        [head, states, clocks].join("\n\n")
+    });
+    Ok(())
+}
+
+fn summary_json(summary: &ProviderSummary) -> Value {
+    let provider = summary.provider.clone().unwrap_or_default();
+    json!({
+        "provider_id": provider.provider_id,
+        "role": words::provider_role(provider.role),
+        "country": provider.country,
+        "asn": provider.asn,
+        "channel": words::delivery_channel(provider.channel),
+        "cidrs": provider.cidrs,
+        "domains": provider.domains,
+        "upstream": provider.upstream,
+        "registrar": provider.registrar,
+        "origin": provider.origin,
+        "notices_open": summary.notices_open,
+        "notices_overdue": summary.notices_overdue,
+        "notices_total": summary.notices_total,
+        "contact_health": summary.contact_health,
+    })
+}

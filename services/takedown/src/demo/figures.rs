@@ -1,0 +1,275 @@
+//! What came out: the services' own figures, the clients' receipts and the hosts' logs, side by side.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use domain::word::{DeliveryChannel, Rung};
+use proto::v1::{
+    Assessment, ClockFigure, GetConservationRequest, GetIntakeCountsRequest, ListQueueRequest, Page,
+};
+use serde_json::{Value, json};
+
+use super::follow::counts;
+use super::knowledge::{Knowledge, Receipts};
+use crate::client::Client;
+use crate::street::expect::{Expected, Span};
+use crate::street::files::Verdict;
+use crate::street::log::{HostLog, Logged};
+
+const PAGE: u32 = 500;
+/// Faults named in full; more are only counted.
+const NAMED: usize = 5;
+
+pub struct Figures {
+    pub accepted: u64,
+    pub refused: u64,
+    pub cases: u64,
+    pub joined: u64,
+    pub actionable: u64,
+    pub not_actionable: u64,
+    pub notices: u64,
+    pub notices_by_channel: BTreeMap<&'static str, u64>,
+    pub delivered: u64,
+    pub acknowledged: u64,
+    pub confirmed_removed: u64,
+    pub false_claims: u64,
+    pub moved: u64,
+    pub reappeared: u64,
+    pub escalated_by_rung: BTreeMap<&'static str, u64>,
+    pub open: u64,
+    pub lost: u64,
+    pub attempts: u64,
+    pub clocks: Vec<ClockFigure>,
+    pub hosts: Logged,
+    receipts: Receipts,
+    /// Cases whose verdict is not the truth's.
+    verdicts: Vec<String>,
+}
+
+impl Figures {
+    pub async fn read(client: &Client, knowledge: &Knowledge, log: &HostLog) -> Result<Self> {
+        let taken = client
+            .intake()
+            .get_intake_counts(GetIntakeCountsRequest {})
+            .await?
+            .into_inner();
+        let heard = client
+            .ledger()
+            .get_conservation(GetConservationRequest {})
+            .await?
+            .into_inner();
+        let sent = counts(client).await?;
+        let receipts = knowledge.receipts();
+        let assessed = assessments(client).await?;
+        let in_state = |states: &[&str]| -> u64 {
+            let stages = sent.by_live_state.iter();
+            let these = stages.filter(|stage| states.contains(&stage.stage.as_str()));
+            these.map(|stage| stage.count).sum()
+        };
+        let by_channel: BTreeMap<&'static str, u64> = sent
+            .notices_by_channel
+            .iter()
+            .filter_map(|count| {
+                let channel = DeliveryChannel::from_wire(count.channel).ok()?;
+                Some((channel.as_str(), count.notices))
+            })
+            .collect();
+        let actionable = assessed.iter().filter(|case| case.category != 0).count() as u64;
+        let not_actionable = assessed.iter().filter(|case| case.reason != 0).count() as u64;
+        let missing = [
+            heard.lost.unsigned_abs(),
+            receipts.accepted.saturating_sub(taken.accepted),
+            receipts.accepted.abs_diff(heard.accepted),
+            receipts.cases.saturating_sub(assessed.len() as u64),
+            actionable.saturating_sub(sent.cases),
+        ];
+        Ok(Self {
+            accepted: taken.accepted,
+            refused: receipts.refused,
+            cases: taken.cases,
+            joined: taken.accepted.saturating_sub(taken.cases),
+            actionable,
+            not_actionable,
+            notices: sent.notices,
+            delivered: sent.delivered,
+            acknowledged: sent.acknowledged,
+            confirmed_removed: in_state(&["gone", "watched", "closed"]),
+            false_claims: sent.false_claims,
+            moved: sent.moved,
+            reappeared: sent.reappeared,
+            escalated_by_rung: sent
+                .escalated_by_rung
+                .iter()
+                .filter_map(|count| Some((Rung::from_wire(count.rung).ok()?.as_str(), count.cases)))
+                .collect(),
+            open: in_state(&["up", "held", "exhausted"]),
+            lost: missing.into_iter().max().unwrap_or_default(),
+            // What is put up for fetching is one attempt; what is pushed may take several.
+            attempts: sent.attempts + by_channel.get("api").copied().unwrap_or_default(),
+            notices_by_channel: by_channel,
+            clocks: sent.clocks,
+            hosts: log.read(),
+            verdicts: wrong_verdicts(&assessed, knowledge),
+            receipts,
+        })
+    }
+
+    /// Everything that is not as the street says it must be, in words.
+    pub fn differences(&self, expected: &Expected) -> Vec<String> {
+        let mut found = Vec::new();
+        let exactly = |figure: u64| Span {
+            least: figure,
+            most: figure,
+        };
+        let escalated: u64 = self.escalated_by_rung.values().sum();
+        let wanted: u64 = expected.escalated_by_rung.values().sum();
+        for (name, is, must) in [
+            ("accepted", self.accepted, exactly(expected.accepted)),
+            ("refused", self.refused, exactly(expected.refused)),
+            ("cases", self.cases, exactly(expected.cases)),
+            ("joined", self.joined, exactly(expected.joined)),
+            ("actionable", self.actionable, exactly(expected.actionable)),
+            (
+                "not_actionable",
+                self.not_actionable,
+                exactly(expected.not_actionable),
+            ),
+            (
+                "confirmed_removed",
+                self.confirmed_removed,
+                exactly(expected.confirmed_removed),
+            ),
+            ("open", self.open, exactly(expected.open)),
+            ("false_claims", self.false_claims, expected.false_claims),
+            ("moved", self.moved, expected.moved),
+            ("reappeared", self.reappeared, expected.reappeared),
+            ("escalated_by_rung", escalated, exactly(wanted)),
+            ("lost", self.lost, exactly(0)),
+            (
+                "duplicate_effective_notices",
+                self.hosts.duplicates,
+                exactly(0),
+            ),
+            ("receipts", self.receipts.accepted, exactly(self.accepted)),
+            (
+                "cases opened by receipts",
+                self.receipts.opened,
+                exactly(self.cases),
+            ),
+        ] {
+            if !must.has(is) {
+                found.push(format!("{name} is {is}, must be {must}"));
+            }
+        }
+        for (rung, wanted) in &expected.escalated_by_rung {
+            let is = self
+                .escalated_by_rung
+                .get(rung.as_str())
+                .copied()
+                .unwrap_or_default();
+            if is != *wanted {
+                found.push(format!("escalated at {rung} is {is}, must be {wanted}"));
+            }
+        }
+        for (what, faults) in [
+            (
+                "accepted or refused against the truth",
+                &self.receipts.faults.acceptance,
+            ),
+            (
+                "in another case than the truth has it",
+                &self.receipts.faults.partition,
+            ),
+            ("decided otherwise than the truth", &self.verdicts),
+        ] {
+            if !faults.is_empty() {
+                let named = faults[..faults.len().min(NAMED)].join(", ");
+                found.push(format!("{} {what}: {named} …", faults.len()));
+            }
+        }
+        for (reason, count) in &self.hosts.refused {
+            found.push(format!("{count} at the hosts: {reason}"));
+        }
+        found
+    }
+
+    pub fn json(&self) -> Value {
+        let clocks: serde_json::Map<String, Value> = self
+            .clocks
+            .iter()
+            .map(|clock| {
+                let figures = json!({
+                    "p50": clock.p50_seconds, "p99": clock.p99_seconds, "count": clock.count,
+                });
+                (clock.clock.clone(), figures)
+            })
+            .collect();
+        json!({
+            "accepted": self.accepted,
+            "refused": self.refused,
+            "cases": self.cases,
+            "joined": self.joined,
+            "actionable": self.actionable,
+            "not_actionable": self.not_actionable,
+            "notices_by_channel": self.notices_by_channel,
+            "delivered": self.delivered,
+            "acknowledged": self.acknowledged,
+            "confirmed_removed": self.confirmed_removed,
+            "false_claims": self.false_claims,
+            "moved": self.moved,
+            "reappeared": self.reappeared,
+            "escalated_by_rung": self.escalated_by_rung,
+            "open": self.open,
+            "lost": self.lost,
+            "duplicate_effective_notices": self.hosts.duplicates,
+            "attempts": self.attempts,
+            "clocks": clocks,
+        })
+    }
+}
+
+/// Every case that verification knows, in any state.
+async fn assessments(client: &Client) -> Result<Vec<Assessment>> {
+    use domain::word::AssessmentState;
+
+    let states: Vec<i32> = AssessmentState::ALL
+        .iter()
+        .map(|state| state.wire())
+        .collect();
+    let mut all = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let request = ListQueueRequest {
+            page: Some(Page { size: PAGE, cursor }),
+            states: states.clone(),
+        };
+        let page = client
+            .verification()
+            .list_queue(request)
+            .await?
+            .into_inner();
+        all.extend(page.cases);
+        if page.next_cursor.is_empty() {
+            return Ok(all);
+        }
+        cursor = page.next_cursor;
+    }
+}
+
+fn wrong_verdicts(assessed: &[Assessment], knowledge: &Knowledge) -> Vec<String> {
+    let is_right = |case: &Assessment| {
+        let truth = case
+            .case_id
+            .parse()
+            .ok()
+            .and_then(|id| knowledge.verdict(id));
+        match truth {
+            Some(Verdict::Actionable(category)) => case.category == category.wire(),
+            Some(Verdict::SecondLook) => case.category == domain::word::Category::B.wire(),
+            Some(Verdict::NotActionable(reason)) => case.reason == reason.wire(),
+            None => false,
+        }
+    };
+    let wrong = assessed.iter().filter(|case| !is_right(case));
+    wrong.map(|case| case.case_id.clone()).collect()
+}

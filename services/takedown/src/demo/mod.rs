@@ -1,0 +1,236 @@
+//! `takedown demo`: the whole system against a street of synthetic hosts, from the first report to the last answer.
+//!
+//! It speaks to the system as its users do: staff by gRPC, hosts by REST, webhook and mail. It must not read a
+//! service's tables, nor tell a service what the street knows.
+
+mod analysts;
+mod feed;
+mod figures;
+mod follow;
+mod knowledge;
+mod setup;
+mod table;
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use dispatch::channels::MailSettings;
+use dispatch::policy::Policy;
+use platform::connector;
+use platform::shutdown;
+use secrecy::ExposeSecret as _;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::cli::database_url;
+use crate::output::{print, tell};
+use crate::street::expect::{Expected, expect};
+use crate::street::files::Street;
+use crate::street::generator::generate;
+use crate::street::residents::{Premises, Residents};
+use crate::system::{DEMO_POLICY, LOCAL_OPERATOR, Options, System, policy};
+use figures::Figures;
+use knowledge::Knowledge;
+
+/// Reports where neither a number nor a folder is given.
+const REPORTS: usize = 2000;
+
+/// Plays a street of synthetic hosts against the whole system.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Reports to play. [default: 2000, or all of the street's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    reports: Option<u32>,
+    /// The same seed gives the same street.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// A folder with providers.json, reports.csv and truth.csv, instead of a generated street.
+    #[arg(long, value_name = "DIR")]
+    street: Option<PathBuf>,
+    /// End when everything has come to its end, instead of staying up for a look around.
+    #[arg(long)]
+    exit: bool,
+    /// Write the figures to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Keep the system's data in this folder, which must be new or empty. [default: a temporary one]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+/// Plays the street to its end. True when nothing was lost, nothing was sent twice and all ended as it should.
+pub async fn run(args: Args) -> Result<bool> {
+    let shutdown = shutdown::on_signals()?;
+    let street = street(&args)?;
+    // Before a long run, not after it.
+    if let Some(path) = &args.json {
+        std::fs::write(path, "").with_context(|| format!("writing {}", path.display()))?;
+    }
+    let policy = policy(DEMO_POLICY)?;
+    let expected = expect(&street, last_rung(&policy)?);
+    let kept = Folder::of(args.data_dir.as_deref())?;
+
+    let premises = Premises::build(&street).await?;
+    let mut options = Options::new(kept.path());
+    options.database_url = database_url();
+    options.policy = policy;
+    configure(&mut options, &premises)?;
+    let system = System::start(options, &|line| tell(line)).await?;
+    tell(&format!("console: {}", system.addresses().console));
+    if let Some(password) = system.new_password() {
+        tell(&format!(
+            "sign in as {LOCAL_OPERATOR} with {}",
+            password.expose_secret()
+        ));
+    }
+
+    let played = tokio::select! {
+        played = play(&system, &street, premises, &expected, &args) => played,
+        () = system_ends(&system) => Err(anyhow::anyhow!("a role of the system has ended; see the log")),
+        () = shutdown.cancelled() => Err(anyhow::anyhow!("stopped before the end")),
+    };
+    let (residents, good) = match played {
+        Ok(played) => played,
+        Err(error) => {
+            system.stop().await?;
+            return Err(error);
+        }
+    };
+    if !args.exit {
+        tell("everything stays up for a look around; Ctrl-C ends it");
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = system_ends(&system) => {}
+        }
+    }
+    residents.close().await;
+    system.stop().await?;
+    Ok(good)
+}
+
+/// From the first account to the table.
+async fn play(
+    system: &System,
+    street: &Street,
+    premises: Premises,
+    expected: &Expected,
+    args: &Args,
+) -> Result<(Arc<Residents>, bool)> {
+    let cast = setup::people(system.client()).await?;
+    let keys = setup::providers(&cast, street).await?;
+    setup::known_material(&cast, street).await?;
+    let on_street = CancellationToken::new();
+    let gateway = &system.addresses().gateway;
+    let residents = premises.open(street, gateway, &keys, on_street).await?;
+
+    let knowledge = Arc::new(Knowledge::of(street));
+    let at_work = CancellationToken::new();
+    let staff = TaskTracker::new();
+    for analyst in &cast.analysts {
+        let desk = analysts::run(analyst.clone(), Arc::clone(&knowledge), at_work.clone());
+        staff.spawn(desk);
+    }
+    staff.spawn(analysts::inform(cast.operator.clone(), at_work.clone()));
+    let progress = follow::Progress::begin(expected);
+    residents.begin();
+    let fed = async {
+        feed::run(&cast.operator, street, &knowledge, &progress).await?;
+        progress.fed();
+        anyhow::Ok(())
+    };
+    let result = tokio::try_join!(fed, follow::to_the_end(&cast.operator, &progress));
+    at_work.cancel();
+    staff.close();
+    staff.wait().await;
+    result?;
+
+    let figures = Figures::read(&cast.operator, &knowledge, residents.log()).await?;
+    let differences = figures.differences(expected);
+    print(&table::of(&figures, expected, &differences));
+    if let Some(path) = &args.json {
+        let text = format!("{:#}\n", figures.json());
+        std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok((residents, differences.is_empty()))
+}
+
+fn street(args: &Args) -> Result<Street> {
+    let wanted = args.reports.map(|reports| reports as usize);
+    let Some(folder) = &args.street else {
+        return generate(wanted.unwrap_or(REPORTS), args.seed);
+    };
+    let mut street = Street::read(folder)?;
+    if let Some(wanted) = wanted {
+        street.entries.truncate(wanted);
+    }
+    ensure!(
+        !street.entries.is_empty(),
+        "{} has no reports",
+        folder.display()
+    );
+    Ok(street)
+}
+
+fn last_rung(policy: &Policy) -> Result<domain::word::Rung> {
+    let ladder = policy
+        .regimes
+        .iter()
+        .find(|regime| regime.default)
+        .map(|regime| &regime.ladder);
+    let last = ladder.and_then(|ladder| ladder.last());
+    Ok(last.context("the demo's policy has no ladder")?.rung)
+}
+
+/// Everything as a hotline would set it, but for the street's place and the patience between attempts.
+fn configure(options: &mut Options, premises: &Premises) -> Result<()> {
+    let mail = premises.mail_relay()?;
+    let mut way_out = connector::Policy {
+        map: premises.connector_map().clone(),
+        ..connector::Policy::default()
+    };
+    way_out.trust_pem(premises.authority().as_bytes())?;
+    options.connector = way_out;
+    let dispatch = &mut options.settings.dispatch;
+    dispatch.resolve_names = false;
+    dispatch.mail = Some(MailSettings {
+        host: mail.ip().to_string(),
+        port: mail.port(),
+        ..MailSettings::default()
+    });
+    dispatch.delivery.retry.first_seconds = 0.2;
+    dispatch.delivery.retry.longest_seconds = 2.0;
+    Ok(())
+}
+
+async fn system_ends(system: &System) {
+    system.token().cancelled_owned().await;
+}
+
+/// The system's data folder: one that is kept, or one that is gone afterwards.
+enum Folder {
+    Kept(PathBuf),
+    Temporary(tempfile::TempDir),
+}
+
+impl Folder {
+    fn of(kept: Option<&Path>) -> Result<Self> {
+        if let Some(path) = kept {
+            return Ok(Self::Kept(path.to_owned()));
+        }
+        // The database's user has to pass through.
+        let folder = tempfile::Builder::new()
+            .prefix("takedown-demo-")
+            .permissions(std::fs::Permissions::from_mode(0o711))
+            .tempdir()?;
+        Ok(Self::Temporary(folder))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Kept(path) => path,
+            Self::Temporary(folder) => folder.path(),
+        }
+    }
+}

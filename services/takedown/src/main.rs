@@ -1,0 +1,11 @@
+//! `takedown`: the only binary. Parses, starts logging and hands over; everything else is in the library.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use takedown::cli::Cli;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    takedown::cli::run(Cli::parse()).await
+}

@@ -1,0 +1,107 @@
+//! What the hosts wrote down of each message that reached them: the only place where a second notice for the same step
+//! would show. Keeps ids, never a URL.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use uuid::Uuid;
+
+/// Which notice a host was sent, as the host sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Step {
+    pub case: Uuid,
+    pub provider: String,
+    pub episode: u32,
+    pub step: u32,
+}
+
+#[derive(Default)]
+struct Lines {
+    /// The distinct notices of a step; one is right.
+    notices: HashMap<Step, Vec<Uuid>>,
+    received: u64,
+    repeated: u64,
+    heard: HashMap<(Uuid, u32), u32>,
+    refused: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Default)]
+pub struct HostLog(Mutex<Lines>);
+
+/// What the hosts' logs say in all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Logged {
+    /// Messages that reached a host, resends included.
+    pub received: u64,
+    /// Of these, messages that the host had received before.
+    pub repeated: u64,
+    pub notices: u64,
+    /// Notices beyond the first for a (case, provider, episode, step).
+    pub duplicates: u64,
+    /// What a host would not believe, by reason.
+    pub refused: BTreeMap<&'static str, u64>,
+}
+
+impl HostLog {
+    /// Writes a message down and tells how often it was received before.
+    pub fn receive(&self, step: Step, notice: Uuid, sequence: u32) -> u32 {
+        let mut lines = self.lock();
+        lines.received += 1;
+        let heard = lines.heard.entry((notice, sequence)).or_default();
+        let before = *heard;
+        *heard += 1;
+        lines.repeated += u64::from(before > 0);
+        let notices = lines.notices.entry(step).or_default();
+        if !notices.contains(&notice) {
+            notices.push(notice);
+        }
+        before
+    }
+
+    /// Writes down what was not believed, and why.
+    pub fn refuse(&self, reason: &'static str) {
+        *self.lock().refused.entry(reason).or_default() += 1;
+    }
+
+    pub fn read(&self) -> Logged {
+        let lines = self.lock();
+        let notices = lines.notices.values().map(|of_step| of_step.len() as u64);
+        let notices: u64 = notices.sum();
+        Logged {
+            received: lines.received,
+            repeated: lines.repeated,
+            notices,
+            duplicates: notices - lines.notices.len() as u64,
+            refused: lines.refused.clone(),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Lines> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_id_for_one_step_is_a_duplicate_and_a_resend_is_not() {
+        let log = HostLog::default();
+        let step = || Step {
+            case: Uuid::nil(),
+            provider: "a".to_owned(),
+            episode: 1,
+            step: 1,
+        };
+        assert_eq!(log.receive(step(), Uuid::from_u128(1), 1), 0);
+        assert_eq!(log.receive(step(), Uuid::from_u128(1), 1), 1);
+        assert_eq!(log.read().duplicates, 0);
+        log.receive(step(), Uuid::from_u128(2), 1);
+        let logged = log.read();
+        assert_eq!(
+            (logged.duplicates, logged.received, logged.repeated),
+            (1, 3, 1)
+        );
+    }
+}

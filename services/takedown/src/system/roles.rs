@@ -1,0 +1,188 @@
+//! Every role, given what it depends on and started.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use dispatch::policy::Policy;
+use platform::clock::Clock;
+use platform::connector::{self, Connector};
+use platform::grpc;
+use platform::log::Hint;
+use platform::sealed::Keyring;
+use platform::shutdown::{CancellationToken, Tasks};
+use secrecy::SecretString;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use super::listen::Listeners;
+use super::migrate::Pools;
+use super::{LOCAL_OPERATOR, Settings};
+use crate::client::{Addresses, Client};
+
+/// From the start of a role to its first word.
+const READY: Duration = Duration::from_secs(30);
+
+/// Makes the local operator's account when there is no account at all, and opens a session for `client.toml`: an
+/// empty one where that account is gone, which stops no role.
+pub(super) async fn local_operator(
+    pools: &Pools,
+    clock: &Clock,
+    say: &(dyn Fn(&str) + Send + Sync),
+) -> Result<(Option<SecretString>, SecretString)> {
+    let pool = &pools.verification;
+    let password = verification::ensure_local_operator(pool, clock, LOCAL_OPERATOR).await?;
+    let session = match verification::open_local_session(pool, clock, LOCAL_OPERATOR).await {
+        Err(error) if error.code() == "staff_unknown" => {
+            say("the local operator's account was revoked: the commands have no credential here");
+            String::new()
+        }
+        session => session?,
+    };
+    Ok((password.map(Into::into), session.into()))
+}
+
+pub(super) struct Start<'a> {
+    pub(super) settings: Settings,
+    pub(super) policy: Arc<Policy>,
+    pub(super) connector: connector::Policy,
+    pub(super) clock: Clock,
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) pools: Pools,
+    pub(super) addresses: &'a Addresses,
+    pub(super) listeners: Listeners,
+}
+
+impl Start<'_> {
+    pub(super) fn spawn(self, tasks: &mut Tasks) -> Result<()> {
+        let Self {
+            mut settings,
+            policy,
+            connector,
+            clock,
+            keyring,
+            pools,
+            addresses,
+            listeners,
+        } = self;
+        reached_at(&mut settings, &addresses.gateway);
+        let intake = grpc::channel(&addresses.intake)?;
+        let verification = grpc::channel(&addresses.verification)?;
+        let dispatch = grpc::channel(&addresses.dispatch)?;
+        let ledger = grpc::channel(&addresses.ledger)?;
+        // Rung when a log has new positions, so that whoever hears it need not wait for the next look.
+        let stamped_by_verification = Hint::default();
+        let stamped_by_dispatch = Hint::default();
+
+        let deps = intake::Deps {
+            pool: pools.intake,
+            keyring: keyring.clone(),
+            clock: clock.clone(),
+            config: settings.intake,
+        };
+        tasks.spawn("intake", intake::run(deps, listeners.intake, tasks.token()));
+
+        let deps = verification::Deps {
+            pool: pools.verification,
+            keyring: keyring.clone(),
+            clock: clock.clone(),
+            config: settings.verification,
+            hints: verification::Hints {
+                stamped: stamped_by_verification.clone(),
+                dispatch: stamped_by_dispatch.clone(),
+                ..Default::default()
+            },
+        };
+        tasks.spawn(
+            "verification",
+            verification::run(deps, listeners.verification, tasks.token()),
+        );
+
+        let deps = dispatch::Deps {
+            pool: pools.dispatch,
+            keyring: keyring.clone(),
+            clock: clock.clone(),
+            config: settings.dispatch,
+            policy,
+            connector: Connector::new(connector),
+            ledger: Some(ledger.clone()),
+            hints: dispatch::Hints {
+                stamped: stamped_by_dispatch,
+                verification: stamped_by_verification,
+            },
+        };
+        tasks.spawn(
+            "dispatch",
+            dispatch::run(deps, listeners.dispatch, tasks.token()),
+        );
+
+        let deps = ledger::Deps {
+            pool: pools.ledger,
+            keyring,
+            clock,
+            config: settings.ledger,
+        };
+        tasks.spawn("ledger", ledger::run(deps, listeners.ledger, tasks.token()));
+
+        let deps = gateway::Deps {
+            intake: intake.clone(),
+            dispatch: dispatch.clone(),
+            config: settings.gateway,
+        };
+        tasks.spawn(
+            "gateway",
+            gateway::run(deps, listeners.gateway, tasks.token()),
+        );
+
+        let deps = console::Deps {
+            intake,
+            verification,
+            dispatch,
+            ledger,
+            config: settings.console,
+        };
+        tasks.spawn(
+            "console",
+            console::run(deps, listeners.console, tasks.token()),
+        );
+        Ok(())
+    }
+}
+
+/// Where nobody said how the outside reaches the gateway, it is reached where it listens: links in mails lead there.
+fn reached_at(settings: &mut Settings, gateway: &str) {
+    let (notices, pages) = (
+        &mut settings.dispatch.hotline.public_base,
+        &mut settings.gateway.public_base,
+    );
+    if *notices == dispatch::Config::default().hotline.public_base {
+        gateway.clone_into(notices);
+    }
+    if *pages == gateway::Config::default().public_base {
+        gateway.clone_into(pages);
+    }
+}
+
+/// Waits until every core role says that it can do its work.
+pub(super) async fn ready(client: &Client, token: &CancellationToken) -> Result<()> {
+    let all = async {
+        for (name, channel) in client.channels() {
+            let mut health = HealthClient::new(channel);
+            loop {
+                let request = HealthCheckRequest {
+                    service: grpc::READY.to_owned(),
+                };
+                match health.check(request).await {
+                    Ok(answer) if answer.get_ref().status() == ServingStatus::Serving => break,
+                    _ => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+            tracing::debug!(role = name, "ready");
+        }
+    };
+    tokio::select! {
+        done = tokio::time::timeout(READY, all) => done.context("the roles were not ready in time; see the log"),
+        () = token.cancelled() => bail!("a role ended before all were ready"),
+    }
+}

@@ -1,0 +1,102 @@
+//! `report import`: each row its line, whatever the row and wherever an earlier run was cut off.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::program::Up;
+
+const ROWS: usize = 300;
+
+/// Rows good and bad: some of them say the same URL, some are no reports at all.
+fn file() -> Vec<u8> {
+    let mut bytes =
+        b"external_id,channel,url,sha256,age_band,media,received_at,reporter_country\n".to_vec();
+    for n in 0..ROWS {
+        let row = match n % 10 {
+            0 => format!("R-{n},public\n").into_bytes(),
+            1 => [
+                format!("R-{n},public,https://h.example/").as_bytes(),
+                b"\xff,,,,,\n",
+            ]
+            .concat(),
+            2 => format!("R-{n},public,ftp://h.example/{n},,,,,\n").into_bytes(),
+            3 => format!("R-{n},report_remove,https://h.example/{n},,13_15,image,,\n").into_bytes(),
+            _ => format!(
+                "R-{n},public,https://h{}.example/p,,,video,2026-03-01T00:00:49Z,GB\n",
+                n % 50
+            )
+            .into_bytes(),
+        };
+        bytes.extend(row);
+    }
+    bytes
+}
+
+fn lines(path: &Path) -> BTreeMap<String, Vec<String>> {
+    let mut reader = csv::Reader::from_path(path).unwrap();
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), ROWS, "a line a row");
+    rows.iter()
+        .map(|row| {
+            let row: Vec<String> = row.iter().map(str::to_owned).collect();
+            (row[0].clone(), row)
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_row_gets_one_line_however_often_the_import_was_cut_off() {
+    let up = Up::start().await;
+    let (rows, out) = (up.path("rows.csv"), up.path("out.csv"));
+    std::fs::write(&rows, file()).unwrap();
+    let (rows, out_arg) = (rows.to_str().unwrap(), out.to_str().unwrap());
+    let import = ["report", "import", rows, "--out", out_arg];
+    let told = up.json(&import);
+    assert_eq!(told["accepted"], 210, "{told}");
+    assert_eq!(told["refused"], 90);
+
+    let first = lines(&out);
+    assert_eq!(first["R-0"][1..3], ["refused", "row_malformed"]);
+    assert_eq!(first["R-1"][1..3], ["refused", "row_not_utf8"]);
+    assert_eq!(first["R-2"][1], "refused");
+    assert_eq!(first["R-3"][1], "accepted");
+    assert_eq!(
+        first["R-54"][4], first["R-104"][4],
+        "the same URL is the same case"
+    );
+
+    // Cut off anywhere, also within a line: the rest is written, and nothing is reported twice.
+    let whole = std::fs::read(&out).unwrap();
+    for cut in [0, 30, whole.len() / 2, whole.len() - 1] {
+        std::fs::write(&out, &whole[..cut]).unwrap();
+        up.json(&import);
+        assert_eq!(lines(&out), first, "cut at {cut}");
+    }
+    let reports: i64 = sqlx::query_scalar("select count(*) from report")
+        .fetch_one(&up.database.pool("intake").await)
+        .await
+        .unwrap();
+    assert_eq!(reports, 210);
+
+    let again = up.json(&import);
+    assert_eq!(again["passed_over"], 300);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_none_changes_nothing() {
+    let up = Up::start().await;
+    let (rows, out) = (up.path("rows.csv"), up.path("out.csv"));
+    std::fs::write(&rows, "name,age\nx,1\n").unwrap();
+    let (rows, out) = (rows.to_str().unwrap(), out.to_str().unwrap());
+    assert_eq!(
+        up.refusal(&["report", "import", rows, "--out", out]),
+        "column_missing"
+    );
+    std::fs::write(rows, file()).unwrap();
+    std::fs::write(out, "name,age\nx,1\n").unwrap();
+    assert_eq!(
+        up.refusal(&["report", "import", rows, "--out", out]),
+        "out_not_ours"
+    );
+    assert_eq!(std::fs::read_to_string(out).unwrap(), "name,age\nx,1\n");
+}

@@ -1,0 +1,5 @@
+//! The program from outside, on a real database: what operators type, and what they are told.
+
+mod import;
+mod operators;
+mod program;

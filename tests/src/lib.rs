@@ -1,0 +1,4 @@
+//! What the tests and measuring programs share. It may see every crate, and no crate sees it.
+
+pub mod load;
+pub mod search;

@@ -1,0 +1,102 @@
+//! What a process has used, as Linux tells it in `/proc`: CPU seconds with those of its children that ended, and resident
+//! memory. Must not sample: totals are read before and after.
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+
+/// Clock ticks a second in `/proc/PID/stat`; fixed by the kernel's interface (proc(5), USER_HZ).
+const TICKS: f64 = 100.0;
+
+/// The parts whose use is told apart.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts {
+    system: u32,
+    database: u32,
+}
+
+/// CPU seconds and resident megabytes of each part.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Used {
+    pub system_cpu: f64,
+    pub database_cpu: f64,
+    pub hosts_cpu: f64,
+    pub system_rss: f64,
+    pub database_rss: f64,
+}
+
+impl Parts {
+    pub fn new(system: u32, database: u32) -> Self {
+        Self { system, database }
+    }
+
+    pub fn used(self) -> Result<Used> {
+        let mut used = Used {
+            system_cpu: cpu(self.system)?,
+            database_cpu: cpu(self.database)?,
+            hosts_cpu: cpu(std::process::id())?,
+            system_rss: rss(self.system)?,
+            database_rss: private(self.database)?,
+        };
+        for child in children(self.database)? {
+            // A session may end between being listed and being read.
+            used.database_cpu += cpu(child).unwrap_or_default();
+            used.database_rss += private(child).unwrap_or_default();
+        }
+        Ok(used)
+    }
+}
+
+impl Used {
+    /// CPU since an earlier look; memory as it is now.
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            system_cpu: self.system_cpu - earlier.system_cpu,
+            database_cpu: self.database_cpu - earlier.database_cpu,
+            hosts_cpu: self.hosts_cpu - earlier.hosts_cpu,
+            ..self
+        }
+    }
+}
+
+fn stat(pid: u32) -> Result<Vec<String>> {
+    let text =
+        fs::read_to_string(format!("/proc/{pid}/stat")).context("a measured process has ended")?;
+    // The name in brackets may hold spaces; the fields after it do not.
+    let rest = text.rsplit_once(')').context("stat has no name")?.1;
+    Ok(rest.split_whitespace().map(str::to_owned).collect())
+}
+
+/// Own time and that of children that were waited for (fields 14 to 17).
+fn cpu(pid: u32) -> Result<f64> {
+    let fields = stat(pid)?;
+    let ticks: f64 = fields[11..15]
+        .iter()
+        .filter_map(|f| f.parse::<f64>().ok())
+        .sum();
+    Ok(ticks / TICKS)
+}
+
+fn children(parent: u32) -> Result<Vec<u32>> {
+    let all =
+        fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    Ok(all
+        .filter(|pid| stat(*pid).is_ok_and(|f| f[1] == parent.to_string()))
+        .collect())
+}
+
+fn rss(pid: u32) -> Result<f64> {
+    status(pid, "VmRSS:")
+}
+
+/// Without the memory that the database's processes share.
+fn private(pid: u32) -> Result<f64> {
+    status(pid, "RssAnon:")
+}
+
+fn status(pid: u32, field: &str) -> Result<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(field));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next());
+    Ok(kilobytes.context("status has no memory")?.parse::<f64>()? / 1024.0)
+}

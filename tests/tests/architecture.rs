@@ -1,0 +1,64 @@
+//! What `docs/ARCHITECTURE.md` and the README name exists: every path, and every item named behind a `#`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The code spans of a document that name a path: they hold a slash and no space, and begin with a folder of ours.
+fn named(document: &str) -> Vec<String> {
+    let tops = ["proto/", "services/", "tests/", "deploy/", "docs/", ".ci/"];
+    document
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|span| tops.iter().any(|top| span.starts_with(top)) && !span.contains(' '))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// What is missing of the names in a document.
+fn missing(document: &str) -> Vec<String> {
+    named(document)
+        .into_iter()
+        .filter(|name| {
+            let (path, item) = name.split_once('#').unwrap_or((name, ""));
+            let path = root().join(path);
+            if item.is_empty() {
+                return !path.exists();
+            }
+            let text = fs::read_to_string(path).unwrap_or_default();
+            !text.lines().any(|line| declares(line, item))
+        })
+        .collect()
+}
+
+/// Whether a line declares the item, whatever may see it.
+fn declares(line: &str, item: &str) -> bool {
+    let words: Vec<&str> = line
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .collect();
+    words
+        .windows(2)
+        .any(|pair| matches!(pair[0], "fn" | "struct" | "enum" | "trait") && pair[1] == item)
+}
+
+#[test]
+fn every_path_and_item_that_the_documents_name_exists() {
+    for document in ["docs/ARCHITECTURE.md", "README.md"] {
+        let text = fs::read_to_string(root().join(document)).unwrap();
+        assert!(document != "docs/ARCHITECTURE.md" || named(&text).len() > 30);
+        assert_eq!(missing(&text), Vec::<String>::new(), "{document}");
+    }
+}
+
+#[test]
+fn a_name_that_is_gone_is_found_missing() {
+    let document = "see `services/intake/src/lib.rs`, `services/gone.rs` and `services/intake/src/lib.rs#vanished`";
+    assert_eq!(
+        missing(document),
+        ["services/gone.rs", "services/intake/src/lib.rs#vanished"]
+    );
+}
