@@ -86,14 +86,16 @@ pub async fn run(args: Args) -> Result<bool> {
         ));
     }
 
+    let stop = CancellationToken::new();
     let played = tokio::select! {
-        played = play(&system, &street, premises, &expected, &args) => played,
+        played = play(&system, &street, premises, &expected, &args, &stop) => played,
         () = system_ends(&system) => Err(anyhow::anyhow!("a role of the system has ended; see the log")),
         () = shutdown.cancelled() => Err(anyhow::anyhow!("stopped before the end")),
     };
     let (residents, good) = match played {
         Ok(played) => played,
         Err(error) => {
+            stop.cancel();
             system.stop().await?;
             return Err(error);
         }
@@ -117,16 +119,18 @@ async fn play(
     premises: Premises,
     expected: &Expected,
     args: &Args,
+    stop: &CancellationToken,
 ) -> Result<(Arc<Residents>, bool)> {
     let cast = setup::people(system.client()).await?;
     let keys = setup::providers(&cast, street).await?;
     setup::known_material(&cast, street).await?;
-    let on_street = CancellationToken::new();
     let gateway = &system.addresses().gateway;
-    let residents = premises.open(street, gateway, &keys, on_street).await?;
+    let residents = premises
+        .open(street, gateway, &keys, stop.child_token())
+        .await?;
 
     let knowledge = Arc::new(Knowledge::of(street));
-    let at_work = CancellationToken::new();
+    let at_work = stop.child_token();
     let staff = TaskTracker::new();
     for analyst in &cast.analysts {
         let desk = analysts::run(analyst.clone(), Arc::clone(&knowledge), at_work.clone());

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Result;
 use tokio_util::sync::CancellationToken;
 
 use super::files::Behaviour;
@@ -17,33 +18,32 @@ pub async fn run(player: Arc<Player>, shutdown: CancellationToken) {
         return;
     }
     let mut cursor = String::new();
-    loop {
-        let found = if player.is_down() {
-            0
-        } else {
-            once(&player, &mut cursor).await
-        };
-        if found == 0 {
-            tokio::select! {
-                () = tokio::time::sleep(PAUSE) => {}
-                () = shutdown.cancelled() => return,
+    let mut fails = false;
+    while !shutdown.is_cancelled() {
+        if !player.is_down() {
+            match once(&player, &mut cursor).await {
+                Ok(found) => {
+                    fails = false;
+                    if found > 0 {
+                        continue;
+                    }
+                }
+                // Said once, and not twice a second.
+                Err(error) if !fails => {
+                    fails = true;
+                    tracing::warn!(provider.id = player.id(), %error, "the list cannot be read");
+                }
+                Err(_) => {}
             }
         }
-        if shutdown.is_cancelled() {
-            return;
-        }
+        // Whether the pause is over or the shutdown has come is asked above.
+        let _ = tokio::time::timeout(PAUSE, shutdown.cancelled()).await;
     }
 }
 
 /// Asks for one page, hears what is on it, and moves the cursor behind it. A page that was not read is asked for again.
-pub async fn once(player: &Arc<Player>, cursor: &mut String) -> usize {
-    let listed = match player.gateway().notices(cursor).await {
-        Ok(listed) => listed,
-        Err(error) => {
-            tracing::debug!(provider.id = player.id(), %error, "the list could not be read");
-            return 0;
-        }
-    };
+async fn once(player: &Arc<Player>, cursor: &mut String) -> Result<usize> {
+    let listed = player.gateway().notices(cursor).await?;
     for shown in &listed.notices {
         // A notice that is not believed stands in the host's log; the list goes on.
         let _ = player.hear(shown, Came::Pulled).await;
@@ -51,5 +51,5 @@ pub async fn once(player: &Arc<Player>, cursor: &mut String) -> usize {
     if let Some(next) = listed.next_cursor {
         *cursor = next;
     }
-    listed.notices.len()
+    Ok(listed.notices.len())
 }
