@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use takedown::client::{Addresses, Client, Profile};
 use takedown::street::residents::Premises;
-use takedown::system::{DEMO_POLICY, Options, System, policy};
+use takedown::system::{Options, System};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
@@ -32,6 +32,9 @@ pub struct Running {
     pub client: Client,
     pub database_url: SecretString,
 }
+
+/// No rung fires during a measurement.
+const POLICY: &str = include_str!("policy.yaml");
 
 /// What the child says when every role is ready.
 const READY: &str = "ready";
@@ -132,7 +135,7 @@ pub async fn serve(setup: &Path) -> Result<()> {
     };
     way_out.trust_pem(setup.authority.as_bytes())?;
     let mut options = Options::new(&setup.data_dir);
-    options.policy = policy(DEMO_POLICY)?;
+    options.policy = takedown::system::policy(POLICY)?;
     options.connector = way_out;
     options.settings.dispatch.resolve_names = false;
     options.settings.dispatch.delivery.retry.first_seconds = 0.2;

@@ -11,7 +11,7 @@ use proto::v1::hash_entry::Verdict;
 use proto::v1::{
     ApproveHashListRequest, Category, CreateProviderKeyRequest, GetDispatchCountsRequest, Hash,
     HashEntry, ImportHashesRequest, Provider, PutProvidersRequest, ReportChannel, ReportItem,
-    StreamReportsRequest, SubmitReportsRequest,
+    StageCount, StreamReportsRequest, SubmitReportsRequest,
 };
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
@@ -27,7 +27,7 @@ use super::system::{Running, somebody_else};
 const LIST: &str = "load";
 const HASHES_A_CALL: usize = 5000;
 const REPORTS_A_SUBMISSION: usize = 100;
-const STUCK: Duration = Duration::from_mins(2);
+const STUCK: Duration = Duration::from_mins(1);
 
 /// What the run showed.
 #[derive(Debug, Clone, Copy)]
@@ -148,9 +148,15 @@ async fn play(client: &Client, reports: &[(String, String)], total: usize) -> Re
         if confirmed != last.0 {
             last = (confirmed, Instant::now());
         }
+        let list = |stages: &[StageCount]| -> Vec<String> {
+            let stages = stages.iter();
+            stages.map(|s| format!("{} {}", s.count, s.stage)).collect()
+        };
         ensure!(
             last.1.elapsed() < STUCK,
-            "{confirmed} of {total} cases were confirmed, and no more"
+            "{confirmed} of {total} cases were confirmed, and no more; cases: {}; notices: {}",
+            list(&counts.get_ref().by_live_state).join(", "),
+            list(&counts.get_ref().by_notice_state).join(", "),
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
