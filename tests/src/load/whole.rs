@@ -148,15 +148,15 @@ async fn play(client: &Client, reports: &[(String, String)], total: usize) -> Re
         if confirmed != last.0 {
             last = (confirmed, Instant::now());
         }
-        let list = |stages: &[StageCount]| -> Vec<String> {
+        let standing = |stages: &[StageCount]| -> Vec<String> {
             let stages = stages.iter();
             stages.map(|s| format!("{} {}", s.count, s.stage)).collect()
         };
         ensure!(
             last.1.elapsed() < STUCK,
             "{confirmed} of {total} cases were confirmed, and no more; cases: {}; notices: {}",
-            list(&counts.get_ref().by_live_state).join(", "),
-            list(&counts.get_ref().by_notice_state).join(", "),
+            standing(&counts.get_ref().by_live_state).join(", "),
+            standing(&counts.get_ref().by_notice_state).join(", "),
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
