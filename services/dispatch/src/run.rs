@@ -13,7 +13,6 @@ use platform::sealed::{Keyring, SigningContext, StaffTokenVerifier};
 use proto::v1::dispatch_service_server::DispatchServiceServer;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::PgPoolOptions;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -177,9 +176,7 @@ fn consumer(deps: &Deps, rules: &Rules) -> Consumer<FromVerification> {
 
 fn timers(deps: &Deps, rules: &Rules, bell: &Hint) -> Timers {
     Timers {
-        pool: PgPoolOptions::new()
-            .max_connections(TIMER_CONNECTIONS)
-            .connect_lazy_with((*deps.pool.connect_options()).clone()),
+        pool: platform::db::pool_beside(&deps.pool, TIMER_CONNECTIONS),
         clock: deps.clock.clone(),
         rules: rules.clone(),
         poll: Duration::from_millis(deps.config.timer_poll_millis.max(1)),

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection as _, PgConnection, PgPool, Postgres, Transaction,
+};
 
 /// A service's part of the database: its schema, and the sets of migrations run into it in order.
 #[derive(Debug, Clone, Copy)]
@@ -37,22 +39,32 @@ const SESSION: [(&str, &str); 5] = [
 
 /// A pool whose connections see `schema` and nothing else, at most `max` of them.
 pub async fn pool(url: &str, schema: &str, max: u32) -> sqlx::Result<PgPool> {
-    let options = connect_options(url, schema)?;
-    PgPoolOptions::new()
-        .max_connections(max)
-        .acquire_timeout(Duration::from_secs(10))
-        .connect_with(options)
+    pool_options(max)
+        .connect_with(connect_options(url, schema)?)
         .await
 }
 
 /// The same, with the rights of the schema's own role and no others (see [`provision`]).
 pub async fn pool_as_role(url: &str, schema: &str, max: u32) -> sqlx::Result<PgPool> {
     let options = connect_options(url, schema)?.options([("role", role(schema))]);
+    pool_options(max).connect_with(options).await
+}
+
+/// A second pool beside `pool`, for what must not wait behind its calls.
+pub fn pool_beside(pool: &PgPool, max: u32) -> PgPool {
+    pool_options(max).connect_lazy_with((*pool.connect_options()).clone())
+}
+
+fn pool_options(max: u32) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(max)
         .acquire_timeout(Duration::from_secs(10))
-        .connect_with(options)
-        .await
+        // A batch of a thousand rows grows a connection's buffers to megabytes, and connections take turns: without
+        // this each of them keeps the largest batch it ever carried.
+        .after_release(|conn, _| {
+            conn.shrink_buffers();
+            Box::pin(async { Ok(true) })
+        })
 }
 
 /// What [`pool`] connects with, for a connection of one's own (a listener, a lock).

@@ -31,7 +31,6 @@ use platform::sealed::Keyring;
 use proto::v1::verification_service_server::VerificationServiceServer;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::PgPoolOptions;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -99,9 +98,7 @@ pub async fn run(
     let appended = relay.hint();
     let approved = Hint::default();
     let timers = Timers {
-        pool: PgPoolOptions::new()
-            .max_connections(TIMER_CONNECTIONS)
-            .connect_lazy_with((*deps.pool.connect_options()).clone()),
+        pool: platform::db::pool_beside(&deps.pool, TIMER_CONNECTIONS),
         means: Arc::clone(&means),
         clock: deps.clock.clone(),
         appended: appended.clone(),

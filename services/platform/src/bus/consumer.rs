@@ -17,7 +17,7 @@ use crate::error::Problem;
 use crate::log::{Envelope, Head, Hint};
 
 /// Events in one transaction, over all shards.
-const BATCH: usize = 1000;
+const BATCH: usize = 256;
 /// How soon a batch stamped by another process is seen; this process rings the hint.
 const POLL: Duration = Duration::from_millis(50);
 /// How often the producer's retention is told how far we are.
@@ -79,7 +79,7 @@ impl<H: Heed> Consumer<H> {
         self
     }
 
-    /// At most `events` in one transaction, instead of a thousand.
+    /// At most `events` in one transaction, instead of 256.
     #[must_use]
     pub fn in_batches_of(mut self, events: usize) -> Self {
         self.batch = events.max(1);

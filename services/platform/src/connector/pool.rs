@@ -15,9 +15,11 @@ use tokio::time::{Instant, timeout};
 
 use super::dial::Target;
 
-const IDLE_TIME: Duration = Duration::from_secs(10);
+const IDLE_TIME: Duration = Duration::from_secs(5);
 const IDLE_EACH: usize = 32;
-const IDLE_ALL: usize = 1024;
+/// A TLS session holds some tens of kilobytes.
+const IDLE_ALL: usize = 256;
+const SWEEP: Duration = Duration::from_secs(1);
 /// How long the connection's own task may take to finish an answer that was read to its end.
 const SETTLE: Duration = Duration::from_millis(100);
 
@@ -44,7 +46,13 @@ impl Drop for Live {
     }
 }
 
-type Idle = HashMap<(Target, SocketAddr), Vec<(Instant, Live)>>;
+#[derive(Default)]
+struct Idle {
+    waiting: HashMap<(Target, SocketAddr), Vec<(Instant, Live)>>,
+    /// Of all targets.
+    count: usize,
+    swept: Option<Instant>,
+}
 
 #[derive(Default)]
 pub(super) struct Pool {
@@ -61,15 +69,11 @@ impl Pool {
         let mut idle = self.lock();
         for address in addresses {
             let key = (target.clone(), *address);
-            let Some(waiting) = idle.get_mut(&key) else {
-                continue;
-            };
-            while let Some((since, live)) = waiting.pop() {
+            while let Some((since, live)) = idle.pop(&key) {
                 if since.elapsed() < IDLE_TIME && live.sender.is_ready() {
                     return Some((*address, live));
                 }
             }
-            idle.remove(&key);
         }
         None
     }
@@ -80,24 +84,47 @@ impl Pool {
             return;
         }
         let mut idle = self.lock();
-        if idle.values().map(Vec::len).sum::<usize>() >= IDLE_ALL {
-            idle.retain(|_, waiting| {
-                waiting.retain(|(since, live)| {
-                    since.elapsed() < IDLE_TIME && !live.sender.is_closed()
-                });
-                !waiting.is_empty()
-            });
-        }
-        if idle.values().map(Vec::len).sum::<usize>() < IDLE_ALL {
-            let waiting = idle.entry((target.clone(), address)).or_default();
-            if waiting.len() < IDLE_EACH {
-                waiting.push((Instant::now(), live));
-            }
+        idle.sweep();
+        if idle.count < IDLE_ALL {
+            idle.push((target.clone(), address), live);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Idle> {
         // A panic while it was held leaves at worst fewer idle connections.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Idle {
+    fn pop(&mut self, key: &(Target, SocketAddr)) -> Option<(Instant, Live)> {
+        let waiting = self.waiting.get_mut(key)?;
+        let newest = waiting.pop();
+        if waiting.is_empty() {
+            self.waiting.remove(key);
+        }
+        self.count -= usize::from(newest.is_some());
+        newest
+    }
+
+    fn push(&mut self, key: (Target, SocketAddr), live: Live) {
+        let waiting = self.waiting.entry(key).or_default();
+        if waiting.len() < IDLE_EACH {
+            waiting.push((Instant::now(), live));
+            self.count += 1;
+        }
+    }
+
+    /// Closes what has waited too long: most hosts are spoken to once, and nobody comes to take their connection.
+    fn sweep(&mut self) {
+        if self.swept.is_some_and(|at| at.elapsed() < SWEEP) {
+            return;
+        }
+        self.swept = Some(Instant::now());
+        self.waiting.retain(|_, waiting| {
+            waiting.retain(|(since, live)| since.elapsed() < IDLE_TIME && !live.sender.is_closed());
+            !waiting.is_empty()
+        });
+        self.count = self.waiting.values().map(Vec::len).sum();
     }
 }
