@@ -33,7 +33,7 @@ impl Parts {
         match part {
             0 => self.https = !self.https,
             // No host of `parts` has two labels.
-            1 => self.host = "another.test".to_owned(),
+            1 => "another.test".clone_into(&mut self.host),
             2 => self.port = Some(self.port.map_or(1024, |port| port ^ 1)),
             3 => self.segments.push("another".to_owned()),
             _ => self.query = Some(self.query.map_or(String::new(), |query| query + "z")),
