@@ -29,7 +29,7 @@ pub(crate) fn staff(
     verifier: &StaffTokenVerifier,
     metadata: &MetadataMap,
 ) -> Result<Principal, Problem> {
-    let token = bearer(metadata).ok_or_else(|| missing("a staff token; sign in again"))?;
+    let token = bearer(metadata)?.ok_or_else(|| missing("a staff token; sign in again"))?;
     let claims = verifier
         .verify(token, clock::wall())
         .map_err(Problem::from)?;
@@ -59,7 +59,7 @@ pub(crate) async fn provider(
     metadata: &MetadataMap,
     scope: &str,
 ) -> Result<Provider, Error> {
-    let text = bearer(metadata).ok_or_else(|| missing("your key, which begins with tdh_"))?;
+    let text = bearer(metadata)?.ok_or_else(|| missing("your key, which begins with tdh_"))?;
     let (key_id, secret) = take_apart(text).ok_or_else(refused)?;
     let key = store::provider_key(conn, key_id)
         .await?

@@ -52,9 +52,9 @@ pub fn text(field: &str, value: &str, max: usize) -> Result<String, Invalid> {
     optional_text(field, value, max)
 }
 
-/// As [`text`], but may be empty.
+/// As [`text`], but may be empty. A line has one ending here, whatever the sender's machine writes: forms send CR LF.
 pub fn optional_text(field: &str, value: &str, max: usize) -> Result<String, Invalid> {
-    let value = value.trim();
+    let value = value.trim().replace("\r\n", "\n").replace('\r', "\n");
     if value.chars().count() > max {
         return Err(Invalid::new(
             "field_too_long",
@@ -72,5 +72,20 @@ pub fn optional_text(field: &str, value: &str, max: usize) -> Result<String, Inv
             format!("`{field}` contains a control character; send plain text"),
         ));
     }
-    Ok(value.to_owned())
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_ends_one_way_and_other_control_characters_are_refused() {
+        let typed = optional_text("text", " one\r\ntwo\rthree\nfour ", 100);
+        assert_eq!(typed.as_deref(), Ok("one\ntwo\nthree\nfour"));
+        // What counts is what is kept.
+        assert!(optional_text("text", "a\r\nb", 3).is_ok());
+        let refused = optional_text("text", "a\0b", 100).unwrap_err();
+        assert_eq!(refused.code, "field_control_character");
+    }
 }

@@ -1,8 +1,8 @@
 //! Reported URLs and the canonical form that is a case's identity. Parsed here or nowhere.
 //! Must not open a connection, resolve a name, or let a URL into `Debug`, `Display`, serde or an error; `reveal` names every exit.
 //!
-//! The way of a text: white space and invisible characters around it are dropped, it is refanged, read by the WHATWG parser with
-//! UTS-46 host processing, judged, and respelled by RFC 3986 section 6.2. Scheme, host, non-default port, path and query make the
+//! The way of a text: white space and invisible characters around it and tabs and line breaks inside are dropped, it is refanged,
+//! read by the WHATWG parser with UTS-46 host processing, judged, and respelled by RFC 3986 section 6.2. Scheme, host, non-default port, path and query make the
 //! identity. `http` and `https` are two. The fragment and a trailing dot of the host do not count. An empty query (`/x?`) and
 //! none (`/x`) are two, as RFC 3986 section 6.2.3 has it; so are `+` and `%20`, and `%2F` and `/`.
 
@@ -94,10 +94,12 @@ impl CanonicalUrl {
         if refang::has_several(bare) {
             return Err(UrlError::SeveralUrls);
         }
-        if bare.contains(breaks_a_line) {
+        // Mail and terminals break a long URL; browsers drop the breaks, and so does the WHATWG parser.
+        let whole = bare.replace(['\t', '\r', '\n'], "");
+        if whole.contains(is_out_of_place) {
             return Err(UrlError::ControlCharacter);
         }
-        let refanged = refang::refang(bare)?;
+        let refanged = refang::refang(&whole)?;
         match &refanged.rest[..refanged.authority] {
             "" => return Err(UrlError::NoHost),
             authority if authority.contains('@') => return Err(UrlError::UserInformation),
@@ -230,8 +232,8 @@ fn surrounds(c: char) -> bool {
         )
 }
 
-/// Browsers drop tabs and line breaks inside a URL; here they are refused, since two lines may as well be two URLs.
-fn breaks_a_line(c: char) -> bool {
+/// What no browser drops and no URL holds.
+fn is_out_of_place(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 

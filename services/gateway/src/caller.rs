@@ -9,6 +9,9 @@ use tonic::metadata::{Ascii, MetadataValue};
 
 use crate::problem::Refused;
 
+/// The longest key or token, in bytes: no owner gives out a longer one, and what they could not be sent they cannot judge.
+const MAX_TOKEN: usize = 1024;
+
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// `Bearer …`, forwarded as it came. Never shown.
@@ -31,6 +34,7 @@ impl Credential {
             .ok()
             .filter(|_| values.next().is_none())
             .and_then(bearer)
+            .filter(|token| token.len() <= MAX_TOKEN)
             .and_then(|token| MetadataValue::try_from(format!("Bearer {token}")).ok());
         match header {
             Some(mut header) => {

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use domain::Invalid;
 use http::StatusCode;
+use platform::batch::fold::KEY_REUSED;
 use platform::error::{Kind, Problem};
 use proto::v1;
 use utoipa::{IntoResponses, ToSchema};
@@ -81,7 +82,7 @@ pub(crate) fn of_item(item: &v1::ItemProblem) -> Problem {
     let kind = match item.code.as_str() {
         "not_found" => Kind::NotFound,
         "forbidden" | "scope_required" | "role_required" => Kind::Forbidden,
-        "conflict" | "idempotency_conflict" => Kind::Conflict,
+        "conflict" | KEY_REUSED => Kind::Conflict,
         "failed_precondition" => Kind::FailedPrecondition,
         "exhausted" | "quota_exceeded" | "database_exhausted" => Kind::Exhausted,
         "unavailable" | "database_unavailable" => Kind::Unavailable,

@@ -26,7 +26,7 @@ use crate::{health, keys, page, provider, reports};
         title = "Takedown notices",
         description = "For hosting providers: read the notices that the hotline sent you, answer them, choose how they reach you. \
             For partners and the public: report, and ask what became of a report. Errors are problem documents (RFC 9457); \
-            programs go by `code`. Every answer carries `RateLimit` and `RateLimit-Policy`.",
+            programs go by `code`. Every answer carries `RateLimit` and `RateLimit-Policy`, but for those of `/healthz` and `/readyz`, which are not limited.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     servers((url = "/", description = "Where this document was served")),

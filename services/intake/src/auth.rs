@@ -1,13 +1,18 @@
 //! Who speaks: partners by their key, staff by their token, the public by nothing.
 //! The one place of intake that reads credentials.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use domain::id::PartnerId;
 use platform::clock;
 use platform::error::{Kind, Problem};
 use platform::principal::{Principal, Scopes, bearer};
 use platform::sealed::{StaffTokenVerifier, equal, random};
 use sha2::{Digest, Sha256};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 use uuid::Uuid;
 
@@ -36,13 +41,13 @@ pub fn new_key() -> NewKey {
     }
 }
 
-/// Who submits. Without a credential: the public.
+/// Who asks. Without a credential: the public.
 pub async fn sender(
     conn: &mut PgConnection,
     staff: &StaffTokenVerifier,
     metadata: &MetadataMap,
 ) -> Result<Sender, Error> {
-    let Some(token) = bearer(metadata) else {
+    let Some(token) = bearer(metadata)? else {
         return Ok(Sender {
             principal: Principal::Reporter,
             partner: None,
@@ -57,9 +62,42 @@ pub async fn sender(
     }
 }
 
+/// A sender who goes on speaking over one stream, and is asked for the same credential again from time to time.
+pub struct Speaker {
+    metadata: MetadataMap,
+    trusted_for: Duration,
+    known: Mutex<(Arc<Sender>, Instant)>,
+}
+
+impl Speaker {
+    /// `sender` has shown `metadata` just now, and is taken by their word for so long.
+    pub fn new(sender: Sender, metadata: MetadataMap, trusted_for: Duration) -> Self {
+        Self {
+            metadata,
+            trusted_for,
+            known: Mutex::new((Arc::new(sender), Instant::now())),
+        }
+    }
+
+    /// Who it still is. Messages that come at the same time wait for one look.
+    pub async fn sender(
+        &self,
+        pool: &PgPool,
+        staff: &StaffTokenVerifier,
+    ) -> Result<Arc<Sender>, Error> {
+        let mut known = self.known.lock().await;
+        if known.1.elapsed() >= self.trusted_for {
+            let mut conn = pool.acquire().await?;
+            known.0 = Arc::new(sender(&mut conn, staff, &self.metadata).await?);
+            known.1 = Instant::now();
+        }
+        Ok(Arc::clone(&known.0))
+    }
+}
+
 /// Staff only.
 pub fn staff(staff: &StaffTokenVerifier, metadata: &MetadataMap) -> Result<Principal, Error> {
-    let token = bearer(metadata).ok_or_else(|| {
+    let token = bearer(metadata)?.ok_or_else(|| {
         Problem::new(
             Kind::Unauthenticated,
             "credential_missing",

@@ -9,6 +9,7 @@ use domain::event::{self, Body};
 use domain::id::CaseId;
 use domain::word::Outcome;
 use platform::log::{self, NewEvent};
+use platform::principal::Principal;
 use proto::v1;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -23,6 +24,7 @@ pub use accept::{Accept, Accepted};
 /// Takes a report back. A repeat is success, with the same answer and no second event.
 pub async fn withdraw(
     conn: &mut PgConnection,
+    by: &Principal,
     tags: Vec<&[u8]>,
     now: OffsetDateTime,
 ) -> Result<Outcome, Error> {
@@ -39,6 +41,7 @@ pub async fn withdraw(
             report::withdraw(conn, report.id, now).await?;
             let body = Body::ReportWithdrawn(v1::ReportWithdrawn {
                 report_id: report.id.to_string(),
+                withdrawn_by: by.actor(),
             });
             log::append(conn, &[new_event(case, now, None, body)]).await?;
             Ok(outcome)

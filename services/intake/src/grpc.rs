@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::Invalid;
 use domain::id::{CaseId, PartnerId, Reference};
@@ -22,7 +23,7 @@ use sqlx::PgPool;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::auth;
+use crate::auth::{self, Speaker};
 use crate::commands::{self, Accept, Accepted};
 use crate::error::{Error, item_problem};
 use crate::store::report::{Report, Which};
@@ -41,6 +42,7 @@ pub struct Intake {
     keyring: Arc<Keyring>,
     staff: Arc<StaffTokenVerifier>,
     clock: Clock,
+    trusted_for: Duration,
     small: Gather<Submission, Accepted>,
     bulk: Gather<Submission, Accepted>,
     appended: Hint,
@@ -52,6 +54,7 @@ impl Intake {
         keyring: Arc<Keyring>,
         staff: StaffTokenVerifier,
         clock: Clock,
+        trusted_for: Duration,
         appended: Hint,
     ) -> Self {
         let accept = Accept {
@@ -87,6 +90,7 @@ impl Intake {
             keyring,
             staff: Arc::new(staff),
             clock,
+            trusted_for,
             appended,
         }
     }
@@ -144,14 +148,17 @@ impl IntakeService for Intake {
         &self,
         request: Request<Streaming<v1::StreamReportsRequest>>,
     ) -> Result<Response<Answers>, Status> {
-        let sender = Arc::new(self.sender(request.metadata()).await?);
+        let sender = self.sender(request.metadata()).await?;
+        let metadata = request.metadata().clone();
+        let speaker = Arc::new(Speaker::new(sender, metadata, self.trusted_for));
         let intake = self.clone();
         let answers = request
             .into_inner()
             .map(move |message| {
-                let (intake, sender) = (intake.clone(), Arc::clone(&sender));
+                let (intake, speaker) = (intake.clone(), Arc::clone(&speaker));
                 async move {
                     let message = message?;
+                    let sender = speaker.sender(&intake.pool, &intake.staff).await?;
                     let answer = match message.request {
                         Some(request) => intake.submit(&sender, request).await,
                         None => Err(Error::from(Invalid::missing("request")).into()),
@@ -179,6 +186,8 @@ impl IntakeService for Intake {
             .reference_tags(&request.get_ref().reference)
             .map_err(Error::from)?;
         let mut conn = self.pool.acquire().await.map_err(Error::from)?;
+        // The reference opens it; but what is shown beside it must hold.
+        auth::sender(&mut conn, &self.staff, request.metadata()).await?;
         let found = report::find(&mut conn, &Which::Reference(bytes(&tags))).await?;
         let report = found.first().ok_or_else(|| Error::unknown("report"))?;
         Ok(Response::new(v1::GetOutcomeResponse {
@@ -195,9 +204,10 @@ impl IntakeService for Intake {
         let tags = self
             .reference_tags(&request.get_ref().reference)
             .map_err(Error::from)?;
+        let sender = self.sender(request.metadata()).await?;
         let mut tx = self.pool.begin().await.map_err(Error::from)?;
         let now = self.clock.now(&mut tx).await.map_err(Error::from)?;
-        let outcome = commands::withdraw(&mut tx, bytes(&tags), now).await?;
+        let outcome = commands::withdraw(&mut tx, &sender.principal, bytes(&tags), now).await?;
         tx.commit().await.map_err(Error::from)?;
         self.appended.ring();
         Ok(Response::new(v1::WithdrawReportResponse {

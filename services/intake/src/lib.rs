@@ -45,10 +45,21 @@ pub const SCHEMA: Schema = Schema {
     ],
 };
 
-/// What intake can be told. It has nothing to be told today.
-#[derive(Debug, Clone, Default, serde::Deserialize)]
+/// What intake can be told.
+#[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Config {}
+pub struct Config {
+    /// How long a stream's credential is taken to hold before it is looked at again, in seconds; 0 looks at each message.
+    pub stream_trust_seconds: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            stream_trust_seconds: 60,
+        }
+    }
+}
 
 /// What intake needs from the process it runs in.
 pub struct Deps {
@@ -72,7 +83,14 @@ pub async fn run(
     let appended = Hint::default();
     let relay = Relay::new(deps.pool.clone(), SCHEMA.name, Uuid::new_v4())
         .with_hints(appended.clone(), Hint::default());
-    let service = grpc::Intake::new(deps.pool.clone(), deps.keyring, staff, deps.clock, appended);
+    let service = grpc::Intake::new(
+        deps.pool.clone(),
+        deps.keyring,
+        staff,
+        deps.clock,
+        Duration::from_secs(deps.config.stream_trust_seconds),
+        appended,
+    );
     let server = Server::new(proto::DESCRIPTORS)
         .add_service(IntakeServiceServer::new(service))
         .ready_while(database(deps.pool.clone()));

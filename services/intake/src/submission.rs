@@ -23,6 +23,8 @@ use crate::error::Error;
 
 /// The most items that one submission may carry.
 pub const MAX_ITEMS: usize = 1000;
+/// The longest id that a sender may give to an item, in characters.
+const MAX_EXTERNAL: usize = 128;
 /// How far ahead of our clock a sender's may be.
 const CLOCK_SKEW: time::Duration = time::Duration::minutes(5);
 const MAX_HASHES: usize = 16;
@@ -44,14 +46,21 @@ pub struct Submission {
     pub items: Vec<Parsed>,
 }
 
-/// A key that the caller chose, and the keyed hash of what came with it.
-#[derive(Clone, PartialEq, Eq)]
+/// A key that the caller chose, what came with it, and the keyed hash of that as it is kept.
 pub struct Idempotency {
     pub key: String,
-    pub body: [u8; 32],
+    pub body: Vec<u8>,
+    pub mac: [u8; 32],
 }
 
-/// One item, good or bad, with the sender's own id as it was given.
+impl Idempotency {
+    /// Whether this mac was made of the same body, under the keyring's present key or the one before it.
+    pub fn is_of(&self, keyring: &Keyring, mac: &[u8]) -> bool {
+        keyring.mac_holds(MacPurpose::Body, &[&self.body], mac)
+    }
+}
+
+/// One item, good or bad, with the sender's own id as it was given, as far as ids go.
 pub struct Parsed {
     pub external_id: String,
     pub item: Result<Item, Invalid>,
@@ -137,12 +146,16 @@ pub fn parse(
 ) -> Result<Submission, Error> {
     let channel = ReportChannel::from_wire(request.channel)?;
     let (partner, daily_quota) = allowed(sender, channel)?;
-    let idempotency = idempotency(&request, keyring)?;
+    let idempotency = idempotency(&request, &sender.principal, keyring)?;
     let (age_band, number) = facts(channel, request.report_remove.as_ref())?;
     let country = country(channel, &request.reporter_country)?;
+    if !matches!(request.body_digest.len(), 0 | 32) {
+        let detail = "`body_digest` is not a SHA-256; send its 32 octets, or leave it out";
+        return Err(Invalid::new("digest_malformed", "body_digest", detail).into());
+    }
     match request.items.len() {
-        0 => return Err(Invalid::missing("items").into()),
-        1..=MAX_ITEMS => {}
+        0 if request.body_digest.is_empty() => return Err(Invalid::missing("items").into()),
+        0..=MAX_ITEMS => {}
         many => {
             return Err(Invalid::new(
                 "too_many_items",
@@ -157,7 +170,7 @@ pub fn parse(
         .into_iter()
         .enumerate()
         .map(|(index, item)| Parsed {
-            external_id: item.external_id.clone(),
+            external_id: item.external_id.chars().take(MAX_EXTERNAL).collect(),
             item: parse_item(&item, number.as_deref(), keyring, now)
                 .map_err(|invalid| invalid.within(&format!("items[{index}]"))),
         })
@@ -212,13 +225,35 @@ fn allowed(sender: &Sender, channel: ReportChannel) -> Result<(Option<PartnerId>
 
 fn idempotency(
     request: &v1::SubmitReportsRequest,
+    principal: &Principal,
     keyring: &Keyring,
 ) -> Result<Option<Idempotency>, Invalid> {
     let key = optional_text("idempotency_key", &request.idempotency_key, 128)?;
-    Ok((!key.is_empty()).then(|| Idempotency {
+    if key.is_empty() {
+        return Ok(None);
+    }
+    // Everybody at the public form is one principal: a key that somebody else may choose too would be theirs as well.
+    if matches!(principal, Principal::Reporter) && !is_unguessable(&key) {
+        return Err(Invalid::new(
+            "idempotency_key_weak",
+            "idempotency_key",
+            "without a credential the idempotency key must be unguessable; send a random UUID, or no key",
+        ));
+    }
+    let body = request.encode_to_vec();
+    Ok(Some(Idempotency {
         key,
-        body: keyring.mac(MacPurpose::Body, &[&request.encode_to_vec()]),
+        mac: keyring.mac(MacPurpose::Body, &[&body]),
+        body,
     }))
+}
+
+/// Long enough for 128 random bits: a UUID, 32 hexadecimal digits, or 22 characters of base64url.
+fn is_unguessable(key: &str) -> bool {
+    let hexadecimal = key.bytes().all(|b| b.is_ascii_hexdigit());
+    let base64url = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    Uuid::try_parse(key).is_ok()
+        || key.len() >= if hexadecimal { 32 } else { 22 } && key.bytes().all(base64url)
 }
 
 /// Report Remove takes three facts and no more; the other channels take none of them.
@@ -278,8 +313,15 @@ fn parse_item(
     keyring: &Keyring,
     now: OffsetDateTime,
 ) -> Result<Item, Invalid> {
-    let external_id = optional_text("external_id", &item.external_id, 128)?;
-    // With Report Remove the child's number is what the helpline asks by.
+    let external_id = optional_text("external_id", &item.external_id, MAX_EXTERNAL)?;
+    // With Report Remove the child's number is what the helpline asks by, and there is no place for a fourth fact.
+    if unique_number.is_some_and(|number| !external_id.is_empty() && external_id != number) {
+        return Err(Invalid::new(
+            "external_id_not_here",
+            "external_id",
+            "Report Remove takes no id but `unique_number`; leave `external_id` out, or send the same number",
+        ));
+    }
     let external = unique_number
         .map(str::to_owned)
         .or((!external_id.is_empty()).then_some(external_id))

@@ -5,9 +5,14 @@ mod support;
 use domain::event::Body;
 use domain::wire::timestamp;
 use futures::StreamExt;
+use http_body_util::BodyExt as _;
+use intake::Config;
+use platform::batch::fold::KEY_REUSED;
 use platform::clock;
+use platform::sealed::{Purpose, WrappedKey};
 use proto::v1;
 use support::{World, bearer, code, item, problem, public, receipt};
+use tower::ServiceExt as _;
 
 #[tokio::test]
 async fn two_spellings_of_a_url_are_one_case_and_half_a_bad_batch_costs_nothing() {
@@ -93,7 +98,7 @@ async fn a_repeated_key_gives_the_same_receipts_and_another_body_is_refused() {
         .unwrap_err();
     assert_eq!(
         code(&other),
-        (tonic::Code::AlreadyExists, "idempotency_conflict".into())
+        (tonic::Code::AlreadyExists, KEY_REUSED.into())
     );
     assert_eq!(world.count("select count(*) from report").await, 1);
 
@@ -108,6 +113,120 @@ async fn a_repeated_key_gives_the_same_receipts_and_another_body_is_refused() {
         .unwrap()
         .into_inner();
     assert!(!theirs.repeated);
+
+    // A repeat stays one when the key that bodies are hashed with is replaced.
+    let mut rotated = world.with_another_body_key().await;
+    let again = rotated
+        .submit_reports(bearer(&key, request("https://lotus.test/1")))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(receipt(&first.results[0]), receipt(&again.results[0]));
+}
+
+#[tokio::test]
+async fn what_an_edge_could_not_read_is_part_of_the_body_too() {
+    let mut world = World::start().await;
+    let key = world
+        .partner_key(v1::ReportChannel::PartnerHotline, 0)
+        .await;
+    let request = |digest: u8, urls: &[&str]| v1::SubmitReportsRequest {
+        idempotency_key: "monday-1".into(),
+        channel: v1::ReportChannel::PartnerHotline.into(),
+        items: urls.iter().map(|url| item(url)).collect(),
+        body_digest: vec![digest; 32].into(),
+        ..v1::SubmitReportsRequest::default()
+    };
+    // Nothing of it could be read: it is still authenticated, and takes its key.
+    let none = world.client.submit_reports(request(1, &[])).await;
+    assert_eq!(none.unwrap_err().code(), tonic::Code::PermissionDenied);
+    for _ in 0..2 {
+        let none = bearer(&key, request(1, &[]));
+        let none = world.client.submit_reports(none).await.unwrap();
+        assert!(none.get_ref().results.is_empty());
+    }
+    for other in [request(2, &[]), request(1, &["https://lotus.test/"])] {
+        let status = world.client.submit_reports(bearer(&key, other)).await;
+        assert_eq!(code(&status.unwrap_err()).1, KEY_REUSED);
+    }
+    let mut short = request(1, &["https://lotus.test/"]);
+    short.body_digest = vec![1; 31].into();
+    let status = world.client.submit_reports(bearer(&key, short)).await;
+    assert_eq!(code(&status.unwrap_err()).1, "digest_malformed");
+}
+
+#[tokio::test]
+async fn a_true_repeat_is_heard_beside_a_wrong_body() {
+    let mut world = World::start().await;
+    let key = world.partner_key(v1::ReportChannel::Proactive, 0).await;
+    let request = |url: &str| v1::SubmitReportsRequest {
+        idempotency_key: "monday-1".into(),
+        channel: v1::ReportChannel::Proactive.into(),
+        items: vec![item(url)],
+        ..v1::SubmitReportsRequest::default()
+    };
+    let first = bearer(&key, request("https://lotus.test/1"));
+    let first = world
+        .client
+        .submit_reports(first)
+        .await
+        .unwrap()
+        .into_inner();
+    // Held up at the row, so that what comes meanwhile is gathered into one batch behind it.
+    let mut lock = world.pool.begin().await.unwrap();
+    sqlx::query("-- hold\nlock table submission in access exclusive mode")
+        .execute(&mut *lock)
+        .await
+        .unwrap();
+    let calls = (0..40).map(|n| {
+        let url = if n % 2 == 0 {
+            "https://lotus.test/2"
+        } else {
+            "https://lotus.test/1"
+        };
+        let (mut client, request) = (world.client.clone(), bearer(&key, request(url)));
+        async move { (n, client.submit_reports(request).await) }
+    });
+    let let_go = async {
+        let waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%take_keys%'";
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while world.count(waiting).await < 2 && std::time::Instant::now() < deadline {
+            tokio::task::yield_now().await;
+        }
+        lock.rollback().await.unwrap();
+    };
+    let (answers, ()) = tokio::join!(futures::future::join_all(calls), let_go);
+    for (n, answer) in answers {
+        if n % 2 == 0 {
+            assert_eq!(code(&answer.unwrap_err()).1, KEY_REUSED);
+        } else {
+            assert_eq!(answer.unwrap().into_inner().results, first.results);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_public_shares_no_key_that_somebody_else_would_choose() {
+    let mut world = World::start().await;
+    let request = |key: &str| v1::SubmitReportsRequest {
+        idempotency_key: key.into(),
+        ..public(vec![item("https://lotus.test/")])
+    };
+    for weak in ["1", "monday-1", &"0".repeat(31), "twenty-two characters !"] {
+        let status = world.client.submit_reports(request(weak)).await;
+        assert_eq!(
+            code(&status.unwrap_err()).1,
+            "idempotency_key_weak",
+            "{weak}"
+        );
+    }
+    for strong in [
+        "7d444840-9dc0-11d1-b245-5ffdce74fad2",
+        "7d4448409dc011d1b2455ffdce74fad2",
+        "AxE3fUpxcX-9m_0aQ7rLhg",
+    ] {
+        world.client.submit_reports(request(strong)).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -219,10 +338,109 @@ async fn a_partner_stops_at_its_quota_and_the_rest_is_told_when_to_come_back() {
         let results = response.into_inner().results;
         receipt(&results[0]);
         if from == 2 {
-            assert_eq!(problem(&results[1]).code, "quota_exceeded");
+            let refused = problem(&results[1]);
+            assert_eq!(refused.code, "quota_exceeded");
+            assert!(refused.detail.contains("new idempotency key"));
         }
     }
     assert_eq!(world.count("select count(*) from report").await, 3);
+
+    // No room for any: the submission is refused until midnight, and its key is as good as new.
+    let keyed = v1::SubmitReportsRequest {
+        idempotency_key: "evening".into(),
+        ..request(4)
+    };
+    for _ in 0..2 {
+        let status = world
+            .client
+            .submit_reports(bearer(&key, keyed.clone()))
+            .await
+            .unwrap_err();
+        let refused = platform::error::Problem::from(status);
+        assert_eq!(
+            (refused.kind, &*refused.code),
+            (platform::error::Kind::Exhausted, "quota_exceeded")
+        );
+        let after = refused.retry_after.unwrap().as_secs();
+        assert!((1..=86_400).contains(&after), "{after}");
+    }
+    sqlx::query("-- tomorrow\ndelete from quota_use")
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    let response = world
+        .client
+        .submit_reports(bearer(&key, keyed))
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(!response.repeated);
+    response.results.iter().for_each(|result| {
+        receipt(result);
+    });
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_credential_does() {
+    let mut world = World::start_with(Config {
+        stream_trust_seconds: 0,
+    })
+    .await;
+    let request = world.as_operator(v1::CreatePartnerRequest {
+        name: "short".into(),
+        channel: v1::ReportChannel::Proactive.into(),
+        daily_quota: 0,
+    });
+    let partner = world.client.create_partner(request).await.unwrap();
+    let partner = partner.into_inner();
+    let (sender, messages) = tokio::sync::mpsc::channel(4);
+    let messages = tokio_stream::wrappers::ReceiverStream::new(messages);
+    let mut answers = world
+        .client
+        .stream_reports(bearer(&partner.key, messages))
+        .await
+        .unwrap()
+        .into_inner();
+    let message = |submission| v1::StreamReportsRequest {
+        submission,
+        request: Some(v1::SubmitReportsRequest {
+            channel: v1::ReportChannel::Proactive.into(),
+            items: vec![item("https://lotus.test/")],
+            ..v1::SubmitReportsRequest::default()
+        }),
+    };
+    sender.send(message(1)).await.unwrap();
+    assert_eq!(answers.message().await.unwrap().unwrap().submission, 1);
+    let revoke = world.as_operator(v1::RevokePartnerRequest {
+        partner_id: partner.partner.unwrap().partner_id,
+    });
+    world.client.revoke_partner(revoke).await.unwrap();
+    sender.send(message(2)).await.unwrap();
+    let status = answers.message().await.unwrap_err();
+    assert_eq!(
+        code(&status),
+        (tonic::Code::Unauthenticated, "key_invalid".into())
+    );
+    assert_eq!(world.count("select count(*) from report").await, 1);
+}
+
+#[tokio::test]
+async fn a_stream_says_at_its_end_that_it_could_not_be_read() {
+    let world = World::start().await;
+    let frames = bytes::Bytes::from_static(&[7, 0, 0, 0, 0]);
+    let body = tonic::body::Body::new(http_body_util::Full::new(frames));
+    let request = http::Request::post("/takedown.v1.IntakeService/StreamReports")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(body)
+        .unwrap();
+    let response = world.channel.clone().oneshot(request).await.unwrap();
+    let whole = response.into_body().collect().await.unwrap();
+    let status = tonic::Status::from_header_map(whole.trailers().unwrap()).unwrap();
+    assert_eq!(
+        code(&status),
+        (tonic::Code::InvalidArgument, "malformed_message".into())
+    );
 }
 
 #[tokio::test]
@@ -299,6 +517,15 @@ async fn a_report_is_withdrawn_once() {
         let answer = world.client.withdraw_report(request).await.unwrap();
         assert_eq!(answer.get_ref().outcome(), v1::Outcome::Withdrawn);
     }
+    let by: Vec<u8> =
+        sqlx::query_scalar("select payload from event where kind = 'ReportWithdrawn'")
+            .fetch_one(&world.pool)
+            .await
+            .unwrap();
+    let Body::ReportWithdrawn(by) = domain::event::decode(&by).unwrap() else {
+        panic!("a withdrawal");
+    };
+    assert_eq!(by.withdrawn_by, "reporter");
     assert_eq!(
         world
             .count("select count(*) from event where kind = 'ReportWithdrawn'")
@@ -307,20 +534,71 @@ async fn a_report_is_withdrawn_once() {
     );
 }
 
+/// In how many values of intake's tables a text lies open, whatever the column's type.
+async fn lies_open(world: &World, text: &str) -> i64 {
+    let columns: Vec<(String, String, String)> = sqlx::query_as(
+        "-- columns
+        select c.table_name::text, c.column_name::text, c.data_type::text
+        from information_schema.columns c join information_schema.tables t using (table_schema, table_name)
+        where c.table_schema = current_schema and t.table_type = 'BASE TABLE'",
+    )
+    .fetch_all(&world.pool)
+    .await
+    .unwrap();
+    let counts = columns.into_iter().map(|(table, column, kind)| {
+        let shown = match kind.as_str() {
+            "bytea" => format!("encode(\"{column}\", 'escape')"),
+            _ => format!("\"{column}\"::text"),
+        };
+        format!("(select count(*) from \"{table}\" where {shown} like '%' || $1 || '%')")
+    });
+    let sum = counts.collect::<Vec<_>>().join(" + ");
+    sqlx::query_scalar(sqlx::AssertSqlSafe(format!("-- lies_open\nselect {sum}")))
+        .bind(text)
+        .fetch_one(&world.pool)
+        .await
+        .unwrap()
+}
+
 #[tokio::test]
 async fn nothing_of_a_url_lies_open_in_the_database() {
     let mut world = World::start().await;
-    world
-        .client
-        .submit_reports(public(vec![item("https://needle-in-hay.test/needle-path")]))
+    let request = v1::SubmitReportsRequest {
+        idempotency_key: "7d444840-9dc0-11d1-b245-5ffdce74fad2".into(),
+        ..public(vec![item("https://needle-in-hay.test/needle-path")])
+    };
+    let response = world.client.submit_reports(request).await.unwrap();
+    assert_eq!(lies_open(&world, "needle").await, 0);
+    // The search finds what does lie open: text, and text within octets (the event's payload).
+    assert!(lies_open(&world, "7d444840").await > 0);
+    let report = &receipt(&response.get_ref().results[0]).report_id;
+    let id = uuid::Uuid::parse_str(report).unwrap();
+    let in_payload =
+        "select count(*) from event where encode(payload, 'escape') like '%' || $1 || '%'";
+    let in_payload: i64 = sqlx::query_scalar(in_payload)
+        .bind(report)
+        .fetch_one(&world.pool)
         .await
         .unwrap();
-    let found = world
-        .count(
-            "select (select count(*) from report r where encode(convert_to(r::text, 'utf8'), 'escape') like '%needle%')
-                + (select count(*) from event e where encode(e.payload, 'escape') like '%needle%')
-                + (select count(*) from report where encode(sealed_item, 'escape') like '%needle%')",
-        )
-        .await;
-    assert_eq!(found, 0);
+    assert_eq!(in_payload, 1);
+    assert!(lies_open(&world, report).await > in_payload);
+
+    // What is sealed is the spelling that was sent, for those who hold the case's key.
+    let (case, sealed, wrapped): (uuid::Uuid, Vec<u8>, Vec<u8>) = sqlx::query_as(
+        "-- sealed_spelling
+        select c.id, r.sealed_spelling, c.wrapped_key from report r join case_identity c on c.id = r.case_id where r.id = $1",
+    )
+    .bind(id)
+    .fetch_one(&world.pool)
+    .await
+    .unwrap();
+    let key = world
+        .keyring
+        .unwrap(case, &WrappedKey::parse(wrapped).unwrap())
+        .unwrap();
+    let opened = key.open(Purpose::Spelling, case, id, sealed).unwrap();
+    assert_eq!(
+        opened.text().unwrap(),
+        "https://needle-in-hay.test/needle-path"
+    );
 }

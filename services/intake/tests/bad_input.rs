@@ -4,7 +4,7 @@ mod support;
 
 use platform::principal::Role;
 use proto::v1;
-use support::{World, bearer, code, item, problem, public, receipt};
+use support::{World, bearer, code, item, problem, public, receipt, showing};
 use tonic::Code;
 
 #[tokio::test]
@@ -219,7 +219,38 @@ async fn a_bad_item_says_what_and_where_beside_its_good_neighbours() {
         let problem = problem(&results[1]);
         assert_eq!(problem.code, wanted);
         assert_eq!(problem.field, format!("items[1].{field}"));
+        // An id that is too long to be kept is not said again at full length.
+        assert!(results[1].external_id.len() <= 128);
     }
+}
+
+#[tokio::test]
+async fn report_remove_has_no_place_for_a_fourth_fact() {
+    let mut world = World::start().await;
+    let key = world.partner_key(v1::ReportChannel::ReportRemove, 0).await;
+    let named = |external_id: &str| v1::ReportItem {
+        external_id: external_id.into(),
+        ..item("https://lotus.test/")
+    };
+    let request = v1::SubmitReportsRequest {
+        channel: v1::ReportChannel::ReportRemove.into(),
+        report_remove: Some(v1::ReportRemoveFacts {
+            under_18: true,
+            age_band: v1::AgeBand::AgeBand1315.into(),
+            unique_number: "CH-1".into(),
+        }),
+        items: vec![named(""), named(" CH-1 "), named("Sam, 14")],
+        ..v1::SubmitReportsRequest::default()
+    };
+    let response = world.client.submit_reports(bearer(&key, request)).await;
+    let results = response.unwrap().into_inner().results;
+    receipt(&results[0]);
+    receipt(&results[1]);
+    let refused = problem(&results[2]);
+    assert_eq!(
+        (refused.code.as_str(), refused.field.as_str()),
+        ("external_id_not_here", "items[2].external_id")
+    );
 }
 
 #[tokio::test]
@@ -242,6 +273,26 @@ async fn every_other_call_refuses_what_it_cannot_take() {
         };
         let status = world.client.withdraw_report(request).await.unwrap_err();
         assert_eq!(code(&status), (kind, wanted.into()), "{reference}");
+    }
+    // No credential is needed for these, but one that is shown must hold, and be one.
+    let reference = "00000-00000-00000-00000";
+    for (shown, wanted) in [
+        ("Bearer tdp_nonsense", "key_invalid"),
+        ("Basic abc", "credential_malformed"),
+        ("Bearer", "credential_malformed"),
+    ] {
+        let request = showing(shown, ask(reference));
+        let status = world.client.get_outcome(request).await.unwrap_err();
+        assert_eq!(code(&status), (Code::Unauthenticated, wanted.into()));
+        let withdraw = v1::WithdrawReportRequest {
+            reference: reference.into(),
+        };
+        let request = showing(shown, withdraw);
+        let status = world.client.withdraw_report(request).await.unwrap_err();
+        assert_eq!(code(&status), (Code::Unauthenticated, wanted.into()));
+        let request = showing(shown, public(vec![item("https://lotus.test/")]));
+        let status = world.client.submit_reports(request).await.unwrap_err();
+        assert_eq!(code(&status), (Code::Unauthenticated, wanted.into()));
     }
 
     let find = v1::FindReportsRequest { by: None };

@@ -8,7 +8,7 @@ use tonic::metadata::MetadataMap;
 
 /// Refuses everybody but staff with a role: each of them may read everything here.
 pub fn staff(verifier: &StaffTokenVerifier, metadata: &MetadataMap) -> Result<(), Problem> {
-    let token = bearer(metadata).ok_or_else(|| {
+    let token = bearer(metadata)?.ok_or_else(|| {
         Problem::new(
             Kind::Unauthenticated,
             "credential_missing",

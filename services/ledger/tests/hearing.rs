@@ -70,6 +70,7 @@ async fn hearing_an_event_again_adds_nothing() {
     world.say("verification", case, None, actionable()).await;
     let taken_back = Body::ReportWithdrawn(v1::ReportWithdrawn {
         report_id: report.to_string(),
+        ..v1::ReportWithdrawn::default()
     });
     world.say("intake", case, None, taken_back).await;
     let first = world.until_heard(3).await;

@@ -177,9 +177,24 @@ impl FromIterator<Role> for Roles {
     }
 }
 
-/// The token of `authorization: Bearer TOKEN`; the scheme's case does not matter (RFC 9110, 11.1).
-pub fn bearer(metadata: &MetadataMap) -> Option<&str> {
-    let value = metadata.get("authorization")?.to_str().ok()?;
+/// The token of `authorization: Bearer TOKEN`; the scheme's case does not matter (RFC 9110, 11.1). None where there is
+/// no such header: whoever shows something else than one token is not taken for one who shows nothing.
+pub fn bearer(metadata: &MetadataMap) -> Result<Option<&str>, Problem> {
+    let mut values = metadata.get_all("authorization").iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    match value.to_str().ok().and_then(token) {
+        Some(token) if values.next().is_none() => Ok(Some(token)),
+        _ => Err(Problem::new(
+            Kind::Unauthenticated,
+            "credential_malformed",
+            "Send one `authorization: Bearer` with your key or token, or leave the header out.",
+        )),
+    }
+}
+
+fn token(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
@@ -192,11 +207,16 @@ mod tests {
     #[test]
     fn a_bearer_token_is_found_whatever_the_case_of_its_scheme() {
         let mut metadata = MetadataMap::new();
-        assert_eq!(bearer(&metadata), None);
+        assert_eq!(bearer(&metadata), Ok(None));
         metadata.insert("authorization", "bearer abc".parse().unwrap());
-        assert_eq!(bearer(&metadata), Some("abc"));
-        metadata.insert("authorization", "Basic abc".parse().unwrap());
-        assert_eq!(bearer(&metadata), None);
+        assert_eq!(bearer(&metadata), Ok(Some("abc")));
+        metadata.append("authorization", "Bearer def".parse().unwrap());
+        assert!(bearer(&metadata).is_err());
+        for other in ["Basic abc", "Bearer", "Bearer  ", "abc", ""] {
+            metadata.insert("authorization", other.parse().unwrap());
+            let refused = bearer(&metadata).unwrap_err();
+            assert_eq!(refused.code, "credential_malformed", "{other:?}");
+        }
     }
 
     #[test]

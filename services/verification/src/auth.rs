@@ -19,7 +19,9 @@ impl Doorkeeper {
     }
 
     pub(crate) fn admit(&self, metadata: &MetadataMap) -> Result<Person, Error> {
-        let token = bearer(metadata).ok_or(Refusal::NO_CREDENTIAL)?;
+        let token = bearer(metadata)
+            .map_err(Error::Denied)?
+            .ok_or(Refusal::NO_CREDENTIAL)?;
         // Tokens are made and checked by the wall clock, in whichever process.
         let now = platform::clock::wall();
         let claims = self

@@ -5,6 +5,7 @@ mod plan;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use domain::Invalid;
 use domain::id::{NoticeId, ProviderId};
 use domain::word::DeliveryChannel;
@@ -12,7 +13,7 @@ use platform::batch::{Command, Gather, Limits, in_batches};
 use platform::clock::Clock;
 use platform::error::Problem;
 use platform::log::Hint;
-use platform::sealed::MacPurpose;
+use platform::sealed::{Keyring, MacPurpose};
 use prost::Message as _;
 use proto::v1;
 use sqlx::{PgConnection, PgPool};
@@ -27,6 +28,8 @@ use plan::Plan;
 /// Items in one call.
 const ITEMS: usize = 1000;
 const KEY: usize = 200;
+/// The first field of the keyed hash of a body.
+const ANSWER_NOTICES: &[u8] = b"answer_notices";
 const LIMITS: Limits = Limits {
     waiting: 2048,
     batch: 128,
@@ -41,8 +44,29 @@ pub(super) struct AnswerCall {
     channel: DeliveryChannel,
     /// None where the caller chose none.
     key: Option<String>,
-    body_mac: [u8; 32],
+    body_digest: Bytes,
     items: Arc<Vec<v1::AnswerItem>>,
+}
+
+impl AnswerCall {
+    /// All that the key is bound to.
+    fn body(&self) -> Vec<u8> {
+        v1::AnswerNoticesRequest {
+            idempotency_key: String::new(),
+            items: self.items.to_vec(),
+            body_digest: self.body_digest.clone(),
+        }
+        .encode_to_vec()
+    }
+
+    fn mac(&self, keyring: &Keyring) -> [u8; 32] {
+        keyring.mac(MacPurpose::Body, &[ANSWER_NOTICES, &self.body()])
+    }
+
+    /// Whether this mac was made of the same body, under the keyring's present key or the one before it.
+    fn is_of(&self, keyring: &Keyring, mac: &[u8]) -> bool {
+        keyring.mac_holds(MacPurpose::Body, &[ANSWER_NOTICES, &self.body()], mac)
+    }
 }
 
 pub(super) type Answered = Result<v1::AnswerNoticesResponse, Problem>;
@@ -77,7 +101,11 @@ impl Inner {
         let mut conn = self.pool.acquire().await?;
         let provider = auth::provider(&mut conn, metadata, "answer").await?;
         drop(conn);
-        if request.items.is_empty() {
+        if !matches!(request.body_digest.len(), 0 | 32) {
+            let detail = "`body_digest` is not a SHA-256; send its 32 octets, or leave it out";
+            return Err(Invalid::new("digest_malformed", "body_digest", detail).into());
+        }
+        if request.items.is_empty() && request.body_digest.is_empty() {
             return Err(Invalid::missing("items").into());
         }
         if request.items.len() > ITEMS {
@@ -94,7 +122,7 @@ impl Inner {
             provider: provider.id,
             channel: DeliveryChannel::Api,
             key: (!key.is_empty()).then_some(key),
-            body_mac: self.body_mac(&request.items),
+            body_digest: request.body_digest,
             items: Arc::new(request.items),
         };
         Ok(self.answers.call(call).await??)
@@ -111,21 +139,10 @@ impl Inner {
             provider,
             channel: DeliveryChannel::Email,
             key: None,
-            body_mac: [0; 32],
+            body_digest: Bytes::new(),
             items: Arc::new(vec![item]),
         };
         Ok(self.answers.call(call).await??)
-    }
-
-    fn body_mac(&self, items: &[v1::AnswerItem]) -> [u8; 32] {
-        let body = v1::AnswerNoticesRequest {
-            idempotency_key: String::new(),
-            items: items.to_vec(),
-        };
-        self.rules.keyring.mac(
-            MacPurpose::Body,
-            &[b"answer_notices", &body.encode_to_vec()],
-        )
     }
 }
 
@@ -158,7 +175,7 @@ impl Command<AnswerCall> for Calls {
             .collect();
         let now = self.clock.now(conn).await?;
 
-        let mut plan = Plan::new(calls, &known);
+        let mut plan = Plan::new(calls, &known, &self.rules.keyring);
         let mut items: Vec<AnswerItem> = Vec::new();
         for n in plan.to_do() {
             plan.parsed[n] = calls[n]
@@ -175,7 +192,7 @@ impl Command<AnswerCall> for Calls {
                 .collect();
         }
         let replies = commands::answer(conn, &self.rules, now, &items).await?;
-        let (answered, receipts) = plan.finish(calls, &replies)?;
+        let (answered, receipts) = plan.finish(calls, &replies, &self.rules.keyring)?;
         store::put_receipts(conn, now, &receipts).await?;
         Ok(answered)
     }

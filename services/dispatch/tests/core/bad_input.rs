@@ -331,6 +331,7 @@ async fn provider_calls_refuse_bad_credentials_and_bad_input() {
     let answers = |items| v1::AnswerNoticesRequest {
         idempotency_key: String::new(),
         items,
+        ..v1::AnswerNoticesRequest::default()
     };
     let one = item(NIL, Answer::Removed);
     refused!(
@@ -368,6 +369,7 @@ async fn provider_calls_refuse_bad_credentials_and_bad_input() {
     let long = v1::AnswerNoticesRequest {
         idempotency_key: "k".repeat(201),
         items: vec![one],
+        ..v1::AnswerNoticesRequest::default()
     };
     refused!(s, &key, answer_notices, long, Invalid, "field_too_long");
     let verify = |signed: Vec<u8>, signature: Vec<u8>| v1::VerifyNoticeRequest {
@@ -535,6 +537,7 @@ async fn one_bad_answer_costs_the_others_nothing() {
     let request = v1::AnswerNoticesRequest {
         idempotency_key: String::new(),
         items,
+        ..v1::AnswerNoticesRequest::default()
     };
     let replies = s.client.answer_notices(with(&key, request)).await;
     let codes: Vec<String> = replies

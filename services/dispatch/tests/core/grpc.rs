@@ -6,10 +6,11 @@ use std::sync::Arc;
 use dispatch::{Config, Deps, Hints, link};
 use domain::id::CaseId;
 use domain::word::{Answer, NoticeState, ProviderRole};
+use platform::batch::fold::KEY_REUSED;
 use platform::clock::{Clock, wall};
 use platform::connector::{Connector, Policy};
 use platform::principal::Role;
-use platform::sealed::{SigningContext, StaffClaims, StaffTokenIssuer};
+use platform::sealed::{Keyring, SigningContext, StaffClaims, StaffTokenIssuer};
 use proto::v1;
 use proto::v1::dispatch_service_client::DispatchServiceClient;
 use tokio::net::TcpListener;
@@ -29,6 +30,25 @@ pub(crate) struct Served {
 impl Served {
     pub(crate) async fn start() -> Self {
         let bench = Bench::new().await;
+        let keyring = Arc::clone(&bench.rules.keyring);
+        Self::start_with(bench, keyring).await
+    }
+
+    /// The same bench, served anew after the key for bodies was replaced.
+    async fn with_another_body_key(self) -> Self {
+        self.shutdown.cancel();
+        self.role.await.unwrap().unwrap();
+        let json = std::fs::read(self.bench.folder.path().join("keyring.json")).unwrap();
+        let mut json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        let another = json["link"]["keys"][0]["key"].clone();
+        json["body"]["current"] = "h-next".into();
+        let keys = json["body"]["keys"].as_array_mut().unwrap();
+        keys.insert(0, serde_json::json!({"id": "h-next", "key": another}));
+        let keyring = Keyring::parse(&json.to_string()).unwrap();
+        Self::start_with(self.bench, Arc::new(keyring)).await
+    }
+
+    async fn start_with(bench: Bench, keyring: Arc<Keyring>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let shutdown = CancellationToken::new();
@@ -38,7 +58,7 @@ impl Served {
         };
         let deps = Deps {
             pool: bench.database.pool_of("dispatch", 12).await,
-            keyring: Arc::clone(&bench.rules.keyring),
+            keyring,
             clock: Clock::Manual(bench.clock.clone()),
             config,
             policy: Arc::clone(&bench.rules.policy),
@@ -183,6 +203,7 @@ async fn a_provider_lists_reads_verifies_and_answers_what_is_its_own() {
             .map(|n| item(&n.notice_id, Answer::Acknowledged))
             .chain([item("nonsense", Answer::Removed)])
             .collect(),
+        ..v1::AnswerNoticesRequest::default()
     };
     let once = served
         .client
@@ -199,11 +220,27 @@ async fn a_provider_lists_reads_verifies_and_answers_what_is_its_own() {
         .answer_notices(with(&key, request.clone()))
         .await;
     assert_eq!(twice.unwrap().into_inner(), once);
-    let mut clash = request;
-    clash.items.pop();
-    let status = served.client.answer_notices(with(&key, clash)).await;
-    let problem = platform::error::Problem::from(status.unwrap_err());
-    assert_eq!(problem.code, "idempotency_key_reused");
+    let mut shorter = request.clone();
+    shorter.items.pop();
+    // What the edge could not read and did not send on is part of the body too.
+    let mut spoilt = request.clone();
+    spoilt.body_digest = vec![1; 32].into();
+    for clash in [shorter, spoilt.clone()] {
+        let status = served.client.answer_notices(with(&key, clash)).await;
+        let problem = platform::error::Problem::from(status.unwrap_err());
+        assert_eq!(problem.code, KEY_REUSED);
+    }
+    // With nothing to be read at all it is still authenticated, and takes its key.
+    spoilt.items.clear();
+    spoilt.idempotency_key = "second".into();
+    let strange = tonic::Request::new(spoilt.clone());
+    let status = served.client.answer_notices(strange).await;
+    assert_eq!(status.unwrap_err().code(), tonic::Code::Unauthenticated);
+    let nothing = served.client.answer_notices(with(&key, spoilt)).await;
+    assert!(nothing.unwrap().get_ref().results.is_empty());
+    let mut served = served.with_another_body_key().await;
+    let again = served.client.answer_notices(with(&key, request)).await;
+    assert_eq!(again.unwrap().into_inner(), once);
     // What is answered is no longer waiting.
     assert!(list(&mut served, &key, "").await.0.is_empty());
     served.stop().await;

@@ -41,7 +41,7 @@ pub(crate) struct Bench {
     relay: Relay,
     verification: PgPool,
     timers: Timers,
-    _folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
     pub(crate) database: TestDatabase,
 }
 
@@ -95,7 +95,7 @@ impl Bench {
             clock,
             rules,
             verification,
-            _folder: folder,
+            folder,
             database,
         };
         bench.put_street().await;

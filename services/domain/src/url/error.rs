@@ -12,7 +12,7 @@ pub enum UrlError {
     TooLong,
     #[error("there is more than one url in one item")]
     SeveralUrls,
-    #[error("the url has a control character or a line break inside")]
+    #[error("the url has a control character inside")]
     ControlCharacter,
     #[error("the text is not a complete url")]
     NotAUrl,
@@ -96,9 +96,7 @@ impl UrlError {
             Self::Empty => "Send the URL of the material; a report without one cannot be acted on.",
             Self::TooLong => "Send a URL of at most 8,192 bytes, also when it is percent-encoded.",
             Self::SeveralUrls => "Send one URL in each item.",
-            Self::ControlCharacter => {
-                "Send one URL in each item, on one line and without control characters."
-            }
+            Self::ControlCharacter => "Send one URL in each item, without control characters.",
             Self::NotAUrl => {
                 "Send the complete URL, beginning with http:// or https://, as the browser's address bar shows it."
             }

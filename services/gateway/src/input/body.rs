@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
 
 use super::fields::Fields;
 use super::json;
@@ -20,10 +21,33 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Refused;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
-        media_type(request.headers(), "application/json")?;
-        let body = bytes(request).await?;
+        let body = json_bytes(request).await?;
         json::document(&body).map(Self)
     }
+}
+
+/// A JSON document of this form, with the SHA-256 of how it was written. Its owner binds an idempotency key to that: what
+/// we cannot read, and so do not send on, is part of what the key stands for.
+pub(crate) struct Digested<T> {
+    pub(crate) document: T,
+    pub(crate) digest: Bytes,
+}
+
+impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Digested<T> {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
+        let body = json_bytes(request).await?;
+        Ok(Self {
+            document: json::document(&body)?,
+            digest: Bytes::copy_from_slice(&Sha256::digest(&body)),
+        })
+    }
+}
+
+async fn json_bytes(request: Request) -> Result<Bytes, Refused> {
+    media_type(request.headers(), "application/json")?;
+    bytes(request).await
 }
 
 /// The fields of a page's form.

@@ -54,6 +54,12 @@ fn explain(outer: &str, path: &str, error: &serde_json::Error) -> Refused {
                 refused.field(place)
             }
         }
+        // The body as a whole was read: what is broken is a text in the element.
+        Category::Io | Category::Syntax | Category::Eof if !outer.is_empty() => Refused::malformed(
+            "json_malformed",
+            "This has a text that is not whole, such as half of a \\u escape; write it again and send this item once more.",
+        )
+        .field(join(outer, path)),
         Category::Io | Category::Syntax | Category::Eof => Refused::malformed(
             "json_malformed",
             format!(
@@ -202,6 +208,15 @@ mod tests {
         let (code, _, detail) = refused("{\n  \"name\": oops }");
         assert_eq!(code, "json_malformed");
         assert!(detail.contains("line 2, column 11"), "{detail}");
+        let broken = serde_json::from_str::<&RawValue>(r#"{"name":"\ud800"}"#).unwrap();
+        let refused_item = *element::<Sample>("items[3]", broken).unwrap_err().problem;
+        assert_eq!(refused_item.code, "json_malformed");
+        assert_eq!(refused_item.field.as_deref(), Some("items[3].name"));
+        assert!(
+            !refused_item.detail.contains("line"),
+            "{}",
+            refused_item.detail
+        );
         let (code, ..) = refused(r#"{"name":"a"} {}"#);
         assert_eq!(code, "json_malformed");
         let (code, ..) = refused("");

@@ -5,7 +5,7 @@ mod fields;
 mod json;
 mod partial;
 
-pub(crate) use body::{Form, Json};
+pub(crate) use body::{Digested, Form, Json};
 pub(crate) use fields::{Fields, NoQuery, Query, Segment};
 pub(crate) use json::{element, external_id};
 pub(crate) use partial::Partial;

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use bytes::Bytes;
 use domain::Invalid;
 use domain::word::Answer;
 use proto::v1;
@@ -13,7 +14,7 @@ use utoipa::ToSchema;
 use super::state;
 use crate::caller::{IdempotencyKey, Named};
 use crate::edge::Edge;
-use crate::input::{self, Json as Body, NoQuery, Partial, Segment, element};
+use crate::input::{self, Digested, Json as Body, NoQuery, Partial, Segment, element};
 use crate::problem::{Always, Refused, WithBody, WithKey, WithName, WithValues, of_item};
 use crate::reports::ItemProblem;
 use crate::words::{self, damaged};
@@ -131,6 +132,7 @@ pub(crate) async fn answer(
     let request = v1::AnswerNoticesRequest {
         idempotency_key,
         items: vec![item],
+        ..v1::AnswerNoticesRequest::default()
     };
     let result = edge
         .dispatch()
@@ -163,7 +165,7 @@ pub(crate) async fn answer(
 #[utoipa::path(
     post, path = "/provider/v1/answers", operation_id = "answer_notices", tag = "notices",
     security(("provider_key" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat safe: the same key with the same body gives the same results.", min_length = 1, max_length = 128)),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat safe: the same key with the same body gives the same results; with another body, also one that differs only in an answer that cannot be read, it is refused.", min_length = 1, max_length = 128)),
     request_body = Answers,
     responses((status = 200, description = "What became of each.", body = AnswerResults), Always, WithKey, WithBody, WithValues)
 )]
@@ -172,7 +174,10 @@ pub(crate) async fn answer_many(
     Named(key): Named,
     IdempotencyKey(idempotency_key): IdempotencyKey,
     _: NoQuery,
-    Body(body): Body<Answers>,
+    Digested {
+        document: body,
+        digest,
+    }: Digested<Answers>,
 ) -> Result<Json<AnswerResults>, Refused> {
     let ids: Vec<_> = body.answers.iter().map(|raw| notice_id(raw)).collect();
     let read = |(n, raw): (usize, &RawValue)| {
@@ -183,22 +188,20 @@ pub(crate) async fn answer_many(
         "answers",
         body.answers.iter().map(Box::as_ref).enumerate().map(read),
     );
-    let good = items.take();
-    // An empty list is for the owner to refuse; a list of nothing but mistakes need not travel.
-    let results = if good.is_empty() && !ids.is_empty() {
-        Vec::new()
-    } else {
-        let request = v1::AnswerNoticesRequest {
-            idempotency_key,
-            items: good,
-        };
-        edge.dispatch()
-            .answer_notices(edge.named(&key, request))
-            .await
-            .map_err(|status| items.rename(status))?
-            .into_inner()
-            .results
+    let request = v1::AnswerNoticesRequest {
+        idempotency_key,
+        items: items.take(),
+        // An empty list is for the owner to refuse. A list of nothing but mistakes goes on as its digest: whose it is,
+        // and whether its key is free, is for the owner to say.
+        body_digest: if ids.is_empty() { Bytes::new() } else { digest },
     };
+    let results = edge
+        .dispatch()
+        .answer_notices(edge.named(&key, request))
+        .await
+        .map_err(|status| items.rename(status))?
+        .into_inner()
+        .results;
     let results = results
         .into_iter()
         .enumerate()

@@ -88,8 +88,10 @@ pub(crate) struct Receipt {
     #[schema(required = false, nullable = false, format = "uuid")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) case_id: Option<String>,
-    /// False where the report joined what was reported before.
-    pub(super) opened_case: bool,
+    /// False where the report joined what was reported before; for partners only.
+    #[schema(required = false, nullable = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) opened_case: Option<bool>,
     #[schema(format = "date-time")]
     pub(super) accepted_at: String,
 }

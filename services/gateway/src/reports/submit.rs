@@ -1,5 +1,7 @@
 //! Submitting reports. Each item is judged by itself; a receipt says that it is stored for good.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use domain::Invalid;
@@ -13,15 +15,18 @@ use super::ItemProblem;
 use super::document::{AllRefused, ItemResult, Receipt, ReportItem, Results, Submission};
 use crate::caller::{Anybody, IdempotencyKey};
 use crate::edge::Edge;
-use crate::input::{self, Json as Body, NoQuery, Partial, element, external_id};
+use crate::input::{self, Digested, NoQuery, Partial, element, external_id};
 use crate::problem::{Always, Refused, WithBody, WithKey};
 use crate::words::{damaged, rfc3339_required};
+
+/// Items say not when to come again; what the owner refuses as a whole does.
+const LATER: Duration = Duration::from_mins(1);
 
 /// Report. With a partner's key, or with none on the public channel. A receipt is given only once the report is stored.
 #[utoipa::path(
     post, path = "/v1/reports", operation_id = "submit_reports", tag = "reports",
     security((), ("partner_key" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat safe: the same key with the same body gives the same receipts.", min_length = 1, max_length = 128)),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat safe: the same key with the same body gives the same receipts; with another body, also one that differs only in an item that cannot be read, it is refused. Without a credential it must be unguessable: a random UUID, or at least 32 hexadecimal digits or 22 characters of base64url.", min_length = 1, max_length = 128)),
     request_body = Submission,
     responses(
         (status = 200, description = "At least one item was accepted.", body = Results),
@@ -34,7 +39,10 @@ pub(crate) async fn submit(
     Anybody(credential): Anybody,
     IdempotencyKey(idempotency_key): IdempotencyKey,
     _: NoQuery,
-    Body(body): Body<Submission>,
+    Digested {
+        document: body,
+        digest,
+    }: Digested<Submission>,
 ) -> Result<Json<Results>, Refused> {
     let mut request = head(&body, idempotency_key)?;
     let read = |(n, raw): (usize, &RawValue)| {
@@ -46,20 +54,21 @@ pub(crate) async fn submit(
         body.items.iter().map(Box::as_ref).enumerate().map(read),
     );
     request.items = items.take();
-    // An empty list is for the owner to refuse; a list of nothing but mistakes need not travel.
-    let results = if request.items.is_empty() && !body.items.is_empty() {
-        Vec::new()
-    } else {
-        let request = match &credential {
-            Some(credential) => edge.named(credential, request),
-            None => edge.unnamed(request),
-        };
-        edge.intake()
-            .submit_reports(request)
-            .await?
-            .into_inner()
-            .results
+    // An empty list is for the owner to refuse. A list of nothing but mistakes goes on as its digest: whose it is, and
+    // whether its key is free, is for the owner to say.
+    if !body.items.is_empty() {
+        request.body_digest = digest;
+    }
+    let request = match &credential {
+        Some(credential) => edge.named(credential, request),
+        None => edge.unnamed(request),
     };
+    let results = edge
+        .intake()
+        .submit_reports(request)
+        .await?
+        .into_inner()
+        .results;
     let mut kinds = Vec::new();
     let results = results
         .into_iter()
@@ -104,7 +113,7 @@ fn head(body: &Submission, idempotency_key: String) -> Result<v1::SubmitReportsR
         channel: body.channel.parse::<ReportChannel>()?.wire(),
         reporter_country: body.reporter_country.clone().unwrap_or_default(),
         report_remove,
-        items: Vec::new(),
+        ..v1::SubmitReportsRequest::default()
     })
 }
 
@@ -151,8 +160,9 @@ fn judged(
                 accepted_at: rfc3339_required(receipt.accepted_at.as_ref())?,
                 report_id: receipt.report_id,
                 reference: receipt.reference,
+                // Whoever may not see the case is told nothing of it.
+                opened_case: (!receipt.case_id.is_empty()).then_some(receipt.opened_case),
                 case_id: optional(receipt.case_id),
-                opened_case: receipt.opened_case,
             }),
             None,
         ),
@@ -181,10 +191,14 @@ fn none_accepted(kinds: &[Kind]) -> Refused {
     .into_iter()
     .find(|kind| all(*kind))
     .unwrap_or(Kind::Invalid);
-    Problem::new(
+    let problem = Problem::new(
         kind,
         "no_item_accepted",
         "No item was accepted; `results` says for each what to send instead.",
-    )
-    .into()
+    );
+    if problem.is_transient() {
+        problem.retry_after(LATER).into()
+    } else {
+        problem.into()
+    }
 }

@@ -2,7 +2,10 @@
 
 use std::pin::Pin;
 use std::sync::Mutex;
+use std::time::Duration;
 
+use domain::invalid::optional_text;
+use platform::batch::fold::key_reused;
 use platform::error::{Kind, Problem};
 use prost_types::Timestamp;
 use proto::v1;
@@ -129,6 +132,17 @@ fn refused(kind: Kind, code: &'static str, field: &str) -> Status {
         .into()
 }
 
+/// A key that nobody gave out.
+fn authentic<T>(request: &Request<T>) -> Result<(), Status> {
+    match request.metadata().get("authorization") {
+        Some(value) if value == "Bearer wrong" => {
+            let refusal = Problem::new(Kind::Unauthenticated, "key_invalid", "Not a key of ours.");
+            Err(refusal.into())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Links by their names.
 fn link(token: &str) -> Result<(), Status> {
     match token {
@@ -188,15 +202,12 @@ impl DispatchService for Backend {
         request: Request<v1::AnswerNoticesRequest>,
     ) -> Answer<v1::AnswerNoticesResponse> {
         let asked = request.get_ref().clone();
+        authentic(&request)?;
         self.note(request, Call::Answer);
         if asked.idempotency_key == "used" {
-            return Err(refused(
-                Kind::Conflict,
-                "idempotency_conflict",
-                "idempotency_key",
-            ));
+            return Err(key_reused().into());
         }
-        if asked.items.is_empty() {
+        if asked.items.is_empty() && asked.body_digest.is_empty() {
             return Err(refused(Kind::Invalid, "field_missing", "items"));
         }
         let judge = |(n, item): (usize, v1::AnswerItem)| v1::AnswerResult {
@@ -275,6 +286,8 @@ impl DispatchService for Backend {
         self.note(request, Call::AnswerByLink);
         link(&asked.token)?;
         let answer = asked.answer.unwrap();
+        optional_text("answer.text", &answer.text, 2000)
+            .map_err(|invalid| refused(Kind::Invalid, invalid.code, "answer.text"))?;
         if answer.answer == v1::Answer::NeedTime as i32 && answer.until.is_none() {
             return Err(refused(Kind::Invalid, "field_missing", "answer.until"));
         }
@@ -384,17 +397,18 @@ impl IntakeService for Backend {
         request: Request<v1::SubmitReportsRequest>,
     ) -> Answer<v1::SubmitReportsResponse> {
         let asked = request.get_ref().clone();
+        authentic(&request)?;
+        let sees_cases = request.metadata().contains_key("authorization");
         self.note(request, Call::Submit);
         match asked.idempotency_key.as_str() {
-            "used" => {
-                return Err(refused(
-                    Kind::Conflict,
-                    "idempotency_conflict",
-                    "idempotency_key",
-                ));
-            }
+            "used" => return Err(key_reused().into()),
             "panic" => panic!("on purpose"),
             _ => {}
+        }
+        let takes = |url: &str| asked.items.iter().any(|item| item.url.starts_with(url));
+        if takes("quota") && !takes("http") {
+            let quota = Problem::new(Kind::Exhausted, "quota_exceeded", "Come again tomorrow.");
+            return Err(quota.retry_after(Duration::from_hours(1)).into());
         }
         let judge = |(n, item): (usize, v1::ReportItem)| v1::ItemResult {
             external_id: item.external_id,
@@ -402,12 +416,18 @@ impl IntakeService for Backend {
                 v1::item_result::Result::Receipt(v1::Receipt {
                     report_id: NOTICE.into(),
                     reference: REFERENCE.into(),
-                    case_id: String::new(),
-                    opened_case: n == 0,
+                    case_id: if sees_cases {
+                        NOTICE.into()
+                    } else {
+                        String::new()
+                    },
+                    opened_case: sees_cases && n == 0,
                     accepted_at: Some(NOON),
                 })
             } else if item.url == "quota" {
                 v1::item_result::Result::Problem(problem("quota_exceeded", ""))
+            } else if item.url == "busy" {
+                v1::item_result::Result::Problem(problem("exhausted", ""))
             } else {
                 let field = format!("items[{n}].url");
                 v1::item_result::Result::Problem(problem("url_scheme", &field))

@@ -136,6 +136,9 @@ async fn every_documented_route_answers_and_no_method_answers_that_is_not_docume
             "/v1/reports/{reference}/withdraw",
         ]
     );
+    let unlimited = ["/healthz", "/readyz"];
+    let described = document["info"]["description"].as_str().unwrap();
+    assert!(unlimited.iter().all(|path| described.contains(path)));
     for path in paths {
         let concrete = path
             .replace("{token}", "good")
@@ -151,6 +154,8 @@ async fn every_documented_route_answers_and_no_method_answers_that_is_not_docume
                 .await
                 .unwrap();
             let status = response.status().as_u16();
+            let limited = response.headers().contains_key("ratelimit");
+            assert_eq!(limited, !unlimited.contains(&path.as_str()), "{path}");
             let text = response.text().await.unwrap();
             assert!(!text.contains("route_unknown"), "{method} {path}");
             match documented {

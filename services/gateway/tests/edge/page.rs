@@ -140,6 +140,17 @@ async fn the_form_answers_and_says_what_comes_next() {
 }
 
 #[tokio::test]
+async fn words_on_several_lines_are_taken_as_a_browser_sends_them() {
+    let gateway = start().await;
+    let form = [
+        ("answer", "disputed"),
+        ("text", "A parody.\r\nSee the page."),
+    ];
+    let (status, page) = send(&gateway, "good", &form).await;
+    assert_eq!(status, 200, "{page}");
+}
+
+#[tokio::test]
 async fn a_wrong_field_keeps_the_person_at_the_form_with_what_they_typed() {
     let gateway = start().await;
     let form = [("answer", "need_time"), ("text", "please <wait>")];

@@ -17,7 +17,8 @@ async fn the_key_goes_on_to_its_owner_and_nothing_is_asked_without_one() {
     assert_eq!(bare.status(), 401);
     assert_eq!(bare.headers()["www-authenticate"], "Bearer");
     problem(gateway.request("GET", list), 401, "credential_missing").await;
-    for wrong in ["Basic abc", "Bearer ", "Bearer", "tdh_x"] {
+    let long = format!("Bearer {}", "x".repeat(1025));
+    for wrong in ["Basic abc", "Bearer ", "Bearer", "tdh_x", &long] {
         let request = gateway.request("GET", list).header("authorization", wrong);
         problem(request, 401, "credential_malformed").await;
     }
@@ -127,6 +128,7 @@ async fn one_answer_is_forwarded_with_its_key_and_its_problem_comes_back() {
                 named: String::new(),
                 text: "t".into(),
             }],
+            ..v1::AnswerNoticesRequest::default()
         })
     );
 
@@ -144,7 +146,7 @@ async fn one_answer_is_forwarded_with_its_key_and_its_problem_comes_back() {
     )
     .await;
     let used = answer(NOTICE, json!({"answer": "removed"})).header("idempotency-key", "used");
-    problem(used, 409, "idempotency_conflict").await;
+    problem(used, 409, platform::batch::fold::KEY_REUSED).await;
     gateway.asked.take();
 
     for (body, status, code, field) in [
@@ -222,8 +224,18 @@ async fn of_many_answers_the_wrong_half_does_not_cost_the_other() {
 
     let empty = problem(many(json!({"answers": []})), 422, "field_missing").await;
     assert_eq!(empty["field"], "answers");
-    let said = json(many(json!({"answers": [{"answer": "x"}]})), 200).await;
+    // Nothing but mistakes: still the owner says whose they are, and whether the key is free.
+    gateway.asked.take();
+    let mistakes = json!({"answers": [{"answer": "x"}]});
+    let said = json(many(mistakes.clone()), 200).await;
     assert_eq!(said["results"][0]["problem"]["code"], "field_missing");
+    let (_, Call::Answer(asked)) = gateway.asked.only() else {
+        panic!("an answer was asked for");
+    };
+    assert_eq!((asked.items.len(), asked.body_digest.len()), (0, 32));
+    let strange = gateway.request("POST", "/provider/v1/answers");
+    let strange = strange.bearer_auth("wrong").json(&mistakes);
+    problem(strange, 401, "key_invalid").await;
 }
 
 #[tokio::test]

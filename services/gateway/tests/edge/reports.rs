@@ -1,9 +1,10 @@
 //! Partners and the public: reporting, outcome, withdrawal.
 
+use platform::batch::fold::KEY_REUSED;
 use proto::v1;
 use serde_json::json;
 
-use crate::backend::{Call, NOON, REFERENCE};
+use crate::backend::{Call, NOON, NOTICE, REFERENCE};
 use crate::setup::{json, problem, start};
 
 #[tokio::test]
@@ -51,7 +52,10 @@ async fn a_submission_goes_on_whole_and_each_item_has_its_result() {
     assert_eq!(body["results"][2]["external_id"], "c");
     assert_eq!(receipt["reference"], REFERENCE);
     assert_eq!(receipt["accepted_at"], "2026-03-01T12:00:00Z");
-    assert!(receipt.get("case_id").is_none());
+    assert_eq!(
+        json!([receipt["case_id"], receipt["opened_case"]]),
+        json!([NOTICE, false])
+    );
 }
 
 #[tokio::test]
@@ -93,6 +97,12 @@ async fn items_that_cannot_be_read_keep_their_places() {
         panic!("a submission was asked for");
     };
     assert_eq!((credential, asked.items.len()), (None, 2));
+    // Which case it is, or whether it is a new one, the public is not told; not even wrongly.
+    let receipt = said["results"][4]["receipt"].as_object().unwrap();
+    assert_eq!(
+        receipt.keys().collect::<Vec<_>>(),
+        ["accepted_at", "reference", "report_id"]
+    );
     assert!(!said.to_string().contains("example"));
 }
 
@@ -112,12 +122,44 @@ async fn where_nothing_was_accepted_the_answer_is_a_problem_with_the_results() {
     .await;
     assert_eq!(said["results"][1]["problem"]["field"], "items[1].url");
     assert_eq!(said["results"][0]["external_id"], json!(null));
-    // A reason that passes is a status that says so.
-    problem(submit(&["quota", "quota"]), 429, "no_item_accepted").await;
-    let mixed = submit(&["quota", "ftp://b.example"]);
+    // A reason that passes is a status that says so, and when to come again.
+    for (urls, code, after) in [
+        (["quota", "ftp://b.example"], "quota_exceeded", "3600"),
+        (["busy", "busy"], "no_item_accepted", "60"),
+    ] {
+        let response = submit(&urls).send().await.unwrap();
+        assert_eq!(response.status(), 429);
+        assert_eq!(response.headers()["retry-after"], after);
+        problem(submit(&urls), 429, code).await;
+    }
+    let mixed = submit(&["busy", "ftp://b.example"]);
     problem(mixed, 422, "no_item_accepted").await;
     let conflict = submit(&["https://a.example/"]).header("idempotency-key", "used");
-    problem(conflict, 409, "idempotency_conflict").await;
+    problem(conflict, 409, KEY_REUSED).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_still_somebodys_and_bound_to_the_key() {
+    let gateway = start().await;
+    let submit = |url: serde_json::Value| {
+        let body = json!({"channel": "partner_hotline", "items": [{"url": url}]});
+        let request = gateway.request("POST", "/v1/reports").json(&body);
+        request.header("idempotency-key", "k")
+    };
+    problem(submit(json!(5)).bearer_auth("wrong"), 401, "key_invalid").await;
+    assert_eq!(gateway.asked.seen(), 0);
+    let mut digests = std::collections::BTreeSet::new();
+    for url in [json!(5), json!(6), json!(5)] {
+        let request = submit(url).bearer_auth("tdp_x");
+        problem(request, 422, "no_item_accepted").await;
+        let (_, Call::Submit(asked)) = gateway.asked.only() else {
+            panic!("a submission was asked for");
+        };
+        assert!(asked.items.is_empty());
+        assert_eq!(asked.body_digest.len(), 32);
+        digests.insert(asked.body_digest);
+    }
+    assert_eq!(digests.len(), 2, "another body has another digest");
 }
 
 #[tokio::test]

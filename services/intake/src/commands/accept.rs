@@ -16,7 +16,7 @@ use platform::sealed::{Keyring, Purpose};
 use prost::Message;
 use proto::v1;
 use sqlx::PgConnection;
-use time::{Date, OffsetDateTime, UtcOffset};
+use time::{Date, OffsetDateTime, Time, UtcOffset};
 use uuid::Uuid;
 
 use super::attach::{self, Attached};
@@ -24,7 +24,7 @@ use super::new_event;
 use crate::error::{Error, item_problem};
 use crate::store::report::{self, NewReport};
 use crate::store::{partner, submission};
-use crate::submission::{Item, SealedReport, Submission};
+use crate::submission::{Idempotency, Item, SealedReport, Submission};
 
 /// The accepting command, with what it needs beside the submissions.
 #[derive(Clone)]
@@ -59,6 +59,7 @@ impl batch::Command<Submission> for Accept {
         let now = self.clock.now(conn).await?;
         let mut replies = self.repeated(conn, batch, now).await?;
         let refused = quotas(conn, batch, &replies, now).await?;
+        let mut given_back = Vec::new();
         let places: Vec<Place> = batch
             .iter()
             .enumerate()
@@ -73,6 +74,12 @@ impl batch::Command<Submission> for Accept {
         let mut answers = Vec::new();
         for (index, submission) in batch.iter().enumerate() {
             if replies[index].is_some() {
+                continue;
+            }
+            if let Some(problem) = none_granted(index, submission, &receipts, &refused) {
+                let key = submission.idempotency.as_ref().map(|i| i.key.as_str());
+                given_back.extend(key.map(|key| (submission.principal.as_str(), key)));
+                replies[index] = Some(Reply::Done(Err(problem)));
                 continue;
             }
             let response = word(index, submission, &receipts, &refused, now);
@@ -95,6 +102,9 @@ impl batch::Command<Submission> for Accept {
         if !answers.is_empty() {
             submission::answer(conn, &answers).await?;
         }
+        if !given_back.is_empty() {
+            submission::give_back(conn, &given_back).await?;
+        }
         Ok(settle(replies))
     }
 }
@@ -107,7 +117,7 @@ enum Reply {
 }
 
 impl Accept {
-    /// Answers those whose idempotency key was used before, here or in this batch; takes the keys of the others.
+    /// Answers those whose idempotency key was used before, earlier or in this batch; takes the keys of the others.
     async fn repeated(
         &self,
         conn: &mut PgConnection,
@@ -115,58 +125,58 @@ impl Accept {
         now: OffsetDateTime,
     ) -> Result<Vec<Option<Reply>>, Error> {
         let mut replies: Vec<Option<Reply>> = batch.iter().map(|_| None).collect();
-        let keyed: Vec<usize> = (0..batch.len())
-            .filter(|index| batch[*index].idempotency.is_some())
-            .collect();
-        let name = |index: &usize| {
-            let key = batch[*index].idempotency.as_ref();
-            (
-                batch[*index].principal.as_str(),
-                key.map(|i| i.key.as_str()),
-            )
-        };
-        let body = |index: &usize| batch[*index].idempotency.as_ref().map(|i| i.body);
-        let mut firsts = BTreeMap::new();
-        for (index, repeat) in keyed.iter().zip(fold::repeats(&keyed, name, body)) {
-            match repeat {
-                fold::Repeat::First => {
-                    firsts.insert(name(index), *index);
-                }
-                fold::Repeat::Of(earlier) => replies[*index] = Some(Reply::SameAs(keyed[earlier])),
-                fold::Repeat::Clash(_) => replies[*index] = Some(Reply::Done(Err(conflict()))),
-            }
-        }
-        let keys: Vec<submission::Key<'_>> = firsts
-            .values()
-            .filter_map(|index| {
-                let submission = &batch[*index];
-                let idempotency = submission.idempotency.as_ref()?;
-                Some(submission::Key {
-                    id: submission.id,
-                    principal: &submission.principal,
-                    name: &idempotency.key,
-                    body: &idempotency.body,
-                })
+        let keyed: Vec<(usize, &Submission, &Idempotency)> = batch
+            .iter()
+            .enumerate()
+            .filter_map(|(index, submission)| {
+                Some((index, submission, submission.idempotency.as_ref()?))
             })
             .collect();
-        if keys.is_empty() || submission::take(conn, &keys, now).await?.len() == keys.len() {
-            return Ok(replies);
+        let mut keys = BTreeMap::new();
+        for (_, submission, idempotency) in &keyed {
+            let name = (submission.principal.as_str(), idempotency.key.as_str());
+            keys.entry(name).or_insert(submission::Key {
+                id: submission.id,
+                principal: name.0,
+                name: name.1,
+                body: &idempotency.mac,
+            });
         }
-        for used in submission::used(conn, &keys).await? {
-            let Some(&index) = firsts.get(&(used.principal.as_str(), Some(used.key.as_str())))
-            else {
-                continue;
-            };
-            if used.id == batch[index].id {
-                continue;
+        let keys: Vec<submission::Key<'_>> = keys.into_values().collect();
+        let mut used = HashMap::new();
+        if !keys.is_empty() {
+            let taken = submission::take(conn, &keys, now).await?;
+            if taken.len() < keys.len() {
+                for used_key in submission::used(conn, &keys).await? {
+                    used.insert((used_key.principal.clone(), used_key.key.clone()), used_key);
+                }
             }
-            let same = body(&index).is_some_and(|body| body.as_slice() == used.body);
-            let reply = if same {
-                self.earlier(&used)
-            } else {
-                Ok(Err(conflict()))
+        }
+        // First what is known, then what stands in this batch: a wrong body beside a true repeat costs only itself.
+        let mut fresh = Vec::with_capacity(keyed.len());
+        for (index, submission, idempotency) in keyed {
+            let name = (submission.principal.clone(), idempotency.key.clone());
+            match used.get(&name) {
+                None => fresh.push((index, submission, idempotency)),
+                Some(used) if idempotency.is_of(&self.keyring, &used.body) => {
+                    replies[index] = Some(Reply::Done(self.earlier(used)?));
+                }
+                Some(_) => replies[index] = Some(Reply::Done(Err(fold::key_reused()))),
+            }
+        }
+        let stand = fold::repeats(
+            &fresh,
+            |(_, submission, idempotency)| {
+                (submission.principal.as_str(), idempotency.key.as_str())
+            },
+            |(.., idempotency)| idempotency.mac,
+        );
+        for ((index, ..), stands) in fresh.iter().zip(stand) {
+            replies[*index] = match stands {
+                fold::Repeat::First => None,
+                fold::Repeat::Of(earlier) => Some(Reply::SameAs(fresh[earlier].0)),
+                fold::Repeat::Clash(_) => Some(Reply::Done(Err(fold::key_reused()))),
             };
-            replies[index] = Some(Reply::Done(reply?));
         }
         Ok(replies)
     }
@@ -321,29 +331,43 @@ async fn quotas(
         let granted = places.len().min(quota.saturating_sub(used) as usize);
         partner::add_use(conn, partner, day, granted as u32).await?;
         for place in &places[granted..] {
-            refused.insert(*place, quota_exceeded(quota, day));
+            refused.insert(*place, quota_exceeded(quota, now));
         }
     }
     Ok(refused)
 }
 
-fn quota_exceeded(quota: u32, day: Date) -> Problem {
+/// What is said of a submission for which the day's quota had no room at all. It is no answer to keep under its key:
+/// the same submission is to be sent again.
+fn none_granted(
+    index: usize,
+    submission: &Submission,
+    receipts: &HashMap<Place, Receipt>,
+    refused: &HashMap<Place, Problem>,
+) -> Option<Problem> {
+    let mut places = (0..submission.items.len()).map(|item| (index, item));
+    if places.clone().any(|place| receipts.contains_key(&place)) {
+        return None;
+    }
+    let mut problem = places.find_map(|place| refused.get(&place))?.clone();
+    problem.detail = format!(
+        "your quota of {} reports a day (UTC) is used; send this again tomorrow, or ask the hotline for more",
+        submission.daily_quota
+    );
+    Some(problem)
+}
+
+/// What is said of an item for which there was no room beside its neighbours.
+fn quota_exceeded(quota: u32, now: OffsetDateTime) -> Problem {
+    let midnight = now.to_offset(UtcOffset::UTC).replace_time(Time::MIDNIGHT) + time::Duration::DAY;
     Problem::new(
         Kind::Exhausted,
         "quota_exceeded",
         format!(
-            "your quota of {quota} reports for {day} (UTC) is used; send this item again tomorrow, or ask the hotline for more"
+            "your quota of {quota} reports a day (UTC) is used; send this item again tomorrow, with a new idempotency key, or ask the hotline for more"
         ),
     )
-}
-
-fn conflict() -> Problem {
-    Problem::new(
-        Kind::Conflict,
-        "idempotency_conflict",
-        "this idempotency key was used with another body; send a new key, or the same body again",
-    )
-    .field("idempotency_key")
+    .retry_after((midnight - now).unsigned_abs())
 }
 
 /// The answer, in the order of the items.

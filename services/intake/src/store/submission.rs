@@ -80,6 +80,26 @@ pub async fn used(conn: &mut PgConnection, keys: &[Key<'_>]) -> sqlx::Result<Vec
         .collect()
 }
 
+/// Lets go of keys (each with its principal) taken in this transaction.
+pub async fn give_back(conn: &mut PgConnection, keys: &[(&str, &str)]) -> sqlx::Result<()> {
+    let (principals, names): (Vec<&str>, Vec<&str>) = keys.iter().copied().unzip();
+    let done = sqlx::query(
+        "-- give_back_keys
+        delete from submission s
+        using unnest($1::text[], $2::text[]) as k (principal, key)
+        where s.principal = k.principal and s.key = k.key",
+    )
+    .bind(principals)
+    .bind(names)
+    .execute(conn)
+    .await?;
+    if done.rows_affected() == keys.len() as u64 {
+        Ok(())
+    } else {
+        Err(sqlx::Error::RowNotFound)
+    }
+}
+
 /// Keeps the sealed answers of keys taken in this transaction.
 pub async fn answer(
     conn: &mut PgConnection,

@@ -34,11 +34,30 @@ const HEARD: [Schema; 2] = [
 
 pub struct World {
     pub client: IntakeServiceClient<Channel>,
+    pub channel: Channel,
     pub pool: PgPool,
     pub keyring: Arc<Keyring>,
     database: TestDatabase,
     shutdown: CancellationToken,
-    _keys: tempfile::TempDir,
+    keys: tempfile::TempDir,
+}
+
+async fn serve(
+    pool: PgPool,
+    keyring: Arc<Keyring>,
+    config: Config,
+    shutdown: CancellationToken,
+) -> Channel {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let deps = Deps {
+        pool,
+        keyring,
+        clock: Clock::Database,
+        config,
+    };
+    tokio::spawn(intake::run(deps, listener, shutdown));
+    platform::grpc::channel(&address).unwrap()
 }
 
 impl Drop for World {
@@ -49,20 +68,16 @@ impl Drop for World {
 
 impl World {
     pub async fn start() -> Self {
+        Self::start_with(Config::default()).await
+    }
+
+    pub async fn start_with(config: Config) -> Self {
         let database = TestDatabase::new(&[SCHEMA, HEARD[0], HEARD[1]]).await;
         let keys = tempfile::tempdir().unwrap();
         let keyring = Arc::new(Keyring::create(&keys.path().join("keyring.json")).unwrap());
         let pool = database.pool(SCHEMA.name).await;
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
         let shutdown = CancellationToken::new();
-        let deps = Deps {
-            pool: pool.clone(),
-            keyring: Arc::clone(&keyring),
-            clock: Clock::Database,
-            config: Config::default(),
-        };
-        tokio::spawn(intake::run(deps, listener, shutdown.clone()));
+        let channel = serve(pool.clone(), Arc::clone(&keyring), config, shutdown.clone()).await;
         for schema in HEARD {
             let relay = Relay::new(
                 database.pool(schema.name).await,
@@ -72,13 +87,28 @@ impl World {
             tokio::spawn(relay.run(shutdown.clone()));
         }
         Self {
-            client: IntakeServiceClient::new(platform::grpc::channel(&address).unwrap()),
+            client: IntakeServiceClient::new(channel.clone()),
+            channel,
             pool,
             keyring,
             database,
             shutdown,
-            _keys: keys,
+            keys,
         }
+    }
+
+    /// Intake once more on the same database, after the key for bodies was replaced.
+    pub async fn with_another_body_key(&self) -> IntakeServiceClient<Channel> {
+        let json = std::fs::read(self.keys.path().join("keyring.json")).unwrap();
+        let mut json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        let another = json["link"]["keys"][0]["key"].clone();
+        let ring = &mut json["body"];
+        ring["current"] = "h-next".into();
+        let next = serde_json::json!({"id": "h-next", "key": another});
+        ring["keys"].as_array_mut().unwrap().insert(0, next);
+        let keyring = Arc::new(Keyring::parse(&json.to_string()).unwrap());
+        let (pool, shutdown) = (self.pool.clone(), self.shutdown.clone());
+        IntakeServiceClient::new(serve(pool, keyring, Config::default(), shutdown).await)
     }
 
     /// A request with a staff token of these roles.
@@ -163,8 +193,13 @@ impl World {
 }
 
 pub fn bearer<T>(token: &str, message: T) -> tonic::Request<T> {
+    showing(&format!("Bearer {token}"), message)
+}
+
+/// A request with this in its authorization header.
+pub fn showing<T>(authorization: &str, message: T) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);
-    let value = format!("Bearer {token}").parse().unwrap();
+    let value = authorization.parse().unwrap();
     request.metadata_mut().insert("authorization", value);
     request
 }

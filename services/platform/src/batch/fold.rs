@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+use crate::error::{Kind, Problem};
+
 /// The indices of the items for each key: keys ascending (the order to lock rows in), indices in the order of the
 /// batch (the order to apply commands in).
 pub fn by_key<T, K: Ord>(items: &[T], key: impl Fn(&T) -> K) -> BTreeMap<K, Vec<usize>> {
@@ -23,6 +25,19 @@ pub enum Repeat {
     Of(usize),
     /// The same key as the item at this index with another body: an error for this item only.
     Clash(usize),
+}
+
+/// What is said of an idempotency key that came again with another body, at once or later, by whoever owns the key.
+pub const KEY_REUSED: &str = "idempotency_key_reused";
+
+/// The refusal of [`KEY_REUSED`].
+pub fn key_reused() -> Problem {
+    Problem::new(
+        Kind::Conflict,
+        KEY_REUSED,
+        "This idempotency key was used with another body; send a new key, or the same body again.",
+    )
+    .field("idempotency_key")
 }
 
 /// Compares each item with the earlier ones. The key holds the principal: keys are scoped to who sent them.

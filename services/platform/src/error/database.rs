@@ -12,6 +12,7 @@ impl From<sqlx::Error> for Problem {
             | sqlx::Error::Tls(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
+            | sqlx::Error::Protocol(_)
             | sqlx::Error::WorkerCrashed => Kind::Unavailable,
             _ => Kind::Internal,
         };
@@ -26,16 +27,13 @@ impl From<sqlx::Error> for Problem {
     }
 }
 
-/// By the classes of appendix A of the Postgres manual ("PostgreSQL Error Codes").
+/// By the classes of appendix A of the Postgres manual ("PostgreSQL Error Codes"). Data, a constraint and the statement
+/// itself are what we sent; all else is the server's state, and nothing that a caller sent is at fault.
 fn database_kind(sqlstate: &str) -> Kind {
-    match sqlstate {
-        // Serialisation failure, deadlock, statement or lock timeout, read-only standby, shutdown.
-        "40001" | "40P01" | "57014" | "55P03" | "25006" | "57P01" | "57P02" | "57P03" | "57P05" => {
-            Kind::Unavailable
-        }
-        s if s.starts_with("53") => Kind::Exhausted,
-        s if s.starts_with("08") => Kind::Unavailable,
-        _ => Kind::Internal,
+    match sqlstate.get(..2) {
+        Some("22" | "23" | "42") => Kind::Internal,
+        Some("53") => Kind::Exhausted,
+        _ => Kind::Unavailable,
     }
 }
 
@@ -73,9 +71,14 @@ mod tests {
     #[test]
     fn sqlstate_decides() {
         assert_eq!(database_kind("53100"), Kind::Exhausted);
-        assert_eq!(database_kind("08006"), Kind::Unavailable);
-        assert_eq!(database_kind("40P01"), Kind::Unavailable);
-        assert_eq!(database_kind("23505"), Kind::Internal);
+        for outside in [
+            "08006", "40P01", "57014", "25006", "58030", "57P03", "XX000", "55000", "",
+        ] {
+            assert_eq!(database_kind(outside), Kind::Unavailable, "{outside}");
+        }
+        for ours in ["22021", "23505", "42P01", "42501"] {
+            assert_eq!(database_kind(ours), Kind::Internal, "{ours}");
+        }
         assert_eq!(
             Problem::from(sqlx::Error::PoolTimedOut).kind,
             Kind::Unavailable

@@ -33,8 +33,8 @@ pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 /// A call that takes longer has failed for its caller anyway. Streams are not bound by it.
 const CALL: Duration = Duration::from_secs(30);
 
-/// Calls in flight on one connection; the next one is refused at once.
-const IN_FLIGHT: usize = 1024;
+/// Calls in flight, over all connections; the next one is refused at once. A stream is in flight until it begins to answer.
+const IN_FLIGHT: usize = 4096;
 
 /// How long calls in flight may go on once the end is near: less than a pod's grace.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -73,6 +73,8 @@ pub struct Server {
     routes: RoutesBuilder,
     descriptors: &'static [u8],
     checks: Vec<Check>,
+    call: Duration,
+    in_flight: usize,
     drain: Duration,
 }
 
@@ -83,6 +85,8 @@ impl Server {
             routes: Routes::builder(),
             descriptors,
             checks: Vec::new(),
+            call: CALL,
+            in_flight: IN_FLIGHT,
             drain: DRAIN,
         }
     }
@@ -136,6 +140,10 @@ impl Server {
 
         let layers = tower::ServiceBuilder::new()
             .layer(refusal::RefusalLayer)
+            // tonic has the like of these three, outside of all layers, where their refusals would have no code of ours.
+            .load_shed()
+            .concurrency_limit(self.in_flight)
+            .timeout(self.call)
             .layer(CatchPanicLayer::custom(refusal::Panicked))
             .into_inner();
         let incoming = TcpIncoming::from(listener)
@@ -143,9 +151,6 @@ impl Server {
             .with_keepalive(Some(Duration::from_mins(1)));
         let serving = tonic::transport::Server::builder()
             .layer(layers)
-            .timeout(CALL)
-            .concurrency_limit_per_connection(IN_FLIGHT)
-            .load_shed(true)
             .http2_keepalive_interval(Some(Duration::from_secs(30)))
             .http2_keepalive_timeout(Some(Duration::from_secs(10)))
             .http2_max_header_list_size(32 * 1024)

@@ -4,10 +4,12 @@ use std::future::{Ready, ready};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
+use http_body_util::BodyExt as _;
 use tonic::client::Grpc;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_prost::ProstCodec;
+use tower::ServiceExt as _;
 
 use super::*;
 use crate::error::{Kind, Problem};
@@ -38,6 +40,73 @@ impl tower::Service<http::Request<Body>> for Broken {
         );
         ready(Ok(http::Response::new(Body::empty())))
     }
+}
+
+/// Never answers.
+#[derive(Clone)]
+struct Stuck;
+
+impl NamedService for Stuck {
+    const NAME: &'static str = "test.Stuck";
+}
+
+impl tower::Service<http::Request<Body>> for Stuck {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = std::future::Pending<Result<http::Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: http::Request<Body>) -> Self::Future {
+        std::future::pending()
+    }
+}
+
+/// Begins well, and ends as a stream does whose reader met a frame that is none.
+#[derive(Clone)]
+struct Spoilt;
+
+impl NamedService for Spoilt {
+    const NAME: &'static str = "test.Spoilt";
+}
+
+impl tower::Service<http::Request<Body>> for Spoilt {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<http::Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: http::Request<Body>) -> Self::Future {
+        let mut trailers = http::HeaderMap::new();
+        let end = tonic::Status::internal("Unexpected EOF decoding stream.");
+        end.add_header(&mut trailers).unwrap();
+        let frames = [
+            hyper::body::Frame::data(bytes::Bytes::from_static(&[0; 5])),
+            hyper::body::Frame::trailers(trailers),
+        ];
+        let frames = futures::stream::iter(frames.map(Ok::<_, Infallible>));
+        let mut response = http::Response::new(Body::new(http_body_util::StreamBody::new(frames)));
+        let grpc = http::HeaderValue::from_static("application/grpc");
+        response.headers_mut().insert("content-type", grpc);
+        ready(Ok(response))
+    }
+}
+
+/// Posts these bytes as the frames of a call, and gives the refusal that its headers carry.
+async fn refused(channel: &Channel, path: &str, frames: &'static [u8]) -> Problem {
+    let body = Body::new(http_body_util::Full::new(bytes::Bytes::from_static(frames)));
+    let request = http::Request::post(path.to_owned())
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(body)
+        .unwrap();
+    let response = channel.clone().oneshot(request).await.unwrap();
+    Problem::from(tonic::Status::from_header_map(response.headers()).expect("a refusal"))
 }
 
 type Served = tokio::task::JoinHandle<Result<(), GrpcError>>;
@@ -164,6 +233,52 @@ async fn what_the_library_refuses_has_a_code_of_ours() {
         (problem.kind, &*problem.code),
         (Kind::Invalid, "message_too_large")
     );
+}
+
+#[tokio::test]
+async fn frames_that_are_none_are_the_callers_to_mend() {
+    let (channel, _shutdown, _served) = start(Server::new(SET).add_service(Spoilt)).await;
+    let check = "/grpc.health.v1.Health/Check";
+    for (what, frames) in [
+        ("no message", &[][..]),
+        ("a compressed one without an encoding", &[1, 0, 0, 0, 0]),
+        ("a flag that there is not", &[7, 0, 0, 0, 0]),
+        ("an end before the end", &[0, 0, 0, 0, 9, 1]),
+        ("half a header", &[0, 0]),
+    ] {
+        let problem = refused(&channel, check, frames).await;
+        assert_eq!(
+            (problem.kind, &*problem.code),
+            (Kind::Invalid, "malformed_message"),
+            "{what}"
+        );
+    }
+
+    // In the middle of a stream it is the trailers that say so.
+    let request = http::Request::post("/test.Spoilt/Call").body(Body::empty());
+    let response = channel.clone().oneshot(request.unwrap()).await.unwrap();
+    let end = response.into_body().collect().await.unwrap();
+    let status = tonic::Status::from_header_map(end.trailers().unwrap()).unwrap();
+    assert_eq!(status.code(), tonic::Code::InvalidArgument);
+    assert_eq!(Problem::from(status).code, "malformed_message");
+}
+
+#[tokio::test]
+async fn no_room_and_no_time_are_refusals_with_a_code() {
+    let mut server = Server::new(SET).add_service(Stuck);
+    server.call = Duration::from_millis(200);
+    server.in_flight = 1;
+    let (channel, _shutdown, _served) = start(server).await;
+    let calls = (0..4).map(|_| refused(&channel, "/test.Stuck/Call", &[]));
+    let mut said: Vec<_> = futures::future::join_all(calls)
+        .await
+        .into_iter()
+        .map(|problem| (problem.code.into_owned(), problem.kind))
+        .collect();
+    said.sort_by(|one, other| one.0.cmp(&other.0));
+    let busy = ("too_many_calls".to_owned(), Kind::Exhausted);
+    let late = ("timed_out".to_owned(), Kind::Unavailable);
+    assert_eq!(said, [late, busy.clone(), busy.clone(), busy]);
 }
 
 #[tokio::test]

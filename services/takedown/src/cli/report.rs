@@ -111,6 +111,7 @@ async fn submit(args: Submit) -> Result<()> {
             unique_number: args.unique_number.clone().unwrap_or_default(),
         }),
         items: vec![item(args)?],
+        ..SubmitReportsRequest::default()
     };
     let answer = at_hand
         .client()?

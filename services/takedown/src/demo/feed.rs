@@ -11,7 +11,7 @@ use proto::v1::{
     SubmitReportsRequest,
 };
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::follow::Progress;
@@ -25,6 +25,8 @@ const PACE: usize = 90;
 const LONGEST: usize = 110;
 const TICK: Duration = Duration::from_millis(50);
 const TICKS: usize = 20;
+/// How long a stream is used: intake looks at its credential again after a minute, and a session's token lives no longer.
+const LAP: Duration = Duration::from_secs(45);
 /// Reports on the way to intake.
 const IN_FLIGHT: usize = 256;
 
@@ -35,12 +37,33 @@ pub async fn run(
     knowledge: &Knowledge,
     progress: &Progress,
 ) -> Result<()> {
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut sent = 0;
+    while sent < street.entries.len() {
+        sent = lap(client, street, knowledge, progress, &mut tick, sent).await?;
+    }
+    Ok(())
+}
+
+/// Sends reports over one stream, from the one with this number on, and gives the number of the next one.
+async fn lap(
+    client: &Client,
+    street: &Street,
+    knowledge: &Knowledge,
+    progress: &Progress,
+    tick: &mut Interval,
+    first: usize,
+) -> Result<usize> {
     let (sender, requests) = mpsc::channel(IN_FLIGHT);
     let send = async {
+        let begin = Instant::now();
         let pace = PACE.max(street.entries.len() / LONGEST);
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        for (number, entry) in street.entries.iter().enumerate() {
+        let mut next = first;
+        for (number, entry) in street.entries.iter().enumerate().skip(first) {
+            if begin.elapsed() >= LAP {
+                break;
+            }
             if number * TICKS / pace != (number + 1) * TICKS / pace {
                 tick.tick().await;
             }
@@ -52,9 +75,10 @@ pub async fn run(
                 .send(request)
                 .await
                 .context("intake has closed the stream")?;
+            next = number + 1;
         }
         drop(sender);
-        anyhow::Ok(())
+        anyhow::Ok(next)
     };
     let receive = async {
         let mut intake = client.intake();
@@ -62,19 +86,19 @@ pub async fn run(
             .stream_reports(ReceiverStream::new(requests))
             .await?
             .into_inner();
-        let mut left = street.entries.len();
+        let mut answered = 0;
         while let Some(answer) = answers.message().await? {
             take(answer, street, knowledge)?;
-            left -= 1;
+            answered += 1;
             progress.reported();
         }
-        if left > 0 {
-            bail!("{left} reports were not answered");
-        }
-        Ok(())
+        Ok(answered)
     };
-    tokio::try_join!(send, receive)?;
-    Ok(())
+    let (next, answered) = tokio::try_join!(send, receive)?;
+    if first + answered < next {
+        bail!("{} reports were not answered", next - first - answered);
+    }
+    Ok(next)
 }
 
 fn take(answer: StreamReportsResponse, street: &Street, knowledge: &Knowledge) -> Result<()> {
@@ -120,5 +144,6 @@ fn submission(row: &ReportRow) -> SubmitReportsRequest {
             media: row.media.parse().map_or(0, Media::wire),
             received_at: None,
         }],
+        ..SubmitReportsRequest::default()
     }
 }

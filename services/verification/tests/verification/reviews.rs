@@ -348,7 +348,10 @@ async fn a_report_heard_twice_counts_once_and_a_withdrawn_one_lowers_the_priorit
     let before = house.assessment(&analyst, of.case).await;
     assert_eq!(before.reports, 2);
     let mut withdrawal = house.report_event(&of, &[], |_| {});
-    let body = Body::ReportWithdrawn(v1::ReportWithdrawn { report_id: id });
+    let body = Body::ReportWithdrawn(v1::ReportWithdrawn {
+        report_id: id,
+        ..v1::ReportWithdrawn::default()
+    });
     withdrawal.kind = domain::event::name(&body);
     withdrawal.payload = domain::event::encode(body);
     house.intake_says(&[withdrawal]).await;

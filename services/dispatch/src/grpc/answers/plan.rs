@@ -1,10 +1,12 @@
 //! Which calls of a batch are done, which share a reply, and which clash.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use domain::Invalid;
-use platform::batch::fold::{Repeat, repeats};
+use platform::batch::fold::{Repeat, key_reused, repeats};
 use platform::error::{Kind, Problem};
+use platform::sealed::Keyring;
 use prost::Message as _;
 use proto::v1;
 
@@ -29,7 +31,11 @@ enum Fate {
 }
 
 impl Plan {
-    pub(super) fn new(calls: &[AnswerCall], known: &BTreeMap<(String, String), Receipt>) -> Self {
+    pub(super) fn new(
+        calls: &[AnswerCall],
+        known: &BTreeMap<(String, String), Receipt>,
+        keyring: &Keyring,
+    ) -> Self {
         // A call without a key repeats nothing: its index makes its key its own.
         let indexed: Vec<(usize, &AnswerCall)> = calls.iter().enumerate().collect();
         let same = repeats(
@@ -38,7 +44,7 @@ impl Plan {
                 let own = call.key.is_none().then_some(*n);
                 (call.actor.clone(), call.key.clone(), own)
             },
-            |(_, call)| call.body_mac,
+            |(_, call)| (Arc::clone(&call.items), call.body_digest.clone()),
         );
         let fates = calls
             .iter()
@@ -47,7 +53,9 @@ impl Plan {
                 let key = call.key.clone().unwrap_or_default();
                 let receipt = known.get(&(call.actor.clone(), key));
                 match (receipt, same) {
-                    (Some(r), _) if r.body_mac == call.body_mac => Fate::Known(r.reply.clone()),
+                    (Some(r), _) if call.is_of(keyring, &r.body_mac) => {
+                        Fate::Known(r.reply.clone())
+                    }
                     (Some(_), _) | (None, Repeat::Clash(_)) => Fate::Clash,
                     (None, Repeat::Of(first)) => Fate::Like(first),
                     (None, Repeat::First) => Fate::Do,
@@ -70,6 +78,7 @@ impl Plan {
         self,
         calls: &[AnswerCall],
         replies: &[Result<commands::AnswerReply, Problem>],
+        keyring: &Keyring,
     ) -> Result<(Vec<Answered>, Vec<Receipt>), Error> {
         let mut answered: Vec<Answered> = Vec::with_capacity(calls.len());
         let mut receipts = Vec::new();
@@ -81,7 +90,7 @@ impl Plan {
                         receipts.push(Receipt {
                             actor: call.actor.clone(),
                             key: key.clone(),
-                            body_mac: call.body_mac.to_vec(),
+                            body_mac: call.mac(keyring).to_vec(),
                             reply: response.encode_to_vec(),
                         });
                     }
@@ -91,12 +100,7 @@ impl Plan {
                 Fate::Like(first) => answered[*first].clone(),
                 Fate::Known(reply) => Ok(v1::AnswerNoticesResponse::decode(reply.as_slice())
                     .map_err(|_| Problem::of(Kind::Internal))?),
-                Fate::Clash => Err(Problem::new(
-                    Kind::Conflict,
-                    "idempotency_key_reused",
-                    "This idempotency key was used with another body; send a new key.",
-                )
-                .field("idempotency_key")),
+                Fate::Clash => Err(key_reused()),
             };
             answered.push(reply);
         }

@@ -148,6 +148,7 @@ impl<R: Read> Rows<R> {
                 media: media.map_or(0, Media::wire),
                 received_at: received_at.map(domain::wire::timestamp),
             }],
+            ..SubmitReportsRequest::default()
         })
     }
 

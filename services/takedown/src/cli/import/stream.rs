@@ -15,7 +15,7 @@ use proto::v1::{
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::lines::Line;
 use super::rows::Submission;
@@ -128,6 +128,12 @@ impl Stream {
         };
         match open.answers.next().await {
             Some(Ok(answer)) => self.answered(answer).await,
+            // The server looks at the credential again each minute, and a session's token lives no longer: a stream that
+            // was let in goes on under a fresh one. Where there is none to be had, opening says so.
+            Some(Err(status)) if status.code() == Code::Unauthenticated => {
+                self.open = None;
+                self.reopen().await
+            }
             Some(Err(status)) => self.lost(&status).await,
             None => self.lost(&Status::unavailable("the streams ended")).await,
         }
