@@ -1,7 +1,8 @@
 // The console in a real browser: every page by keyboard, a case decided by keyboard, nothing that axe finds, nothing
 // fetched from anybody else, and the same work without scripts.
 //
-// Takes CONSOLE_URL, CONSOLE_USER and CONSOLE_PASSWORD (an analyst and supervisor; at least three undecided cases wait in the queue),
+// Takes CONSOLE_URL, CONSOLE_USER and CONSOLE_PASSWORD (an analyst and supervisor; at least three undecided cases wait in the
+// queue), CONSOLE_CASE (the id of a case with a notice that is overdue),
 // TAKEDOWN_BROWSER or CHROMIUM (the browser's program), NODE_PATH (its packages), SCREENSHOTS (a folder, if any).
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
@@ -20,6 +21,7 @@ const env = (name) => {
 const base = env('CONSOLE_URL').replace(/\/$/, '');
 const user = env('CONSOLE_USER');
 const password = env('CONSOLE_PASSWORD');
+const overdueCase = env('CONSOLE_CASE');
 const pictures = process.env.SCREENSHOTS;
 
 let browser;
@@ -84,6 +86,15 @@ async function go(page, key, path) {
   assert.equal(new URL(page.url()).pathname, path);
 }
 
+const rows = (page) => page.locator('main table.list tbody th a');
+
+// Follows a link by keyboard.
+async function follow(page, link, path) {
+  await link.focus();
+  await page.keyboard.press('Enter');
+  await page.waitForURL((url) => url.pathname === path);
+}
+
 test('somebody who is signed in walks every page by keyboard', async () => {
   const { context, page } = await visitor({ viewport: { width: 1360, height: 900 } });
   await page.goto(`${base}/sign-in`);
@@ -111,16 +122,17 @@ test('somebody who is signed in walks every page by keyboard', async () => {
     // The search is ready to be typed into; Escape leaves it.
     await page.keyboard.press('Escape');
     await go(page, key, path);
+    // A row that leads somewhere, and not the one that says that there is none.
+    if (name === 'overdue' || name === 'providers') assert.ok(await rows(page).count(), `${name} has no row`);
     await judged(page, name);
   }
-  const provider = page.locator('main table tbody th a').first();
+  await go(page, '3', '/overdue');
+  await follow(page, rows(page).first(), `/cases/${overdueCase}`);
+  assert.ok(await page.getByText('host-one').count(), 'the case shows no notice');
+  await judged(page, 'case-with-notice');
   await go(page, '5', '/providers');
-  if (await provider.count()) {
-    await provider.focus();
-    await page.keyboard.press('Enter');
-    await page.waitForURL(/\/providers\/.+/);
-    await judged(page, 'provider');
-  }
+  await follow(page, rows(page).first(), '/providers/host-one');
+  await judged(page, 'provider');
   await page.keyboard.press('?');
   await page.locator('#keys[open]').waitFor();
   await judged(page, 'keys');

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[derive(Parser)]
 struct Line {
@@ -51,31 +51,45 @@ fn counted() -> BTreeMap<&'static str, usize> {
     ])
 }
 
-/// Cases whose host never acts, and neither does anybody above it: they end open, on the regulator's list.
-fn hopeless() -> usize {
+/// What becomes of the actionable cases, by who is asked. On this street nobody further up is slow, and of two who are
+/// asked at once at most one comes back or lies: so each figure is exact.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Ends {
+    open: u64,
+    false_claims: u64,
+    moved: u64,
+    reappeared: u64,
+}
+
+fn ends() -> Ends {
     let text = std::fs::read(street().join("providers.json")).unwrap();
     let providers: Vec<Value> = serde_json::from_slice(&text).unwrap();
     let by_id: BTreeMap<&str, &Value> = providers
         .iter()
         .map(|p| (p["id"].as_str().unwrap(), p))
         .collect();
-    let acts = |id: &str| {
-        let behaviour = by_id[id]["behaviour"].as_str().unwrap();
-        behaviour != "silent" && behaviour != "bounces"
-    };
-    let helped = |id: &str| {
-        let chain = ["origin", "upstream", "registrar"].map(|role| by_id[id][role].as_str());
-        acts(id) || chain.into_iter().flatten().any(acts)
-    };
+    let behaviour = |id: &str| by_id[id]["behaviour"].as_str().unwrap();
+    let acts = |id: &&str| !["silent", "bounces", "not_ours"].contains(&behaviour(id));
     let rows = truth();
-    let lost = rows.iter().filter(|row| {
-        row["expect"] == "accept"
-            && !row["verdict"].starts_with("not_actionable")
-            && !helped(&row["provider"])
-    });
-    lost.map(|row| row["case"].as_str())
-        .collect::<BTreeSet<_>>()
-        .len()
+    let hosts: BTreeMap<&str, &str> = rows
+        .iter()
+        .filter(|row| row["expect"] == "accept" && !row["verdict"].starts_with("not_actionable"))
+        .map(|row| (row["case"].as_str(), row["provider"].as_str()))
+        .collect();
+    let mut ends = Ends::default();
+    for host in hosts.into_values() {
+        let next = ["origin", "upstream", "registrar"].map(|role| by_id[host][role].as_str());
+        let mut asked = std::iter::once(host).chain(next.into_iter().flatten());
+        let does = asked.find(acts).map(behaviour);
+        let again = u64::from(does == Some("reappears"));
+        let named = by_id[host]["upstream"].as_str();
+        let is_moved = behaviour(host) == "not_ours" && named != by_id[host]["origin"].as_str();
+        ends.open += u64::from(does.is_none());
+        ends.false_claims += u64::from(does == Some("claims_falsely"));
+        ends.reappeared += again;
+        ends.moved += u64::from(is_moved) * (1 + again);
+    }
+    ends
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +104,10 @@ async fn a_street_ends_as_its_files_say() {
         "--json",
         out.to_str().unwrap(),
     ]);
-    let as_expected = takedown::demo::run(args.demo).await.unwrap();
+    let database = platform::testing::TestDatabase::new(&[]).await;
+    let as_expected = takedown::demo::run(args.demo, Some(database.url().into()))
+        .await
+        .unwrap();
     let figures: Value = serde_json::from_slice(&std::fs::read(&out).unwrap()).unwrap();
     let figure = |name: &str| {
         figures[name]
@@ -101,18 +118,28 @@ async fn a_street_ends_as_its_files_say() {
     for (name, wanted) in counted() {
         assert_eq!(figure(name), wanted as u64, "{name}");
     }
-    let open = hopeless() as u64;
-    assert!(open > 0, "the street has nobody who stays silent");
-    assert_eq!(figure("open"), open);
-    assert_eq!(
-        figures["escalated_by_rung"]
-            .as_object()
-            .unwrap()
-            .values()
-            .filter_map(Value::as_u64)
-            .sum::<u64>(),
-        open
+    let wanted = ends();
+    let is = Ends {
+        open: figure("open"),
+        false_claims: figure("false_claims"),
+        moved: figure("moved"),
+        reappeared: figure("reappeared"),
+    };
+    assert_eq!(is, wanted);
+    let Ends {
+        open,
+        false_claims,
+        moved,
+        reappeared,
+    } = wanted;
+    assert!(
+        [open, false_claims, moved, reappeared]
+            .iter()
+            .all(|n| *n > 0),
+        "the street is too quiet: {is:?}"
     );
+    // The policy's last rung.
+    assert_eq!(figures["escalated_by_rung"], json!({ "regulator": open }));
     assert_eq!(figure("confirmed_removed"), figure("actionable") - open);
     assert_eq!(figure("lost"), 0);
     assert_eq!(figure("duplicate_effective_notices"), 0);
@@ -123,15 +150,7 @@ async fn a_street_ends_as_its_files_say() {
         .filter_map(Value::as_u64)
         .sum();
     assert!(notices >= figure("actionable"));
-    for happened in [
-        "false_claims",
-        "moved",
-        "reappeared",
-        "attempts",
-        "acknowledged",
-        "delivered",
-    ] {
-        assert!(figure(happened) > 0, "{happened} never happened");
-    }
+    assert!(figure("attempts") > notices, "nothing was sent again");
+    assert!(figure("delivered") > 0 && figure("acknowledged") > 0);
     assert!(as_expected, "the demo's own expectations differ");
 }

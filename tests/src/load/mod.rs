@@ -18,6 +18,7 @@ use anyhow::Result;
 use clap::Parser;
 use secrecy::ExposeSecret as _;
 
+use pgbench::Pgbench;
 use process::Parts;
 use report::Figures;
 
@@ -46,6 +47,7 @@ pub async fn run(args: Args) -> Result<()> {
         .permissions(std::fs::Permissions::from_mode(0o711))
         .tempdir()?;
     let pause = Duration::from_secs(args.seconds);
+    let pgbench = Pgbench::find().await?;
     let (street, hashes) = whole::street(args.cases)?;
     let premises = takedown::street::residents::Premises::build(&street).await?;
     let running = system::start(folder.path(), &premises).await?;
@@ -61,7 +63,9 @@ pub async fn run(args: Args) -> Result<()> {
     let single = accept::single(&running, pause).await?;
     accept::heard(&running.client).await?;
     eprintln!("pgbench, {} s", args.seconds);
-    let commits = pgbench::commits(running.database_url.expose_secret(), args.seconds).await?;
+    let commits = pgbench
+        .commits(running.database_url.expose_secret(), args.seconds)
+        .await?;
 
     let figures = Figures {
         bulk,

@@ -6,74 +6,104 @@ use anyhow::{Context as _, Result, ensure};
 use sqlx::{Connection as _, PgConnection};
 use tokio::process::Command;
 
-/// Commits a second.
-pub async fn commits(database_url: &str, seconds: u64) -> Result<f64> {
-    let program = program().await?;
-    let mut conn = PgConnection::connect(database_url).await?;
-    sqlx::query("-- bench_table\ncreate table if not exists public.bench (id bigint generated always as identity primary key, filler text not null)")
-        .execute(&mut conn)
-        .await?;
-    let folder = tempfile::tempdir()?;
-    let script = folder.path().join("insert.sql");
-    std::fs::write(
-        &script,
-        "insert into public.bench (filler) values ('one row, one commit');\n",
-    )?;
-    let output = Command::new(program)
-        .args([
-            "--no-vacuum",
-            "--protocol=prepared",
-            "--client=64",
-            "--jobs=2",
-        ])
-        .arg(format!("--time={seconds}"))
-        .arg("--file")
-        .arg(&script)
-        .arg(database_url)
-        .output()
-        .await?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    ensure!(
-        output.status.success(),
-        "pgbench failed: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let tps = said.lines().find_map(|line| line.strip_prefix("tps = "));
-    let tps = tps.and_then(|rest| rest.split_whitespace().next());
-    Ok(tps.context("pgbench named no rate")?.parse()?)
+/// The program, and where its `libpq` lies when both were unpacked from their packages.
+pub struct Pgbench {
+    program: PathBuf,
+    libraries: Option<PathBuf>,
 }
 
-/// On the path, beside a server of the distribution, or unpacked from its package into the cache.
-async fn program() -> Result<PathBuf> {
-    let cache = platform::config::cache_dir().join("pgbench");
-    let found = || {
-        let beside = std::fs::read_dir("/usr/lib/postgresql")
-            .into_iter()
-            .flatten();
-        let beside = beside.filter_map(|entry| Some(entry.ok()?.path().join("bin/pgbench")));
-        let unpacked = std::fs::read_dir(cache.join("usr/lib/postgresql"))
-            .into_iter()
-            .flatten();
-        let unpacked = unpacked.filter_map(|entry| Some(entry.ok()?.path().join("bin/pgbench")));
+impl Pgbench {
+    /// Commits a second.
+    pub async fn commits(&self, database_url: &str, seconds: u64) -> Result<f64> {
+        let mut conn = PgConnection::connect(database_url).await?;
+        sqlx::query("-- bench_table\ncreate table if not exists public.bench (id bigint generated always as identity primary key, filler text not null)")
+            .execute(&mut conn)
+            .await?;
+        let folder = tempfile::tempdir()?;
+        let script = folder.path().join("insert.sql");
+        std::fs::write(
+            &script,
+            "insert into public.bench (filler) values ('one row, one commit');\n",
+        )?;
+        let output = Command::new(&self.program)
+            .envs(
+                self.libraries
+                    .iter()
+                    .map(|libraries| ("LD_LIBRARY_PATH", libraries)),
+            )
+            .args([
+                "--no-vacuum",
+                "--protocol=prepared",
+                "--client=64",
+                "--jobs=2",
+            ])
+            .arg(format!("--time={seconds}"))
+            .arg("--file")
+            .arg(&script)
+            .arg(database_url)
+            .output()
+            .await?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        ensure!(
+            output.status.success(),
+            "pgbench failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let tps = said.lines().find_map(|line| line.strip_prefix("tps = "));
+        let tps = tps.and_then(|rest| rest.split_whitespace().next());
+        Ok(tps.context("pgbench named no rate")?.parse()?)
+    }
+
+    /// On the path, beside a server of the distribution, or unpacked from its package into the cache. Fetches what is
+    /// missing: to be asked before anything is measured.
+    pub async fn find() -> Result<Self> {
+        let cache = platform::config::cache_dir().join("pgbench");
+        if let Some(found) = Self::on_this_machine().or_else(|| Self::unpacked(&cache)) {
+            return Ok(found);
+        }
+        eprintln!("fetching pgbench from the distribution");
+        unpack(&cache).await?;
+        Self::unpacked(&cache).context("there is no pgbench; install the package `postgresql`")
+    }
+
+    fn on_this_machine() -> Option<Self> {
         let on_path = platform::config::search_path()
             .into_iter()
             .map(|folder| folder.join("pgbench"));
-        on_path
-            .chain(beside)
-            .chain(unpacked)
-            .find(|path| path.exists())
-    };
-    if let Some(program) = found() {
-        return Ok(program);
+        let program = on_path
+            .chain(beside_a_server(Path::new("/usr/lib/postgresql")))
+            .find(|path| path.exists())?;
+        Some(Self {
+            program,
+            libraries: None,
+        })
     }
-    eprintln!("fetching pgbench from the distribution");
-    unpack(&cache).await?;
-    found().context("there is no pgbench; install the package `postgresql`")
+
+    /// The packages' own layout: `usr/lib/postgresql/MAJOR/bin`, and `usr/lib/TRIPLET` for the library.
+    fn unpacked(into: &Path) -> Option<Self> {
+        let program =
+            beside_a_server(&into.join("usr/lib/postgresql")).find(|path| path.exists())?;
+        let triplets = std::fs::read_dir(into.join("usr/lib")).ok()?;
+        let libraries = triplets
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .find(|folder| folder.join("libpq.so.5").exists());
+        Some(Self { program, libraries })
+    }
+}
+
+fn beside_a_server(versions: &Path) -> impl Iterator<Item = PathBuf> {
+    let versions = std::fs::read_dir(versions).into_iter().flatten();
+    versions.filter_map(|entry| Some(entry.ok()?.path().join("bin/pgbench")))
 }
 
 async fn unpack(into: &Path) -> Result<()> {
     std::fs::create_dir_all(into)?;
-    let script = "apt-get download -qq $(apt-cache depends postgresql | sed -n 's/.*Depends: \\(postgresql-[0-9]*\\)$/\\1/p') libpq5 && for deb in *.deb; do dpkg -x \"$deb\" .; done";
+    // The lists of a fresh machine are empty; whoever may not renew them has what is there.
+    let script = r#"
+        server() { apt-cache depends postgresql 2>/dev/null | sed -n 's/.*Depends: \(postgresql-[0-9]*\)$/\1/p'; }
+        [ -n "$(server)" ] || apt-get update -qq
+        apt-get download -qq $(server) libpq5 && for deb in *.deb; do dpkg -x "$deb" .; done
+    "#;
     let status = Command::new("sh")
         .args(["-c", script])
         .current_dir(into)
@@ -84,4 +114,23 @@ async fn unpack(into: &Path) -> Result<()> {
         "pgbench could not be fetched; install the package `postgresql`"
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unpacked_program_finds_the_library_that_came_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Pgbench::unpacked(folder.path()).is_none());
+        for file in ["postgresql/17/bin/pgbench", "x86_64-linux-gnu/libpq.so.5"] {
+            let path = folder.path().join("usr/lib").join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let found = Pgbench::unpacked(folder.path()).unwrap();
+        assert!(found.program.ends_with("17/bin/pgbench"));
+        assert!(found.libraries.unwrap().ends_with("x86_64-linux-gnu"));
+    }
 }

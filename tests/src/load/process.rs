@@ -23,6 +23,7 @@ pub struct Used {
     pub hosts_cpu: f64,
     pub system_rss: f64,
     pub database_rss: f64,
+    pub hosts_rss: f64,
 }
 
 impl Parts {
@@ -37,6 +38,7 @@ impl Parts {
             hosts_cpu: cpu(std::process::id())?,
             system_rss: rss(self.system)?,
             database_rss: private(self.database)?,
+            hosts_rss: rss(std::process::id())?,
         };
         for child in children(self.database)? {
             // A session may end between being listed and being read.

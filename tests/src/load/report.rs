@@ -33,6 +33,10 @@ impl Figures {
             ("resident MB, roles, after a fifth", self.whole.rss_first),
             ("resident MB, roles, at the end", used.system_rss),
             ("private MB, database, at the end", used.database_rss),
+            (
+                "resident MB, hosts and reporters, at the end",
+                used.hosts_rss,
+            ),
         ];
         rows.map(|(name, figure)| format!("{name:<44} {figure:>12.2}"))
             .join("\n")
@@ -55,6 +59,7 @@ impl Figures {
                 "roles_after_a_fifth": self.whole.rss_first,
                 "roles": used.system_rss,
                 "database": used.database_rss,
+                "hosts": used.hosts_rss,
             },
         })
     }

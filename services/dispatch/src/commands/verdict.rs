@@ -1,7 +1,7 @@
 //! Second looks of verification: the verdict stands, or it is taken back.
 
 use domain::id::{CaseId, NoticeId, ReviewId};
-use domain::word::{LiveState, NoticeState, ReviewReason, Rung};
+use domain::word::{LiveState, NoticeState, ReviewReason};
 use proto::v1;
 use proto::v1::event::Body;
 use sqlx::PgConnection;
@@ -120,17 +120,12 @@ impl Dossier {
         Ok(())
     }
 
-    /// Nobody is left to tell: the last rungs fire now.
+    /// Nobody is left to tell: what is left of the ladder fires now, in its order.
     fn give_up(&mut self, cx: &Context<'_>) {
-        for rung in [
-            Rung::Remind,
-            Rung::NextContact,
-            Rung::Upstream,
-            Rung::Registrar,
-            Rung::Regulator,
-            Rung::Supervisor,
-        ] {
-            while self.pull_forward(cx, rung) {}
+        for n in 0..self.regime(cx).ladder.len() {
+            if self.case.live == LiveState::Up && !self.has_fired(n) {
+                self.fire(cx, n, cx.now);
+            }
         }
     }
 

@@ -253,14 +253,17 @@ fn major(home: &Path) -> Option<u32> {
 }
 
 /// Process id and port of the live server of a data folder, from its `postmaster.pid` (lines 1 and 4).
-fn running(data: &Path) -> Option<(u32, u16)> {
+pub(super) fn running(data: &Path) -> Option<(u32, u16)> {
     let text = fs::read_to_string(data.join("postmaster.pid")).ok()?;
     let mut lines = text.lines();
     let pid: u32 = lines.next()?.trim().parse().ok()?;
     let port = lines.nth(2)?.trim().parse().ok()?;
-    // A number left behind by a crash may by now belong to any other program.
+    // A number left behind by a crash may by now belong to any other program, also to another folder's server. A server
+    // works in its data folder.
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    name.starts_with("postgres").then_some((pid, port))
+    let works_in = fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
+    let is_ours = name.starts_with("postgres") && works_in == fs::canonicalize(data).ok()?;
+    is_ours.then_some((pid, port))
 }
 
 fn free_port() -> Result<u16, EmbeddedError> {

@@ -20,6 +20,13 @@ async fn starts_keeps_its_data_and_stops() {
     let (first, url) = Embedded::start(dir.path(), &quiet).await.unwrap();
     assert!(!first.adopted());
     assert_eq!(select_one(&url).await, 1);
+    let mut conn = PgConnection::connect(&url).await.unwrap();
+    let packed: String = sqlx::query_scalar("show wal_compression")
+        .fetch_one(&mut conn)
+        .await
+        .unwrap();
+    assert_eq!(packed, "off", "a search of the log would find nothing");
+    drop(conn);
     let refused = Embedded::start(dir.path(), &quiet).await.unwrap_err();
     assert!(matches!(refused, EmbeddedError::Busy(_)), "{refused}");
     let home = first.home().to_owned();
@@ -45,6 +52,25 @@ async fn a_server_that_outlived_its_parent_is_adopted() {
     assert!(embedded.adopted());
     assert_eq!(embedded.pid(), left_behind.pid());
     assert_eq!(select_one(&url).await, 1);
+    let home = embedded.home().to_owned();
+    embedded.stop().await.unwrap();
+    std::fs::remove_dir_all(home).unwrap();
+}
+
+#[tokio::test]
+async fn the_server_of_another_folder_is_not_taken_for_ours() {
+    let dir = tempfile::tempdir().unwrap();
+    let (embedded, _) = Embedded::start(dir.path(), &quiet).await.unwrap();
+    let theirs = embedded.home().join("data");
+    assert_eq!(
+        server::running(&theirs).map(|(pid, _)| pid),
+        Some(embedded.pid())
+    );
+    // As after a crash, when the number has gone to somebody else's server.
+    let ours = tempfile::tempdir().unwrap();
+    let pid_file = "postmaster.pid";
+    std::fs::copy(theirs.join(pid_file), ours.path().join(pid_file)).unwrap();
+    assert_eq!(server::running(ours.path()), None);
     let home = embedded.home().to_owned();
     embedded.stop().await.unwrap();
     std::fs::remove_dir_all(home).unwrap();

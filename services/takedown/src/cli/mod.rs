@@ -112,7 +112,7 @@ impl Command {
     async fn run(self) -> Result<bool> {
         match self {
             Self::Up(args) => up::run(args).await.map(|()| true),
-            Self::Demo(args) => demo::run(args).await,
+            Self::Demo(args) => demo::run(args, database_url()).await,
             Self::Migrate(args) => migrate::run(args).await.map(|()| true),
             Self::Doctor(args) => doctor::run(args).await,
             Self::Report(command) => report::run(command).await,

@@ -84,13 +84,23 @@ async fn search(list: &List, client: &Client) -> Result<()> {
 }
 
 async fn overdue(list: &List, client: &Client) -> Result<()> {
-    let request = ListOverdueRequest {
-        page: Some(page(list.limit, String::new())),
+    let mut overdue = Vec::new();
+    let mut cursor = String::new();
+    let total = loop {
+        let request = ListOverdueRequest {
+            page: Some(page(list.limit - overdue.len(), cursor)),
+        };
+        let answer = client.dispatch().list_overdue(request).await?.into_inner();
+        let empty = answer.overdue.is_empty();
+        overdue.extend(answer.overdue);
+        cursor = answer.next_cursor;
+        if empty || cursor.is_empty() || overdue.len() >= list.limit {
+            break answer.total;
+        }
     };
-    let answer = client.dispatch().list_overdue(request).await?.into_inner();
+    overdue.truncate(list.limit);
     if list.at.format.json {
-        let rows: Vec<Value> = answer
-            .overdue
+        let rows: Vec<Value> = overdue
             .iter()
             .map(|row| {
                 let mut value = notice_json(&row.notice.clone().unwrap_or_default());
@@ -101,15 +111,12 @@ async fn overdue(list: &List, client: &Client) -> Result<()> {
                 value
             })
             .collect();
-        print(&format!(
-            "{:#}",
-            json!({ "overdue": rows, "total": answer.total })
-        ));
+        print(&format!("{:#}", json!({ "overdue": rows, "total": total })));
         return Ok(());
     }
     print(&table(
         ["provider", "clock", "overdue since", "next", "at", "notice"],
-        answer.overdue.iter().map(|row| {
+        overdue.iter().map(|row| {
             let notice = row.notice.clone().unwrap_or_default();
             [
                 notice.provider_id,
@@ -121,7 +128,7 @@ async fn overdue(list: &List, client: &Client) -> Result<()> {
             ]
         }),
     ));
-    print(&format!("{} overdue", answer.total));
+    print(&format!("{total} overdue"));
     Ok(())
 }
 

@@ -97,13 +97,6 @@ fn announce(args: &Args, system: &System, data_dir: &std::path::Path) {
             ("gateway", addresses.gateway.clone()),
             ("data folder", data_dir.display().to_string()),
         ]);
-        if let Some(password) = password {
-            text.push_str("\n\nThe local operator's account, shown this once:\n");
-            text.push_str(&facts([
-                ("name", LOCAL_OPERATOR.to_owned()),
-                ("password", password.to_owned()),
-            ]));
-        }
         text.push_str("\n\nReady. Ctrl-C ends it.");
         text
     });

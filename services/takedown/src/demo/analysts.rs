@@ -16,7 +16,7 @@ use proto::v1::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::knowledge::Knowledge;
+use super::knowledge::{Analyst, Knowledge};
 use crate::client::Client;
 use crate::street::files;
 
@@ -36,10 +36,15 @@ struct InHand {
 }
 
 /// One analyst at work until told to stop.
-pub async fn run(client: Client, knowledge: Arc<Knowledge>, stop: CancellationToken) {
+pub async fn run(
+    number: Analyst,
+    client: Client,
+    knowledge: Arc<Knowledge>,
+    stop: CancellationToken,
+) {
     let mut hand: HashMap<CaseId, InHand> = HashMap::new();
     while !stop.is_cancelled() {
-        let worked = turn(&client, &knowledge, &mut hand).await;
+        let worked = turn(number, &client, &knowledge, &mut hand).await;
         if let Err(error) = &worked {
             tracing::warn!(%error, "an analyst could not work");
         }
@@ -54,6 +59,7 @@ pub async fn run(client: Client, knowledge: Arc<Knowledge>, stop: CancellationTo
 
 /// Takes what is most urgent and decides what is known; returns how many were decided.
 async fn turn(
+    number: Analyst,
     client: &Client,
     knowledge: &Knowledge,
     hand: &mut HashMap<CaseId, InHand>,
@@ -94,9 +100,9 @@ async fn turn(
         };
         if verdict == Said::SecondLook(true) {
             // Known before it is said: a colleague may have the case a moment after.
-            knowledge.pass_on(*case, true);
+            knowledge.pass_on(*case, number);
         }
-        asked.push(*case);
+        asked.push((*case, verdict));
         items.push(DecisionItem {
             case_id: case.to_string(),
             claim_token: in_hand.token.clone(),
@@ -117,11 +123,16 @@ async fn turn(
         .await?
         .into_inner();
     let mut decided = 0;
-    for (case, result) in asked.into_iter().zip(results.results) {
+    for ((case, verdict), result) in asked.into_iter().zip(results.results) {
         if let Some(Decided::Problem(problem)) = result.result {
-            knowledge.pass_on(case, false);
+            if verdict == Said::SecondLook(true) {
+                knowledge.not_passed_on(case, number);
+            }
             again(client, hand, case, &problem.code).await?;
         } else {
+            if matches!(verdict, Said::Actionable(_) | Said::NotActionable(_)) {
+                knowledge.decided(case, number);
+            }
             hand.remove(&case);
             decided += 1;
         }

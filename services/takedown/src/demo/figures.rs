@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use domain::word::{DeliveryChannel, Rung};
 use proto::v1::{
-    Assessment, ClockFigure, GetConservationRequest, GetIntakeCountsRequest, ListQueueRequest, Page,
+    Assessment, ClockFigure, GetConservationRequest, GetIntakeCountsRequest, ListQueueRequest,
+    NoticeSummary, Page, SearchNoticesRequest,
 };
 use serde_json::{Value, json};
 
@@ -19,6 +20,8 @@ use crate::street::log::{HostLog, Logged};
 const PAGE: u32 = 500;
 /// Faults named in full; more are only counted.
 const NAMED: usize = 5;
+/// Of so many notices by webhook or mail some lose their reply (one in eight): that none does has a chance of 1 in 600,000.
+const MISHAPS_ARE_SURE: u64 = 100;
 
 pub struct Figures {
     pub accepted: u64,
@@ -44,6 +47,8 @@ pub struct Figures {
     receipts: Receipts,
     /// Cases whose verdict is not the truth's.
     verdicts: Vec<String>,
+    /// Cases that needed two people and had one.
+    one_look: Vec<String>,
 }
 
 impl Figures {
@@ -104,12 +109,12 @@ impl Figures {
                 .collect(),
             open: in_state(&["up", "held", "exhausted"]),
             lost: missing.into_iter().max().unwrap_or_default(),
-            // What is put up for fetching is one attempt; what is pushed may take several.
-            attempts: sent.attempts + by_channel.get("api").copied().unwrap_or_default(),
+            attempts: notices(client).await?.iter().map(attempts).sum(),
             notices_by_channel: by_channel,
             clocks: sent.clocks,
             hosts: log.read(),
             verdicts: wrong_verdicts(&assessed, knowledge),
+            one_look: one_look(&assessed, knowledge),
             receipts,
         })
     }
@@ -161,6 +166,22 @@ impl Figures {
                 found.push(format!("{name} is {is}, must be {must}"));
             }
         }
+        let resent = self.attempts.saturating_sub(self.notices);
+        for (name, is, least) in [
+            ("attempts beyond the first of each notice", resent, 1),
+            ("received again by the hosts", self.hosts.repeated, 1),
+        ] {
+            if is < least && self.pushes() {
+                found.push(format!("{name}: {is}, must be {least} or more"));
+            }
+        }
+        // Whoever has it before it may be told by the system a moment later, and never the other way round.
+        if self.delivered > self.hosts.notices {
+            found.push(format!(
+                "delivered is {}, and the hosts have received {}",
+                self.delivered, self.hosts.notices
+            ));
+        }
         for (rung, wanted) in &expected.escalated_by_rung {
             let is = self
                 .escalated_by_rung
@@ -181,6 +202,7 @@ impl Figures {
                 &self.receipts.faults.partition,
             ),
             ("decided otherwise than the truth", &self.verdicts),
+            ("decided without a second person's look", &self.one_look),
         ] {
             if !faults.is_empty() {
                 let named = faults[..faults.len().min(NAMED)].join(", ");
@@ -191,6 +213,13 @@ impl Figures {
             found.push(format!("{count} at the hosts: {reason}"));
         }
         found
+    }
+
+    /// Whether so much is pushed to the hosts that the mishaps of their street must have met some of it.
+    fn pushes(&self) -> bool {
+        let pushed = self.notices_by_channel.iter();
+        let pushed = pushed.filter(|(channel, _)| **channel != DeliveryChannel::Api.as_str());
+        pushed.map(|(_, notices)| notices).sum::<u64>() >= MISHAPS_ARE_SURE
     }
 
     pub fn json(&self) -> Value {
@@ -254,6 +283,47 @@ async fn assessments(client: &Client) -> Result<Vec<Assessment>> {
         }
         cursor = page.next_cursor;
     }
+}
+
+/// Every notice.
+async fn notices(client: &Client) -> Result<Vec<NoticeSummary>> {
+    let mut all = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let request = SearchNoticesRequest {
+            page: Some(Page { size: PAGE, cursor }),
+            ..SearchNoticesRequest::default()
+        };
+        let page = client
+            .dispatch()
+            .search_notices(request)
+            .await?
+            .into_inner();
+        all.extend(page.notices);
+        if page.next_cursor.is_empty() {
+            return Ok(all);
+        }
+        cursor = page.next_cursor;
+    }
+}
+
+/// How often a notice was sent. What is put up for fetching is one attempt; what is pushed may take several, of which the
+/// further messages about it (what was asked, that a verdict stands) are not its own.
+fn attempts(notice: &NoticeSummary) -> u64 {
+    let put_up = notice.channel == DeliveryChannel::Api.wire() && notice.attempts == 0;
+    let further = notice.sequence.saturating_sub(1);
+    u64::from(notice.attempts.saturating_sub(further)) + u64::from(put_up)
+}
+
+fn one_look(assessed: &[Assessment], knowledge: &Knowledge) -> Vec<String> {
+    let is_short_of = |case: &&Assessment| {
+        let id = case.case_id.parse().ok();
+        id.is_some_and(|id| {
+            knowledge.verdict(id) == Some(Verdict::SecondLook) && !knowledge.had_two_looks(id)
+        })
+    };
+    let short = assessed.iter().filter(is_short_of);
+    short.map(|case| case.case_id.clone()).collect()
 }
 
 fn wrong_verdicts(assessed: &[Assessment], knowledge: &Knowledge) -> Vec<String> {

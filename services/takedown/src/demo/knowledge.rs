@@ -1,7 +1,7 @@
 //! What the demo knows of each case: the truth of the street by the case ids that receipts gave. Only the played
 //! analysts and the final check look into it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use domain::id::CaseId;
@@ -19,9 +19,14 @@ struct Learned {
     refused: u64,
     opened: u64,
     faults: Faults,
-    /// Cases that a first analyst has passed on.
-    passed_on: HashSet<CaseId>,
+    /// Cases that a first analyst has passed on, and who that was.
+    passed_on: HashMap<CaseId, Analyst>,
+    /// Who decided at last.
+    decided: HashMap<CaseId, Analyst>,
 }
+
+/// One of the played analysts, by number.
+pub type Analyst = usize;
 
 /// Where the system said something else than the truth.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -103,18 +108,35 @@ impl Knowledge {
         self.verdicts.get(learned.keys.get(&case)?).copied()
     }
 
-    /// A first analyst passes a case on, or could not.
-    pub fn pass_on(&self, case: CaseId, holds: bool) {
+    /// A first analyst passes a case on.
+    pub fn pass_on(&self, case: CaseId, by: Analyst) {
+        self.lock().passed_on.insert(case, by);
+    }
+
+    /// That was not taken.
+    pub fn not_passed_on(&self, case: CaseId, by: Analyst) {
         let mut learned = self.lock();
-        if holds {
-            learned.passed_on.insert(case);
-        } else {
+        if learned.passed_on.get(&case) == Some(&by) {
             learned.passed_on.remove(&case);
         }
     }
 
     pub fn was_passed_on(&self, case: CaseId) -> bool {
-        self.lock().passed_on.contains(&case)
+        self.lock().passed_on.contains_key(&case)
+    }
+
+    /// A verdict of this analyst's was taken.
+    pub fn decided(&self, case: CaseId, by: Analyst) {
+        self.lock().decided.insert(case, by);
+    }
+
+    /// Whether one analyst passed it on and another one decided.
+    pub fn had_two_looks(&self, case: CaseId) -> bool {
+        let learned = self.lock();
+        match (learned.passed_on.get(&case), learned.decided.get(&case)) {
+            (Some(first), Some(second)) => first != second,
+            _ => false,
+        }
     }
 
     pub fn receipts(&self) -> Receipts {

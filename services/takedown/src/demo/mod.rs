@@ -20,17 +20,16 @@ use dispatch::channels::MailSettings;
 use dispatch::policy::Policy;
 use platform::connector;
 use platform::shutdown;
-use secrecy::ExposeSecret as _;
+use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::cli::database_url;
 use crate::output::{print, tell};
 use crate::street::expect::{Expected, expect};
 use crate::street::files::Street;
 use crate::street::generator::generate;
 use crate::street::residents::{Premises, Residents};
-use crate::system::{DEMO_POLICY, LOCAL_OPERATOR, Options, System, policy};
+use crate::system::{DEMO_POLICY, Options, System, policy};
 use figures::Figures;
 use knowledge::Knowledge;
 
@@ -60,8 +59,9 @@ pub struct Args {
     data_dir: Option<PathBuf>,
 }
 
-/// Plays the street to its end. True when nothing was lost, nothing was sent twice and all ended as it should.
-pub async fn run(args: Args) -> Result<bool> {
+/// Plays the street to its end, on this database or one of its own. True when nothing was lost, nothing was sent twice
+/// and all ended as it should.
+pub async fn run(args: Args, database_url: Option<SecretString>) -> Result<bool> {
     let shutdown = shutdown::on_signals()?;
     let street = street(&args)?;
     // Before a long run, not after it.
@@ -74,17 +74,11 @@ pub async fn run(args: Args) -> Result<bool> {
 
     let premises = Premises::build(&street).await?;
     let mut options = Options::new(kept.path());
-    options.database_url = database_url();
+    options.database_url = database_url;
     options.policy = policy;
     configure(&mut options, &premises)?;
     let system = System::start(options, &|line| tell(line)).await?;
     tell(&format!("console: {}", system.addresses().console));
-    if let Some(password) = system.new_password() {
-        tell(&format!(
-            "sign in as {LOCAL_OPERATOR} with {}",
-            password.expose_secret()
-        ));
-    }
 
     let stop = CancellationToken::new();
     let played = tokio::select! {
@@ -96,7 +90,7 @@ pub async fn run(args: Args) -> Result<bool> {
         Ok(played) => played,
         Err(error) => {
             stop.cancel();
-            system.stop().await?;
+            end(system, kept).await?;
             return Err(error);
         }
     };
@@ -108,8 +102,21 @@ pub async fn run(args: Args) -> Result<bool> {
         }
     }
     residents.close().await;
-    system.stop().await?;
+    end(system, kept).await?;
     Ok(good)
+}
+
+/// Ends the system. What was temporary is gone then, also the database's files where they lie outside the folder.
+async fn end(system: System, folder: Folder) -> Result<()> {
+    let home = system.embedded().map(|embedded| embedded.home().to_owned());
+    system.stop().await?;
+    let Folder::Temporary(folder) = folder else {
+        return Ok(());
+    };
+    if let Some(home) = home.filter(|home| !home.starts_with(folder.path())) {
+        std::fs::remove_dir_all(&home).with_context(|| format!("removing {}", home.display()))?;
+    }
+    Ok(folder.close()?)
 }
 
 /// From the first account to the table.
@@ -132,8 +139,9 @@ async fn play(
     let knowledge = Arc::new(Knowledge::of(street));
     let at_work = stop.child_token();
     let staff = TaskTracker::new();
-    for analyst in &cast.analysts {
-        let desk = analysts::run(analyst.clone(), Arc::clone(&knowledge), at_work.clone());
+    for (number, analyst) in cast.analysts.iter().enumerate() {
+        let (analyst, knowledge) = (analyst.clone(), Arc::clone(&knowledge));
+        let desk = analysts::run(number, analyst, knowledge, at_work.clone());
         staff.spawn(desk);
     }
     staff.spawn(analysts::inform(cast.operator.clone(), at_work.clone()));

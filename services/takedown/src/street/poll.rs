@@ -15,7 +15,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Asks until shutdown.
 pub async fn run(player: Arc<Player>, shutdown: CancellationToken) {
     if player.behaviour() == Behaviour::Bounces {
-        return;
+        // Never asks; and is there until it is told to end, like every other.
+        return shutdown.cancelled().await;
     }
     let mut cursor = String::new();
     let mut fails = false;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use secrecy::SecretString;
+use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,8 +16,9 @@ use super::files::Behaviour;
 use super::gateway::{self, Gateway};
 use super::log::HostLog;
 use super::player::{self, Player, Setting};
-use super::residents::learn_webhook_key;
+use super::residents::{DOWN_FOR, learn_webhook_key};
 use super::{http, poll, smtp};
+use crate::output::Format;
 
 /// What a host's engineer says on the command line.
 #[derive(Debug, Clone, Args)]
@@ -49,10 +51,12 @@ pub struct Options {
     /// Take mail on this loopback address, without TLS
     #[arg(long)]
     pub smtp_listen: Option<SocketAddr>,
+    #[command(flatten)]
+    pub format: Format,
 }
 
 /// Where the client listens, as bound.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Listening {
     pub webhook: Option<SocketAddr>,
     pub smtp: Option<SocketAddr>,
@@ -112,7 +116,14 @@ pub async fn serve(
     if bound.polls {
         serving.spawn(poll::run(Arc::clone(&player), shutdown.clone()));
     }
-    player.come_up();
+    if player.is_down() {
+        let shutdown = shutdown.clone();
+        serving.spawn(async move {
+            // Whether the time is over or the shutdown has come: nobody is hurt by a host that is up at its end.
+            let _ = tokio::time::timeout(DOWN_FOR, shutdown.cancelled()).await;
+            player.come_up();
+        });
+    }
     listening(&bound);
     serving.close();
     serving.wait().await;

@@ -122,6 +122,13 @@ impl System {
         let listeners = Listeners::bind(&options, say).await?;
         let addresses = listeners.addresses()?;
         let (new_password, session) = roles::local_operator(&pools, &options.clock, say).await?;
+        if let Some(password) = &new_password {
+            // Told at once: the account stands, whatever becomes of this start.
+            say(&format!(
+                "the local operator's account, shown this once: sign in as {LOCAL_OPERATOR} with {}",
+                password.expose_secret()
+            ));
+        }
         let client = Client::new(&addresses, session.clone())?;
 
         let ledger_origin = options.settings.ledger.origin.clone();
@@ -177,7 +184,7 @@ impl System {
         &self.client
     }
 
-    /// Of the local operator's account when this start made it: shown once, kept nowhere.
+    /// Of the local operator's account when this start made it: `say` was told it, and it is kept nowhere.
     pub fn new_password(&self) -> Option<&SecretString> {
         self.new_password.as_ref()
     }

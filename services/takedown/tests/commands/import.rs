@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::program::Up;
+use serde_json::{Value, json};
+
+use crate::program::{Up, errors};
 
 const ROWS: usize = 300;
 
@@ -73,13 +75,56 @@ async fn each_row_gets_one_line_however_often_the_import_was_cut_off() {
         assert_eq!(lines(&out), first, "cut at {cut}");
     }
     let reports: i64 = sqlx::query_scalar("select count(*) from report")
-        .fetch_one(&up.database.pool("intake").await)
+        .fetch_one(&up.database().pool("intake").await)
         .await
         .unwrap();
     assert_eq!(reports, 210);
 
     let again = up.json(&import);
     assert_eq!(again["passed_over"], 300);
+    assert_eq!(again["changed"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corrected_row_is_sent_and_another_files_rows_are_not_taken_for_ours() {
+    let up = Up::start().await;
+    let (rows, out) = (up.path("rows.csv"), up.path("out.csv"));
+    let write = |url: &str| {
+        let text =
+            format!("external_id,channel,url\nR-1,public,{url}\nR-2,public,https://b.example/\n");
+        std::fs::write(&rows, text).unwrap();
+    };
+    let import = [
+        "report",
+        "import",
+        rows.to_str().unwrap(),
+        "--out",
+        out.to_str().unwrap(),
+    ];
+    write("ftp://a.example/");
+    assert_eq!(up.json(&import)["refused"], 1);
+    write("https://a.example/");
+    let output = up.command(&import).arg("--json").output().unwrap();
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["accepted"], 1, "{told}");
+    assert_eq!(
+        (&told["passed_over"], &told["changed"]),
+        (&json!(1), &json!(1))
+    );
+    assert!(
+        errors(&output).contains("1 rows say something else"),
+        "it is said"
+    );
+    let text = std::fs::read_to_string(&out).unwrap();
+    let of_first: Vec<&str> = text.lines().filter(|l| l.starts_with("R-1,")).collect();
+    assert!(
+        of_first[0].contains("refused") && of_first[1].contains("accepted"),
+        "{text}"
+    );
+    assert_eq!(up.json(&import)["passed_over"], 2);
+
+    std::fs::remove_file(up.path("out.csv.rows")).unwrap();
+    assert_eq!(up.refusal(&import), "out_rows_missing");
 }
 
 #[tokio::test(flavor = "multi_thread")]

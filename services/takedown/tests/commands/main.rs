@@ -1,5 +1,9 @@
 //! The program from outside, on a real database: what operators type, and what they are told.
 
+mod alone;
+mod desk;
+mod doctor;
 mod import;
 mod operators;
 mod program;
+mod start;

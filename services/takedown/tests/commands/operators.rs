@@ -4,6 +4,8 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use crate::program::{Up, errors, until};
 use platform::log::{self, NewEvent};
+use proto::v1::CaseReopened;
+use proto::v1::event::Body;
 use serde_json::Value;
 use sqlx::types::time::OffsetDateTime;
 use uuid::Uuid;
@@ -12,7 +14,7 @@ const URL: &str = "https://pictures.host-one.example/a/1.jpg";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_system_a_folder_and_it_ends_when_it_is_told() {
-    let up = Up::start().await;
+    let mut up = Up::start().await;
     assert!(up.said["password"].is_string(), "the first start shows it");
     let mode = std::fs::metadata(up.path("client.toml")).unwrap();
     assert_eq!(mode.permissions().mode() & 0o777, 0o600);
@@ -90,6 +92,40 @@ async fn providers_and_staff_are_kept_by_operators() {
     up.json(&["staff", "revoke", staff["subject"].as_str().unwrap()]);
 }
 
+/// An event of intake's that nobody can read: its case and its id.
+pub async fn rotten(up: &Up) -> (String, String) {
+    let (case_id, id) = (Uuid::new_v4(), Uuid::new_v4());
+    let intake = up.database().pool("intake").await;
+    let mut conn = intake.acquire().await.unwrap();
+    let rotten = NewEvent {
+        id,
+        case_id,
+        kind: "ReportReceived",
+        caused_by: None,
+        occurred_at: OffsetDateTime::UNIX_EPOCH,
+        payload: b"\xff no message".to_vec(),
+    };
+    log::append(&mut conn, &[rotten]).await.unwrap();
+    (case_id.to_string(), id.to_string())
+}
+
+fn parked_by_verification(up: &Up) -> Option<Value> {
+    let parked = up.json(&["parked", "list"]);
+    let all = parked.as_array().unwrap().clone();
+    all.into_iter().find(|p| p["consumer"] == "verification")
+}
+
+/// Sam, a supervisor, and where the password is.
+fn second_person(up: &Up) -> String {
+    let second = up.path("second");
+    std::fs::write(&second, "a long enough password of sam").unwrap();
+    std::fs::set_permissions(&second, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let password = format!("file:{}", second.display());
+    let add = ["staff", "add", "sam", "--role", "supervisor"];
+    up.json(&[&add[..], &["--password", &password]].concat());
+    password
+}
+
 fn strs(args: &[String]) -> Vec<&str> {
     args.iter().map(String::as_str).collect()
 }
@@ -97,42 +133,11 @@ fn strs(args: &[String]) -> Vec<&str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_cannot_be_applied_waits_for_two_people() {
     let up = Up::start().await;
-    let case = Uuid::new_v4();
-    let event = Uuid::new_v4();
-    let intake = up.database.pool("intake").await;
-    let mut conn = intake.acquire().await.unwrap();
-    let rotten = NewEvent {
-        id: event,
-        case_id: case,
-        kind: "ReportReceived",
-        caused_by: None,
-        occurred_at: OffsetDateTime::UNIX_EPOCH,
-        payload: b"\xff no message".to_vec(),
-    };
-    log::append(&mut conn, &[rotten]).await.unwrap();
-    let parked = || {
-        let parked = up.json(&["parked", "list"]);
-        let all = parked.as_array().unwrap().clone();
-        all.into_iter().find(|p| p["consumer"] == "verification")
-    };
+    let (case, event) = rotten(&up).await;
+    let parked = || parked_by_verification(&up);
     let found = until(parked).await;
-    assert_eq!(found["event_id"], event.to_string());
-
-    std::fs::write(up.path("second"), "a long enough password of sam").unwrap();
-    let second = up.path("second");
-    std::fs::set_permissions(&second, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let password = format!("file:{}", second.display());
-    up.json(&[
-        "staff",
-        "add",
-        "sam",
-        "--role",
-        "supervisor",
-        "--password",
-        &password,
-    ]);
-
-    let case = case.to_string();
+    assert_eq!(found["event_id"], event);
+    let password = second_person(&up);
     let which = [
         "--consumer",
         "verification",
@@ -146,8 +151,39 @@ async fn an_event_that_cannot_be_applied_waits_for_two_people() {
     assert_eq!(up.refusal(&replay), "replay_refused");
     assert!(parked().is_some(), "it stays parked");
 
+    // The cause is mended: it can be read now, and verification has nothing to do about it.
+    let verification = up.database().pool("verification").await;
+    let put = |payload: Vec<u8>| {
+        sqlx::query("update parked_event set payload = $1")
+            .bind(payload)
+            .execute(&verification)
+    };
+    let readable = domain::event::encode(Body::CaseReopened(CaseReopened { episode: 2 }));
+    put(readable).await.unwrap();
+    let told = up.json(&replay);
+    assert_eq!(told["replayed"], true, "{told}");
+    assert!(parked().is_none(), "the case flows again");
+    assert_eq!(up.refusal(&replay), "not_parked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_nobody_can_read_is_dropped_by_two_people() {
+    let up = Up::start().await;
+    let (case, event) = rotten(&up).await;
+    let parked = || parked_by_verification(&up);
+    until(parked).await;
+    let password = second_person(&up);
+    let which = [
+        "--consumer",
+        "verification",
+        "--producer",
+        "intake",
+        "--case",
+        &case,
+    ];
+    let by_sam = ["--confirmed-by", "sam", "--password", &password];
+
     let by_nobody = ["--confirmed-by", "tom", "--password", &password];
-    let event = event.to_string();
     let drop = |by: &[&str]| {
         let args = [&["parked", "drop"][..], &which, &["--event", &event], by].concat();
         args.into_iter().map(str::to_owned).collect::<Vec<_>>()
@@ -178,7 +214,7 @@ async fn the_ledger_holds_until_one_leaf_is_changed_by_sql() {
     assert_eq!(verified["ok"], true, "{verified:#}");
 
     // Whoever holds the database can write anything, and is found out all the same.
-    let ledger = up.database.pool("ledger").await;
+    let ledger = up.database().pool("ledger").await;
     sqlx::query("update leaf set occurred_at = occurred_at + interval '1 hour' where index = 1")
         .execute(&ledger)
         .await

@@ -1,18 +1,21 @@
 //! The program as its users start it: a running `up`, and commands against it.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use platform::testing::TestDatabase;
 use serde_json::Value;
+use takedown::client::{Client, Profile};
 
 const DEADLINE: Duration = Duration::from_mins(1);
 
-/// A system of its own: a database, a data folder, and `takedown up` on both.
+/// A system of its own: a data folder, a database, and `takedown up` on both.
 pub struct Up {
-    pub database: TestDatabase,
+    /// None for a system that keeps a private Postgres itself.
+    given: Option<TestDatabase>,
     pub dir: tempfile::TempDir,
     /// What `up --json` said when it was ready.
     pub said: Value,
@@ -21,20 +24,43 @@ pub struct Up {
 
 impl Up {
     pub async fn start() -> Self {
-        let database = TestDatabase::new(&[]).await;
-        let dir = tempfile::tempdir().unwrap();
-        let (child, said) = launch(&database.url(), dir.path());
+        Self::start_with(&[]).await
+    }
+
+    /// With further arguments to `up`.
+    pub async fn start_with(args: &[&str]) -> Self {
+        Self::on(Some(TestDatabase::new(&[]).await), folder(), args)
+    }
+
+    /// On the private Postgres that `up` keeps where no database is given.
+    pub fn private() -> Self {
+        Self::on(None, folder(), &[])
+    }
+
+    pub fn on(given: Option<TestDatabase>, dir: tempfile::TempDir, args: &[&str]) -> Self {
+        let (child, said) = launch(takedown(given.as_ref(), dir.path()), args);
         Self {
-            database,
+            given,
             dir,
             said,
             child,
         }
     }
 
+    /// The database that was given.
+    pub fn database(&self) -> &TestDatabase {
+        self.given.as_ref().unwrap()
+    }
+
+    /// The services, as the local operator.
+    pub fn client(&self) -> Client {
+        let profile = Profile::read(self.dir.path()).unwrap();
+        Client::new(&profile.addresses, profile.operator.session).unwrap()
+    }
+
     /// A command against this system.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = takedown(&self.database.url(), self.dir.path());
+        let mut command = takedown(self.given.as_ref(), self.dir.path());
         command.args(args);
         command
     }
@@ -48,17 +74,7 @@ impl Up {
 
     /// Runs a command, which must fail, and reads the code of its failure.
     pub fn refusal(&self, args: &[&str]) -> String {
-        let output = self.command(args).arg("--json").output().unwrap();
-        assert_eq!(
-            output.status.code(),
-            Some(1),
-            "{args:?}: {}",
-            errors(&output)
-        );
-        let line = errors(&output);
-        let line = line.lines().last().unwrap_or_default();
-        let failure: Value = serde_json::from_str(line).unwrap();
-        failure["error"]["code"].as_str().unwrap().to_owned()
+        code(&self.command(args).arg("--json").output().unwrap())
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -66,16 +82,16 @@ impl Up {
     }
 
     /// Ends as an operator ends it.
-    pub fn terminate(mut self) -> ExitStatus {
-        signal(&self.child, "-TERM");
-        wait(&mut self.child)
+    pub fn terminate(&mut self) -> ExitStatus {
+        terminate(&mut self.child)
     }
 
     /// Ends as a power cut ends it, and starts again.
     pub fn killed_and_started_again(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        (self.child, self.said) = launch(&self.database.url(), self.dir.path());
+        let command = takedown(self.given.as_ref(), self.dir.path());
+        (self.child, self.said) = launch(command, &[]);
     }
 }
 
@@ -88,11 +104,25 @@ impl Drop for Up {
     }
 }
 
-fn launch(url: &str, dir: &Path) -> (Child, Value) {
-    let mut child = takedown(url, dir)
-        .args(["up", "--json"])
-        .args(["--console-listen", "127.0.0.1:0"])
+/// A data folder that the account of a private Postgres may enter.
+pub fn folder() -> tempfile::TempDir {
+    tempfile::Builder::new()
+        .permissions(std::fs::Permissions::from_mode(0o711))
+        .tempdir()
+        .unwrap()
+}
+
+fn launch(mut up: Command, args: &[&str]) -> (Child, Value) {
+    up.args(["up", "--console-listen", "127.0.0.1:0"])
         .args(["--gateway-listen", "127.0.0.1:0"])
+        .args(args);
+    announced(up)
+}
+
+/// Starts what runs until it is ended, and waits until it has said in JSON that it is there.
+pub fn announced(mut command: Command) -> (Child, Value) {
+    let mut child = command
+        .arg("--json")
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -106,17 +136,36 @@ fn launch(url: &str, dir: &Path) -> (Child, Value) {
             return (child, serde_json::from_str(&text).unwrap());
         }
     }
-    panic!("`up` ended before it was ready: {:?}", child.wait());
+    panic!("it ended before it was ready: {:?}", child.wait());
 }
 
-fn takedown(url: &str, dir: &Path) -> Command {
+/// The program on a folder; without a database it keeps its own.
+pub fn takedown(database: Option<&TestDatabase>, dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_takedown"));
     command
-        .env("DATABASE_URL", url)
+        .env_remove("DATABASE_URL")
         .env("TAKEDOWN_DATA_DIR", dir)
         .env("TAKEDOWN_LOG", "error")
         .stdin(Stdio::null());
+    if let Some(database) = database {
+        command.env("DATABASE_URL", database.url());
+    }
     command
+}
+
+/// The code of a failure that was asked for in JSON.
+pub fn code(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1), "{}", errors(output));
+    let line = errors(output);
+    let line = line.lines().last().unwrap_or_default();
+    let failure: Value = serde_json::from_str(line).unwrap();
+    failure["error"]["code"].as_str().unwrap().to_owned()
+}
+
+/// Ends a process as an operator ends it.
+pub fn terminate(child: &mut Child) -> ExitStatus {
+    signal(child, "-TERM");
+    wait(child)
 }
 
 fn signal(child: &Child, which: &str) {

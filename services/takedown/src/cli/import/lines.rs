@@ -1,27 +1,62 @@
 //! OUT: a line a row. Appended to, never rewritten but for a torn end.
+//!
+//! Beside it lies `OUT.rows`: what each line's row said, as a digest, so that a row is known again and a corrected one is
+//! not taken for it. It is written first and so is never shorter than OUT.
 
-use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use platform::error::{Kind, Problem};
 
+use super::rows::Content;
+
 const HEADINGS: [&str; 5] = ["external_id", "result", "reason", "report", "case"];
 
+/// Of a digest in `OUT.rows`, its line break included.
+const WIDTH: usize = 2 * size_of::<Content>() + 1;
+
 /// What became of one row.
-pub(super) enum Line {
-    Accepted {
-        external_id: String,
-        report: String,
-        case: String,
-    },
-    Refused {
-        external_id: String,
-        reason: String,
-    },
+pub(super) struct Line {
+    pub(super) external_id: String,
+    /// Of the row.
+    pub(super) content: Content,
+    pub(super) became: Became,
+}
+
+pub(super) enum Became {
+    Accepted { report: String, case: String },
+    Refused { reason: String },
+}
+
+/// What an earlier run has written.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// How many lines rows of this content have.
+    rows: HashMap<Content, u64>,
+    ids: HashSet<String>,
+}
+
+impl Written {
+    /// Takes one of the lines that were written for this very row.
+    pub(super) fn has(&mut self, row: &Content) -> bool {
+        match self.rows.get_mut(row) {
+            Some(left) if *left > 0 => {
+                *left -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether there is a line under this name, of whatever row.
+    pub(super) fn knows(&self, external_id: &str) -> bool {
+        self.ids.contains(external_id)
+    }
 }
 
 pub(super) fn is_standard(path: &Path) -> bool {
@@ -30,6 +65,8 @@ pub(super) fn is_standard(path: &Path) -> bool {
 
 pub(super) struct Lines {
     writer: csv::Writer<Out>,
+    /// None where OUT is standard output: nobody goes on from that.
+    rows: Option<File>,
 }
 
 enum Out {
@@ -54,56 +91,61 @@ impl Write for Out {
 }
 
 impl Lines {
-    /// Opens OUT, with how many lines each external id has in it already.
-    pub(super) fn open(path: &Path) -> Result<(Self, HashMap<String, u64>)> {
-        let mut done = HashMap::new();
-        let (out, empty) = if is_standard(path) {
-            (Out::Standard(io::stdout()), true)
+    /// Opens OUT, with what is in it already.
+    pub(super) fn open(path: &Path) -> Result<(Self, Written)> {
+        if is_standard(path) {
+            let mut writer = csv::Writer::from_writer(Out::Standard(io::stdout()));
+            writer.write_record(HEADINGS)?;
+            return Ok((Self { writer, rows: None }, Written::default()));
+        }
+        let file = open(path)?;
+        let (whole, ids) = read(path)?;
+        let beside = beside(path);
+        let known = if ids.is_empty() {
+            Vec::new()
         } else {
-            let opening = || format!("opening {}", path.display());
-            // The lines name reports and cases: for their owner.
-            let file = OpenOptions::new()
-                .create(true)
-                .read(true)
-                .append(true)
-                .mode(0o600)
-                .open(path)
-                .with_context(opening)?;
-            let whole = read(path, &mut done)?;
-            if whole < file.metadata()?.len() {
-                file.set_len(whole)?;
-            }
-            (Out::File(file), whole == 0)
+            fs::read(&beside).unwrap_or_default()
         };
-        let mut lines = Self {
-            writer: csv::Writer::from_writer(out),
+        let Some(known) = known.get(..ids.len() * WIDTH) else {
+            return Err(unknown(path, &beside));
         };
-        if empty {
-            lines.writer.write_record(HEADINGS)?;
+        let mut written = Written::default();
+        for line in known.chunks(WIDTH) {
+            let mut row = Content::default();
+            hex::decode_to_slice(&line[..WIDTH - 1], &mut row)
+                .map_err(|_| unknown(path, &beside))?;
+            *written.rows.entry(row).or_default() += 1;
         }
-        Ok((lines, done))
+        let rows = open(&beside)?;
+        rows.set_len(known.len() as u64)?;
+        if whole < file.metadata()?.len() {
+            file.set_len(whole)?;
+        }
+        written.ids = ids.into_iter().collect();
+        let mut writer = csv::Writer::from_writer(Out::File(file));
+        if whole == 0 {
+            writer.write_record(HEADINGS)?;
+        }
+        let rows = Some(rows);
+        Ok((Self { writer, rows }, written))
     }
 
-    pub(super) fn write(&mut self, line: &Line) -> Result<()> {
-        match line {
-            Line::Accepted {
-                external_id,
-                report,
-                case,
-            } => self
-                .writer
-                .write_record([external_id, "accepted", "", report, case])?,
-            Line::Refused {
-                external_id,
-                reason,
-            } => self
-                .writer
-                .write_record([external_id, "refused", reason, "", ""])?,
+    /// Writes these lines; they are in the file when this returns.
+    pub(super) fn write(&mut self, lines: &[Line]) -> Result<()> {
+        if let Some(rows) = &mut self.rows {
+            let all = lines.iter().map(|line| hex::encode(line.content) + "\n");
+            rows.write_all(all.collect::<String>().as_bytes())?;
         }
-        Ok(())
-    }
-
-    pub(super) fn flush(&mut self) -> Result<()> {
+        for line in lines {
+            let id = line.external_id.as_str();
+            let fields = match &line.became {
+                Became::Accepted { report, case } => {
+                    [id, "accepted", "", report.as_str(), case.as_str()]
+                }
+                Became::Refused { reason } => [id, "refused", reason.as_str(), "", ""],
+            };
+            self.writer.write_record(fields)?;
+        }
         Ok(self.writer.flush()?)
     }
 
@@ -113,6 +155,9 @@ impl Lines {
             .writer
             .into_inner()
             .map_err(csv::IntoInnerError::into_error)?;
+        if let Some(rows) = self.rows {
+            rows.sync_all()?;
+        }
         if let Out::File(file) = out {
             file.sync_all()?;
         }
@@ -120,20 +165,38 @@ impl Lines {
     }
 }
 
-/// Counts the lines of an earlier run, and returns where the last whole one ends: a run that was killed may have left
-/// a torn one behind it.
-fn read(path: &Path, done: &mut HashMap<String, u64>) -> Result<u64> {
-    let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+/// The lines name reports and cases, their rows were reported: both are for their owner.
+fn open(path: &Path) -> Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .read(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("opening {}", path.display()))
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(".rows");
+    name.into()
+}
+
+/// Where the last whole line of an earlier run ends, and the ids of the lines up to there: a run that was killed may have
+/// left a torn one behind them.
+fn read(path: &Path) -> Result<(u64, Vec<String>)> {
+    let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .from_reader(bytes.as_slice());
     let mut record = csv::StringRecord::new();
+    let mut ids = Vec::new();
     let mut whole = 0;
     loop {
         match reader.read_record(&mut record) {
             Ok(true) => {}
-            Ok(false) => return Ok(whole),
+            Ok(false) => return Ok((whole, ids)),
             Err(_) => return Err(foreign(path)),
         }
         let end = reader.position().byte();
@@ -143,16 +206,34 @@ fn read(path: &Path, done: &mut HashMap<String, u64>) -> Result<u64> {
         let last = end >= bytes.len() as u64;
         if !ended || (record.len() != HEADINGS.len() && last) {
             let ours = whole > 0 || HEADINGS.join(",").as_bytes().starts_with(&bytes);
-            return if ours { Ok(whole) } else { Err(foreign(path)) };
+            return if ours {
+                Ok((whole, ids))
+            } else {
+                Err(foreign(path))
+            };
         }
         if record.len() != HEADINGS.len() || (whole == 0 && record != HEADINGS[..]) {
             return Err(foreign(path));
         }
         if whole > 0 {
-            *done.entry(record[0].to_owned()).or_default() += 1;
+            ids.push(record[0].to_owned());
         }
         whole = end;
     }
+}
+
+fn unknown(path: &Path, beside: &Path) -> anyhow::Error {
+    Problem::new(
+        Kind::Invalid,
+        "out_rows_missing",
+        format!(
+            "{} has lines and {} does not say of which rows; put that file back beside it, or name another file by --out: \
+             no row is reported twice.",
+            path.display(),
+            beside.display()
+        ),
+    )
+    .into()
 }
 
 fn foreign(path: &Path) -> anyhow::Error {
@@ -172,36 +253,55 @@ mod tests {
     use super::*;
 
     fn accepted(external_id: &str) -> Line {
-        Line::Accepted {
+        Line {
             external_id: external_id.to_owned(),
-            report: "r".into(),
-            case: "c".into(),
+            content: [u8::try_from(external_id.len()).unwrap(); 32],
+            became: Became::Accepted {
+                report: "r".into(),
+                case: "c".into(),
+            },
+        }
+    }
+
+    const IDS: [&str; 4] = ["a", "a", "with, comma\nand line", "bb"];
+
+    fn written(path: &Path) {
+        let (mut lines, _) = Lines::open(path).unwrap();
+        lines.write(&IDS.map(accepted)).unwrap();
+        lines.finish().unwrap();
+    }
+
+    #[test]
+    fn a_torn_line_is_written_anew_and_whole_ones_are_known_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.csv");
+        written(&path);
+        let whole = fs::read(&path).unwrap();
+
+        for cut in 0..whole.len() {
+            fs::write(&path, &whole[..cut]).unwrap();
+            let (mut lines, mut done) = Lines::open(&path).unwrap();
+            let all = IDS.map(accepted).into_iter();
+            let left: Vec<Line> = all.filter(|line| !done.has(&line.content)).collect();
+            lines.write(&left).unwrap();
+            lines.finish().unwrap();
+            assert_eq!(fs::read(&path).unwrap(), whole, "cut at {cut}");
         }
     }
 
     #[test]
-    fn a_torn_line_is_written_anew_and_whole_ones_are_counted() {
+    fn a_row_with_other_content_has_no_line() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out.csv");
-        let (mut lines, done) = Lines::open(&path).unwrap();
-        assert!(done.is_empty());
-        for id in ["a", "a", "with, comma\nand line", "b"] {
-            lines.write(&accepted(id)).unwrap();
-        }
-        lines.finish().unwrap();
-        let whole = std::fs::read(&path).unwrap();
+        written(&path);
+        let (_, mut done) = Lines::open(&path).unwrap();
+        assert!(done.knows("bb") && !done.knows("c"));
+        assert!(!done.has(&[7; 32]));
+        assert!(done.has(&accepted("bb").content) && !done.has(&accepted("bb").content));
 
-        for cut in 0..whole.len() {
-            std::fs::write(&path, &whole[..cut]).unwrap();
-            let (mut lines, done) = Lines::open(&path).unwrap();
-            let mut left: Vec<&str> = vec!["a", "a", "with, comma\nand line", "b"];
-            let count: u64 = done.values().sum();
-            left.drain(..usize::try_from(count).unwrap());
-            for id in left {
-                lines.write(&accepted(id)).unwrap();
-            }
-            lines.finish().unwrap();
-            assert_eq!(std::fs::read(&path).unwrap(), whole, "cut at {cut}");
+        for spoilt in [&b""[..], b"no digest of a row at all\n"] {
+            fs::write(dir.path().join("out.csv.rows"), spoilt).unwrap();
+            assert!(Lines::open(&path).is_err());
         }
     }
 
@@ -210,9 +310,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out.csv");
         for text in ["name,age\nx,1\n", "name,age\n", "a diary", "a diary\n"] {
-            std::fs::write(&path, text).unwrap();
+            fs::write(&path, text).unwrap();
             assert!(Lines::open(&path).is_err(), "{text:?}");
-            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
     }
 }

@@ -3,13 +3,14 @@
 //!
 //! A row's idempotency key follows from its content (and from how often the same row came before in the file), so a
 //! run that was cut off can be repeated: rows with a line in OUT are passed over, rows that were accepted and have no
-//! line get the same receipt again. Nothing is lost and nothing is reported twice, wherever the cut was.
+//! line get the same receipt again. Nothing is lost and nothing is reported twice, wherever the cut was. A row that was
+//! changed since is another row: it is sent, and gets a line of its own below the earlier one.
 
 mod lines;
+mod records;
 mod rows;
 mod stream;
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -20,7 +21,7 @@ use serde_json::json;
 
 use super::report::Import;
 use crate::output::{facts, print, progress, tell};
-use lines::{Line, Lines, is_standard};
+use lines::{Became, Lines, Written, is_standard};
 use rows::{Row, Rows};
 use stream::Stream;
 
@@ -33,17 +34,19 @@ struct Tally {
     refused: u64,
     /// Had their line already.
     passed_over: u64,
+    /// Have a line under their id that was written for another row.
+    changed: u64,
 }
 
 /// True when each row has its line.
 pub(super) async fn run(args: &Import) -> Result<bool> {
     let client = args.at.client()?;
     let (file, bytes) = open(&args.file)?;
-    let (mut lines, done) = Lines::open(&args.out)?;
+    let (mut lines, written) = Lines::open(&args.out)?;
     let bar = progress(bytes, "importing");
     let rows = Rows::new(bar.wrap_read(file))?;
     let stream = Stream::new(client);
-    let outcome = feed(rows, stream, &mut lines, done).await;
+    let outcome = feed(rows, stream, &mut lines, written).await;
     // Whatever happened: the lines that are there stay.
     lines.finish()?;
     finish(&bar);
@@ -55,40 +58,36 @@ async fn feed(
     mut rows: Rows<impl Read>,
     mut stream: Stream,
     lines: &mut Lines,
-    mut done: HashMap<String, u64>,
+    mut written: Written,
 ) -> Result<Tally> {
     let mut tally = Tally::default();
     let mut more = true;
     while more || !stream.is_empty() {
         while more && stream.len() < IN_FLIGHT {
-            match rows.next()? {
-                None => more = false,
-                Some(row) if passed_over(&mut done, row.external_id()) => tally.passed_over += 1,
-                Some(Row::Good(row)) => stream.submit(row).await?,
-                Some(Row::Bad(line)) => stream.settled(line),
+            let Some(row) = rows.next()? else {
+                more = false;
+                break;
+            };
+            if written.has(&row.content()) {
+                tally.passed_over += 1;
+                continue;
+            }
+            tally.changed += u64::from(written.knows(row.external_id()));
+            match row {
+                Row::Good(row) => stream.submit(row).await?,
+                Row::Bad(line) => stream.settled(line),
             }
         }
-        for line in stream.next_lines().await? {
-            match line {
-                Line::Accepted { .. } => tally.accepted += 1,
-                Line::Refused { .. } => tally.refused += 1,
+        let ready = stream.next_lines().await?;
+        for line in &ready {
+            match line.became {
+                Became::Accepted { .. } => tally.accepted += 1,
+                Became::Refused { .. } => tally.refused += 1,
             }
-            lines.write(&line)?;
         }
-        lines.flush()?;
+        lines.write(&ready)?;
     }
     Ok(tally)
-}
-
-/// Takes one of the lines that an earlier run wrote for this id.
-fn passed_over(done: &mut HashMap<String, u64>, external_id: &str) -> bool {
-    match done.get_mut(external_id) {
-        Some(left) if *left > 0 => {
-            *left -= 1;
-            true
-        }
-        _ => false,
-    }
 }
 
 /// The file, and its length where it has one.
@@ -110,8 +109,18 @@ fn report(args: &Import, tally: &Tally) {
         accepted,
         refused,
         passed_over,
+        changed,
     } = tally;
-    let value = json!({ "accepted": accepted, "refused": refused, "passed_over": passed_over });
+    if *changed > 0 {
+        tell(&format!(
+            "{changed} rows say something else than those that {} has lines for under the same ids: they were sent, \
+             and their lines stand below the earlier ones",
+            args.out.display()
+        ));
+    }
+    let value = json!({
+        "accepted": accepted, "refused": refused, "passed_over": passed_over, "changed": changed,
+    });
     let text = if args.at.format.json {
         value.to_string()
     } else {

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::io::Read;
 
 use anyhow::Result;
-use csv::ByteRecord;
 use domain::word::{AgeBand, HashKind, Media, ReportChannel};
 use platform::error::{Kind, Problem};
 use proto::v1::{Hash, ReportItem, ReportRemoveFacts, SubmitReportsRequest};
@@ -13,10 +12,11 @@ use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::lines::Line;
+use super::lines::{Became, Line};
+use super::records::{Flaw, Record, Records};
 
-/// A longer row is no report; it is refused here, before it could fill a message.
-const LONGEST: usize = 64 * 1024;
+/// What a row says: two rows with the same one say the same.
+pub(super) type Content = [u8; 32];
 
 pub(super) enum Row {
     Good(Submission),
@@ -28,15 +28,21 @@ impl Row {
     pub(super) fn external_id(&self) -> &str {
         match self {
             Self::Good(row) => &row.external_id,
-            Self::Bad(Line::Accepted { external_id, .. } | Line::Refused { external_id, .. }) => {
-                external_id
-            }
+            Self::Bad(line) => &line.external_id,
+        }
+    }
+
+    pub(super) fn content(&self) -> Content {
+        match self {
+            Self::Good(row) => row.content,
+            Self::Bad(line) => line.content,
         }
     }
 }
 
 pub(super) struct Submission {
     pub(super) external_id: String,
+    pub(super) content: Content,
     pub(super) request: SubmitReportsRequest,
 }
 
@@ -50,124 +56,68 @@ struct Columns {
     media: Option<usize>,
     received_at: Option<usize>,
     reporter_country: Option<usize>,
-    count: usize,
 }
 
 pub(super) struct Rows<R> {
-    reader: csv::Reader<R>,
+    records: Records<R>,
     columns: Columns,
-    record: ByteRecord,
-    /// How often a row came already, by its digest.
-    seen: HashMap<[u8; 32], u32>,
+    /// How often a row came already.
+    seen: HashMap<Content, u32>,
 }
 
 impl<R: Read> Rows<R> {
     /// Reads the line of headings.
     pub(super) fn new(source: R) -> Result<Self> {
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(source);
-        let columns = Columns::of(reader.byte_headers()?)?;
+        let (records, headings) = Records::new(source)?;
         Ok(Self {
-            reader,
-            columns,
-            record: ByteRecord::new(),
+            records,
+            columns: Columns::of(&headings)?,
             seen: HashMap::new(),
         })
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Row>> {
-        if !self.reader.read_byte_record(&mut self.record)? {
+        let Some(record) = self.records.next()? else {
             return Ok(None);
-        }
-        let text = |place: usize| {
-            String::from_utf8_lossy(self.record.get(place).unwrap_or_default()).into_owned()
         };
-        let external_id = text(self.columns.external_id);
-        Ok(Some(match self.parse() {
+        let external_id = record.fields.get(self.columns.external_id);
+        let external_id =
+            String::from_utf8_lossy(external_id.map_or(&[][..], Vec::as_slice)).into_owned();
+        let content = content(&record);
+        let seen = self.seen.entry(content).or_default();
+        *seen += 1;
+        Ok(Some(match self.columns.parse(&record) {
             Ok(mut request) => {
-                request.idempotency_key = self.key();
+                // Follows from the row's content and from how often the very same row came before it.
+                request.idempotency_key = format!("import-{}-{seen}", hex::encode(content));
                 Row::Good(Submission {
                     external_id,
+                    content,
                     request,
                 })
             }
-            Err(reason) => Row::Bad(Line::Refused {
+            Err(reason) => Row::Bad(Line {
                 external_id,
-                reason: reason.to_owned(),
+                content,
+                became: Became::Refused {
+                    reason: reason.to_owned(),
+                },
             }),
         }))
     }
+}
 
-    /// The row as a submission, or why it is none.
-    fn parse(&self) -> Result<SubmitReportsRequest, &'static str> {
-        if self.record.as_slice().len() > LONGEST {
-            return Err("row_too_long");
-        }
-        if self.record.len() != self.columns.count {
-            return Err("row_malformed");
-        }
-        let text = |place: usize| {
-            std::str::from_utf8(self.record.get(place).unwrap_or_default())
-                .map_err(|_| "row_not_utf8")
-        };
-        let maybe = |place: Option<usize>| place.map_or(Ok(""), text);
-
-        let channel: ReportChannel = word(text(self.columns.channel)?)?;
-        let media: Option<Media> = optional(maybe(self.columns.media)?)?;
-        let age_band: Option<AgeBand> = optional(maybe(self.columns.age_band)?)?;
-        let external_id = text(self.columns.external_id)?.to_owned();
-        let remove = channel == ReportChannel::ReportRemove;
-        if !remove && age_band.is_some() {
-            // Facts about a child belong to that channel alone; intake would never see that they were dropped here.
-            return Err("report_remove_not_here");
-        }
-        let hashes = match maybe(self.columns.sha256)? {
-            "" => Vec::new(),
-            value => vec![Hash {
-                kind: HashKind::Sha256.wire(),
-                value: value.to_owned(),
-            }],
-        };
-        let received_at = match maybe(self.columns.received_at)? {
-            "" => None,
-            at => Some(OffsetDateTime::parse(at, &Rfc3339).map_err(|_| "time_malformed")?),
-        };
-        Ok(SubmitReportsRequest {
-            idempotency_key: String::new(),
-            channel: channel.wire(),
-            reporter_country: maybe(self.columns.reporter_country)?.to_owned(),
-            // The number that the helpline gave is what it calls the report by.
-            report_remove: remove.then(|| ReportRemoveFacts {
-                under_18: true,
-                age_band: age_band.map_or(0, AgeBand::wire),
-                unique_number: external_id.clone(),
-            }),
-            items: vec![ReportItem {
-                external_id,
-                url: text(self.columns.url)?.to_owned(),
-                hashes,
-                media: media.map_or(0, Media::wire),
-                received_at: received_at.map(domain::wire::timestamp),
-            }],
-            ..SubmitReportsRequest::default()
-        })
+fn content(record: &Record) -> Content {
+    let mut digest = Sha256::new();
+    for field in &record.fields {
+        digest.update((field.len() as u64).to_be_bytes());
+        digest.update(field);
     }
-
-    /// Follows from the row's content and from how often the very same row came before it.
-    fn key(&mut self) -> String {
-        let mut digest = Sha256::new();
-        for field in &self.record {
-            digest.update((field.len() as u64).to_be_bytes());
-            digest.update(field);
-        }
-        let content: [u8; 32] = digest.finalize().into();
-        let seen = self.seen.entry(content).or_default();
-        *seen += 1;
-        format!("import-{}-{seen}", hex::encode(content))
-    }
+    digest.finalize().into()
 }
 
 impl Columns {
-    fn of(headings: &ByteRecord) -> Result<Self> {
+    fn of(headings: &[Vec<u8>]) -> Result<Self> {
         let place = |name: &str| {
             headings
                 .iter()
@@ -191,7 +141,60 @@ impl Columns {
             media: place("media"),
             received_at: place("received_at"),
             reporter_country: place("reporter_country"),
-            count: headings.len(),
+        })
+    }
+
+    /// The row as a submission, or why it is none.
+    fn parse(&self, record: &Record) -> Result<SubmitReportsRequest, &'static str> {
+        match record.flaw {
+            Some(Flaw::TooLong) => return Err("row_too_long"),
+            Some(Flaw::Malformed) => return Err("row_malformed"),
+            None => {}
+        }
+        let text = |place: usize| {
+            let field = record.fields.get(place).map_or(&[][..], Vec::as_slice);
+            std::str::from_utf8(field).map_err(|_| "row_not_utf8")
+        };
+        let maybe = |place: Option<usize>| place.map_or(Ok(""), text);
+
+        let channel: ReportChannel = word(text(self.channel)?)?;
+        let media: Option<Media> = optional(maybe(self.media)?)?;
+        let age_band: Option<AgeBand> = optional(maybe(self.age_band)?)?;
+        let external_id = text(self.external_id)?.to_owned();
+        let remove = channel == ReportChannel::ReportRemove;
+        if !remove && age_band.is_some() {
+            // Facts about a child belong to that channel alone; intake would never see that they were dropped here.
+            return Err("report_remove_not_here");
+        }
+        let hashes = match maybe(self.sha256)? {
+            "" => Vec::new(),
+            value => vec![Hash {
+                kind: HashKind::Sha256.wire(),
+                value: value.to_owned(),
+            }],
+        };
+        let received_at = match maybe(self.received_at)? {
+            "" => None,
+            at => Some(OffsetDateTime::parse(at, &Rfc3339).map_err(|_| "time_malformed")?),
+        };
+        Ok(SubmitReportsRequest {
+            idempotency_key: String::new(),
+            channel: channel.wire(),
+            reporter_country: maybe(self.reporter_country)?.to_owned(),
+            // The number that the helpline gave is what it calls the report by.
+            report_remove: remove.then(|| ReportRemoveFacts {
+                under_18: true,
+                age_band: age_band.map_or(0, AgeBand::wire),
+                unique_number: external_id.clone(),
+            }),
+            items: vec![ReportItem {
+                external_id,
+                url: text(self.url)?.to_owned(),
+                hashes,
+                media: media.map_or(0, Media::wire),
+                received_at: received_at.map(domain::wire::timestamp),
+            }],
+            ..SubmitReportsRequest::default()
         })
     }
 }
@@ -226,7 +229,10 @@ mod tests {
     fn reasons(rows: &[Row]) -> Vec<&str> {
         rows.iter()
             .map(|row| match row {
-                Row::Bad(Line::Refused { reason, .. }) => reason.as_str(),
+                Row::Bad(Line {
+                    became: Became::Refused { reason },
+                    ..
+                }) => reason.as_str(),
                 _ => "good",
             })
             .collect()
@@ -271,6 +277,38 @@ mod tests {
         assert_ne!(first[0], first[1]);
         assert_eq!(first, keys(rows(body)));
         assert!(first[0].len() <= 128);
+    }
+
+    #[test]
+    fn columns_are_found_by_name_wherever_they_stand_and_may_be_missing() {
+        let read = |text: &str| {
+            let mut rows = Rows::new(text.as_bytes()).unwrap();
+            match rows.next().unwrap().unwrap() {
+                Row::Good(row) => row.request,
+                Row::Bad(_) => panic!("refused: {text}"),
+            }
+        };
+        let few = read("\u{feff}url,channel,external_id\r\nhttps://a.test/,public,1\r\n");
+        assert_eq!(
+            (few.items[0].url.as_str(), few.reporter_country.as_str()),
+            ("https://a.test/", "")
+        );
+        let all = read(
+            "reporter_country,received_at,media,age_band,sha256,url,channel,external_id,other\n\
+             GB,2026-03-01T00:00:49Z,image,,,https://a.test/,public,1,x\n",
+        );
+        assert_eq!(
+            (all.reporter_country.as_str(), all.items[0].media),
+            ("GB", Media::Image.wire())
+        );
+        assert!(all.items[0].received_at.is_some());
+    }
+
+    #[test]
+    fn two_rows_with_one_id_are_two_rows() {
+        let rows = rows(b"https://a.test/,1,public,,\nhttps://b.test/,1,public,,\n");
+        assert_eq!(reasons(&rows), ["good", "good"]);
+        assert_ne!(rows[0].content(), rows[1].content());
     }
 
     #[test]

@@ -14,18 +14,19 @@ use proto::v1::{
     ItemProblem, StreamReportsRequest, StreamReportsResponse, item_result, stream_reports_response,
 };
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 
-use super::lines::Line;
+use super::lines::{Became, Line};
 use super::rows::Submission;
 use crate::client::Client;
 
 /// The server works on a few submissions of each stream at a time.
 const STREAMS: usize = 8;
 
-/// How long the server may be away before the import gives up.
-const PATIENCE: u32 = 60;
+/// How long nothing may succeed before the import gives up.
+const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Said of a submission when nothing is wrong with it.
@@ -56,7 +57,11 @@ pub(super) struct Stream {
     slots: VecDeque<Slot>,
     first: u64,
     open: Option<Open>,
-    failures: u32,
+    /// Since when nothing has succeeded.
+    failing: Option<Instant>,
+    /// What was put off, and when it is sent again.
+    put_off: Vec<u64>,
+    again_at: Option<Instant>,
 }
 
 /// A few streams, used in turn.
@@ -72,7 +77,9 @@ impl Stream {
             slots: VecDeque::new(),
             first: 0,
             open: None,
-            failures: 0,
+            failing: None,
+            put_off: Vec::new(),
+            again_at: None,
         }
     }
 
@@ -126,20 +133,24 @@ impl Stream {
         let Some(open) = &mut self.open else {
             return self.reopen().await;
         };
-        match open.answers.next().await {
-            Some(Ok(answer)) => self.answered(answer).await,
-            // The server looks at the credential again each minute, and a session's token lives no longer: a stream that
-            // was let in goes on under a fresh one. Where there is none to be had, opening says so.
-            Some(Err(status)) if status.code() == Code::Unauthenticated => {
-                self.open = None;
-                self.reopen().await
-            }
-            Some(Err(status)) => self.lost(&status).await,
-            None => self.lost(&Status::unavailable("the streams ended")).await,
+        let again_at = self.again_at;
+        tokio::select! {
+            answer = open.answers.next() => match answer {
+                Some(Ok(answer)) => self.answered(answer),
+                // The server looks at the credential again each minute, and a session's token lives no longer: a stream
+                // that was let in goes on under a fresh one. Where there is none to be had, opening says so.
+                Some(Err(status)) if status.code() == Code::Unauthenticated => {
+                    self.open = None;
+                    self.reopen().await
+                }
+                Some(Err(status)) => self.lost(&status).await,
+                None => self.lost(&Status::unavailable("the streams ended")).await,
+            },
+            () = until(again_at) => self.send_again().await,
         }
     }
 
-    async fn answered(&mut self, answer: StreamReportsResponse) -> Result<()> {
+    fn answered(&mut self, answer: StreamReportsResponse) -> Result<()> {
         let number = answer.submission;
         let place = number
             .checked_sub(self.first)
@@ -148,30 +159,34 @@ impl Stream {
             // Heard twice, over a stream that was given up meanwhile.
             return Ok(());
         };
-        let external_id = row.external_id.clone();
-        let line = match result(answer)? {
-            item_result::Result::Receipt(receipt) => Line::Accepted {
-                external_id,
+        let (external_id, content) = (row.external_id.clone(), row.content);
+        let became = match result(answer)? {
+            item_result::Result::Receipt(receipt) => Became::Accepted {
                 report: receipt.report_id,
                 case: receipt.case_id,
             },
             item_result::Result::Problem(problem) if AGAIN.contains(&problem.code.as_str()) => {
-                self.wait(|| as_problem(problem).into()).await?;
-                return self.send(number).await;
+                // Others of the same burst wait for the same moment.
+                self.again_at.get_or_insert_with(|| Instant::now() + PAUSE);
+                self.put_off.push(number);
+                return self.bear(|| as_problem(problem).into());
             }
             item_result::Result::Problem(problem)
                 if NOBODYS_ROW.contains(&problem.code.as_str()) =>
             {
                 return Err(as_problem(problem).into());
             }
-            item_result::Result::Problem(problem) => Line::Refused {
-                external_id,
+            item_result::Result::Problem(problem) => Became::Refused {
                 reason: problem.code,
             },
         };
-        self.failures = 0;
+        self.failing = None;
         if let Some(slot) = place.and_then(|place| self.slots.get_mut(place)) {
-            *slot = Slot::Settled(line);
+            *slot = Slot::Settled(Line {
+                external_id,
+                content,
+                became,
+            });
         }
         Ok(())
     }
@@ -179,19 +194,32 @@ impl Stream {
     /// The connection is gone, and with it the answers that were still to come.
     async fn lost(&mut self, status: &Status) -> Result<()> {
         self.open = None;
+        // Everything that waits is sent anew over the next streams.
+        self.put_off.clear();
+        self.again_at = None;
         let problem = Problem::from(status);
         if !problem.is_transient() {
             return Err(problem.into());
         }
-        self.wait(|| problem.into()).await
+        self.bear(|| problem.into())?;
+        tokio::time::sleep(PAUSE).await;
+        Ok(())
     }
 
-    async fn wait(&mut self, error: impl FnOnce() -> anyhow::Error) -> Result<()> {
-        self.failures += 1;
-        if self.failures > PATIENCE {
+    /// Nobody's fault: it is borne as long as something has succeeded not too long ago.
+    fn bear(&mut self, error: impl FnOnce() -> anyhow::Error) -> Result<()> {
+        let failing = *self.failing.get_or_insert_with(Instant::now);
+        if failing.elapsed() > PATIENCE {
             return Err(error());
         }
-        tokio::time::sleep(PAUSE).await;
+        Ok(())
+    }
+
+    async fn send_again(&mut self) -> Result<()> {
+        self.again_at = None;
+        for number in std::mem::take(&mut self.put_off) {
+            self.send(number).await?;
+        }
         Ok(())
     }
 
@@ -260,6 +288,13 @@ impl Stream {
     }
 }
 
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// What was said of the one item.
 fn result(answer: StreamReportsResponse) -> Result<item_result::Result> {
     match answer.result {
@@ -278,4 +313,100 @@ fn result(answer: StreamReportsResponse) -> Result<item_result::Result> {
 
 fn as_problem(problem: ItemProblem) -> Problem {
     Problem::new(Kind::Internal, problem.code, problem.detail).field(problem.field)
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::v1::{ItemResult, Receipt, SubmitReportsRequest, SubmitReportsResponse};
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::client::Addresses;
+
+    const ROWS: usize = 200;
+
+    /// A stream of rows to a server that answers each as `say` does, told how often it was sent before.
+    async fn to_a_server(say: fn(usize) -> item_result::Result) -> Stream {
+        let nowhere = || "http://127.0.0.1:9".to_owned();
+        let addresses = Addresses {
+            intake: nowhere(),
+            verification: nowhere(),
+            dispatch: nowhere(),
+            ledger: nowhere(),
+            gateway: nowhere(),
+            console: nowhere(),
+        };
+        let mut stream = Stream::new(Client::new(&addresses, SecretString::from("")).unwrap());
+        let (sender, mut requests) = mpsc::channel::<StreamReportsRequest>(2 * ROWS);
+        let (answer, answers) = mpsc::channel(2 * ROWS);
+        tokio::spawn(async move {
+            let mut sent = [0; ROWS];
+            while let Some(request) = requests.recv().await {
+                let before = &mut sent[usize::try_from(request.submission).unwrap()];
+                let result = ItemResult {
+                    result: Some(say(*before)),
+                    ..ItemResult::default()
+                };
+                *before += 1;
+                let response = SubmitReportsResponse {
+                    results: vec![result],
+                    ..SubmitReportsResponse::default()
+                };
+                let said = StreamReportsResponse {
+                    submission: request.submission,
+                    result: Some(stream_reports_response::Result::Response(response)),
+                };
+                answer.send(Ok(said)).await.unwrap();
+            }
+        });
+        stream.open = Some(Open {
+            senders: vec![sender],
+            answers: stream::select_all([ReceiverStream::new(answers).boxed()]),
+        });
+        for row in 0..ROWS {
+            let row = Submission {
+                external_id: row.to_string(),
+                content: [0; 32],
+                request: SubmitReportsRequest::default(),
+            };
+            stream.submit(row).await.unwrap();
+        }
+        stream
+    }
+
+    fn not_now() -> item_result::Result {
+        item_result::Result::Problem(ItemProblem {
+            code: "exhausted".to_owned(),
+            ..ItemProblem::default()
+        })
+    }
+
+    #[tokio::test]
+    async fn a_burst_that_was_put_off_waits_once() {
+        let mut stream = to_a_server(|before| {
+            if before == 0 {
+                not_now()
+            } else {
+                item_result::Result::Receipt(Receipt::default())
+            }
+        })
+        .await;
+        let began = Instant::now();
+        let mut written = 0;
+        while !stream.is_empty() {
+            written += stream.next_lines().await.unwrap().len();
+        }
+        assert_eq!(written, ROWS);
+        assert!(began.elapsed() < 10 * PAUSE, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn it_gives_up_when_nothing_has_succeeded_for_long() {
+        let mut stream = to_a_server(|_| not_now()).await;
+        stream.failing = Instant::now().checked_sub(2 * PATIENCE);
+        let Err(error) = stream.next_lines().await else {
+            panic!("it goes on");
+        };
+        assert_eq!(error.downcast::<Problem>().unwrap().code, "exhausted");
+    }
 }

@@ -11,7 +11,7 @@ use proto::v1::{CreateProviderKeyRequest, ProviderScope, RevokeProviderKeyReques
 use serde_json::json;
 
 use super::At;
-use crate::output::{Format, facts, tell};
+use crate::output::{Format, facts};
 use crate::street;
 
 #[derive(Debug, clap::Subcommand)]
@@ -81,7 +81,7 @@ impl Command {
             | Self::Show { at, .. }
             | Self::Key { at, .. }
             | Self::RevokeKey { at, .. } => at.format,
-            Self::Serve(_) => Format::default(),
+            Self::Serve(options) => options.format,
         }
     }
 }
@@ -103,22 +103,24 @@ pub(super) async fn run(command: Command) -> Result<()> {
             Ok(())
         }
         Command::Serve(options) => {
-            street::serve::serve(*options, shutdown::on_signals()?, listening).await?;
+            let format = options.format;
+            let shutdown = shutdown::on_signals()?;
+            street::serve::serve(*options, shutdown, |on| listening(format, on)).await?;
             Ok(())
         }
     }
 }
 
-fn listening(on: &street::serve::Listening) {
-    if let Some(address) = on.webhook {
-        tell(&format!("taking webhooks on {address}"));
-    }
-    if let Some(address) = on.smtp {
-        tell(&format!("taking mail on {address}"));
-    }
-    if on.polls {
-        tell("asking the pull API for notices");
-    }
+fn listening(format: Format, on: &street::serve::Listening) {
+    format.print(&json!(on), || {
+        let webhook = on.webhook.map(|at| format!("taking webhooks on {at}"));
+        let smtp = on.smtp.map(|at| format!("taking mail on {at}"));
+        let polls = on
+            .polls
+            .then(|| "asking the pull API for notices".to_owned());
+        let all = [webhook, smtp, polls].into_iter().flatten();
+        all.collect::<Vec<_>>().join("\n")
+    });
 }
 
 async fn key(at: &At, id: String, scopes: &[Scope]) -> Result<()> {

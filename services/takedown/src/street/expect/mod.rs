@@ -2,6 +2,7 @@
 //! nothing of the system's figures.
 //!
 //! Where two providers are asked at the same moment, who acts first is chance; such a figure is a span.
+//! The rungs are those of the demo's policy, whose hours are seconds.
 
 mod fate;
 
@@ -22,9 +23,6 @@ pub struct Span {
 }
 
 impl Span {
-    const NONE: Self = Self { least: 0, most: 0 };
-    const ONE: Self = Self { least: 1, most: 1 };
-
     pub fn has(self, figure: u64) -> bool {
         (self.least..=self.most).contains(&figure)
     }
@@ -32,11 +30,6 @@ impl Span {
     fn add(&mut self, other: Self) {
         self.least += other.least;
         self.most += other.most;
-    }
-
-    /// It may happen, or somebody else is faster.
-    fn perhaps(self) -> Self {
-        Self { least: 0, ..self }
     }
 }
 
@@ -87,13 +80,16 @@ pub fn expect(street: &Street, last_rung: Rung) -> Expected {
     }
     expected.cases = cases.len() as u64;
     expected.joined = expected.accepted - expected.cases;
+    let mut fates = HashMap::new();
     for (verdict, provider) in cases.into_values() {
         if !verdict.is_actionable() {
             expected.not_actionable += 1;
             continue;
         }
         expected.actionable += 1;
-        let fate = fate(&providers, provider);
+        let fate = *fates
+            .entry(provider)
+            .or_insert_with(|| fate(&providers, provider));
         expected.false_claims.add(fate.false_claims);
         expected.moved.add(fate.moved);
         expected.reappeared.add(fate.reappeared);

@@ -1,0 +1,177 @@
+//! What staff do about cases and notices, through the program.
+
+use platform::clock::wall;
+use proto::v1::{Category, ClaimCasesRequest, DecideCasesRequest, DecisionItem, Verdict, verdict};
+use serde_json::{Value, json};
+use takedown::client::Client;
+use time::format_description::well_known::Rfc3339;
+
+use crate::program::{Up, announced, takedown, terminate, until};
+
+/// A host in the directory, by pull API; its key.
+fn host(up: &Up) -> Value {
+    let file = up.path("providers.json");
+    let providers =
+        r#"[{"id":"host-one","role":"host","channel":"api","domains":["host-one.example"]}]"#;
+    std::fs::write(&file, providers).unwrap();
+    up.json(&["provider", "put", file.to_str().unwrap()]);
+    up.json(&["provider", "key", "host-one"])
+}
+
+/// Decides everything that waits: actionable. Returns how many there were.
+async fn decide(client: &Client) -> usize {
+    let request = ClaimCasesRequest {
+        limit: 100,
+        case_id: String::new(),
+    };
+    let claimed = client.verification().claim_cases(request).await.unwrap();
+    let items: Vec<DecisionItem> = claimed
+        .into_inner()
+        .claimed
+        .into_iter()
+        .map(|claimed| {
+            let case = claimed.assessment.unwrap();
+            let verdict = verdict::Verdict::Actionable(Category::B.into());
+            DecisionItem {
+                case_id: case.case_id,
+                version: case.version,
+                claim_token: claimed.claim_token,
+                verdict: Some(Verdict {
+                    verdict: Some(verdict),
+                }),
+            }
+        })
+        .collect();
+    let decided = items.len();
+    if decided > 0 {
+        let request = DecideCasesRequest { items };
+        client.verification().decide_cases(request).await.unwrap();
+    }
+    decided
+}
+
+async fn decide_all(client: &Client, cases: usize) {
+    let mut decided = 0;
+    while decided < cases {
+        decided += decide(client).await;
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A case with a notice to the host: both ids.
+async fn noticed(up: &Up, page: &str) -> (String, String) {
+    let url = format!("https://host-one.example/{page}");
+    let receipt = up.json(&["report", "submit", "--url", &url]);
+    let case = receipt["case_id"].as_str().unwrap().to_owned();
+    decide_all(&up.client(), 1).await;
+    let notice = || {
+        let notices = up.json(&["notice", "list", "--case", &case]);
+        Some(notices[0]["notice_id"].as_str()?.to_owned())
+    };
+    let notice = until(notice).await;
+    (case, notice)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_is_answered_a_case_is_held_and_let_go_and_a_verdict_is_taken_back() {
+    let up = Up::start().await;
+    let key = host(&up);
+    let (case, notice) = noticed(&up, "a").await;
+
+    let gateway = up.said["gateway"].as_str().unwrap();
+    let http = takedown::street::gateway::client().unwrap();
+    let ask = || {
+        http.post(format!("{gateway}/provider/v1/answers"))
+            .bearer_auth(key["key"].as_str().unwrap())
+            .header("idempotency-key", "one-question")
+            .json(&json!({ "answers": [
+                { "notice_id": notice, "answer": "need_information", "text": "which of them?" },
+            ] }))
+            .send()
+    };
+    assert!(ask().await.unwrap().status().is_success());
+    let informed = up.json(&["case", "inform", &notice, "the first one"]);
+    assert_ne!(informed["state"], "need_information", "{informed}");
+    let unknown = "018f0000-0000-7000-8000-00000000ffff";
+    assert_eq!(up.refusal(&["case", "inform", unknown, "x"]), "not_found");
+
+    let until = wall() + time::Duration::hours(1);
+    let until = until.format(&Rfc3339).unwrap();
+    let held = up.json(&[
+        "case",
+        "hold",
+        &case,
+        "--reason",
+        "asked by the police",
+        "--until",
+        &until,
+    ]);
+    assert_eq!(held["state"], "police_hold", "{held}");
+    let released = up.json(&["case", "release", &case]);
+    assert_eq!(released["state"], "actionable", "{released}");
+    let withdrawn = up.json(&["case", "withdraw", &case, "--reason", "a mistake of ours"]);
+    assert_eq!(withdrawn["state"], "withdrawn", "{withdrawn}");
+
+    // A key that was taken away opens nothing.
+    let revoked = up.json(&["provider", "revoke-key", key["key_id"].as_str().unwrap()]);
+    assert_eq!(revoked["revoked"], key["key_id"]);
+    assert_eq!(ask().await.unwrap().status().as_u16(), 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_overdue_is_listed_to_the_limit_that_was_asked_for() {
+    const CASES: usize = 520; // more than the server puts on a page
+    let policy = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../deploy/policies/demo.yaml"
+    );
+    let up = Up::start_with(&["--policy", policy]).await;
+    host(&up);
+    let rows: Vec<String> = (0..CASES)
+        .map(|n| format!("R-{n},public,https://host-one.example/{n}"))
+        .collect();
+    let rows = rows.join("\n");
+    let file = up.path("rows.csv");
+    std::fs::write(&file, format!("external_id,channel,url\n{rows}\n")).unwrap();
+    let out = up.path("out.csv");
+    up.json(&[
+        "report",
+        "import",
+        file.to_str().unwrap(),
+        "--out",
+        out.to_str().unwrap(),
+    ]);
+    decide_all(&up.client(), CASES).await;
+
+    let all = || {
+        let listed = up.json(&["notice", "list", "--overdue", "--limit", "1000"]);
+        let shown = listed["overdue"].as_array().unwrap().len();
+        (listed["total"].as_u64()? >= CASES as u64).then_some(shown)
+    };
+    assert!(until(all).await >= CASES);
+    let few = up.json(&["notice", "list", "--overdue", "--limit", "3"]);
+    assert_eq!(few["overdue"].as_array().unwrap().len(), 3);
+    assert!(few["overdue"][0]["clock"].is_string(), "{few}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_reference_client_says_in_json_where_it_is() {
+    let up = Up::start().await;
+    let key = host(&up);
+    let mut command = takedown(None, up.dir.path());
+    command
+        .args(["provider", "serve", "--id", "host-one"])
+        .args(["--gateway", up.said["gateway"].as_str().unwrap()])
+        .args(["--behaviour", "bounces", "--smtp-listen", "127.0.0.1:0"])
+        .env("TAKEDOWN_PROVIDER_KEY", key["key"].as_str().unwrap());
+    let (mut child, said) = announced(command);
+    assert!(
+        said["smtp"].as_str().unwrap().starts_with("127.0.0.1:"),
+        "{said}"
+    );
+    assert_eq!(
+        (&said["polls"], &said["webhook"]),
+        (&json!(false), &Value::Null)
+    );
+    assert!(terminate(&mut child).success());
+}

@@ -1,0 +1,135 @@
+//! What is checked before anything is started: settings, policies, the database's schema.
+
+use std::path::Path;
+
+use platform::testing::TestDatabase;
+use serde_json::Value;
+
+use crate::program::{Up, code, errors, folder, takedown};
+
+const POLICIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/policies");
+
+/// A file in this folder.
+fn file(dir: &Path, name: &str, text: &str) -> String {
+    let path = dir.join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn up_takes_settings_and_a_policy() {
+    let dir = folder();
+    let config = file(
+        dir.path(),
+        "settings.toml",
+        "[ledger]\norigin = \"hotline.example/log\"\n",
+    );
+    let policy = format!("{POLICIES}/demo.yaml");
+    let up = Up::start_with(&["--config", &config, "--policy", &policy]).await;
+    let profile = std::fs::read_to_string(up.path("client.toml")).unwrap();
+    assert!(
+        profile.contains("hotline.example/log"),
+        "the setting is not in use"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_password_is_told_whatever_becomes_of_the_start() {
+    let database = TestDatabase::new(&[]).await;
+    let dir = folder();
+    // Where a file is to be written last of all stands a folder.
+    let in_the_way = dir.path().join("client.toml");
+    std::fs::create_dir_all(in_the_way.join("something")).unwrap();
+    let output = takedown(Some(&database), dir.path())
+        .args(["up", "--console-listen", "127.0.0.1:0"])
+        .args(["--gateway-listen", "127.0.0.1:0"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
+    let said = errors(&output);
+    let (_, password) = said.split_once("sign in as local-operator with ").unwrap();
+    let password = password.lines().next().unwrap().to_owned();
+
+    std::fs::remove_dir_all(in_the_way).unwrap();
+    let up = Up::on(Some(database), dir, &[]);
+    assert!(up.said["password"].is_null(), "told once");
+    let (client, password) = (up.client(), password.into());
+    client.sign_in("local-operator", &password).await.unwrap();
+}
+
+#[test]
+fn up_refuses_what_is_wrong_and_says_so() {
+    let dir = folder();
+    let known = file(dir.path(), "unknown.toml", "[ledger]\norigni = \"x\"\n");
+    let bad = file(dir.path(), "bad.yaml", "version: 1\nregimes: []\n");
+    for (option, path, wanted, said) in [
+        (
+            "--config",
+            "/nowhere/settings.toml",
+            "configuration",
+            "does not exist",
+        ),
+        ("--config", &known, "configuration", "origni"),
+        (
+            "--policy",
+            "/nowhere/policy.yaml",
+            "io",
+            "/nowhere/policy.yaml",
+        ),
+        ("--policy", &bad, "policy_wrong", "policy lint"),
+    ] {
+        let output = takedown(None, dir.path())
+            .args(["up", "--json", option, path])
+            .output()
+            .unwrap();
+        assert_eq!(code(&output), wanted, "{option} {path}");
+        assert!(errors(&output).contains(said), "{}", errors(&output));
+        assert!(
+            !dir.path().join("postgres").exists(),
+            "a database was started"
+        );
+    }
+}
+
+#[test]
+fn a_policy_is_judged_line_by_line() {
+    let dir = folder();
+    let lint = |path: &str| {
+        let output = takedown(None, dir.path())
+            .args(["policy", "lint", "--json", path])
+            .output()
+            .unwrap();
+        let judged: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), judged)
+    };
+    let good = format!("{POLICIES}/production.yaml");
+    let (exit, judged) = lint(&good);
+    assert_eq!((exit, &judged["ok"]), (Some(0), &Value::Bool(true)));
+
+    let text = std::fs::read_to_string(good).unwrap();
+    let bad = text.replacen("rung: remind", "rung: shout", 1);
+    let at = bad.lines().position(|line| line.contains("shout")).unwrap() + 1;
+    let (exit, judged) = lint(&file(dir.path(), "bad.yaml", &bad));
+    assert_eq!((exit, &judged["ok"]), (Some(1), &Value::Bool(false)));
+    assert_eq!(judged["faults"][0]["line"], at, "{judged}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrate_brings_an_empty_database_up_to_date_and_may_be_repeated() {
+    let database = TestDatabase::new(&[]).await;
+    let dir = folder();
+    for _ in 0..2 {
+        let output = takedown(Some(&database), dir.path())
+            .args(["migrate", "--json"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", errors(&output));
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(said["schemas"].as_array().unwrap().len(), 4, "{said}");
+    }
+    let there: bool = sqlx::query_scalar("select to_regclass('report') is not null")
+        .fetch_one(&database.pool("intake").await)
+        .await
+        .unwrap();
+    assert!(there);
+}
