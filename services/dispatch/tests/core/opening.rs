@@ -60,6 +60,24 @@ async fn a_host_that_nobody_knows_asks_verification_and_the_last_rungs_are_armed
 }
 
 #[tokio::test]
+async fn where_nobody_can_be_told_the_ladder_ends_at_its_last_rung_at_once() {
+    let bench = Bench::new().await;
+    let case_id = bench.act("https://unknown.test/x").await;
+    let said = bench.said(case_id).await;
+    let [Body::ReviewRequested(asked)] = &said[..] else {
+        panic!("nobody was asked");
+    };
+    let upheld = Body::VerdictUpheld(proto::v1::VerdictUpheld {
+        review_id: asked.review_id.clone(),
+        ..Default::default()
+    });
+    bench.say(vec![(case_id, upheld)]).await;
+    let case = bench.case(case_id).await;
+    assert_eq!(case.live, LiveState::Exhausted);
+    assert_eq!(case.last_rung, Some(domain::word::Rung::Regulator));
+}
+
+#[tokio::test]
 async fn a_hidden_service_asks_verification_and_is_never_looked_at() {
     let bench = Bench::new().await;
     let onion = format!("http://{}.onion/x", "a".repeat(56));
