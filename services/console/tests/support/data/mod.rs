@@ -154,6 +154,7 @@ pub fn fill(owners: &Owners) {
                     ),
                     entry("NoticeDelivered", "dispatch", 2999, HOSTILE),
                 ],
+                truncated: false,
             })
         },
     );
