@@ -5,8 +5,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use proto::v1::{GetVerificationCountsRequest, ReportChannel, ReportItem, SubmitReportsRequest};
-use secrecy::ExposeSecret as _;
+use proto::v1::{
+    CreateStaffRequest, GetVerificationCountsRequest, ReportChannel, ReportItem, StaffRole,
+    SubmitReportsRequest,
+};
+use secrecy::{ExposeSecret as _, SecretString};
 use takedown::client::Client;
 use takedown::system::{LOCAL_OPERATOR, Options, System};
 use tokio::process::Command;
@@ -60,7 +63,16 @@ async fn wait_for_cases(client: &Client) -> Result<()> {
         items: items.collect(),
         ..SubmitReportsRequest::default()
     };
-    client.intake().submit_reports(request).await?;
+    // By somebody else than who decides in the browser: nobody decides what they reported.
+    let password = SecretString::from("a-password-of-the-submitter");
+    let account = CreateStaffRequest {
+        name: "submitter".into(),
+        password: password.expose_secret().to_owned(),
+        roles: vec![StaffRole::Operator.into()],
+    };
+    client.verification().create_staff(account).await?;
+    let submitter = client.sign_in("submitter", &password).await?;
+    submitter.intake().submit_reports(request).await?;
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let counts = client

@@ -287,6 +287,10 @@ fn received(
             .partner
             .map(|id| id.to_string())
             .unwrap_or_default(),
+        submitted_by: submission
+            .staff
+            .map(|subject| subject.to_string())
+            .unwrap_or_default(),
     })
 }
 
