@@ -116,7 +116,7 @@ async fn submit(client: &Client, urls: Vec<String>) -> Result<()> {
         ..ReportItem::default()
     });
     let request = SubmitReportsRequest {
-        channel: ReportChannel::Proactive.into(),
+        channel: ReportChannel::Public.into(),
         items: items.collect(),
         ..SubmitReportsRequest::default()
     };

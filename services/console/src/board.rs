@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::edge::Edge;
+use crate::lag::{Gap, Lag};
 use crate::refused::Refused;
 use crate::session::Signed;
 
@@ -25,6 +26,8 @@ pub(crate) struct Board {
     pub(crate) verification: Part<v1::GetVerificationCountsResponse>,
     pub(crate) dispatch: Part<v1::GetDispatchCountsResponse>,
     pub(crate) ledger: Part<v1::GetConservationResponse>,
+    /// Intake's count against the ledger's; none while one of them does not answer.
+    pub(crate) gap: Option<Gap>,
     pub(crate) at: OffsetDateTime,
 }
 
@@ -34,21 +37,39 @@ struct Kept {
 }
 
 #[derive(Default)]
-pub(crate) struct Latest(Mutex<Option<Kept>>);
+pub(crate) struct Latest(Mutex<Looks>);
+
+#[derive(Default)]
+struct Looks {
+    kept: Option<Kept>,
+    lag: Lag,
+}
 
 impl Edge {
     /// The board as it is now, give or take a refresh. Everybody who may sign in may read it.
     pub(crate) async fn board(&self, signed: &Signed) -> Result<Arc<Board>, Refused> {
-        let mut kept = self.board.0.lock().await;
+        let mut looks = self.board.0.lock().await;
         let asked = Instant::now();
-        if let Some(kept) = &*kept
+        if let Some(kept) = &looks.kept
             && kept.until > asked
         {
             return Ok(kept.board.clone());
         }
-        let board = Arc::new(self.look(signed).await?);
+        let mut board = self.look(signed).await?;
+        board.gap = board.accepted_and_standing().map(|(accepted, standing)| {
+            let gap = looks.lag.look(Instant::now(), accepted, standing);
+            if gap.lost > 0 {
+                tracing::error!(
+                    alarm = "reports_lost",
+                    reports = gap.lost,
+                    "the ledger has not heard of what intake accepted"
+                );
+            }
+            gap
+        });
+        let board = Arc::new(board);
         let took = asked.elapsed();
-        *kept = Some(Kept {
+        looks.kept = Some(Kept {
             board: board.clone(),
             until: asked + self.config().refresh().max(took * SHARE) - Duration::from_millis(20),
         });
@@ -83,8 +104,17 @@ impl Edge {
             verification: part(verification)?,
             dispatch: part(dispatch)?,
             ledger: part(ledger)?,
+            gap: None,
             at: platform::clock::wall(),
         })
+    }
+}
+
+impl Board {
+    fn accepted_and_standing(&self) -> Option<(u64, u64)> {
+        let (intake, ledger) = (self.intake.as_ref().ok()?, self.ledger.as_ref().ok()?);
+        let standing = ledger.stages.iter().map(|stage| stage.reports).sum();
+        Some((intake.accepted, standing))
     }
 }
 

@@ -12,6 +12,7 @@ mod edge;
 mod events;
 mod guard;
 mod health;
+mod lag;
 mod pages;
 mod posted;
 mod refused;

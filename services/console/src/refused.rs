@@ -21,6 +21,12 @@ pub(crate) struct Told {
     back: Option<(String, &'static str)>,
 }
 
+impl Told {
+    pub(crate) fn problem(&self) -> &Problem {
+        &self.problem
+    }
+}
+
 impl Refused {
     /// Offers a way back to where the reader came from.
     pub(crate) fn back(self, path: impl Into<String>, name: &'static str) -> Self {

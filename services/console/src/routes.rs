@@ -35,6 +35,7 @@ pub(crate) fn router(edge: Edge) -> Router {
         .route("/cases", get(cases::page).post(cases::by_url))
         .route("/cases/{case}", get(case::page))
         .route("/cases/{case}/withdraw", post(acts::withdraw))
+        .route("/cases/{case}/assess-again", post(acts::assess_again))
         .route("/cases/{case}/hold", post(acts::hold))
         .route("/cases/{case}/unhold", post(acts::unhold))
         .route("/cases/{case}/notices/{notice}", post(acts::supply))

@@ -31,6 +31,15 @@ impl When {
         }
     }
 
+    /// This moment: when what is shown was true.
+    pub(crate) fn now(now: OffsetDateTime) -> Self {
+        Self {
+            at: Some(now),
+            now,
+            words: false,
+        }
+    }
+
     /// The distance alone; the moment is in the title.
     pub(crate) fn age(at: Option<&Timestamp>, now: OffsetDateTime) -> Self {
         Self {

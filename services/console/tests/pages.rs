@@ -66,6 +66,90 @@ async fn the_pipeline_shows_conservation_and_ages() {
 }
 
 #[tokio::test]
+async fn what_the_ledger_has_not_heard_is_on_the_way_and_nothing_is_said_from_one_side() {
+    let desk = Desk::signed_in().await;
+    desk.owners.on(
+        "LedgerService/GetConservation",
+        |_: v1::GetConservationRequest, _| {
+            Ok(v1::GetConservationResponse {
+                accepted: 12_000,
+                cases: 9000,
+                stages: vec![data::figures::stage("removed", 12_000, 9000)],
+                lost: 0,
+                events: 70_001,
+            })
+        },
+    );
+    let page = desk.page("/").await;
+    assert!(page.contains("<strong>12,345</strong> accepted"));
+    assert!(page.contains("345 on the way") && !page.contains("0 lost"));
+    desk.owners.down("IntakeService");
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    let page = loop {
+        let page = desk.page("/").await;
+        if page.contains("Intake: reports by outcome") {
+            break page;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "intake is missing");
+    };
+    assert!(!page.contains("0 lost") && !page.contains("the sum over all stages"));
+}
+
+#[tokio::test]
+async fn an_overdue_page_says_when_it_was_true_and_when_nobody_answers_any_more() {
+    let desk = Desk::signed_in().await;
+    assert!(desk.page("/overdue").await.contains("As of"));
+    let mut events = desk.get("/overdue/events").await;
+    let mut text = String::new();
+    let mut until = async |mark: &str| {
+        while !text.contains(mark) {
+            let chunk = tokio::time::timeout(Duration::from_secs(10), events.chunk());
+            let chunk = chunk.await.expect("an event").unwrap().expect("it goes on");
+            text.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    };
+    until("As of").await;
+    desk.owners.down("DispatchService");
+    until("Dispatch: what is overdue").await;
+}
+
+#[tokio::test]
+async fn only_the_newest_version_of_a_rule_is_approved_and_as_it_was_read() {
+    let desk = Desk::signed_in().await;
+    desk.owners.on(
+        "VerificationService/ListRules",
+        |_: v1::ListRulesRequest, _| {
+            let rule = |version| v1::Rule {
+                rule_id: data::NOTICE.into(),
+                version,
+                host: "host.example".into(),
+                ..Default::default()
+            };
+            Ok(v1::ListRulesResponse {
+                rules: vec![rule(1), rule(2)],
+            })
+        },
+    );
+    let page = desk.page("/lists").await;
+    let buttons = page.matches("action=\"/rules/approve\"").count();
+    assert_eq!(buttons, 1);
+    assert!(page.contains("name=\"version\" value=\"2\"><button>Approve"));
+    desk.owners.on(
+        "VerificationService/ApproveRule",
+        |_: v1::ApproveRuleRequest, _| Ok(v1::ApproveRuleResponse::default()),
+    );
+    let form = [("rule", data::NOTICE), ("version", "2")];
+    desk.send("/rules/approve", &form).await;
+    let heard = desk
+        .owners
+        .heard::<v1::ApproveRuleRequest>("VerificationService/ApproveRule");
+    assert_eq!(
+        (heard[0].rule_id.as_str(), heard[0].version),
+        (data::NOTICE, 2)
+    );
+}
+
+#[tokio::test]
 async fn a_role_that_is_down_takes_its_own_figures_away_and_no_others() {
     let desk = Desk::signed_in().await;
     desk.owners.down("DispatchService");

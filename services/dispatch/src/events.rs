@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::Error;
-use crate::attribution::{About, check_proof};
+use crate::attribution::{About, ProofError, check_proof};
 use crate::commands::{self, Actionable, Held, Rules, Upheld};
 use crate::store::{self, CaseSeal};
 
@@ -112,12 +112,20 @@ impl FromVerification {
         Ok(match body {
             Body::CaseActionable(said) => {
                 let act = self.actionable(envelope, &said).map_err(rotten)?;
-                self.check(&said, &act, opened.contains(&case_id), now)
-                    .map_err(|reason| {
+                match self.check(&said, &act, opened.contains(&case_id), now) {
+                    Ok(()) => Some(Asked::Act(Box::new(act))),
+                    // Nothing is wrong with it but its age: verification says it again with a fresh proof, which must
+                    // not wait behind this one.
+                    Err(ProofError::Expired) => {
+                        tracing::warn!(alarm = "proof_expired", case.id = %case_id, event.id = %envelope.id, "nothing is sent until a fresh proof comes");
+                        None
+                    }
+                    Err(refused) => {
+                        let reason = refused.reason();
                         tracing::error!(alarm = "proof_refused", case.id = %case_id, event.id = %envelope.id, reason, "nothing is sent");
-                        rotten(reason)
-                    })?;
-                Some(Asked::Act(Box::new(act)))
+                        return Err(rotten(reason));
+                    }
+                }
             }
             Body::CaseHeld(_) => Some(Asked::Hold(held)),
             Body::CaseReleased(_) => Some(Asked::Release(held)),
@@ -204,15 +212,15 @@ impl FromVerification {
         act: &Actionable,
         opened: bool,
         now: OffsetDateTime,
-    ) -> Result<(), &'static str> {
-        let proof = said.proof.as_ref().ok_or("it has no proof")?;
-        let wrapped = WrappedKey::parse(said.wrapped_key.to_vec())
-            .map_err(|_| "the data key cannot be read")?;
+    ) -> Result<(), ProofError> {
+        let proof = said.proof.as_ref().ok_or(ProofError::Malformed)?;
+        let wrapped =
+            WrappedKey::parse(said.wrapped_key.to_vec()).map_err(|_| ProofError::Malformed)?;
         let key = self
             .rules
             .keyring
             .unwrap(act.case_id.uuid(), &wrapped)
-            .map_err(|_| "the data key does not open")?;
+            .map_err(|_| ProofError::Malformed)?;
         let about = About {
             case_id: act.case_id,
             decision_id: act.decision_id,
@@ -221,8 +229,8 @@ impl FromVerification {
             key: &key,
         };
         match check_proof(proof, &self.proofs, &about, now) {
-            Err(crate::attribution::ProofError::Expired) if opened => Ok(()),
-            other => other.map_err(crate::attribution::ProofError::reason),
+            Err(ProofError::Expired) if opened => Ok(()),
+            other => other,
         }
     }
 

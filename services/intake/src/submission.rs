@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use domain::hash::Hash;
-use domain::id::{CaseId, PartnerId, Reference, ReportId};
+use domain::id::{CaseId, PartnerId, Reference, ReportId, Subject};
 use domain::invalid::optional_text;
 use domain::url::{CanonicalUrl, ReportedUrl};
 use domain::word::{AgeBand, HashKind, Media, ReportChannel};
@@ -35,6 +35,8 @@ pub struct Submission {
     /// Whose idempotency key it is.
     pub principal: String,
     pub partner: Option<PartnerId>,
+    /// A member of staff who reports something themselves.
+    pub staff: Option<Subject>,
     /// 0 is no limit.
     pub daily_quota: u32,
     pub idempotency: Option<Idempotency>,
@@ -179,6 +181,10 @@ pub fn parse(
         id: Uuid::now_v7(),
         principal: sender.principal.actor(),
         partner,
+        staff: match &sender.principal {
+            Principal::Staff { subject, .. } => Some(Subject::new(*subject)),
+            _ => None,
+        },
         daily_quota,
         idempotency,
         channel,

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use platform::clock::Clock;
 use platform::sealed::random;
 use sqlx::PgConnection;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -35,7 +36,7 @@ pub async fn hear(
     let mut leaves = Vec::with_capacity(fresh.len());
     let mut nodes: Vec<(Node, Hash)> = Vec::new();
     for heard in &fresh {
-        let new = new_leaf(frontier.size(), heard);
+        let new = new_leaf(frontier.size(), heard, now);
         frontier.push(new.leaf_hash, |node, hash| {
             if tree::is_kept(node) {
                 nodes.push((node, hash));
@@ -62,7 +63,7 @@ async fn fresh<'a>(
         .collect())
 }
 
-fn new_leaf<'a>(index: u64, heard: &'a Heard<'a>) -> NewLeaf<'a> {
+fn new_leaf<'a>(index: u64, heard: &'a Heard<'a>, now: OffsetDateTime) -> NewLeaf<'a> {
     let event = heard.envelope;
     let salt = random::<32>();
     let committed = Committed {
@@ -77,6 +78,7 @@ fn new_leaf<'a>(index: u64, heard: &'a Heard<'a>) -> NewLeaf<'a> {
         caused_by: event.caused_by,
         salt: &salt,
         payload: &event.payload,
+        heard_at: Some(now),
     };
     NewLeaf {
         index,

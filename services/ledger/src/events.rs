@@ -5,6 +5,7 @@ use domain::id::ReportId;
 use platform::bus::{Heed, HeedError};
 use platform::clock::Clock;
 use platform::log::Envelope;
+use proto::v1;
 use sqlx::PgConnection;
 
 use crate::commands;
@@ -86,6 +87,9 @@ fn says(envelope: &Envelope) -> Result<Says, &'static str> {
         Body::NoticeEscalated(_) => Says::Case(Command::Escalate),
         Body::RemovalConfirmed(_) => Says::Case(Command::Confirm),
         Body::Reappeared(_) | Body::CaseReopened(_) => Says::Case(Command::Reopen),
+        Body::CaseClosed(said) if said.reason() == v1::CloseReason::VerdictWithdrawn => {
+            Says::Case(Command::GiveUp)
+        }
         Body::CaseClosed(_) => Says::Case(Command::Close),
         Body::VerdictUpheld(_)
         | Body::ReviewRequested(_)

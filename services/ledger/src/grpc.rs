@@ -26,8 +26,8 @@ use crate::timeline;
 const PAGE: usize = 500;
 /// What the leaves of one message may weigh: well below what a client takes.
 const PAGE_BYTES: usize = 1024 * 1024;
-/// Events of one timeline: more does not fit an answer, and nobody reads them.
-const TIMELINE: i64 = 10_000;
+/// Events of one timeline, the newest: more does not fit an answer.
+const TIMELINE: usize = 10_000;
 
 /// The service.
 #[derive(Clone)]
@@ -152,6 +152,8 @@ struct Reader {
     next: u64,
     end: u64,
     read: VecDeque<v1::Leaf>,
+    /// What the first message tells besides; `None` once it is told.
+    parked: Option<Vec<v1::ParkedPosition>>,
 }
 
 impl Reader {
@@ -176,7 +178,14 @@ impl Reader {
             }
             leaves.push(leaf);
         }
-        Ok((!leaves.is_empty()).then_some(v1::ReadLeavesResponse { leaves }))
+        let first = self.parked.take();
+        Ok(
+            (first.is_some() || !leaves.is_empty()).then(|| v1::ReadLeavesResponse {
+                leaves,
+                parked: first.unwrap_or_default(),
+                tree_size: self.end,
+            }),
+        )
     }
 }
 
@@ -191,14 +200,18 @@ impl LedgerService for Ledger {
         self.admit(request.metadata())?;
         let case: CaseId = request.get_ref().case_id.parse().map_err(Error::from)?;
         let mut conn = self.pool.acquire().await.map_err(Error::from)?;
-        let told = store::leaf::of_case(&mut conn, case.uuid(), TIMELINE)
+        // One more than is shown, to know whether there are others.
+        let mut told = store::leaf::of_case(&mut conn, case.uuid(), TIMELINE as i64 + 1)
             .await
             .map_err(Error::from)?;
+        let before = told.len().saturating_sub(TIMELINE);
+        told.drain(..before);
         if told.is_empty() {
             return Err(Error::unknown("case").into());
         }
         Ok(Response::new(v1::GetTimelineResponse {
             entries: timeline::of(&told),
+            truncated: before > 0,
         }))
     }
 
@@ -246,12 +259,14 @@ impl LedgerService for Ledger {
         let next = number("from_index", request.get_ref().from_index).map_err(Error::from)?;
         let mut conn = self.pool.acquire().await.map_err(Error::from)?;
         let end = store::tree::read(&mut conn).await?.size();
+        let parked = store::leaf::parked(&mut conn).await?;
         drop(conn);
         let reader = Reader {
             pool: self.pool.clone(),
             next,
             end,
             read: VecDeque::new(),
+            parked: Some(parked),
         };
         let messages = stream::try_unfold(reader, |mut reader| async move {
             let message = reader.message().await?;

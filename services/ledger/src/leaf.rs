@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use crate::merkle::{self, Hash};
 
-/// Names the list of fields below.
-const FORMAT: &[u8] = b"takedown-leaf-1";
+/// What new leaves commit to.
+pub const FORMAT: i16 = 2;
 
 /// An event at its place in the tree, as far as the leaf commits to it.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +24,8 @@ pub struct Committed<'a> {
     pub caused_by: Option<Uuid>,
     pub salt: &'a [u8],
     pub payload: &'a [u8],
+    /// To the microsecond; none in a leaf of format 1, which does not commit to it.
+    pub heard_at: Option<OffsetDateTime>,
 }
 
 impl Committed<'_> {
@@ -31,9 +33,14 @@ impl Committed<'_> {
     /// the salt a leaf tells nothing of its event to whoever does not have the body. Because of the index, a leaf
     /// that was put elsewhere is known by itself.
     pub fn leaf_hash(&self) -> Hash {
-        let micros = self.occurred_at.unix_timestamp_nanos() / 1000;
+        let micros = |at: OffsetDateTime| (at.unix_timestamp_nanos() / 1000).to_be_bytes();
+        let heard_at = self.heard_at.map(micros);
+        let name: &[u8] = match heard_at {
+            None => b"takedown-leaf-1",
+            Some(_) => b"takedown-leaf-2",
+        };
         let parts: [&[u8]; 12] = [
-            FORMAT,
+            name,
             &self.index.to_be_bytes(),
             self.event_id.as_bytes(),
             self.producer.as_bytes(),
@@ -41,13 +48,16 @@ impl Committed<'_> {
             &self.position.to_be_bytes(),
             self.kind.as_bytes(),
             self.case_id.as_bytes(),
-            &micros.to_be_bytes(),
+            &micros(self.occurred_at),
             self.caused_by.as_ref().map_or(&[], |id| id.as_bytes()),
             self.salt,
             self.payload,
         ];
         let mut commitment = Sha256::new();
-        for part in parts {
+        for part in parts
+            .into_iter()
+            .chain(heard_at.as_ref().map(<[u8; 16]>::as_slice))
+        {
             commitment.update((part.len() as u64).to_be_bytes());
             commitment.update(part);
         }
@@ -73,21 +83,33 @@ mod tests {
             caused_by: None,
             salt: &[9; 32],
             payload: b"payload",
+            heard_at: None,
+        }
+    }
+
+    fn heard() -> Committed<'static> {
+        Committed {
+            heard_at: Some(datetime!(2025-03-01 12:00:01 UTC)),
+            ..leaf()
         }
     }
 
     /// Computed apart from this code, by a dozen lines of Python: a leaf that was written stays valid for ever.
     #[test]
-    fn the_format_never_changes() {
+    fn the_formats_never_change() {
         assert_eq!(
             hex::encode(leaf().leaf_hash()),
             "ebddff0affed6c1fe1412856225fc5f3bdfb5dedfd9de2188310829918e32580"
+        );
+        assert_eq!(
+            hex::encode(heard().leaf_hash()),
+            "d556207160050f3a632b78c8d817af2b8810387c594092ddf2f71ccddccf1afd"
         );
     }
 
     #[test]
     fn every_field_counts() {
-        let one = leaf();
+        let one = heard();
         let others = [
             Committed { index: 4, ..one },
             Committed {
@@ -124,6 +146,11 @@ mod tests {
                 payload: b"payloae",
                 ..one
             },
+            Committed {
+                heard_at: Some(datetime!(2025-03-01 12:00:01.000001 UTC)),
+                ..one
+            },
+            leaf(),
         ];
         for other in others {
             assert_ne!(other.leaf_hash(), one.leaf_hash(), "{other:?}");

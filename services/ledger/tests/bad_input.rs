@@ -224,11 +224,13 @@ async fn staff_of_any_role_may_read_and_nobody_else_but_the_checkpoint() {
         let none: Dress<'_> = &|request| request;
         let garbage: Dress<'_> = &|_| bearer("garbage", ());
         let elsewhere: Dress<'_> = &|_| world.with_token(&[Role::Auditor], "dispatch", ());
+        let expired: Dress<'_> = &|_| world.with_expired_token((), 1);
         let roleless: Dress<'_> = &|_| world.as_staff(&[], ());
         for (dress, kind, code) in [
             (none, Code::Unauthenticated, "credential_missing"),
             (garbage, Code::Unauthenticated, "token_malformed"),
             (elsewhere, Code::Unauthenticated, "token_other_audience"),
+            (expired, Code::Unauthenticated, "token_expired"),
             (roleless, Code::PermissionDenied, "role_required"),
         ] {
             let status = call.clone().send(&world, dress).await;

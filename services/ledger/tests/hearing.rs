@@ -199,6 +199,7 @@ async fn a_case_goes_through_its_stages_and_nothing_is_lost_on_the_way() {
     let revealed = Body::UrlRevealed(v1::UrlRevealed {
         subject: Uuid::now_v7().to_string(),
         reason: "https://never.example/shown".into(),
+        ..v1::UrlRevealed::default()
     });
     let handed_over = Body::NoticeEscalated(v1::NoticeEscalated {
         notice: Some(support::key()),
@@ -248,6 +249,72 @@ async fn a_case_goes_through_its_stages_and_nothing_is_lost_on_the_way() {
             .iter()
             .all(|entry| !entry.summary.contains("never.example"))
     );
+}
+
+#[tokio::test]
+async fn what_nothing_was_done_about_waits_again_and_a_withdrawn_case_is_decided_anew() {
+    let world = World::start().await;
+    let case = Uuid::now_v7();
+    world.report(case).await;
+    let rejected = Body::CaseNotActionable(v1::CaseNotActionable {
+        decision_id: Uuid::now_v7().to_string(),
+        reason: v1::NotActionableReason::NotIllegal.into(),
+        decided_at: None,
+    });
+    let taken_back = Body::VerdictWithdrawn(v1::VerdictWithdrawn {
+        decision_id: Uuid::now_v7().to_string(),
+    });
+    let given_up = Body::CaseClosed(v1::CaseClosed {
+        reason: v1::CloseReason::VerdictWithdrawn.into(),
+        closed_at: None,
+    });
+    let looked_at = Body::UrlRevealed(v1::UrlRevealed {
+        subject: Uuid::now_v7().to_string(),
+        ..v1::UrlRevealed::default()
+    });
+    let way = [
+        ("verification", rejected, "not_actionable"),
+        ("verification", taken_back.clone(), "received"),
+        ("verification", actionable(), "actionable"),
+        ("dispatch", sent(), "being_removed"),
+        ("verification", taken_back, "verdict_withdrawn"),
+        ("dispatch", given_up, "verdict_withdrawn"),
+        ("verification", looked_at, "being_looked_at"),
+        ("verification", actionable(), "actionable"),
+        ("dispatch", sent(), "being_removed"),
+    ];
+    for (events, (producer, body, wanted)) in (2..).zip(way) {
+        world.say(producer, case, None, body).await;
+        let now = world.until_heard(events).await;
+        assert_eq!(stage(&now, wanted).reports, 1, "{wanted}");
+        assert_eq!((now.accepted, now.lost), (1, 0), "{wanted}");
+    }
+}
+
+#[tokio::test]
+async fn a_timeline_that_is_too_long_keeps_its_end_and_says_so() {
+    let world = World::start().await;
+    let case = Uuid::now_v7();
+    world.report(case).await;
+    world.until_heard(1).await;
+    // Copies of the one event, as many as an answer holds.
+    let copied = world
+        .execute(
+            "insert into leaf (index, event_id, producer, shard, position, kind, case_id, occurred_at, payload, salt,
+                leaf_hash, heard_at)
+            select index + n, gen_random_uuid(), producer, shard, position + n, kind, case_id, occurred_at, payload,
+                salt, leaf_hash, heard_at
+            from leaf, generate_series(1, 10000) n",
+        )
+        .await;
+    assert_eq!(copied, 10_000);
+    let request = world.as_auditor(v1::GetTimelineRequest {
+        case_id: case.to_string(),
+    });
+    let timeline = world.client.clone().get_timeline(request).await.unwrap();
+    let timeline = timeline.into_inner();
+    assert_eq!((timeline.entries.len(), timeline.truncated), (10_000, true));
+    assert!(timeline.entries.iter().all(|entry| entry.leaf_index > 0));
 }
 
 #[tokio::test]

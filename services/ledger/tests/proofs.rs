@@ -7,6 +7,7 @@ use ledger::verify::Place;
 use platform::sealed::{Keyring, SigningContext};
 use proto::v1;
 use proto::v1::get_inclusion_proof_request::Of;
+use sha2::{Digest, Sha256};
 use support::{World, actionable, sent};
 use uuid::Uuid;
 
@@ -163,7 +164,10 @@ struct Tampering {
     first: (Place, &'static str),
 }
 
-const TAMPERINGS: [Tampering; 11] = [
+/// The ledger that runs must not put its own signature under what was tampered with.
+const NO_MORE_SIGNED: &str = "create rule no_more as on insert to checkpoint do instead nothing";
+
+const TAMPERINGS: [Tampering; 14] = [
     Tampering {
         name: "a payload",
         sql: &["update leaf set payload = payload || '\\x00' where index = 3"],
@@ -232,7 +236,22 @@ const TAMPERINGS: [Tampering; 11] = [
     Tampering {
         name: "every checkpoint gone",
         sql: &["delete from checkpoint"],
-        first: (Place::Leaf(0), "checkpoint_missing"),
+        first: (Place::Leaf(0), "leaf_unsigned"),
+    },
+    Tampering {
+        name: "the newest checkpoint gone, and with it what the last leaves stood on",
+        sql: &["delete from checkpoint where size > 10"],
+        first: (Place::Leaf(10), "leaf_unsigned"),
+    },
+    Tampering {
+        name: "the moment of hearing",
+        sql: &["update leaf set heard_at = heard_at - interval '1 hour' where index = 4"],
+        first: (Place::Leaf(4), "leaf_changed"),
+    },
+    Tampering {
+        name: "a leaf that commits to less than it did",
+        sql: &["update leaf set format = 1 where index = 4"],
+        first: (Place::Leaf(4), "leaf_changed"),
     },
 ];
 
@@ -246,10 +265,12 @@ async fn every_tampering_is_found_and_its_place_named() {
         assert_eq!((sound.leaves, sound.covered), (12, 12));
 
         let mut tx = world.pool.begin().await.unwrap();
-        sqlx::query("alter table leaf drop constraint leaf_index_check")
-            .execute(&mut *tx)
-            .await
-            .unwrap();
+        for sql in [
+            "alter table leaf drop constraint leaf_index_check",
+            NO_MORE_SIGNED,
+        ] {
+            sqlx::query(sql).execute(&mut *tx).await.unwrap();
+        }
         for sql in tampering.sql {
             let done = sqlx::query(sqlx::AssertSqlSafe(*sql))
                 .execute(&mut *tx)
@@ -296,9 +317,14 @@ async fn a_forger_without_the_key_and_a_log_cut_off_whole_are_found_by_a_witness
     }
     let report = verifier.finish();
     assert_eq!(report.covered, 4);
-    assert_eq!(report.faults.len(), 1);
-    assert_eq!(report.faults[0].place, Place::Checkpoint(10));
-    assert_eq!(report.faults[0].code, "checkpoint_forged");
+    let faults: Vec<_> = report.faults.iter().map(|f| (f.place, f.code)).collect();
+    assert_eq!(
+        faults,
+        [
+            (Place::Checkpoint(10), "checkpoint_forged"),
+            (Place::Leaf(4), "leaf_unsigned")
+        ]
+    );
 
     // Another log, signed by the right key: somebody was shown a tree that this one did not grow from.
     let other = ledger::note::Statement {
@@ -335,6 +361,123 @@ async fn a_forger_without_the_key_and_a_log_cut_off_whole_are_found_by_a_witness
         (faults[0].place, faults[0].code),
         (Place::Leaf(4), "leaf_missing")
     );
+}
+
+/// What a forger who knows the format makes of a leaf that they changed.
+fn rehashed(leaf: &v1::Leaf) -> Hash {
+    let micros = |at: &Option<prost_types::Timestamp>| {
+        let at = domain::wire::time("at", at.as_ref().unwrap()).unwrap();
+        (at.unix_timestamp_nanos() / 1000).to_be_bytes()
+    };
+    let id = |text: &str| Uuid::parse_str(text).unwrap().into_bytes();
+    let parts: [&[u8]; 13] = [
+        b"takedown-leaf-2",
+        &leaf.index.to_be_bytes(),
+        &id(&leaf.event_id),
+        leaf.producer.as_bytes(),
+        &(leaf.shard as i16).to_be_bytes(),
+        &leaf.position.to_be_bytes(),
+        leaf.r#type.as_bytes(),
+        &id(&leaf.case_id),
+        &micros(&leaf.occurred_at),
+        b"",
+        &leaf.salt,
+        &leaf.payload,
+        &micros(&leaf.heard_at),
+    ];
+    let mut commitment = Sha256::new();
+    for part in parts {
+        commitment.update((part.len() as u64).to_be_bytes());
+        commitment.update(part);
+    }
+    ledger::merkle::leaf_hash(&commitment.finalize())
+}
+
+#[tokio::test]
+async fn a_tail_that_was_written_anew_is_not_believed_for_want_of_a_checkpoint() {
+    let world = World::start().await;
+    grown(&world, &[4, 10, 12]).await;
+    let mut leaf = world.leaves(11).await.remove(0);
+    assert_eq!(rehashed(&leaf)[..], leaf.leaf_hash[..]);
+    world.execute(NO_MORE_SIGNED).await;
+    leaf.payload = b"\x0a\x00".as_slice().into();
+    sqlx::query("update leaf set payload = $1, leaf_hash = $2 where index = 11")
+        .bind(&leaf.payload[..])
+        .bind(&rehashed(&leaf)[..])
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    let first = |report: &ledger::verify::Report| {
+        let fault = report.faults.first().expect("a fault");
+        (fault.place, fault.code)
+    };
+    let report = world.verify().await;
+    assert_eq!(first(&report), (Place::Checkpoint(12), "checkpoint_root"));
+    world
+        .execute("delete from checkpoint where size > 10")
+        .await;
+    let report = world.verify().await;
+    assert_eq!(first(&report), (Place::Leaf(10), "leaf_unsigned"));
+}
+
+#[tokio::test]
+async fn what_was_verified_once_is_a_witness_against_a_log_that_was_cut_off_whole() {
+    let world = World::start().await;
+    let checkpoints = grown(&world, &[4, 10]).await;
+    let before = world.verify().await;
+    assert!(before.is_sound());
+    let newest = before.newest.expect("a note that was verified");
+    assert_eq!(newest, checkpoints[1].note);
+
+    sqlx::query("update tree set size = 4, frontier = $1")
+        .bind(&checkpoints[0].root[..])
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    world.execute("delete from leaf where index >= 4").await;
+    world.execute("delete from checkpoint where size > 4").await;
+    assert!(world.verify().await.is_sound());
+    let mut verifier = world.verifier();
+    verifier.witness(&newest);
+    let after = world.verify_with(verifier).await;
+    let fault = after.faults.first().expect("a fault");
+    assert_eq!((fault.place, fault.code), (Place::Leaf(4), "leaf_missing"));
+}
+
+#[tokio::test]
+async fn a_position_has_one_leaf_and_one_without_a_leaf_is_named() {
+    let world = World::start().await;
+    grown(&world, &[4, 10]).await;
+    let leaves = world.leaves(0).await;
+    let of = |verifier: &mut ledger::verify::Verifier, leaf: &v1::Leaf, position| {
+        let leaf = v1::Leaf {
+            position,
+            index: verifier.leaves(),
+            ..leaf.clone()
+        };
+        verifier.leaf(&v1::Leaf {
+            leaf_hash: rehashed(&leaf).to_vec().into(),
+            ..leaf
+        });
+    };
+    let mut verifier = world.verifier();
+    for position in [1, 2, 2, 6] {
+        of(&mut verifier, &leaves[0], position);
+    }
+    verifier.parked(&v1::ParkedPosition {
+        producer: leaves[0].producer.clone(),
+        shard: leaves[0].shard,
+        position: 4,
+    });
+    let report = verifier.finish();
+    let fault = report.faults.first().expect("a fault");
+    assert_eq!(
+        (fault.place, fault.code),
+        (Place::Leaf(2), "position_repeated")
+    );
+    let holes: Vec<_> = report.holes.iter().map(|h| (h.first, h.last)).collect();
+    assert_eq!(holes, [(3, 3), (5, 5)]);
+    assert_eq!(world.verify().await.holes, []);
 }
 
 #[tokio::test]

@@ -107,13 +107,23 @@ pub(crate) struct Case {
     pub(crate) claim: Option<Claim>,
     pub(crate) attempts: i32,
     pub(crate) spent: Option<Spent>,
+    /// Staff who reported it: they never decide it.
+    pub(crate) submitted_by: Vec<Uuid>,
+    /// Who must not claim it while there is somebody else: they passed it on, or decided it before.
     pub(crate) not_for: Vec<Uuid>,
+    /// Bases of decisions that were taken back.
+    pub(crate) withdrawn: Vec<String>,
+    /// A verdict that waits for a second analyst, who is never the first.
     pub(crate) first: Option<(Subject, Category)>,
     pub(crate) decision: Option<Decision>,
     pub(crate) proof: Option<Proof>,
     pub(crate) review: Option<ReviewReason>,
     pub(crate) for_supervisor: bool,
     pub(crate) dispatch_closed: bool,
+    /// Dispatch has spoken of it: the end of the proof no longer counts.
+    pub(crate) dispatch_opened: bool,
+    /// A report came that dispatch has to hear of once the verdict is neither held nor questioned.
+    pub(crate) announce_due: bool,
     pub(crate) hold: Option<Hold>,
     pub(crate) matched_epoch: i64,
     /// The last event heard about the case: the cause of what is said of it next.
@@ -136,13 +146,17 @@ impl Case {
             claim: None,
             attempts: 0,
             spent: None,
+            submitted_by: Vec::new(),
             not_for: Vec::new(),
+            withdrawn: Vec::new(),
             first: None,
             decision: None,
             proof: None,
             review: None,
             for_supervisor: false,
             dispatch_closed: false,
+            dispatch_opened: false,
+            announce_due: false,
             hold: None,
             matched_epoch: 0,
             cause,
@@ -151,12 +165,31 @@ impl Case {
 
     /// Applies a command. Any change of state makes what somebody read before stale.
     pub(crate) fn apply(&mut self, command: Command) -> Result<(), Misfit> {
-        let next = self.state.apply(command)?;
-        if next != self.state {
+        let before = self.state;
+        let next = before.apply(command)?;
+        if next != before {
             self.state = next;
             self.version += 1;
+            if !before.is_assessed() && next.is_assessed() {
+                self.begin_anew();
+            }
         }
         Ok(())
+    }
+
+    /// Forgets a decision that was taken back, for the case to be assessed as if for the first time: by other people
+    /// where there are some, and by every list and rule but the one that was wrong.
+    fn begin_anew(&mut self) {
+        self.first = None;
+        self.not_for.clear();
+        self.proof = None;
+        self.unmatch();
+        if let Some(decision) = self.decision.take() {
+            if decision.basis == ANALYST {
+                self.not_for = decision.approvers;
+            }
+            self.withdrawn.push(decision.basis);
+        }
     }
 
     /// Ends the claim, remembering how.

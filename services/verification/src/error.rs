@@ -71,13 +71,13 @@ refusals! {
     NOT_ON_HOLD FailedPrecondition "case_not_on_hold" "There is no police hold on this case.";
     NO_VERDICT FailedPrecondition "case_undecided" "This case has no verdict to take back.";
     OTHER_VERDICT FailedPrecondition "verdict_does_not_fit" "A case under review takes uphold, withdraw or second look; any other takes a category, a reason, second look or needs information.";
-    NOT_FOR_YOU FailedPrecondition "another_analyst_needed" "You have judged this case already; another analyst has to take it.";
+    STANDS FailedPrecondition "verdict_stands" "A verdict stands; withdraw it before the case is assessed again.";
+    NOT_FOR_YOU FailedPrecondition "another_analyst_needed" "You have reported or judged this case already; somebody else has to take it.";
     NOT_YOUR_ROLE Forbidden "role_required" "This case asks for another role; reviews without a contact are a supervisor's, all else an analyst's.";
     CLAIM_FOREIGN FailedPrecondition "claim_lost" "This claim does not hold; the case was given to somebody else or put back. Claim it again.";
     CLAIM_OVER FailedPrecondition "claim_expired" "The claim has run out; claim the case again.";
     CLAIM_SPENT Conflict "claim_spent" "This claim ended with another verdict; read the case again.";
-    STALE FailedPrecondition "version_stale" "The case has changed since you read it; read it again and decide on what it shows now.";
-    REASON_HAS_URL Invalid "reason_has_url" "The reason goes into the record; write it without any URL.";
+    STALE FailedPrecondition "version_stale" "It has changed since you read it; read it again and decide on what it shows now.";
     BUDGET_SPENT Exhausted "exposure_budget_spent" "You have opened as many URLs as a shift allows; let a colleague go on.";
     HOLD_PAST Invalid "hold_until_past" "`until` lies in the past; send a time to come.";
 
@@ -103,6 +103,7 @@ impl From<Misfit> for Error {
             Misfit::OnHold => Refusal::ON_HOLD,
             Misfit::NotOnHold => Refusal::NOT_ON_HOLD,
             Misfit::NoVerdict => Refusal::NO_VERDICT,
+            Misfit::Stands => Refusal::STANDS,
             Misfit::OtherVerdict => Refusal::OTHER_VERDICT,
         })
     }

@@ -7,6 +7,7 @@ use domain::event::{self, Body, Unreadable};
 use domain::id::{CaseId, NoticeId, ReportId, ReviewId};
 use domain::wire::required_time;
 use domain::word::{AgeBand, Media, ReportChannel, ReviewReason};
+use platform::batch::{Class, Fault};
 use platform::bus::{Heed, HeedError};
 use platform::clock::Clock;
 use platform::log::Envelope;
@@ -86,6 +87,10 @@ impl FromIntake {
             wrapped_key: report.wrapped_key.into(),
             sealed: report.sealed_item.into(),
         };
+        let submitted_by = match report.submitted_by.as_str() {
+            "" => None,
+            text => Some(text.parse().map_err(|_| "submitter is malformed")?),
+        };
         let open = self
             .means
             .open_item(case, id, &item.wrapped_key, &item.sealed)
@@ -96,6 +101,7 @@ impl FromIntake {
             item,
             self_reported: channel == ReportChannel::ReportRemove,
             under_13: age_band == Some(AgeBand::Under13),
+            submitted_by,
             open,
         })
     }
@@ -110,24 +116,35 @@ pub(crate) struct FromDispatch {
 impl Heed for FromDispatch {
     async fn heed(&self, conn: &mut PgConnection, batch: &[Envelope]) -> Result<(), HeedError> {
         let mut news = Vec::new();
+        let mut noticed = Vec::new();
         for event in batch {
             let told = match body(event)? {
                 Body::ReviewRequested(asked) => Told::Review(asked_review(event, &asked)?),
                 Body::CaseClosed(_) => Told::Closed,
                 Body::CaseReopened(_) | Body::Reappeared(_) => Told::Open,
+                Body::NoticeSent(_) | Body::NoticeDelivered(_) | Body::NoticeAnswered(_) => {
+                    noticed.push(event.case_id);
+                    continue;
+                }
                 _ => continue,
             };
+            // A case may be closed because an earlier verdict was taken back: that opens nothing.
+            if !matches!(told, Told::Closed) {
+                noticed.push(event.case_id);
+            }
             news.push(News {
                 case: CaseId::new(event.case_id),
                 event: event.id,
                 told,
             });
         }
-        if news.is_empty() {
-            return Ok(());
+        if !news.is_empty() {
+            let now = self.clock.now(conn).await?;
+            review::hear(conn, &self.means, now, &news)
+                .await
+                .map_err(|error| heed_error(batch, error))?;
         }
-        let now = self.clock.now(conn).await?;
-        review::hear(conn, &self.means, now, &news)
+        review::opened(conn, noticed)
             .await
             .map_err(|error| heed_error(batch, error))
     }
@@ -173,15 +190,17 @@ fn rotten(event: &Envelope, reason: &'static str) -> HeedError {
     }
 }
 
-/// What an event is at fault for makes the batch be redone one by one; then the event named here is the one.
+/// What an event is at fault for makes the batch be redone one by one; then the event named here is the one. What is no
+/// event's fault makes all of them wait.
 fn heed_error(batch: &[Envelope], error: Error) -> HeedError {
+    let class = error.class();
     let reason = match error {
         Error::Db(error) => return HeedError::Db(error),
-        Error::Raced => return HeedError::Later("a case was opened at the same moment"),
         Error::Rotten(reason) => reason,
         other => other.code(),
     };
-    batch
-        .first()
-        .map_or(HeedError::Later(reason), |event| rotten(event, reason))
+    match (class, batch.first()) {
+        (Class::Item, Some(event)) => rotten(event, reason),
+        _ => HeedError::Later(reason),
+    }
 }

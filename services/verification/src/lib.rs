@@ -15,12 +15,15 @@ mod lifecycle;
 mod matching;
 mod means;
 mod proof;
+mod roster;
 mod staff;
 mod store;
 mod timers;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use platform::bus::Consumer;
 use platform::clock::Clock;
@@ -28,12 +31,11 @@ use platform::db::{MigrationSet, Schema};
 use platform::grpc::Server;
 use platform::log::{Hint, Relay};
 use platform::sealed::Keyring;
+use platform::shutdown::{CancellationToken, Tasks};
 use proto::v1::verification_service_server::VerificationServiceServer;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use config::Config;
@@ -61,6 +63,9 @@ pub const SCHEMA: Schema = Schema {
         },
     ],
 };
+
+/// What the loops and calls get to end in.
+const DRAIN: Duration = Duration::from_secs(25);
 
 /// Connections of the timers, beside those of the calls.
 const TIMER_CONNECTIONS: u32 = 2;
@@ -91,8 +96,9 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let means = Arc::new(Means::new(Arc::clone(&deps.keyring), deps.config.clone()));
-    // Loops end when the server does, for whatever reason.
-    let stop = shutdown.child_token();
+    // One part that ends, by an error or a panic, ends all: a role that has gone deaf must not look alive.
+    let mut tasks = Tasks::new(shutdown);
+    let stop = tasks.token();
     let relay = Relay::new(deps.pool.clone(), SERVICE, Uuid::new_v4())
         .with_hints(Hint::default(), deps.hints.stamped.clone());
     let appended = relay.hint();
@@ -114,15 +120,16 @@ pub async fn run(
     };
     let hears = Arc::new(AtomicBool::new(true));
 
-    let mut loops = JoinSet::new();
-    loops.spawn(relay.run(stop.clone()));
-    loops.spawn(timers.run(stop.clone()));
+    tasks.spawn("relay", ends(relay.run(stop.clone())));
+    tasks.spawn("timers", ends(timers.run(stop.clone())));
     let intake = Consumer::new(deps.pool.clone(), SERVICE, "intake", from_intake)
         .woken_by(deps.hints.intake.clone());
-    loops.spawn(hear(intake.run(stop.clone()), Arc::clone(&hears)));
+    let hearing = hear(intake.run(stop.clone()), Arc::clone(&hears), stop.clone());
+    tasks.spawn("hearing intake", ends(hearing));
     let dispatch = Consumer::new(deps.pool.clone(), SERVICE, "dispatch", from_dispatch)
         .woken_by(deps.hints.dispatch.clone());
-    loops.spawn(hear(dispatch.run(stop.clone()), Arc::clone(&hears)));
+    let hearing = hear(dispatch.run(stop.clone()), Arc::clone(&hears), stop.clone());
+    tasks.spawn("hearing dispatch", ends(hearing));
 
     let server = Server::new(proto::DESCRIPTORS)
         .add_service(
@@ -134,18 +141,27 @@ pub async fn run(
             let hears = hears.load(Ordering::Relaxed);
             Box::pin(async move { hears })
         }));
-    let ended = server.serve(listener, shutdown).await;
-    stop.cancel();
-    while loops.join_next().await.is_some() {}
-    ended.map_err(|error| Error::Serve(Box::new(error)))
+    tasks.spawn("grpc", server.serve(listener, stop));
+    tasks
+        .finish(DRAIN)
+        .await
+        .map_err(|failed| Error::Serve(Box::new(failed)))
+}
+
+/// A loop that fails in no way but by ending.
+async fn ends(task: impl Future<Output = ()>) -> Result<(), Infallible> {
+    task.await;
+    Ok(())
 }
 
 /// A consumer that stopped has raised its alarm; calls are still answered, but the role is not ready.
 async fn hear(
     consumer: impl Future<Output = Result<(), platform::bus::Error>>,
     hears: Arc<AtomicBool>,
+    stop: CancellationToken,
 ) {
     if consumer.await.is_err() {
         hears.store(false, Ordering::Relaxed);
+        stop.cancelled().await;
     }
 }

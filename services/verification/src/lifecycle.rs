@@ -60,6 +60,8 @@ pub(crate) enum Command {
     AskReview,
     /// A supervisor takes the verdict back.
     WithdrawVerdict,
+    /// A supervisor has a case assessed anew whose verdict was taken back.
+    AssessAgain,
     Hold,
     Unhold,
 }
@@ -73,6 +75,8 @@ pub(crate) enum Misfit {
     OnHold,
     NotOnHold,
     NoVerdict,
+    /// A verdict stands: it has to be taken back first.
+    Stands,
     /// A case under review takes uphold, withdraw or a second look; any other takes everything but those two.
     OtherVerdict,
 }
@@ -98,11 +102,52 @@ impl State {
             Command::Match { actionable } => Ok(self.matched(actionable)),
             Command::AskReview => Ok(self.ask_review()),
             Command::WithdrawVerdict => self.withdraw(),
+            Command::AssessAgain => self.assess_again(),
             Command::Hold => Ok(self.hold()),
             Command::Unhold => match self {
                 Self::Held(rest) => Ok(Self::At(rest)),
                 Self::At(_) | Self::Claimed(_) => Err(Misfit::NotOnHold),
             },
+        }
+    }
+
+    /// Where it lies, or would lie if it were put back or released.
+    const fn rest(self) -> Rest {
+        match self {
+            Self::At(rest) | Self::Held(rest) => rest,
+            Self::Claimed(desk) => desk.rest(),
+        }
+    }
+
+    /// No verdict yet. Otherwise one stands, is questioned, or was taken back.
+    pub(crate) const fn is_assessed(self) -> bool {
+        match self.rest() {
+            Rest::Queued | Rest::AwaitingSecond | Rest::NeedsInformation => true,
+            Rest::UnderReview | Rest::Actionable | Rest::NotActionable | Rest::Withdrawn => false,
+        }
+    }
+
+    /// Waits for somebody to take it in hand.
+    pub(crate) const fn waits_for_a_person(self) -> bool {
+        match self {
+            Self::At(Rest::Queued | Rest::AwaitingSecond | Rest::UnderReview) => true,
+            Self::At(
+                Rest::NeedsInformation | Rest::Actionable | Rest::NotActionable | Rest::Withdrawn,
+            )
+            | Self::Claimed(_)
+            | Self::Held(_) => false,
+        }
+    }
+
+    /// An actionable verdict stands, whoever has it in hand for another look.
+    pub(crate) const fn stands(self) -> bool {
+        match self.rest() {
+            Rest::UnderReview | Rest::Actionable => true,
+            Rest::Queued
+            | Rest::AwaitingSecond
+            | Rest::NeedsInformation
+            | Rest::NotActionable
+            | Rest::Withdrawn => false,
         }
     }
 
@@ -115,12 +160,35 @@ impl State {
         }
     }
 
-    /// A report disturbs no decision; it is the missing information where that was asked for.
+    /// A report disturbs no decision; it is the missing information where that was asked for, and a reason to assess
+    /// anew what stands on no decision any more.
     fn join(self) -> Self {
+        let joined = |rest| match rest {
+            Rest::NeedsInformation | Rest::Withdrawn => Rest::Queued,
+            Rest::Queued
+            | Rest::AwaitingSecond
+            | Rest::UnderReview
+            | Rest::Actionable
+            | Rest::NotActionable => rest,
+        };
         match self {
-            Self::At(Rest::NeedsInformation) => Self::At(Rest::Queued),
-            Self::Held(Rest::NeedsInformation) => Self::Held(Rest::Queued),
-            Self::At(_) | Self::Claimed(_) | Self::Held(_) => self,
+            Self::At(rest) => Self::At(joined(rest)),
+            Self::Held(rest) => Self::Held(joined(rest)),
+            Self::Claimed(_) => self,
+        }
+    }
+
+    /// What is being assessed already is left to whoever does.
+    fn assess_again(self) -> Result<Self, Misfit> {
+        match self {
+            Self::At(Rest::Withdrawn) => Ok(Self::At(Rest::Queued)),
+            Self::Held(Rest::Withdrawn) => Ok(Self::Held(Rest::Queued)),
+            Self::At(Rest::Queued | Rest::AwaitingSecond | Rest::NeedsInformation)
+            | Self::Held(Rest::Queued | Rest::AwaitingSecond | Rest::NeedsInformation)
+            | Self::Claimed(Desk::First | Desk::Second) => Ok(self),
+            Self::At(Rest::Actionable | Rest::NotActionable | Rest::UnderReview)
+            | Self::Held(Rest::Actionable | Rest::NotActionable | Rest::UnderReview)
+            | Self::Claimed(Desk::Review) => Err(Misfit::Stands),
         }
     }
 
@@ -203,15 +271,18 @@ impl State {
         }
     }
 
+    /// A hold keeps nobody from taking a wrong verdict back.
     fn withdraw(self) -> Result<Self, Misfit> {
-        match self {
-            Self::At(Rest::Actionable | Rest::UnderReview | Rest::Withdrawn)
-            | Self::Claimed(Desk::Review) => Ok(Self::At(Rest::Withdrawn)),
+        let withdrawn = |rest| match rest {
+            Rest::Actionable | Rest::UnderReview | Rest::Withdrawn => Ok(Rest::Withdrawn),
             // Nobody was told to remove anything: the case is simply assessed again.
-            Self::At(Rest::NotActionable) => Ok(Self::At(Rest::Queued)),
-            Self::At(Rest::Queued | Rest::AwaitingSecond | Rest::NeedsInformation)
-            | Self::Claimed(Desk::First | Desk::Second) => Err(Misfit::NoVerdict),
-            Self::Held(_) => Err(Misfit::OnHold),
+            Rest::NotActionable => Ok(Rest::Queued),
+            Rest::Queued | Rest::AwaitingSecond | Rest::NeedsInformation => Err(Misfit::NoVerdict),
+        };
+        match self {
+            Self::At(rest) => withdrawn(rest).map(Self::At),
+            Self::Held(rest) => withdrawn(rest).map(Self::Held),
+            Self::Claimed(desk) => withdrawn(desk.rest()).map(Self::At),
         }
     }
 

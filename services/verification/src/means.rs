@@ -12,6 +12,7 @@ use platform::sealed::{
 };
 use prost::Message;
 use proto::v1;
+use uuid::Uuid;
 
 use crate::case::{Case, HashKinds};
 use crate::config::Config;
@@ -63,6 +64,18 @@ impl Means {
             .collect::<Option<Vec<_>>>()
             .ok_or(SealedError::Malformed)?;
         Ok(OpenItem { key, url, hashes })
+    }
+
+    /// Seals a person's words under the case's key, bound to the row or event that has them.
+    pub(crate) fn seal_note(
+        &self,
+        case: &Case,
+        row: Uuid,
+        words: &str,
+    ) -> Result<Vec<u8>, SealedError> {
+        let key = self.key(case.id, &case.item.wrapped_key)?;
+        let sealed = key.seal(Purpose::Note, case.id.uuid(), row, words.as_bytes());
+        Ok(sealed.into_bytes())
     }
 
     pub(crate) fn key(&self, case: CaseId, wrapped_key: &[u8]) -> Result<DataKey, SealedError> {

@@ -10,8 +10,8 @@ use futures::StreamExt as _;
 use proto::v1::hash_entry::Verdict;
 use proto::v1::{
     ApproveHashListRequest, Category, CreateProviderKeyRequest, GetDispatchCountsRequest, Hash,
-    HashEntry, ImportHashesRequest, Provider, PutProvidersRequest, ReportChannel, ReportItem,
-    StageCount, StreamReportsRequest, SubmitReportsRequest,
+    HashEntry, ImportHashesRequest, ListHashListsRequest, Provider, PutProvidersRequest,
+    ReportChannel, ReportItem, StageCount, StreamReportsRequest, SubmitReportsRequest,
 };
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
@@ -174,7 +174,6 @@ fn item((url, hash): &(String, String)) -> ReportItem {
 }
 
 async fn known(client: &Client, hashes: &[String]) -> Result<()> {
-    let mut version = 0;
     for some in hashes.chunks(HASHES_A_CALL) {
         let entries = some.iter().map(|value| HashEntry {
             hash: Some(Hash {
@@ -187,22 +186,20 @@ async fn known(client: &Client, hashes: &[String]) -> Result<()> {
             list: LIST.into(),
             entries: entries.collect(),
         };
-        version = client
-            .verification()
-            .import_hashes(request)
-            .await?
-            .into_inner()
-            .version;
+        client.verification().import_hashes(request).await?;
     }
-    let approve = ApproveHashListRequest {
-        list: LIST.into(),
-        version,
-    };
-    somebody_else(client)
-        .await?
-        .verification()
-        .approve_hash_list(approve)
-        .await?;
+    let mut approver = somebody_else(client).await?.verification();
+    let lists = approver.list_hash_lists(ListHashListsRequest {}).await?;
+    for read in lists.into_inner().lists {
+        if read.list == LIST && read.approved_by.is_empty() {
+            let approve = ApproveHashListRequest {
+                list: read.list,
+                version: read.version,
+                entries: read.entries,
+            };
+            approver.approve_hash_list(approve).await?;
+        }
+    }
     Ok(())
 }
 

@@ -40,6 +40,24 @@ pub(crate) async fn withdraw(
     answered(done.await, case, "withdrawn")
 }
 
+pub(crate) async fn assess_again(
+    State(edge): State<Edge>,
+    Path(case): Path<String>,
+    Posted(signed, form): Posted<Words>,
+) -> Result<Redirect, Refused> {
+    let case: CaseId = case.parse()?;
+    let done = async {
+        let request = v1::AssessAgainRequest {
+            case_id: case.to_string(),
+            reason: text("reason", &form.reason, 500)?,
+        };
+        let mut client = edge.verification(&signed).await?;
+        edge.ask(client.assess_again(request)).await?;
+        Ok(())
+    };
+    answered(done.await, case, "queued")
+}
+
 #[derive(Deserialize)]
 pub(crate) struct Hold {
     #[serde(default)]

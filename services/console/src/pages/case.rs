@@ -30,6 +30,7 @@ struct Page {
     dispatch: Option<Dispatched>,
     reports: Option<Vec<ReportRow>>,
     timeline: Option<Vec<Entry>>,
+    truncated: bool,
     may_supervise: bool,
     may_answer: bool,
 }
@@ -122,6 +123,7 @@ pub(crate) async fn page(
                 .map(|report| ReportRow::new(report, now))
                 .collect()
         }),
+        truncated: timeline.as_ref().is_some_and(|of| of.truncated),
         timeline: timeline.map(|of| {
             let entry = |entry: v1::TimelineEntry| Entry {
                 name: event_label(&entry.r#type),
@@ -130,7 +132,7 @@ pub(crate) async fn page(
                 summary: entry.summary,
                 leaf: entry.leaf_index,
             };
-            of.into_iter().map(entry).collect()
+            of.entries.into_iter().map(entry).collect()
         }),
         may_supervise: signed.who.supervisor,
         may_answer: signed.who.analyst || signed.who.supervisor || signed.who.operator,
@@ -180,13 +182,13 @@ async fn timeline(
     edge: &Edge,
     signed: &Signed,
     case: CaseId,
-) -> Result<Vec<v1::TimelineEntry>, Problem> {
+) -> Result<v1::GetTimelineResponse, Problem> {
     let mut client = edge.ledger(signed).await?;
     let request = v1::GetTimelineRequest {
         case_id: case.to_string(),
     };
     let answer = known(edge.ask(client.get_timeline(request)).await);
-    answer.map(|answer| answer.map(|answer| answer.entries).unwrap_or_default())
+    answer.map(Option::unwrap_or_default)
 }
 
 /// Not to know a case is an answer: it has not come so far.

@@ -1,5 +1,7 @@
 //! What decides without a person at the desk: hash lists and rules, each approved by somebody else than who made it.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use axum::extract::State;
 use axum::response::{Html, Redirect};
@@ -26,6 +28,8 @@ struct ListRow {
     name: String,
     version: u32,
     entries: String,
+    /// As it goes back with an approval.
+    read: u64,
     imported_by: String,
     approved_by: String,
 }
@@ -39,6 +43,8 @@ struct RuleRow {
     proposed_by: String,
     approved_by: String,
     retired: bool,
+    /// The newest version of its rule: what an approval or the rule's end is about.
+    newest: bool,
 }
 
 #[derive(Deserialize)]
@@ -69,11 +75,18 @@ pub(crate) async fn page(
     };
     let list = |of: v1::HashList| ListRow {
         entries: count(of.entries),
+        read: of.entries,
         imported_by: several(&of.imported_by),
         approved_by: several(&of.approved_by),
         version: of.version,
         name: of.list,
     };
+    let rules = rules?.rules;
+    let mut newest: HashMap<String, u32> = HashMap::new();
+    for rule in &rules {
+        let version = newest.entry(rule.rule_id.clone()).or_default();
+        *version = rule.version.max(*version);
+    }
     let rule = |of: v1::Rule| RuleRow {
         pattern: format!("{}{}", of.host.replace('.', "[.]"), of.path_prefix),
         verdict: match of.verdict {
@@ -89,12 +102,13 @@ pub(crate) async fn page(
         proposed_by: several(&of.proposed_by),
         approved_by: several(&of.approved_by),
         retired: of.retired_at.is_some(),
+        newest: newest.get(&of.rule_id) == Some(&of.version),
         version: of.version,
         id: of.rule_id,
     };
     render(&Page {
         lists: lists?.lists.into_iter().map(list).collect(),
-        rules: rules?.rules.into_iter().map(rule).collect(),
+        rules: rules.into_iter().map(rule).collect(),
         may_approve: signed.who.supervisor,
         frame: Frame::new("/lists", &signed).done(place.done.as_deref()),
     })
@@ -106,6 +120,8 @@ pub(crate) struct ListName {
     list: String,
     #[serde(default)]
     version: u32,
+    #[serde(default)]
+    entries: u64,
 }
 
 pub(crate) async fn approve_list(
@@ -116,6 +132,7 @@ pub(crate) async fn approve_list(
     let request = v1::ApproveHashListRequest {
         list: form.list,
         version: form.version,
+        entries: form.entries,
     };
     let answer = edge.ask(client.approve_hash_list(request)).await;
     answer.map_err(|problem| Refused::from(problem).back("/lists", "the lists"))?;
@@ -126,6 +143,8 @@ pub(crate) async fn approve_list(
 pub(crate) struct RuleName {
     #[serde(default)]
     rule: String,
+    #[serde(default)]
+    version: u32,
 }
 
 pub(crate) async fn approve_rule(
@@ -133,7 +152,10 @@ pub(crate) async fn approve_rule(
     Posted(signed, form): Posted<RuleName>,
 ) -> Result<Redirect, Refused> {
     let mut client = edge.verification(&signed).await?;
-    let request = v1::ApproveRuleRequest { rule_id: form.rule };
+    let request = v1::ApproveRuleRequest {
+        rule_id: form.rule,
+        version: form.version,
+    };
     let answer = edge.ask(client.approve_rule(request)).await;
     answer.map_err(|problem| Refused::from(problem).back("/lists", "the rules"))?;
     Ok(Redirect::to("/lists?done=approved"))

@@ -79,6 +79,7 @@ impl Frame {
             "withdrawn" => {
                 "The verdict is withdrawn. Notices that stand on it are being retracted."
             }
+            "queued" => "The case is in the queue again.",
             "held" => "A police hold is on this case. Nothing is sent while it lasts.",
             "unheld" => "The police hold is lifted. The case goes on from where it was.",
             "supplied" => "Your answer is on its way to the provider, and its clock goes on.",

@@ -7,7 +7,8 @@ use proto::v1;
 use serde::Deserialize;
 
 use super::row::NoticeRow;
-use super::{Frame, page_of, render};
+use super::stages::MISSING;
+use super::{Frame, Missing, page_of, render};
 use crate::edge::Edge;
 use crate::posted::Asked;
 use crate::refused::{Refused, query};
@@ -25,6 +26,8 @@ struct Page {
 #[derive(Template)]
 #[template(path = "overdue_list.html")]
 struct List {
+    at: When,
+    missing: Vec<Missing>,
     total: String,
     rows: Vec<Row>,
     next: Option<String>,
@@ -50,7 +53,7 @@ pub(crate) async fn page(
     Asked(place): Asked<Place>,
 ) -> Result<Html<String>, Refused> {
     render(&Page {
-        fragment: fragment(&edge, &signed, &place)
+        fragment: list(&edge, &signed, &place)
             .await
             .map_err(|refused| refused.back("/overdue", "the overdue list"))?,
         events: match &place.cursor {
@@ -61,11 +64,27 @@ pub(crate) async fn page(
     })
 }
 
+/// What is sent again whenever it has changed. An owner that is away makes the page say so, and since when.
 pub(crate) async fn fragment(
     edge: &Edge,
     signed: &Signed,
     place: &Place,
 ) -> Result<String, Refused> {
+    match list(edge, signed, place).await {
+        Err(Refused::Problem(told)) => Ok(List {
+            at: When::now(platform::clock::wall()),
+            missing: vec![Missing::new("Dispatch: what is overdue", told.problem())],
+            total: MISSING.to_owned(),
+            rows: Vec::new(),
+            next: None,
+            first: place.cursor.is_none(),
+        }
+        .render()?),
+        answer => answer,
+    }
+}
+
+async fn list(edge: &Edge, signed: &Signed, place: &Place) -> Result<String, Refused> {
     let mut client = edge.dispatch(signed).await?;
     let request = v1::ListOverdueRequest {
         page: Some(page_of(place.cursor.as_ref())),
@@ -82,6 +101,8 @@ pub(crate) async fn fragment(
         })
     };
     let list = List {
+        at: When::now(now),
+        missing: Vec::new(),
         total: count(answer.total),
         rows: answer.overdue.into_iter().filter_map(row).collect(),
         next: (!answer.next_cursor.is_empty())

@@ -10,6 +10,7 @@ use super::stages::{MISSING, Stages, channels, clocks, rungs, stages};
 use super::{Frame, Missing, render};
 use crate::board::{Board, Part};
 use crate::edge::Edge;
+use crate::lag::Gap;
 use crate::refused::Refused;
 use crate::session::Signed;
 use crate::show::{When, count, label};
@@ -54,8 +55,10 @@ struct Figures {
 }
 
 struct Conservation {
+    /// By intake's word.
     accepted: String,
-    lost: i64,
+    on_the_way: u64,
+    lost: u64,
     events: String,
     stages: Vec<[String; 3]>,
 }
@@ -76,9 +79,9 @@ impl Figures {
         let (intake, verification) = (board.intake.as_ref().ok(), board.verification.as_ref().ok());
         let (dispatch, ledger) = (board.dispatch.as_ref().ok(), board.ledger.as_ref().ok());
         Self {
-            at: When::at(Some(&domain::wire::timestamp(now)), now),
+            at: When::now(now),
             missing: missing(board),
-            conservation: ledger.map(Conservation::new),
+            conservation: intake.zip(ledger).zip(board.gap).map(Conservation::new),
             way: way(intake, verification, dispatch, now),
             calls: calls(verification, dispatch, now),
             stages: stages(intake, verification, dispatch, now),
@@ -91,10 +94,17 @@ impl Figures {
 }
 
 impl Conservation {
-    fn new(of: &v1::GetConservationResponse) -> Self {
+    fn new(
+        ((intake, of), gap): (
+            (&v1::GetIntakeCountsResponse, &v1::GetConservationResponse),
+            Gap,
+        ),
+    ) -> Self {
         Self {
-            accepted: count(of.accepted),
-            lost: of.lost,
+            accepted: count(intake.accepted),
+            on_the_way: gap.on_the_way,
+            // What the ledger misses by its own count is no matter of waiting.
+            lost: gap.lost.max(of.lost.unsigned_abs()),
             events: count(of.events),
             stages: of
                 .stages
@@ -142,14 +152,11 @@ fn way(
         href: "",
         alarm: false,
     };
-    let decided = verification.map(|of| {
-        let actionable = &["actionable", "under_review"];
-        total(&of.by_state, actionable)
-    });
+    let standing = verification.map(|of| of.standing.as_ref().map_or(0, |of| of.count));
     vec![
         step("Accepted", intake.map(|of| of.accepted), "reports"),
         step("Opened", intake.map(|of| of.cases), "cases"),
-        step("Actionable", decided, "cases"),
+        step("Actionable", standing, "cases"),
         step("Sent out", dispatch.map(|of| of.notices), "notices"),
         step("Delivered", dispatch.map(|of| of.delivered), "notices"),
         step(
@@ -165,24 +172,13 @@ fn way(
     ]
 }
 
-/// States in which a case waits for a person.
-const FOR_A_PERSON: [&str; 3] = ["queued", "awaiting_second", "under_review"];
-
 fn calls(
     verification: Option<&v1::GetVerificationCountsResponse>,
     dispatch: Option<&v1::GetDispatchCountsResponse>,
     now: OffsetDateTime,
 ) -> Vec<Step> {
-    let waiting = verification.map(|of| total(&of.by_state, &FOR_A_PERSON));
-    let oldest = verification.and_then(|of| {
-        let times = of
-            .by_state
-            .iter()
-            .filter(|stage| FOR_A_PERSON.contains(&stage.stage.as_str()));
-        times
-            .filter_map(|stage| stage.oldest.as_ref())
-            .min_by_key(|at| (at.seconds, at.nanos))
-    });
+    let waiting = verification.map(|of| of.waiting.as_ref().map_or(0, |of| of.count));
+    let oldest = verification.and_then(|of| of.waiting.as_ref()?.oldest.as_ref());
     let exhausted = dispatch.map(|of| total(&of.by_live_state, &["exhausted"]));
     let step = |name, value: Option<u64>, note: &'static str, href, alarm| Step {
         name,

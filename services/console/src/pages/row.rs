@@ -30,6 +30,7 @@ pub(crate) struct CaseRow {
     pub(crate) review: String,
     pub(crate) version: u64,
     pub(crate) hashes: String,
+    waits_for: String,
 }
 
 impl CaseRow {
@@ -77,6 +78,7 @@ impl CaseRow {
             decided: When::at(of.decided_at.as_ref(), now),
             review: label(&of.review),
             version: of.version,
+            waits_for: of.waits_for,
             hashes: if kinds.is_empty() {
                 "None".to_owned()
             } else {
@@ -88,12 +90,31 @@ impl CaseRow {
 
     /// Somebody may still take it in hand.
     pub(crate) fn waits(&self) -> bool {
-        matches!(self.state, "queued" | "awaiting_second" | "under_review")
+        !self.waits_for.is_empty()
+    }
+
+    /// Whom it waits for, where that is no analyst.
+    pub(crate) fn waits_for(&self) -> &'static str {
+        match self.waits_for.as_str() {
+            "supervisor" => "A supervisor",
+            "nobody" => {
+                "Nobody who is there: everybody reported it or gave its first verdict. Another person is needed."
+            }
+            _ => "",
+        }
+    }
+
+    /// Its verdict was taken back.
+    pub(crate) fn withdrawn(&self) -> bool {
+        self.state == "withdrawn"
     }
 
     /// There is a verdict that could be taken back.
     pub(crate) fn stands(&self) -> bool {
-        matches!(self.state, "actionable" | "not_actionable" | "under_review")
+        matches!(
+            self.state,
+            "actionable" | "not_actionable" | "under_review" | "police_hold"
+        ) && !self.verdict.is_empty()
     }
 
     pub(crate) fn held(&self) -> bool {

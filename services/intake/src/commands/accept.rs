@@ -7,7 +7,7 @@ use domain::Invalid;
 use domain::event::Body;
 use domain::id::{CaseId, Reference, ReportId};
 use domain::wire::timestamp;
-use domain::word::{AgeBand, Media};
+use domain::word::{AgeBand, Media, ReportChannel};
 use platform::batch::{self, fold};
 use platform::clock::Clock;
 use platform::error::{Kind, Problem};
@@ -296,6 +296,12 @@ fn received(
         partner_id: submission
             .partner
             .map(|id| id.to_string())
+            .unwrap_or_default(),
+        // Whoever passes on what others saw is no witness of their own; who searched and found does not decide it.
+        submitted_by: submission
+            .staff
+            .filter(|_| submission.channel == ReportChannel::Proactive)
+            .map(|subject| subject.to_string())
             .unwrap_or_default(),
     })
 }

@@ -45,7 +45,7 @@ spelled! {
         Exhausted = "exhausted",
         /// Checks agreed that it is gone.
         Removed = "removed",
-        /// Gone to the end of the watch, or given up with the verdict.
+        /// Gone to the end of the watch.
         Closed = "closed",
     }
 
@@ -122,6 +122,8 @@ pub enum Command {
     /// It was seen again, or is acted upon again.
     Reopen,
     Close,
+    /// Nothing is done any more, because the verdict was taken back.
+    GiveUp,
 }
 
 /// What is so after a command. Every command is taken in every state: the ledger only listens.
@@ -134,16 +136,21 @@ pub const fn apply(state: State, command: Command) -> State {
     match command {
         Command::Look => {
             verdict = match verdict {
-                Verdict::None => Verdict::LookedAt,
-                decided @ (Verdict::LookedAt
-                | Verdict::Actionable
-                | Verdict::NotActionable
-                | Verdict::Withdrawn) => decided,
+                // What was taken back is looked at only once it is assessed anew.
+                Verdict::None | Verdict::LookedAt | Verdict::Withdrawn => Verdict::LookedAt,
+                decided @ (Verdict::Actionable | Verdict::NotActionable) => decided,
             }
         }
         Command::Act => verdict = Verdict::Actionable,
         Command::Reject => verdict = Verdict::NotActionable,
-        Command::Withdraw => verdict = Verdict::Withdrawn,
+        Command::Withdraw => {
+            verdict = match verdict {
+                Verdict::Actionable | Verdict::Withdrawn => Verdict::Withdrawn,
+                // Nobody was told anything: the case simply waits again.
+                Verdict::NotActionable | Verdict::None => Verdict::None,
+                Verdict::LookedAt => Verdict::LookedAt,
+            }
+        }
         Command::Hold => held = true,
         Command::Release => held = false,
         Command::Notify => {
@@ -171,6 +178,7 @@ pub const fn apply(state: State, command: Command) -> State {
         Command::Confirm => removal = Removal::Removed,
         Command::Reopen => removal = Removal::Noticed,
         Command::Close => removal = Removal::Closed,
+        Command::GiveUp => removal = Removal::None,
     }
     State {
         verdict,

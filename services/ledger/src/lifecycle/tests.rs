@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-const COMMANDS: [Command; 12] = [
+const COMMANDS: [Command; 13] = [
     Command::Look,
     Command::Act,
     Command::Reject,
@@ -17,24 +17,25 @@ const COMMANDS: [Command; 12] = [
     Command::Confirm,
     Command::Reopen,
     Command::Close,
+    Command::GiveUp,
 ];
 
 /// Verdict by Look, Act, Reject, Withdraw: N none, L looked at, A actionable, R not actionable, W withdrawn.
 const VERDICTS: [(Verdict, &str); 5] = [
-    (Verdict::None, "LARW"),
-    (Verdict::LookedAt, "LARW"),
+    (Verdict::None, "LARN"),
+    (Verdict::LookedAt, "LARL"),
     (Verdict::Actionable, "AARW"),
-    (Verdict::NotActionable, "RARW"),
-    (Verdict::Withdrawn, "WARW"),
+    (Verdict::NotActionable, "RARN"),
+    (Verdict::Withdrawn, "LARW"),
 ];
 
-/// Removal by Notify, Escalate, HandOver, Confirm, Reopen, Close: 0 none, N noticed, X exhausted, G removed, C closed.
+/// Removal by Notify, Escalate, HandOver, Confirm, Reopen, Close, GiveUp: 0 none, N noticed, X exhausted, G removed, C closed.
 const REMOVALS: [(Removal, &str); 5] = [
-    (Removal::None, "NNXGNC"),
-    (Removal::Noticed, "NNXGNC"),
-    (Removal::Exhausted, "XNXGNC"),
-    (Removal::Removed, "GGGGNC"),
-    (Removal::Closed, "CCCGNC"),
+    (Removal::None, "NNXGNC0"),
+    (Removal::Noticed, "NNXGNC0"),
+    (Removal::Exhausted, "XNXGNC0"),
+    (Removal::Removed, "GGGGNC0"),
+    (Removal::Closed, "CCCGNC0"),
 ];
 
 /// Stage of a case that is not held, by removal (none, noticed, exhausted, removed, closed).

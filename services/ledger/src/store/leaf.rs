@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::unsigned;
 use crate::error::Error;
+use crate::leaf::FORMAT;
 use crate::merkle::Hash;
 
 /// A leaf to write.
@@ -40,9 +41,9 @@ pub async fn insert(
     sqlx::query(
         "-- insert_leaves
         insert into leaf (index, event_id, producer, shard, position, kind, case_id, occurred_at, caused_by, payload,
-            salt, leaf_hash, heard_at)
+            salt, leaf_hash, heard_at, format)
         select l.index, l.event_id, l.producer, l.shard, l.position, l.kind, l.case_id, l.occurred_at, l.caused_by,
-            l.payload, l.salt, l.leaf_hash, $13
+            l.payload, l.salt, l.leaf_hash, $13, $14
         from unnest($1::bigint[], $2::uuid[], $3::text[], $4::smallint[], $5::bigint[], $6::text[], $7::uuid[],
             $8::timestamptz[], $9::uuid[], $10::bytea[], $11::bytea[], $12::bytea[])
             as l (index, event_id, producer, shard, position, kind, case_id, occurred_at, caused_by, payload, salt,
@@ -61,6 +62,7 @@ pub async fn insert(
     .bind(leaves.iter().map(|leaf| &leaf.salt[..]).collect::<Vec<_>>())
     .bind(leaves.iter().map(|leaf| &leaf.leaf_hash[..]).collect::<Vec<_>>())
     .bind(heard_at)
+    .bind(FORMAT)
     .execute(conn)
     .await?;
     Ok(())
@@ -111,6 +113,8 @@ struct LeafRow {
     payload: Vec<u8>,
     salt: Vec<u8>,
     leaf_hash: Vec<u8>,
+    heard_at: OffsetDateTime,
+    format: i16,
 }
 
 /// Up to `limit` leaves from an index on, before another, as they are shown to a verifier.
@@ -123,7 +127,7 @@ pub async fn page(
     let rows: Vec<LeafRow> = sqlx::query_as(
         "-- page_of_leaves
         select index, event_id, producer, shard, position, kind, case_id, occurred_at, caused_by, payload, salt,
-            leaf_hash
+            leaf_hash, heard_at, format
         from leaf where index >= $1 and index < $2 order by index limit $3",
     )
     .bind(from as i64)
@@ -149,6 +153,9 @@ pub async fn page(
                 payload: row.payload.into(),
                 salt: row.salt.into(),
                 leaf_hash: row.leaf_hash.into(),
+                heard_at: Some(timestamp(row.heard_at)),
+                format: u32::try_from(row.format)
+                    .map_err(|_| Error::bad_row("leaf", "format", &id))?,
             })
         })
         .collect()
@@ -167,15 +174,37 @@ pub struct Told {
     pub heard_at: OffsetDateTime,
 }
 
-/// The first `limit` events that were heard of a case, in the order of hearing.
+/// The last `limit` events that were heard of a case, in the order of hearing.
 pub async fn of_case(conn: &mut PgConnection, case: Uuid, limit: i64) -> sqlx::Result<Vec<Told>> {
-    sqlx::query_as(
+    let mut newest_first: Vec<Told> = sqlx::query_as(
         "-- leaves_of_case
         select index, event_id, producer, kind, occurred_at, caused_by, payload, heard_at
-        from leaf where case_id = $1 order by index limit $2",
+        from leaf where case_id = $1 order by index desc limit $2",
     )
     .bind(case)
     .bind(limit)
     .fetch_all(conn)
-    .await
+    .await?;
+    newest_first.reverse();
+    Ok(newest_first)
+}
+
+/// Positions of events that wait for people instead of having a leaf.
+pub async fn parked(conn: &mut PgConnection) -> Result<Vec<v1::ParkedPosition>, Error> {
+    let rows: Vec<(String, i16, i64)> = sqlx::query_as(
+        "-- parked_positions
+        select producer, shard, position from parked_event order by producer, shard, position",
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|(producer, shard, position)| {
+            Ok(v1::ParkedPosition {
+                shard: u32::try_from(shard)
+                    .map_err(|_| Error::bad_row("parked_event", "shard", &position))?,
+                position: unsigned("parked_event", "position", position)?,
+                producer,
+            })
+        })
+        .collect()
 }

@@ -2,21 +2,25 @@
 //! held against the tree of its size.
 //!
 //! Pure and on its own: no database, no clock, and no word of the ledger's is believed but by its signature. It cannot
-//! tell that leaves and checkpoints were cut off together at the end: against that stand the notes that hosts hold,
-//! which are checkpoints like any other ([`Verifier::checkpoint`]).
+//! tell by itself that leaves and checkpoints were cut off together at the end: against that stand the notes that
+//! others hold, hosts and whoever verified before ([`Verifier::witness`]).
 
+mod positions;
 mod report;
 
 use std::collections::BTreeMap;
 
 use platform::sealed::{PublicKey, SealedError};
 use proto::v1;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::leaf::Committed;
 use crate::merkle::{Frontier, Hash};
 use crate::note::{NoteError, Statement, Trust};
 
+pub use positions::Hole;
+use positions::{Positions, Shard};
 pub use report::{Fault, Place, Report};
 
 /// Takes the leaves in order, and each checkpoint at the latest before the leaf whose index is its size. It keeps
@@ -25,8 +29,10 @@ pub use report::{Fault, Place, Report};
 pub struct Verifier {
     trust: Trust,
     tree: Frontier,
-    /// Roots of checkpoints that the tree has not reached.
-    ahead: BTreeMap<u64, Hash>,
+    /// Roots of checkpoints that the tree has not reached, each with its note.
+    ahead: BTreeMap<u64, (Hash, String)>,
+    positions: Positions,
+    parked: Vec<(Shard, u64)>,
     /// No root can be computed any more: a leaf is missing.
     broken: bool,
     /// The root at the last checkpoint was another one: so will be all later ones, and is said once.
@@ -44,6 +50,8 @@ impl Verifier {
             trust: Trust::new(origin, keys)?,
             tree: Frontier::default(),
             ahead: BTreeMap::new(),
+            positions: Positions::default(),
+            parked: Vec::new(),
             broken: false,
             diverged: false,
             report: Report::default(),
@@ -60,7 +68,7 @@ impl Verifier {
         let place = Place::Checkpoint(checkpoint.size);
         match self.open(place, &checkpoint.note) {
             Some(said) if said.size == checkpoint.size && said.root[..] == checkpoint.root[..] => {
-                self.expect(&said);
+                self.expect(&said, &checkpoint.note);
             }
             Some(said) => {
                 self.report.fault(
@@ -68,7 +76,7 @@ impl Verifier {
                     "checkpoint_changed",
                     format!("the signed note speaks of {} leaves or another root than what stands beside it", said.size),
                 );
-                self.expect(&said);
+                self.expect(&said, &checkpoint.note);
             }
             None => {}
         }
@@ -79,8 +87,14 @@ impl Verifier {
         self.report.checkpoints += 1;
         let size = self.tree.size();
         if let Some(said) = self.judge(Place::Checkpoint(size), note) {
-            self.expect(&said);
+            self.expect(&said, note);
         }
+    }
+
+    /// Takes a position that has no leaf because its event waits for people.
+    pub fn parked(&mut self, parked: &v1::ParkedPosition) {
+        let shard = (parked.producer.clone(), parked.shard);
+        self.parked.push((shard, parked.position));
     }
 
     fn open(&mut self, place: Place, note: &str) -> Option<Statement> {
@@ -105,7 +119,7 @@ impl Verifier {
         None
     }
 
-    fn expect(&mut self, said: &Statement) {
+    fn expect(&mut self, said: &Statement, note: &str) {
         let place = Place::Checkpoint(said.size);
         if said.size < self.tree.size() {
             self.report.fault(
@@ -115,8 +129,8 @@ impl Verifier {
             );
             return;
         }
-        match self.ahead.insert(said.size, said.root) {
-            Some(root) if root != said.root => self.report.fault(
+        match self.ahead.insert(said.size, (said.root, note.to_owned())) {
+            Some((root, _)) if root != said.root => self.report.fault(
                 place,
                 "checkpoint_split",
                 "two trees of this size were signed: somebody was shown another log",
@@ -153,6 +167,19 @@ impl Verifier {
             self.broken = true;
             Hash::default()
         };
+        if !self
+            .positions
+            .take((leaf.producer.clone(), leaf.shard), leaf.position)
+        {
+            self.report.fault(
+                Place::Leaf(leaf.index),
+                "position_repeated",
+                format!(
+                    "another leaf has position {} of {}'s shard {}",
+                    leaf.position, leaf.producer, leaf.shard
+                ),
+            );
+        }
         self.report.leaves += 1;
         self.tree.push(hash, |_, _| {});
         self.compare();
@@ -189,11 +216,12 @@ impl Verifier {
             .first_entry()
             .filter(|entry| *entry.key() <= size)
         {
-            let (reached, root) = entry.remove_entry();
+            let (reached, (root, note)) = entry.remove_entry();
             if self.broken || self.diverged {
                 // Said already, at the leaf or checkpoint where it began.
             } else if reached == size && root == self.tree.root() {
                 self.report.covered = size;
+                self.report.newest = Some(note);
             } else {
                 self.diverged = true;
                 let from = self.report.covered;
@@ -209,7 +237,8 @@ impl Verifier {
         }
     }
 
-    /// The end of the leaves.
+    /// The end of the leaves. Every one of them is under a checkpoint by now, where whoever reads gave the ledger the
+    /// second in which it signs: what nobody signed can be anything.
     pub fn finish(mut self) -> Report {
         let size = self.tree.size();
         if let Some((largest, _)) = self.ahead.last_key_value() {
@@ -219,26 +248,36 @@ impl Verifier {
             );
             self.report
                 .fault(Place::Leaf(size), "leaf_missing", sentence);
-        } else if size > 0 && self.report.checkpoints == 0 {
+        } else if self.report.covered < size && !self.broken && !self.diverged {
             self.report.fault(
-                Place::Leaf(0),
-                "checkpoint_missing",
-                "nothing was signed of it, nor of any other leaf",
+                Place::Leaf(self.report.covered),
+                "leaf_unsigned",
+                "no checkpoint that holds is over it, nor over any later leaf",
             );
         }
+        self.report.holes = self.positions.holes(self.parked);
         self.report
     }
 }
 
-/// The hash of the leaf by its body alone; `None` where it cannot be one.
-fn recompute(leaf: &v1::Leaf) -> Option<Hash> {
-    let occurred_at = leaf.occurred_at.as_ref()?;
-    if occurred_at.nanos % 1000 != 0 {
+/// A time to the microsecond, which is what a leaf commits to.
+fn micros(field: &str, at: &prost_types::Timestamp) -> Option<OffsetDateTime> {
+    if at.nanos % 1000 != 0 {
         return None;
     }
+    domain::wire::time(field, at).ok()
+}
+
+/// The hash of the leaf by its body alone; `None` where it cannot be one.
+fn recompute(leaf: &v1::Leaf) -> Option<Hash> {
     let caused_by = match leaf.caused_by.as_str() {
         "" => None,
         text => Some(Uuid::parse_str(text).ok()?),
+    };
+    let heard_at = match leaf.format {
+        1 => None,
+        2 => Some(micros("heard_at", leaf.heard_at.as_ref()?)?),
+        _ => return None,
     };
     let committed = Committed {
         index: leaf.index,
@@ -248,10 +287,11 @@ fn recompute(leaf: &v1::Leaf) -> Option<Hash> {
         position: i64::try_from(leaf.position).ok()?,
         kind: &leaf.r#type,
         case_id: Uuid::parse_str(&leaf.case_id).ok()?,
-        occurred_at: domain::wire::time("occurred_at", occurred_at).ok()?,
+        occurred_at: micros("occurred_at", leaf.occurred_at.as_ref()?)?,
         caused_by,
         salt: &leaf.salt,
         payload: &leaf.payload,
+        heard_at,
     };
     Some(committed.leaf_hash())
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Hole;
+
 /// Faults kept; beyond them they are only counted.
 const KEPT: usize = 100;
 
@@ -38,8 +40,12 @@ pub struct Fault {
 pub struct Report {
     pub leaves: u64,
     pub checkpoints: u64,
-    /// Leaves under the largest checkpoint that holds; later ones are only waiting to be signed.
+    /// Leaves under the largest checkpoint that holds.
     pub covered: u64,
+    /// The note of that checkpoint. Whoever keeps it can tell next time that nothing was cut off since.
+    pub newest: Option<String>,
+    /// Positions without a leaf: no fault where people dropped what could not be heard, and a question otherwise.
+    pub holes: Vec<Hole>,
     /// In the order in which they were met: the first one names the first bad leaf.
     pub faults: Vec<Fault>,
     /// Faults beyond the first hundred.

@@ -94,9 +94,24 @@ impl World {
     }
 
     pub fn with_token<T>(&self, roles: &[Role], audience: &str, message: T) -> tonic::Request<T> {
+        self.with_token_from(clock::wall(), roles, audience, message)
+    }
+
+    /// A token that held until this many seconds ago.
+    pub fn with_expired_token<T>(&self, message: T, seconds: i64) -> tonic::Request<T> {
+        let from = clock::wall() - time::Duration::seconds(50 + seconds);
+        self.with_token_from(from, &[Role::Auditor], SCHEMA.name, message)
+    }
+
+    fn with_token_from<T>(
+        &self,
+        from: time::OffsetDateTime,
+        roles: &[Role],
+        audience: &str,
+        message: T,
+    ) -> tonic::Request<T> {
         let issuer =
             StaffTokenIssuer::new(self.keyring.signer(SigningContext::StaffToken)).unwrap();
-        let now = clock::wall();
         let token = issuer
             .issue(&StaffClaims {
                 subject: Uuid::from_u128(7),
@@ -104,8 +119,8 @@ impl World {
                 roles: roles.iter().copied().collect::<Roles>(),
                 session: Uuid::from_u128(8),
                 audience: audience.into(),
-                issued_at: now,
-                expires_at: now + time::Duration::seconds(50),
+                issued_at: from,
+                expires_at: from + time::Duration::seconds(50),
             })
             .unwrap();
         bearer(&token, message)
@@ -231,7 +246,10 @@ impl World {
 
     /// What a verifier finds that reads the ledger as anybody may.
     pub async fn verify(&self) -> Report {
-        let mut verifier = self.verifier();
+        self.verify_with(self.verifier()).await
+    }
+
+    pub async fn verify_with(&self, mut verifier: Verifier) -> Report {
         for checkpoint in self.checkpoints().await {
             verifier.checkpoint(&checkpoint);
         }

@@ -1,10 +1,10 @@
 //! `ledger`: whether the tamper-evident log holds.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use ledger::verify::{Fault, Place, Report, Verifier};
+use ledger::verify::{Fault, Hole, Place, Report, Verifier};
 use platform::error::{Kind, Problem};
 use platform::sealed::{KeyId, PublicKey};
 use proto::v1::{ListCheckpointsRequest, ReadLeavesRequest};
@@ -15,11 +15,16 @@ use crate::client::{Client, Profile};
 use crate::output::{Format, facts, progress, table};
 
 /// A checkpoint follows an event within a second.
-const FIRST_SIGNED: Duration = Duration::from_secs(2);
+const SIGNED: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(100);
+/// In the data folder: the newest checkpoint that was verified from here.
+const WITNESS: &str = "ledger-witness.note";
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Computes every leaf and the tree again, and holds them against each signed checkpoint. Exits 1 on a fault.
+    ///
+    /// Keeps the newest checkpoint that holds in the data folder, and holds the log against it next time.
     ///
     /// Trusts the public keys that `takedown up` wrote into client.toml from the keyring, not what the ledger says.
     Verify(Verify),
@@ -56,8 +61,21 @@ pub(super) async fn run(command: Command) -> Result<bool> {
             std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
         verifier.witness(&note);
     }
+    let mine = args.at.data.path()?.join(WITNESS);
+    match std::fs::read_to_string(&mine) {
+        Ok(note) => verifier.witness(&note),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("reading {}", mine.display())),
+    }
     let report = read(&args.at.client()?, verifier).await?;
     show(args.at.format, &report);
+    if let Some(newest) = report.newest.as_ref().filter(|_| report.is_sound()) {
+        // Beside the old one first: a witness that was cut off half-way would accuse a sound log.
+        let next = mine.with_extension("next");
+        std::fs::write(&next, newest)
+            .and_then(|()| std::fs::rename(&next, &mine))
+            .with_context(|| format!("writing {}", mine.display()))?;
+    }
     Ok(report.is_sound())
 }
 
@@ -74,41 +92,58 @@ fn public_key(text: &str) -> Result<PublicKey, Problem> {
         })
 }
 
-/// All checkpoints first: the leaves under each of them are there by then.
+/// Every leaf that there is now, and those after it up to the checkpoint that is over it.
 async fn read(client: &Client, mut verifier: Verifier) -> Result<Report> {
     let mut ledger = client.ledger();
-    if !checkpoints(client, &mut verifier).await? {
-        // The first events of a log may be there and their checkpoint just being signed.
-        tokio::time::sleep(FIRST_SIGNED).await;
-        checkpoints(client, &mut verifier).await?;
-    }
-    let bar = progress(0, "leaves");
+    // From beyond all leaves: how many there are is all that is asked.
+    let request = ReadLeavesRequest {
+        from_index: i64::MAX.unsigned_abs(),
+    };
+    let mut none = ledger.read_leaves(request).await?.into_inner();
+    let leaves = none.message().await?.unwrap_or_default().tree_size;
+    let end = checkpoints(client, &mut verifier, leaves).await?;
+
+    let bar = progress(end, "leaves");
     let request = ReadLeavesRequest { from_index: 0 };
     let mut pages = ledger.read_leaves(request).await?.into_inner();
     while let Some(page) = pages.message().await? {
-        for leaf in &page.leaves {
+        for parked in &page.parked {
+            verifier.parked(parked);
+        }
+        for leaf in page.leaves.iter().filter(|leaf| leaf.index < end) {
             verifier.leaf(leaf);
         }
         bar.inc(page.leaves.len() as u64);
+        if page.leaves.last().is_some_and(|last| last.index >= end) {
+            break;
+        }
     }
     bar.finish_and_clear();
     Ok(verifier.finish())
 }
 
-/// Gives every checkpoint to the verifier; false where there is none.
-async fn checkpoints(client: &Client, verifier: &mut Verifier) -> Result<bool> {
+/// Gives the verifier every checkpoint, waiting for one over all these leaves: it may just be being signed. Returns
+/// how many leaves are to be read.
+async fn checkpoints(client: &Client, verifier: &mut Verifier, leaves: u64) -> Result<u64> {
     let mut ledger = client.ledger();
-    let mut from_size = 0;
+    let until = Instant::now() + SIGNED;
+    let mut largest = 0;
     loop {
-        let request = ListCheckpointsRequest { from_size };
+        let request = ListCheckpointsRequest {
+            from_size: largest + 1,
+        };
         let page = ledger.list_checkpoints(request).await?.into_inner();
         for checkpoint in &page.checkpoints {
             verifier.checkpoint(checkpoint);
+            largest = checkpoint.size.max(largest);
         }
-        if page.next_size <= from_size {
-            return Ok(from_size > 0 || !page.checkpoints.is_empty());
+        if page.next_size > 0 && !page.checkpoints.is_empty() {
+            continue;
         }
-        from_size = page.next_size;
+        if largest >= leaves || Instant::now() >= until {
+            return Ok(largest.max(leaves));
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 
@@ -119,6 +154,7 @@ fn show(format: Format, report: &Report) {
         "checkpoints": report.checkpoints,
         "covered": report.covered,
         "first_fault": report.faults.first().map(fault_json),
+        "holes": report.holes.iter().map(hole_json).collect::<Vec<_>>(),
         "faults": report.faults.iter().map(fault_json).collect::<Vec<_>>(),
         "more_faults": report.more,
     });
@@ -127,6 +163,7 @@ fn show(format: Format, report: &Report) {
             ("leaves", report.leaves.to_string()),
             ("checkpoints", report.checkpoints.to_string()),
             ("leaves under a checkpoint", report.covered.to_string()),
+            ("positions without a leaf", holes(&report.holes)),
             (
                 "verdict",
                 if report.is_sound() {
@@ -151,6 +188,22 @@ fn show(format: Format, report: &Report) {
         }
         text
     });
+}
+
+/// How many, and where the first are.
+fn holes(holes: &[Hole]) -> String {
+    let all: u64 = holes.iter().map(|hole| hole.last - hole.first + 1).sum();
+    match holes.first() {
+        None => "0".to_owned(),
+        Some(first) => format!(
+            "{all}, the first at {} of {}'s shard {}: dropped by people, or never heard",
+            first.first, first.producer, first.shard
+        ),
+    }
+}
+
+fn hole_json(hole: &Hole) -> Value {
+    json!({ "producer": hole.producer, "shard": hole.shard, "first": hole.first, "last": hole.last })
 }
 
 fn fault_json(fault: &Fault) -> Value {

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use proto::v1::{
     GetConservationRequest, GetDispatchCountsRequest, GetDispatchCountsResponse,
-    GetVerificationCountsRequest, StageCount,
+    GetIntakeCountsRequest, GetVerificationCountsRequest, StageCount,
 };
 
 use crate::client::Client;
@@ -124,7 +124,7 @@ pub async fn to_the_end(client: &Client, progress: &Progress) -> Result<()> {
         // Twice the same, so that an event on its way between two services is not overlooked.
         let is_over =
             fed && now.waiting == 0 && now.dispatched >= now.actionable && now.unsettled == 0;
-        if is_over && now == last && heard(client, progress).await? {
+        if is_over && now == last && heard(client).await? {
             progress.end();
             return Ok(());
         }
@@ -168,19 +168,21 @@ async fn standing(client: &Client) -> Result<Standing> {
     })
 }
 
-/// Whether the ledger has heard of everything that was accepted.
-async fn heard(client: &Client, progress: &Progress) -> Result<bool> {
+/// Whether the ledger has heard of everything that intake accepted, by intake's word.
+async fn heard(client: &Client) -> Result<bool> {
     let heard = client
         .ledger()
         .get_conservation(GetConservationRequest {})
         .await?
         .into_inner();
-    tracing::debug!(
-        accepted = heard.accepted,
-        reported = progress.reported.load(Ordering::Relaxed),
-        "ledger"
-    );
-    Ok(heard.lost == 0)
+    let taken = client
+        .intake()
+        .get_intake_counts(GetIntakeCountsRequest {})
+        .await?
+        .into_inner();
+    let standing: u64 = heard.stages.iter().map(|stage| stage.reports).sum();
+    tracing::debug!(accepted = taken.accepted, standing, "ledger");
+    Ok(heard.lost == 0 && standing == taken.accepted)
 }
 
 pub async fn counts(client: &Client) -> Result<GetDispatchCountsResponse> {

@@ -10,8 +10,8 @@ use proto::v1::hash_entry::Verdict as HashVerdict;
 use proto::v1::rule::Verdict as RuleVerdict;
 use proto::v1::{
     ApproveHashListRequest, ApproveRuleRequest, CreateProviderKeyRequest, CreateStaffRequest,
-    GetIntakeCountsRequest, Hash, HashEntry, ImportHashesRequest, ProposeRuleRequest, Provider,
-    PutProvidersRequest, Rule, StaffRole,
+    GetIntakeCountsRequest, Hash, HashEntry, ImportHashesRequest, ListHashListsRequest,
+    ProposeRuleRequest, Provider, PutProvidersRequest, Rule, StaffRole,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -124,27 +124,34 @@ fn entry(provider: &crate::street::files::Provider) -> Provider {
 pub async fn known_material(cast: &Cast, street: &Street) -> Result<()> {
     let mut proposer = cast.operator.verification();
     let mut approver = cast.supervisor.verification();
-    let mut version = None;
     for some in hashes(street).chunks(HASHES_A_CALL) {
         let request = ImportHashesRequest {
             list: HASH_LIST.to_owned(),
             entries: some.to_vec(),
         };
-        version = Some(proposer.import_hashes(request).await?.into_inner().version);
+        proposer.import_hashes(request).await?;
     }
-    if let Some(version) = version {
-        let list = HASH_LIST.to_owned();
-        approver
-            .approve_hash_list(ApproveHashListRequest { list, version })
-            .await?;
+    // What is approved is what the approver reads.
+    let lists = approver.list_hash_lists(ListHashListsRequest {}).await?;
+    for read in lists.into_inner().lists {
+        if read.list == HASH_LIST && read.approved_by.is_empty() {
+            let approve = ApproveHashListRequest {
+                list: read.list,
+                version: read.version,
+                entries: read.entries,
+            };
+            approver.approve_hash_list(approve).await?;
+        }
     }
     for rule in rules(street) {
         let request = ProposeRuleRequest { rule: Some(rule) };
         let rule = proposer.propose_rule(request).await?.into_inner().rule;
-        let rule_id = rule.context("verification proposed no rule")?.rule_id;
-        approver
-            .approve_rule(ApproveRuleRequest { rule_id })
-            .await?;
+        let rule = rule.context("verification proposed no rule")?;
+        let approve = ApproveRuleRequest {
+            rule_id: rule.rule_id,
+            version: rule.version,
+        };
+        approver.approve_rule(approve).await?;
     }
     Ok(())
 }

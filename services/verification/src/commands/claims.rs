@@ -11,10 +11,10 @@ use super::lock_one;
 use crate::auth::Person;
 use crate::case::{Case, Claim, Spent};
 use crate::error::{Error, Refusal};
-use crate::lifecycle::{Command, Rest, State};
+use crate::lifecycle::Command;
 use crate::means::Means;
+use crate::roster::Seeker;
 use crate::store;
-use crate::store::queue::Seeker;
 
 /// How a claim ended that was given back or ran out.
 const PUT_BACK: &str = "put_back";
@@ -27,8 +27,9 @@ pub(crate) async fn urgent(
     now: OffsetDateTime,
     limit: i64,
 ) -> Result<Vec<Case>, Error> {
-    let seeker = seeker(conn, person).await?;
-    let mut cases = store::queue::lock_urgent(conn, seeker, limit).await?;
+    let seeker = seeker(person)?;
+    let roster = store::staff::roster(conn).await?;
+    let mut cases = store::queue::lock_urgent(conn, &roster, seeker, limit).await?;
     for case in &mut cases {
         take(means, case, person, now)?;
     }
@@ -44,7 +45,8 @@ pub(crate) async fn this(
     now: OffsetDateTime,
     id: CaseId,
 ) -> Result<Case, Error> {
-    let seeker = seeker(conn, person).await?;
+    let seeker = seeker(person)?;
+    let roster = store::staff::roster(conn).await?;
     let mut case = lock_one(conn, id).await?;
     if case.claim.is_some_and(|claim| claim.until <= now) {
         put_back(&mut case)?;
@@ -54,12 +56,8 @@ pub(crate) async fn this(
             claim.until = Lease::new(claim.token, now, means.config.claim()).until;
         }
         _ => {
-            let waits = matches!(
-                case.state,
-                State::At(Rest::Queued | Rest::AwaitingSecond | Rest::UnderReview)
-            );
-            if waits {
-                may_take(&case, seeker)?;
+            if case.state.waits_for_a_person() {
+                roster.may_take(&case, seeker)?;
             }
             take(means, &mut case, person, now)?;
         }
@@ -68,31 +66,13 @@ pub(crate) async fn this(
     Ok(case)
 }
 
-async fn seeker(conn: &mut PgConnection, person: &Person) -> Result<Seeker, Error> {
+pub(super) fn seeker(person: &Person) -> Result<Seeker, Error> {
     person.require_any([Role::Analyst, Role::Supervisor])?;
     Ok(Seeker {
         subject: person.subject.uuid(),
         analyst: person.has(Role::Analyst),
         supervisor: person.has(Role::Supervisor),
-        others: store::staff::other_analysts(conn, person.subject).await?,
     })
-}
-
-/// The same rule as the queue's own filter. A second look always needs another person; a review only where there is one.
-fn may_take(case: &Case, seeker: Seeker) -> Result<(), Refusal> {
-    let has_role = if case.for_supervisor {
-        seeker.supervisor
-    } else {
-        seeker.analyst
-    };
-    if !has_role {
-        return Err(Refusal::NOT_YOUR_ROLE);
-    }
-    let alone = case.state == State::At(Rest::UnderReview) && !seeker.others;
-    if case.not_for.contains(&seeker.subject) && !alone {
-        return Err(Refusal::NOT_FOR_YOU);
-    }
-    Ok(())
 }
 
 fn take(means: &Means, case: &mut Case, person: &Person, now: OffsetDateTime) -> Result<(), Error> {

@@ -10,6 +10,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::claims::seeker;
 use super::{Outbox, ascending, verdict};
 use crate::auth::Person;
 use crate::case::{ANALYST, Case, Finding};
@@ -17,6 +18,7 @@ use crate::error::{Error, Refusal};
 use crate::lifecycle::{Command, Saying};
 use crate::matching::Known;
 use crate::means::Means;
+use crate::roster::{Roster, Seeker};
 use crate::store;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +60,12 @@ pub(crate) async fn decide(
     now: OffsetDateTime,
     items: &[Item],
 ) -> Result<Vec<Result<Case, Error>>, Error> {
+    let desk = Desk {
+        means,
+        person,
+        seeker: seeker(person)?,
+        roster: store::staff::roster(conn).await?,
+    };
     let mut cases: HashMap<Uuid, Case> =
         store::cases::lock(conn, &ascending(items.iter().map(|item| item.case)))
             .await?
@@ -73,7 +81,7 @@ pub(crate) async fn decide(
             answers.push(Err(Refusal::CASE_UNKNOWN.into()));
             continue;
         };
-        match judge(means, person, now, case, *item, &mut out, &mut reviews) {
+        match judge(&desk, case, *item, &mut out, &mut reviews) {
             Ok(Done::Now) => {
                 changed.insert(item.case.uuid());
                 answers.push(Ok(case.clone()));
@@ -92,6 +100,14 @@ pub(crate) async fn decide(
     Ok(answers)
 }
 
+/// Who decides, and with what.
+struct Desk<'a> {
+    means: &'a Means,
+    person: &'a Person,
+    seeker: Seeker,
+    roster: Roster,
+}
+
 enum Done {
     Now,
     /// A repeat of the verdict that ended this claim.
@@ -106,14 +122,13 @@ struct Reviews {
 }
 
 fn judge(
-    means: &Means,
-    person: &Person,
-    now: OffsetDateTime,
+    desk: &Desk<'_>,
     case: &mut Case,
     item: Item,
     out: &mut Outbox,
     reviews: &mut Reviews,
 ) -> Result<Done, Error> {
+    let Desk { means, person, .. } = *desk;
     if let Some(spent) = &case.spent
         && spent.token == item.token
     {
@@ -127,12 +142,14 @@ fn judge(
         .claim
         .filter(|claim| claim.token == item.token && claim.by == person.subject)
         .ok_or(Refusal::CLAIM_FOREIGN)?;
-    if claim.until <= now {
+    if claim.until <= out.now {
         return Err(Refusal::CLAIM_OVER.into());
     }
     if case.version != item.version {
         return Err(Refusal::STALE.into());
     }
+    // Looked at again: a report of their own may have come while they had it in hand.
+    desk.roster.may_take(case, desk.seeker)?;
     let saying = saying(means, case, item.verdict);
     // What can fail comes before anything is changed: this item may be refused while its neighbours commit.
     let opened = match saying {
@@ -152,7 +169,8 @@ fn judge(
         (Verdict::Actionable(category), None) => {
             out.act(case.id, "first_of_two", &actor).finding = Some(category.as_str());
             case.first = Some((me, category));
-            case.not_for.push(me.uuid());
+            // Whoever passed it on before is needed again: their word is about another question now.
+            case.not_for = vec![me.uuid()];
         }
         (Verdict::Actionable(category), Some(open)) => {
             let first = case.first.filter(|(_, theirs)| *theirs == category);
@@ -174,6 +192,7 @@ fn judge(
         }
         (Verdict::SecondLook, _) => {
             out.act(case.id, "second_look", &actor);
+            case.not_for.retain(|one| *one != me.uuid());
             case.not_for.push(me.uuid());
         }
         (Verdict::NeedsInformation, _) => {
@@ -184,6 +203,7 @@ fn judge(
         (Verdict::Uphold, _) => {
             out.act(case.id, "uphold", &actor);
             close_review(case);
+            verdict::announce_what_is_due(means, case, out)?;
             reviews.upheld.push(case.id.uuid());
         }
         (Verdict::Withdraw, _) => {

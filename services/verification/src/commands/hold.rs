@@ -4,13 +4,12 @@ use domain::event::Body;
 use domain::id::{CaseId, HoldId};
 use domain::wire::timestamp;
 use platform::principal::Role;
-use platform::sealed::Purpose;
 use proto::v1;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Outbox, SYSTEM, lock_one};
+use super::{Outbox, SYSTEM, lock_one, note, verdict};
 use crate::auth::Person;
 use crate::case::{Case, Hold};
 use crate::error::{Error, Refusal};
@@ -48,12 +47,8 @@ pub(crate) async fn hold(
         until: Some(until),
     });
     let mut out = Outbox::new(now);
-    let key = means.key(id, &case.item.wrapped_key)?;
     let act = out.act(id, "hold", &person.principal.actor());
-    act.sealed_note = Some(
-        key.seal(Purpose::Note, id.uuid(), act.id, reason.as_bytes())
-            .into_bytes(),
-    );
+    note(means, &case, act, reason)?;
     let body = Body::CaseHeld(v1::CaseHeld {
         hold_id: hold_id.to_string(),
         until: Some(timestamp(until)),
@@ -67,6 +62,7 @@ pub(crate) async fn hold(
 /// Releases a hold. Releasing it twice is once.
 pub(crate) async fn release(
     conn: &mut PgConnection,
+    means: &Means,
     person: &Person,
     now: OffsetDateTime,
     id: CaseId,
@@ -78,7 +74,7 @@ pub(crate) async fn release(
         return Ok(case);
     }
     let mut out = Outbox::new(now);
-    end(&mut case, &person.principal.actor(), &mut out)?;
+    end(means, &mut case, &person.principal.actor(), &mut out)?;
     store::cases::save(conn, std::slice::from_ref(&case)).await?;
     out.write(conn).await?;
     Ok(case)
@@ -87,20 +83,21 @@ pub(crate) async fn release(
 /// Releases holds that ran out. Returns how many.
 pub(crate) async fn run_out(
     conn: &mut PgConnection,
+    means: &Means,
     now: OffsetDateTime,
     limit: i64,
 ) -> Result<usize, Error> {
     let mut cases = store::queue::lock_held_over(conn, now, limit).await?;
     let mut out = Outbox::new(now);
     for case in &mut cases {
-        end(case, SYSTEM, &mut out)?;
+        end(means, case, SYSTEM, &mut out)?;
     }
     store::cases::save(conn, &cases).await?;
     out.write(conn).await?;
     Ok(cases.len())
 }
 
-fn end(case: &mut Case, actor: &str, out: &mut Outbox) -> Result<(), Error> {
+fn end(means: &Means, case: &mut Case, actor: &str, out: &mut Outbox) -> Result<(), Error> {
     case.apply(Command::Unhold)?;
     let hold = case
         .hold
@@ -112,5 +109,5 @@ fn end(case: &mut Case, actor: &str, out: &mut Outbox) -> Result<(), Error> {
     case.unmatch();
     out.act(case.id, "release", actor);
     out.say(case, Body::CaseReleased(v1::CaseReleased { hold_id }));
-    Ok(())
+    verdict::announce_what_is_due(means, case, out)
 }

@@ -137,18 +137,22 @@ fn new_entries(
         .collect()
 }
 
-/// Lets a version decide. Approving it twice is once.
+/// Lets a version decide that still has as many entries as were read: a version only grows. Approving it twice is once.
 pub(crate) async fn approve(
     conn: &mut PgConnection,
     person: &Person,
     now: OffsetDateTime,
     list: &str,
     version: i32,
+    entries: i64,
 ) -> Result<(), Error> {
     person.require(Role::Supervisor)?;
     let row: ListRow = store::lists::lock_version(conn, list, version)
         .await?
         .ok_or(Refusal::LIST_UNKNOWN)?;
+    if row.entries != entries {
+        return Err(Refusal::STALE.into());
+    }
     if row.approved_by.is_some() {
         return Ok(());
     }

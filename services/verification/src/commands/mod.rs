@@ -5,6 +5,7 @@ pub(crate) mod claims;
 pub(crate) mod decide;
 pub(crate) mod hold;
 pub(crate) mod lists;
+pub(crate) mod renew;
 pub(crate) mod reports;
 pub(crate) mod reveal;
 pub(crate) mod review;
@@ -22,6 +23,7 @@ use uuid::Uuid;
 
 use crate::case::Case;
 use crate::error::{Error, Refusal};
+use crate::means::Means;
 use crate::store;
 use crate::store::acts::Judgement;
 
@@ -76,6 +78,13 @@ impl Outbox {
         store::acts::record(conn, &self.acts).await?;
         log::append(conn, &self.events).await
     }
+}
+
+/// Keeps a person's reason with an act, sealed: what they write may hold anything.
+fn note(means: &Means, case: &Case, act: &mut Judgement, reason: &str) -> Result<(), Error> {
+    let sealed = means.seal_note(case, act.id, reason)?;
+    act.sealed_note = Some(sealed);
+    Ok(())
 }
 
 /// Locks one case.

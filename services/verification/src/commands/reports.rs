@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use domain::hash::Hash;
-use domain::id::{CaseId, ReportId};
+use domain::id::{CaseId, ReportId, Subject};
 use platform::batch::fold::by_key;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{Outbox, ascending, verdict};
 use crate::case::{Case, Item};
 use crate::error::Error;
-use crate::lifecycle::{Command, Rest, State};
+use crate::lifecycle::Command;
 use crate::matching::{self, Marks};
 use crate::means::{Means, OpenItem};
 use crate::store;
@@ -26,6 +26,8 @@ pub(crate) struct Received {
     pub(crate) item: Item,
     pub(crate) self_reported: bool,
     pub(crate) under_13: bool,
+    /// A member of staff who reported it.
+    pub(crate) submitted_by: Option<Subject>,
     pub(crate) open: OpenItem,
 }
 
@@ -44,6 +46,8 @@ pub(crate) async fn receive(
     now: OffsetDateTime,
     batch: &[Received],
 ) -> Result<(), Error> {
+    // Before any case is locked: reading the approved lists and rules again may take a while.
+    let held = means.library.current(conn).await?;
     let ids: Vec<Uuid> = batch
         .iter()
         .map(|report| report.item.report.uuid())
@@ -61,7 +65,6 @@ pub(crate) async fn receive(
         .filter(|report| heard.insert(report.item.report.uuid()))
         .collect();
 
-    let held = means.library.current(conn).await?;
     let mut works: Vec<Work<'_>> = Vec::new();
     for (id, places) in by_key(&fresh, |report| report.case) {
         let reports: Vec<&Received> = places.into_iter().map(|place| fresh[place]).collect();
@@ -86,10 +89,9 @@ pub(crate) async fn receive(
         }
     }
     for work in &mut works {
-        let stands = work.case.state == State::At(Rest::Actionable);
-        if stands && work.case.dispatch_closed {
-            verdict::announce_again(means, &mut work.case, work.open, &mut out);
-        }
+        let case = &mut work.case;
+        case.announce_due |= case.state.stands() && case.dispatch_closed;
+        verdict::announce_what_is_due(means, case, &mut out)?;
     }
     write(conn, works, &fresh, out).await
 }
@@ -117,11 +119,17 @@ fn join<'a>(
         case.reports += 1;
         case.self_reported |= report.self_reported;
         case.under_13 |= report.under_13;
+        if let Some(subject) = report.submitted_by
+            && !case.submitted_by.contains(&subject.uuid())
+        {
+            case.submitted_by.push(subject.uuid());
+        }
         case.hash_kinds.join(report.open.kinds());
         case.apply(Command::Join)?;
         marks.add(&means.keyring, &report.open.hashes);
     }
     case.cause = last.event;
+    marks.withdrawn.clone_from(&case.withdrawn);
     if !marks.tags.is_empty() && !case.waits_for_match() {
         // Matched when it comes back to the queue.
         case.unmatch();

@@ -44,11 +44,14 @@ pub(crate) async fn reveal(
         return Err(Refusal::BUDGET_SPENT.into());
     }
     let url = means.open(&case)?.url;
-    store::acts::reveal(conn, Uuid::now_v7(), person.subject, id, now).await?;
+    let reveal = Uuid::now_v7();
+    store::acts::reveal(conn, reveal, person.subject, id, now).await?;
     let mut out = Outbox::new(now);
     let body = Body::UrlRevealed(v1::UrlRevealed {
         subject: person.subject.to_string(),
-        reason: reason.to_owned(),
+        sealed_reason: means.seal_note(&case, reveal, reason)?.into(),
+        reveal_id: reveal.to_string(),
+        ..v1::UrlRevealed::default()
     });
     out.say(&case, body);
     out.write(conn).await?;

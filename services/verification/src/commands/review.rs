@@ -66,6 +66,14 @@ pub(crate) async fn hear(
     Ok(())
 }
 
+/// Dispatch works on these cases: the proofs of their verdicts have done what they were for.
+pub(crate) async fn opened(conn: &mut PgConnection, mut cases: Vec<Uuid>) -> Result<(), Error> {
+    cases.sort_unstable();
+    cases.dedup();
+    store::cases::opened(conn, &cases).await?;
+    Ok(())
+}
+
 /// Puts the question to the people; false where it is known already, or the verdict no longer stands.
 async fn ask(
     conn: &mut PgConnection,

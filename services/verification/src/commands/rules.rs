@@ -32,6 +32,17 @@ pub(crate) struct Shown {
     pub(crate) reason: String,
 }
 
+impl Shown {
+    /// The same words of the same person: said again, not something new.
+    fn is_repeat(&self, proposal: &Proposal, person: &Person) -> bool {
+        self.row.proposed_by == person.subject.uuid()
+            && self.pattern == proposal.pattern
+            && self.finding == proposal.finding
+            && self.reason == proposal.reason
+    }
+}
+
+/// Proposes a rule, or a new version of one. Proposing the same twice is once.
 pub(crate) async fn propose(
     conn: &mut PgConnection,
     means: &Means,
@@ -41,17 +52,22 @@ pub(crate) async fn propose(
 ) -> Result<Shown, Error> {
     person.require_any([Role::Supervisor, Role::Analyst])?;
     let (id, version) = match proposal.of {
-        None => (RuleId::new(Uuid::now_v7()), 1),
+        None => {
+            let theirs = store::rules::proposed_by(conn, person.subject.uuid()).await?;
+            for row in theirs {
+                // One that cannot be read is no reason to refuse another; it is alarmed where it would decide.
+                match show(means, row) {
+                    Ok(shown) if shown.is_repeat(&proposal, person) => return Ok(shown),
+                    Ok(_) | Err(_) => {}
+                }
+            }
+            (RuleId::new(Uuid::now_v7()), 1)
+        }
         Some(id) => {
             let versions = locked(conn, id).await?;
             let newest = &versions[versions.len() - 1];
             let shown = show(means, newest.clone())?;
-            let repeated = newest.approved_by.is_none()
-                && newest.proposed_by == person.subject.uuid()
-                && shown.pattern == proposal.pattern
-                && shown.finding == proposal.finding
-                && shown.reason == proposal.reason;
-            if repeated {
+            if shown.is_repeat(&proposal, person) {
                 return Ok(shown);
             }
             (id, newest.version + 1)
@@ -77,17 +93,21 @@ pub(crate) async fn propose(
     newest(conn, means, id).await
 }
 
-/// Lets the newest version decide. Approving it twice is once.
+/// Lets this version decide: the newest, and the one that was read. Approving it twice is once.
 pub(crate) async fn approve(
     conn: &mut PgConnection,
     means: &Means,
     person: &Person,
     now: OffsetDateTime,
     id: RuleId,
+    version: i32,
 ) -> Result<Shown, Error> {
     person.require(Role::Supervisor)?;
     let versions = locked(conn, id).await?;
     let row = &versions[versions.len() - 1];
+    if row.version != version {
+        return Err(Refusal::STALE.into());
+    }
     if row.approved_by.is_none() {
         if row.proposed_by == person.subject.uuid() {
             return Err(Refusal::OWN_RULE.into());

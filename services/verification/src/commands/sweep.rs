@@ -52,7 +52,9 @@ pub(crate) async fn rematch(
         .and_then(|()| Ok(means.open(case)?))
         {
             Ok(item) => {
-                marks.entry(id).or_default().url = Some(item.url.clone());
+                let marks = marks.entry(id).or_default();
+                marks.url = Some(item.url.clone());
+                marks.withdrawn.clone_from(&case.withdrawn);
                 open.insert(id, item);
             }
             // One case that does not open must not keep the others from being matched; people still see it waiting.

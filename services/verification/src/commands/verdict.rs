@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{Outbox, SYSTEM};
 use crate::case::{Case, Decision, Finding, Proof};
 use crate::error::Error;
-use crate::lifecycle::Command;
+use crate::lifecycle::{Command, Rest, State};
 use crate::matching::Known;
 use crate::means::{Means, OpenItem};
 use crate::proof;
@@ -46,6 +46,7 @@ pub(super) fn settle(
     case.not_for.clear();
     case.review = None;
     case.for_supervisor = false;
+    case.dispatch_opened = false;
     match finding {
         Finding::Actionable(category) => {
             let proof = proof::make(means, case.id, category, &decision, item, out.now);
@@ -82,20 +83,51 @@ pub(super) fn apply_known(
     Ok(())
 }
 
-/// Says a standing verdict once more, so that dispatch looks whether what it closed is back. The proof is the same
-/// until it has expired; then there is a new one under the same decision.
-pub(super) fn announce_again(means: &Means, case: &mut Case, item: &OpenItem, out: &mut Outbox) {
+/// Says what could not be said while the verdict was held or questioned: that a report came, so that dispatch looks
+/// whether what it closed is back.
+pub(super) fn announce_what_is_due(
+    means: &Means,
+    case: &mut Case,
+    out: &mut Outbox,
+) -> Result<(), Error> {
+    if case.announce_due && case.state == State::At(Rest::Actionable) {
+        announce_again(means, case, out)?;
+        case.announce_due = false;
+    }
+    Ok(())
+}
+
+/// Says a standing verdict once more. The proof is the same until it has expired; then there is a new one under the
+/// same decision.
+pub(super) fn announce_again(
+    means: &Means,
+    case: &mut Case,
+    out: &mut Outbox,
+) -> Result<(), Error> {
     let Some(decision) = case.decision.clone() else {
-        return;
+        return Ok(());
     };
     let Finding::Actionable(category) = decision.finding else {
-        return;
+        return Ok(());
     };
-    let standing = case.proof.take().filter(|proof| proof.expires_at > out.now);
-    let proof =
-        standing.unwrap_or_else(|| proof::make(means, case.id, category, &decision, item, out.now));
+    let standing = case
+        .proof
+        .clone()
+        .filter(|proof| proof.expires_at > out.now);
+    let proof = match standing {
+        Some(proof) => proof,
+        None => proof::make(
+            means,
+            case.id,
+            category,
+            &decision,
+            &means.open(case)?,
+            out.now,
+        ),
+    };
     announce(case, category, &decision, &proof, out);
     case.proof = Some(proof);
+    Ok(())
 }
 
 fn announce(

@@ -64,12 +64,13 @@ impl Grpc {
     ) -> Result<v1::ApproveHashListResponse, Error> {
         let (person, request) = self.admit(request)?;
         let list = parse::list_name(&request.list)?;
-        let version = i32::try_from(request.version)
+        let version = parse::version(request.version)?;
+        let entries = i64::try_from(request.entries)
             .ok()
-            .filter(|version| *version > 0)
-            .ok_or_else(|| Invalid::missing("version"))?;
+            .filter(|entries| *entries > 0)
+            .ok_or_else(|| Invalid::missing("entries"))?;
         transact!(self, |conn, now| lists::approve(
-            conn, &person, now, &list, version
+            conn, &person, now, &list, version, entries
         ))?;
         self.approved.ring();
         Ok(v1::ApproveHashListResponse {})
@@ -141,12 +142,14 @@ impl Grpc {
     ) -> Result<v1::ApproveRuleResponse, Error> {
         let (person, request) = self.admit(request)?;
         let id: RuleId = request.rule_id.parse()?;
+        let version = parse::version(request.version)?;
         let shown = transact!(self, |conn, now| rules::approve(
             conn,
             &self.means,
             &person,
             now,
-            id
+            id,
+            version
         ))?;
         self.approved.ring();
         Ok(v1::ApproveRuleResponse {

@@ -20,9 +20,12 @@ use tonic::{Request, Response, Status};
 pub(crate) use self::parse::staff_name;
 use crate::Deps;
 use crate::auth::{Doorkeeper, Person};
+use crate::case::Case;
 use crate::error::Error;
 use crate::means::Means;
+use crate::roster::Roster;
 use crate::staff::Reception;
+use crate::store;
 
 /// How often a call that lost a deadlock is tried before it is refused as unavailable.
 const TRIES: u32 = 8;
@@ -53,6 +56,24 @@ impl Grpc {
             appended,
             approved,
         }
+    }
+
+    /// Who is there to take cases.
+    async fn roster(&self) -> Result<Roster, Error> {
+        let mut conn = self.pool.acquire().await?;
+        Ok(store::staff::roster(&mut conn).await?)
+    }
+
+    async fn shown(&self, cases: &[Case]) -> Result<Vec<v1::Assessment>, Error> {
+        let roster = self.roster().await?;
+        Ok(cases
+            .iter()
+            .map(|case| show::assessment(&self.means, &roster, case))
+            .collect())
+    }
+
+    async fn shown_one(&self, case: Case) -> Result<Option<v1::Assessment>, Error> {
+        Ok(self.shown(&[case]).await?.pop())
     }
 
     /// Who asks, and what.
@@ -130,6 +151,7 @@ methods! {
     get_assessment(GetAssessmentRequest) -> GetAssessmentResponse;
     reveal_url(RevealUrlRequest) -> RevealUrlResponse;
     withdraw_verdict(WithdrawVerdictRequest) -> WithdrawVerdictResponse;
+    assess_again(AssessAgainRequest) -> AssessAgainResponse;
     hold_case(HoldCaseRequest) -> HoldCaseResponse;
     release_hold(ReleaseHoldRequest) -> ReleaseHoldResponse;
     import_hashes(ImportHashesRequest) -> ImportHashesResponse;

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::Invalid;
 use domain::hash::Hash;
 use domain::invalid::{optional_text, text};
+use domain::wire::{time, timestamp};
 use domain::word::{Category, HashKind, NotActionableReason, StaffRole};
 use platform::principal::{Role, Roles};
 use proto::v1;
@@ -94,19 +95,6 @@ pub(super) fn too_many(field: &str, detail: &str) -> Invalid {
     Invalid::new("too_many_items", field, detail)
 }
 
-/// A reason that goes into an event in the clear: it must not hold what events never hold.
-pub(super) fn public_reason(value: &str) -> Result<String, crate::error::Error> {
-    let reason = reason(value)?;
-    let lower = reason.to_lowercase();
-    if ["://", "hxxp", "www.", "[.]"]
-        .iter()
-        .any(|mark| lower.contains(mark))
-    {
-        return Err(crate::error::Refusal::REASON_HAS_URL.into());
-    }
-    Ok(reason)
-}
-
 pub(super) fn token(value: &str) -> Result<Uuid, Invalid> {
     if value.is_empty() {
         return Err(Invalid::missing("claim_token"));
@@ -172,6 +160,14 @@ fn verdict(wire: Option<&v1::Verdict>) -> Result<Verdict, Invalid> {
         | Wire::Uphold(false)
         | Wire::Withdraw(false) => Err(missing()),
     }
+}
+
+/// The version of a list or a rule that somebody read.
+pub(super) fn version(wire: u32) -> Result<i32, Invalid> {
+    i32::try_from(wire)
+        .ok()
+        .filter(|version| *version > 0)
+        .ok_or_else(|| Invalid::missing("version"))
 }
 
 pub(super) fn list_name(value: &str) -> Result<String, Invalid> {
@@ -252,7 +248,8 @@ fn place(bytes: &[u8]) -> Option<Place> {
     let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from_be_bytes(*nanos)).ok()?;
     Some(Place {
         priority: i32::from_be_bytes(*priority),
-        received_at: at,
+        // No time that we gave out lies beyond these bounds, and the database has others than the calendar.
+        received_at: time("page.cursor", &timestamp(at)).ok()?,
         case_id: Uuid::from_slice(rest).ok()?,
     })
 }

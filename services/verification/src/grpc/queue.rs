@@ -11,6 +11,7 @@ use super::{Grpc, parse, show, transact};
 use crate::case::Case;
 use crate::commands::{claims, decide, hold, reveal, withdraw};
 use crate::error::{Error, Refusal};
+use crate::roster::Roster;
 use crate::store;
 use crate::store::queue::Place;
 
@@ -49,7 +50,7 @@ impl Grpc {
                     })
                 })
                 .unwrap_or_default(),
-            cases: self.shown(&cases),
+            cases: self.shown(&cases).await?,
             waiting: waiting as u64,
         })
     }
@@ -78,10 +79,13 @@ impl Grpc {
                 id
             ))?]
         };
-        let claimed = cases
-            .iter()
-            .map(|case| v1::ClaimedCase {
-                assessment: Some(show::assessment(&self.means, case)),
+        let claimed = self
+            .shown(&cases)
+            .await?
+            .into_iter()
+            .zip(&cases)
+            .map(|(shown, case)| v1::ClaimedCase {
+                assessment: Some(shown),
                 claim_token: case
                     .claim
                     .map(|claim| claim.token.to_string())
@@ -130,6 +134,7 @@ impl Grpc {
         .into_iter();
         self.appended.ring();
 
+        let roster = self.roster().await?;
         let results = parsed
             .into_iter()
             .zip(request.items)
@@ -142,7 +147,7 @@ impl Grpc {
                         .unwrap_or_else(|| Err(Refusal::CASE_UNKNOWN.into())),
                     Err(invalid) => Err(invalid.into()),
                 };
-                self.result(place, wire.case_id, answer)
+                self.result(&roster, place, wire.case_id, answer)
             })
             .collect();
         Ok(v1::DecideCasesResponse { results })
@@ -150,13 +155,14 @@ impl Grpc {
 
     fn result(
         &self,
+        roster: &Roster,
         place: usize,
         case_id: String,
         answer: Result<Case, Error>,
     ) -> v1::DecisionResult {
         use v1::decision_result::Result as Wire;
         let result = match answer {
-            Ok(case) => Wire::Assessment(show::assessment(&self.means, &case)),
+            Ok(case) => Wire::Assessment(show::assessment(&self.means, roster, &case)),
             Err(error) => Wire::Problem(show::problem(error, &format!("items[{place}]"))),
         };
         v1::DecisionResult {
@@ -176,7 +182,7 @@ impl Grpc {
             .await?
             .ok_or(Refusal::CASE_UNKNOWN)?;
         Ok(v1::GetAssessmentResponse {
-            assessment: Some(show::assessment(&self.means, &case)),
+            assessment: self.shown_one(case).await?,
         })
     }
 
@@ -186,7 +192,7 @@ impl Grpc {
     ) -> Result<v1::RevealUrlResponse, Error> {
         let (person, request) = self.admit(request)?;
         let id: CaseId = request.case_id.parse()?;
-        let reason = parse::public_reason(&request.reason)?;
+        let reason = parse::reason(&request.reason)?;
         let revealed = transact!(self, |conn, now| reveal::reveal(
             conn,
             &self.means,
@@ -220,7 +226,27 @@ impl Grpc {
         ))?;
         self.appended.ring();
         Ok(v1::WithdrawVerdictResponse {
-            assessment: Some(show::assessment(&self.means, &case)),
+            assessment: self.shown_one(case).await?,
+        })
+    }
+
+    pub(super) async fn assess_again(
+        &self,
+        request: Request<v1::AssessAgainRequest>,
+    ) -> Result<v1::AssessAgainResponse, Error> {
+        let (person, request) = self.admit(request)?;
+        let id: CaseId = request.case_id.parse()?;
+        let reason = parse::reason(&request.reason)?;
+        let case = transact!(self, |conn, now| withdraw::assess_again(
+            conn,
+            &self.means,
+            &person,
+            now,
+            id,
+            &reason
+        ))?;
+        Ok(v1::AssessAgainResponse {
+            assessment: self.shown_one(case).await?,
         })
     }
 
@@ -247,7 +273,7 @@ impl Grpc {
         ))?;
         self.appended.ring();
         Ok(v1::HoldCaseResponse {
-            assessment: Some(show::assessment(&self.means, &case)),
+            assessment: self.shown_one(case).await?,
         })
     }
 
@@ -257,10 +283,16 @@ impl Grpc {
     ) -> Result<v1::ReleaseHoldResponse, Error> {
         let (person, request) = self.admit(request)?;
         let id: CaseId = request.case_id.parse()?;
-        let case = transact!(self, |conn, now| hold::release(conn, &person, now, id))?;
+        let case = transact!(self, |conn, now| hold::release(
+            conn,
+            &self.means,
+            &person,
+            now,
+            id
+        ))?;
         self.appended.ring();
         Ok(v1::ReleaseHoldResponse {
-            assessment: Some(show::assessment(&self.means, &case)),
+            assessment: self.shown_one(case).await?,
         })
     }
 
@@ -282,20 +314,15 @@ impl Grpc {
         Ok(v1::GetVerificationCountsResponse {
             by_state: AssessmentState::ALL
                 .iter()
-                .map(|state| sum(state.as_str(), &|count| count.state == state.as_str()))
+                .map(|state| sum(state.as_str(), &|count| count.state.word() == *state))
                 .collect(),
+            waiting: Some(sum("waiting", &|count| count.state.waits_for_a_person())),
+            standing: Some(sum("standing", &|count| count.state.stands())),
             cases: counts.iter().map(|count| count.cases as u64).sum(),
             decided_by: ["analyst", "list", "rule"]
                 .into_iter()
                 .map(|by| sum(by, &|count| count.decided_by == by))
                 .collect(),
         })
-    }
-
-    fn shown(&self, cases: &[Case]) -> Vec<v1::Assessment> {
-        cases
-            .iter()
-            .map(|case| show::assessment(&self.means, case))
-            .collect()
     }
 }

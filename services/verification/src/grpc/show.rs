@@ -10,9 +10,10 @@ use crate::case::{Case, Finding};
 use crate::commands::rules::Shown;
 use crate::error::Error;
 use crate::means::Means;
+use crate::roster::Roster;
 use crate::store::staff::Member;
 
-pub(super) fn assessment(means: &Means, case: &Case) -> v1::Assessment {
+pub(super) fn assessment(means: &Means, roster: &Roster, case: &Case) -> v1::Assessment {
     let decision = case.decision.as_ref();
     let finding = decision.map(|decision| decision.finding);
     let wire = |number: Option<i32>| number.unwrap_or(0);
@@ -46,6 +47,11 @@ pub(super) fn assessment(means: &Means, case: &Case) -> v1::Assessment {
             .unwrap_or_default(),
         version: case.version as u64,
         hash_kinds: case.hash_kinds.iter().map(HashKind::wire).collect(),
+        waits_for: if case.state.waits_for_a_person() {
+            roster.awaits(case).as_str().to_owned()
+        } else {
+            String::new()
+        },
     }
 }
 

@@ -22,7 +22,7 @@ const STATES: [(&str, State); 17] = [
     ("h.gone", State::Held(Rest::Withdrawn)),
 ];
 
-const COMMANDS: [(&str, Command); 16] = [
+const COMMANDS: [(&str, Command); 17] = [
     ("join", Command::Join),
     ("claim", Command::Claim),
     ("put_back", Command::PutBack),
@@ -37,13 +37,14 @@ const COMMANDS: [(&str, Command); 16] = [
     ("match_no", Command::Match { actionable: false }),
     ("ask_review", Command::AskReview),
     ("withdraw_verdict", Command::WithdrawVerdict),
+    ("assess_again", Command::AssessAgain),
     ("hold", Command::Hold),
     ("unhold", Command::Unhold),
 ];
 
 /// One line a command; a column for each state, in the order of `STATES`. `=` stays; `!x` is refused.
 const TABLE: &str = "
-join              = = = = = queued = | = = = | = = = = = h.queued =
+join              = = = = = queued queued | = = = | = = = = = h.queued h.queued
 claim             c.first c.second c.review !wait !wait !wait !wait | !taken !taken !taken | !held !held !held !held !held !held !held
 put_back          !claim !claim !claim !claim !claim !claim !claim | queued second review | !held !held !held !held !held !held !held
 actionable        !claim !claim !claim !claim !claim !claim !claim | action action !other | !held !held !held !held !held !held !held
@@ -56,7 +57,8 @@ withdraw          !claim !claim !claim !claim !claim !claim !claim | !other !oth
 match_yes         action = = = = action = | = = = | = = = = = = =
 match_no          noaction = = = = noaction = | = = = | = = = = = = =
 ask_review        = = = review = = = | = = = | = = = h.review = = =
-withdraw_verdict  !verdict !verdict gone gone queued !verdict = | !verdict !verdict gone | !held !held !held !held !held !held !held
+withdraw_verdict  !verdict !verdict gone gone queued !verdict = | !verdict !verdict gone | !verdict !verdict h.gone h.gone h.queued !verdict =
+assess_again      = = !stands !stands !stands = queued | = = !stands | = = !stands !stands !stands = h.queued
 hold              h.queued h.second h.review h.action h.noaction h.needs h.gone | h.queued h.second h.review | = = = = = = =
 unhold            !free !free !free !free !free !free !free | !free !free !free | queued second review action noaction needs gone
 ";
@@ -71,6 +73,7 @@ fn spell(before: State, after: Result<State, Misfit>) -> &'static str {
         Err(Misfit::OnHold) => "!held",
         Err(Misfit::NotOnHold) => "!free",
         Err(Misfit::NoVerdict) => "!verdict",
+        Err(Misfit::Stands) => "!stands",
         Err(Misfit::OtherVerdict) => "!other",
     }
 }

@@ -15,6 +15,7 @@ use domain::hash::{Hash, Pdq};
 use domain::url::CanonicalUrl;
 use platform::sealed::{Keyring, Purpose, TagPurpose};
 use sqlx::PgConnection;
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use self::near::NearIndex;
@@ -22,6 +23,8 @@ use self::rules::Rules;
 use crate::case::Finding;
 use crate::error::Error;
 use crate::store;
+use crate::store::lists::NearRow;
+use crate::store::rules::RuleRow;
 
 /// What a list or a rule says, and who stands behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +41,8 @@ pub(crate) struct Marks {
     pub(crate) tags: Vec<[u8; 32]>,
     pub(crate) near: Vec<Pdq>,
     pub(crate) url: Option<CanonicalUrl>,
+    /// Bases that were wrong about the case: they are not asked again.
+    pub(crate) withdrawn: Vec<String>,
 }
 
 impl Marks {
@@ -72,6 +77,8 @@ pub(crate) fn list_place(list: &str, version: i32) -> String {
 pub(crate) struct Library {
     keyring: Arc<Keyring>,
     held: RwLock<Arc<Held>>,
+    /// Held by whoever reads them again; the others wait for what they read.
+    reading: Mutex<()>,
 }
 
 /// What was approved at some epoch.
@@ -88,43 +95,73 @@ impl Library {
         Self {
             keyring,
             held: RwLock::default(),
+            reading: Mutex::default(),
         }
     }
 
-    /// What is approved now. The epoch is read first, so that what changes meanwhile is found by the next sweep.
-    pub(crate) async fn current(&self, conn: &mut PgConnection) -> Result<Arc<Held>, Error> {
+    /// What is approved now. The epoch is read first, so that what changes meanwhile is found by the next sweep. To be
+    /// asked before any case is locked. It can fail by the database alone: one entry that cannot be read must not keep
+    /// the others from deciding, nor any report from being heard.
+    pub(crate) async fn current(&self, conn: &mut PgConnection) -> sqlx::Result<Arc<Held>> {
         let epoch = store::lists::epoch(conn).await?;
-        let held = Arc::clone(&self.held.read().unwrap_or_else(PoisonError::into_inner));
-        if held.epoch == epoch {
+        if let Some(held) = self.at(epoch) {
             return Ok(held);
         }
-        let rules = Rules::new(&self.keyring, &store::rules::standing(conn).await?)?;
-        let rows = store::lists::near(conn).await?;
-        let mut hashes = Vec::with_capacity(rows.len());
-        let mut near_known = Vec::with_capacity(rows.len());
-        for row in rows {
-            let opened = self.keyring.open_provider(
-                Purpose::Hash,
-                &list_place(&row.list, row.version),
-                row.entry_id,
-                &row.sealed_hash,
-            )?;
-            hashes.push(Pdq::from_octets(opened.array()?));
+        let _alone = self.reading.lock().await;
+        if let Some(held) = self.at(epoch) {
+            return Ok(held);
+        }
+        let rules = store::rules::standing(conn).await?;
+        let near = store::lists::near(conn).await?;
+        let held = Arc::new(Held::read(&self.keyring, epoch, &rules, near));
+        *self.held.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&held);
+        Ok(held)
+    }
+
+    /// What is held, where it is not older.
+    fn at(&self, epoch: i64) -> Option<Arc<Held>> {
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        (held.epoch >= epoch).then(|| Arc::clone(&held))
+    }
+}
+
+impl Held {
+    fn read(keyring: &Keyring, epoch: i64, rules: &[RuleRow], near: Vec<NearRow>) -> Self {
+        let mut hashes = Vec::with_capacity(near.len());
+        let mut near_known = Vec::with_capacity(near.len());
+        for row in near {
+            let Some((hash, finding)) = readable(open(keyring, &row)) else {
+                continue;
+            };
+            hashes.push(hash);
             near_known.push(Known {
-                finding: row.finding()?,
+                finding,
                 basis: format!("list:{}@{}", row.list, row.version),
                 approvers: row.approvers,
             });
         }
-        let held = Arc::new(Held {
+        Self {
             epoch,
-            rules,
+            rules: Rules::new(keyring, rules),
             near: NearIndex::new(hashes),
             near_known,
-        });
-        *self.held.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&held);
-        Ok(held)
+        }
     }
+}
+
+fn open(keyring: &Keyring, row: &NearRow) -> Result<(Pdq, Finding), Error> {
+    let place = list_place(&row.list, row.version);
+    let opened = keyring.open_provider(Purpose::Hash, &place, row.entry_id, &row.sealed_hash)?;
+    Ok((Pdq::from_octets(opened.array()?), row.finding()?))
+}
+
+/// An entry of a list or a rule that can be read; another one is alarmed and decides nothing.
+fn readable<T>(entry: Result<T, Error>) -> Option<T> {
+    entry
+        .inspect_err(|error| {
+            tracing::error!(alarm = "knowledge_unreadable", %error, error.code = error.code(), "a rule or an entry of a list decides nothing");
+        })
+        .ok()
 }
 
 /// What is known of each of these, by one look-up for all.
@@ -132,7 +169,7 @@ pub(crate) async fn known(
     conn: &mut PgConnection,
     held: &Held,
     marks: &[&Marks],
-) -> Result<Vec<Option<Known>>, Error> {
+) -> sqlx::Result<Vec<Option<Known>>> {
     let tags: HashSet<&[u8]> = marks
         .iter()
         .flat_map(|marks| marks.tags.iter().map(<[u8; 32]>::as_slice))
@@ -140,8 +177,11 @@ pub(crate) async fn known(
     let tags: Vec<&[u8]> = tags.into_iter().collect();
     let mut by_tag: HashMap<Vec<u8>, Vec<Known>> = HashMap::new();
     for hash in store::lists::known_tags(conn, &tags).await? {
+        let Some(finding) = readable(hash.finding()) else {
+            continue;
+        };
         by_tag.entry(hash.tag).or_default().push(Known {
-            finding: hash.finding,
+            finding,
             basis: format!("list:{}@{}", hash.list, hash.version),
             approvers: hash.approvers,
         });
@@ -159,10 +199,12 @@ pub(crate) async fn known(
                 .iter()
                 .flat_map(|pdq| held.near.near(pdq))
                 .map(|place| &held.near_known[place]);
+            let is_asked = |known: &&Known| !marks.withdrawn.contains(&known.basis);
             exact
                 .chain(near)
+                .filter(is_asked)
                 .min_by_key(|known| list_rank(known))
-                .or_else(|| held.rules.decide(marks.url.as_ref()?))
+                .or_else(|| held.rules.decide(marks.url.as_ref()?, is_asked))
                 .cloned()
         })
         .collect())

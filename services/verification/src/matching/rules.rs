@@ -8,7 +8,7 @@ use domain::url::{CanonicalUrl, DomainName};
 use platform::sealed::{Keyring, Purpose, SealedError};
 use uuid::Uuid;
 
-use super::Known;
+use super::{Known, readable};
 use crate::case::Finding;
 use crate::error::Error;
 use crate::store::rules::RuleRow;
@@ -101,11 +101,13 @@ struct Standing {
 pub(super) struct Rules(HashMap<String, Vec<Standing>>);
 
 impl Rules {
-    pub(super) fn new(keyring: &Keyring, rows: &[RuleRow]) -> Result<Self, Error> {
+    pub(super) fn new(keyring: &Keyring, rows: &[RuleRow]) -> Self {
         let mut by_host: HashMap<String, Vec<Standing>> = HashMap::new();
         for row in rows {
-            let pattern = Pattern::open(keyring, row)?;
-            let finding = row.finding()?;
+            let entry = Pattern::open(keyring, row).and_then(|it| Ok((it, row.finding()?)));
+            let Some((pattern, finding)) = readable(entry) else {
+                continue;
+            };
             let known = Known {
                 finding,
                 basis: format!("rule:{}@{}", row.rule_id, row.version),
@@ -125,12 +127,16 @@ impl Rules {
                 .or_default()
                 .push(standing);
         }
-        Ok(Self(by_host))
+        Self(by_host)
     }
 
-    /// The rule that decides this URL. Where several hold, one that is actionable comes before one that is not
+    /// The rule that decides this URL, among those that are asked. Where several hold, one that is actionable comes before one that is not
     /// (missing what must go is worse than looking twice), then the longer host, then the longer path.
-    pub(super) fn decide(&self, url: &CanonicalUrl) -> Option<&Known> {
+    pub(super) fn decide(
+        &self,
+        url: &CanonicalUrl,
+        is_asked: impl Fn(&&Known) -> bool,
+    ) -> Option<&Known> {
         if self.0.is_empty() {
             return None;
         }
@@ -140,7 +146,7 @@ impl Rules {
             .ancestry()
             .filter_map(|host| self.0.get(host))
             .flatten()
-            .filter(|rule| rule.pattern.holds_for(path))
+            .filter(|rule| rule.pattern.holds_for(path) && is_asked(&&rule.known))
             .min_by_key(|rule| {
                 (
                     !rule.finding.is_actionable(),

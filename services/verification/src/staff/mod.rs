@@ -74,11 +74,11 @@ impl Reception {
         let mut tx = self.pool.begin().await?;
         let now = self.clock.now(&mut tx).await?;
         let since = now - self.config.sign_in_window();
-        let failures = store::failures(&mut tx, &name_hash, since).await?;
-        if i64::from(failures) >= i64::from(self.config.sign_in_failures) {
+        let failures = store::fail(&mut tx, &name_hash, since, now).await?;
+        if i64::from(failures) > i64::from(self.config.sign_in_failures) {
+            // Rolled back: what is refused unheard is not counted.
             return Err(Refusal::SIGN_IN_LATER.into());
         }
-        store::fail(&mut tx, &name_hash, since, now).await?;
         let member = store::by_name(&mut tx, name.trim())
             .await?
             .filter(|member| member.revoked_at.is_none());

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{finding, parsed, uuids_text};
+use super::{array_text, finding, parsed};
 use crate::case::{Case, Claim, Decision, HashKinds, Hold, Item, Proof, Spent};
 use crate::error::Error;
 use crate::lifecycle::{Desk, Rest, State};
@@ -16,8 +16,8 @@ macro_rules! columns {
         "case_id, state, desk, held_from, reports, reports_withdrawn, self_reported, under_13, hash_kinds, claimed_by,
         claim_token, claimed_until, claim_attempts, spent_token, spent_verdict, not_for, first_by, first_category,
         decision_id, category, reason, basis, approvers, decided_at, proof_body, proof_signature, proof_key_id,
-        proof_expires_at, review, for_supervisor, dispatch_closed, hold_id, hold_until, matched_epoch, version, cause, media,
-        received_at, wrapped_key, sealed_item, report_id"
+        proof_expires_at, review, for_supervisor, dispatch_closed, hold_id, hold_until, matched_epoch, version, cause,
+        submitted_by, withdrawn, announce_due, dispatch_opened, media, received_at, wrapped_key, sealed_item, report_id"
     };
 }
 pub(super) use columns;
@@ -60,6 +60,10 @@ pub(super) struct Row {
     matched_epoch: i64,
     version: i64,
     cause: Uuid,
+    submitted_by: Vec<Uuid>,
+    withdrawn: Vec<String>,
+    announce_due: bool,
+    dispatch_opened: bool,
     media: Option<String>,
     received_at: OffsetDateTime,
     wrapped_key: Vec<u8>,
@@ -73,7 +77,8 @@ impl TryFrom<Row> for Case {
     fn try_from(row: Row) -> Result<Self, Error> {
         let id = row.case_id;
         let bad = |column| Error::bad_row("assessment", column, id);
-        let state = state(&row).ok_or_else(|| bad("state"))?;
+        let state = state(&row.state, row.desk.as_deref(), row.held_from.as_deref())
+            .ok_or_else(|| bad("state"))?;
         let decision = match (row.decision_id, row.basis, row.decided_at) {
             (Some(decision), Some(basis), Some(at)) => Some(Decision {
                 id: DecisionId::new(decision),
@@ -135,7 +140,9 @@ impl TryFrom<Row> for Case {
                 .spent_token
                 .zip(row.spent_verdict)
                 .map(|(token, verdict)| Spent { token, verdict }),
+            submitted_by: row.submitted_by,
             not_for: row.not_for,
+            withdrawn: row.withdrawn,
             first: match (row.first_by, row.first_category) {
                 (Some(by), Some(category)) => Some((
                     Subject::new(by),
@@ -151,6 +158,8 @@ impl TryFrom<Row> for Case {
                 .transpose()?,
             for_supervisor: row.for_supervisor,
             dispatch_closed: row.dispatch_closed,
+            dispatch_opened: row.dispatch_opened,
+            announce_due: row.announce_due,
             hold: row.hold_id.map(|hold| Hold {
                 id: HoldId::new(hold),
                 until: row.hold_until,
@@ -161,18 +170,15 @@ impl TryFrom<Row> for Case {
     }
 }
 
-fn state(row: &Row) -> Option<State> {
-    match row.state.parse().ok()? {
-        AssessmentState::Claimed => Some(State::Claimed(match row.desk.as_deref()? {
+pub(super) fn state(word: &str, desk: Option<&str>, held_from: Option<&str>) -> Option<State> {
+    match word.parse().ok()? {
+        AssessmentState::Claimed => Some(State::Claimed(match desk? {
             "first" => Desk::First,
             "second" => Desk::Second,
             "review" => Desk::Review,
             _ => return None,
         })),
-        AssessmentState::PoliceHold => {
-            let from = row.held_from.as_deref()?.parse().ok()?;
-            rest(from).map(State::Held)
-        }
+        AssessmentState::PoliceHold => rest(held_from?.parse().ok()?).map(State::Held),
         word => rest(word).map(State::At),
     }
 }
@@ -266,7 +272,7 @@ macro_rules! bind_mutable {
                 .spent
                 .as_ref()
                 .map(|spent| spent.verdict.as_str())))
-            .bind(each!(|c| uuids_text(&c.not_for)))
+            .bind(each!(|c| array_text(&c.not_for)))
             .bind(each!(|c| c.first.map(|(by, _)| by.uuid())))
             .bind(each!(|c| c.first.map(|(_, category)| category.as_str())))
             .bind(each!(|c| c.decision.as_ref().map(|d| d.id.uuid())))
@@ -282,8 +288,8 @@ macro_rules! bind_mutable {
                 .map(|w| w.as_str())))
             .bind(each!(|c| c.decision.as_ref().map(|d| d.basis.as_str())))
             .bind(each!(|c| c.decision.as_ref().map_or_else(
-                || uuids_text(&[]),
-                |d| uuids_text(&d.approvers)
+                || array_text::<Uuid>(&[]),
+                |d| array_text(&d.approvers)
             )))
             .bind(each!(|c| c.decision.as_ref().map(|d| d.at)))
             .bind(each!(|c| c.proof.as_ref().map(|p| p.body.as_slice())))
@@ -298,6 +304,10 @@ macro_rules! bind_mutable {
             .bind(each!(|c| c.matched_epoch))
             .bind(each!(|c| c.version))
             .bind(each!(|c| c.cause))
+            .bind(each!(|c| array_text(&c.submitted_by)))
+            .bind(each!(|c| array_text(&c.withdrawn)))
+            .bind(each!(|c| c.announce_due))
+            .bind(each!(|c| c.dispatch_opened))
     }};
 }
 
@@ -309,7 +319,7 @@ macro_rules! mutable {
             $16::text[], $17::text[], $18::uuid[], $19::text[], $20::uuid[], $21::text[], $22::text[], $23::text[],
             $24::text[], $25::timestamptz[], $26::bytea[], $27::bytea[], $28::text[], $29::timestamptz[], $30::text[],
             $31::boolean[], $32::boolean[], $33::uuid[], $34::timestamptz[], $35::bigint[], $36::bigint[],
-            $37::uuid[]"
+            $37::uuid[], $38::text[], $39::text[], $40::boolean[], $41::boolean[]"
     };
 }
 
@@ -319,7 +329,7 @@ macro_rules! mutable_names {
             claimed_by, claim_token, claimed_until, claim_attempts, spent_token, spent_verdict, not_for, first_by,
             first_category, decision_id, category, reason, basis, approvers, decided_at, proof_body, proof_signature,
             proof_key_id, proof_expires_at, review, for_supervisor, dispatch_closed, hold_id, hold_until,
-            matched_epoch, version, cause"
+            matched_epoch, version, cause, submitted_by, withdrawn, announce_due, dispatch_opened"
     };
 }
 
@@ -338,10 +348,11 @@ pub(crate) async fn open(conn: &mut PgConnection, cases: &[Case]) -> sqlx::Resul
             n.spent_verdict, n.not_for::uuid[], n.first_by, n.first_category, n.decision_id, n.category, n.reason,
             n.basis, n.approvers::uuid[], n.decided_at, n.proof_body, n.proof_signature, n.proof_key_id,
             n.proof_expires_at, n.review, n.for_supervisor, n.dispatch_closed, n.hold_id, n.hold_until,
-            n.matched_epoch, n.version, n.cause, n.media, n.received_at, n.wrapped_key, n.sealed_item, n.report_id
+            n.matched_epoch, n.version, n.cause, n.submitted_by::uuid[], n.withdrawn::text[], n.announce_due,
+            n.dispatch_opened, n.media, n.received_at, n.wrapped_key, n.sealed_item, n.report_id
         from unnest(",
         mutable!(),
-        ", $38::text[], $39::timestamptz[], $40::bytea[], $41::bytea[], $42::uuid[]) as n (",
+        ", $42::text[], $43::timestamptz[], $44::bytea[], $45::bytea[], $46::uuid[]) as n (",
         mutable_names!(),
         ", media, received_at, wrapped_key, sealed_item, report_id)
         order by n.case_id
@@ -378,6 +389,24 @@ pub(crate) async fn open(conn: &mut PgConnection, cases: &[Case]) -> sqlx::Resul
     Ok(done.rows_affected() as usize)
 }
 
+/// Notes that dispatch has opened these cases, locking them ascending; most have been noted before.
+pub(crate) async fn opened(conn: &mut PgConnection, cases: &[Uuid]) -> sqlx::Result<()> {
+    if cases.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "-- opened
+        with fresh as (
+            select case_id from assessment where case_id = any ($1) and not dispatch_opened
+            order by case_id for update)
+        update assessment a set dispatch_opened = true from fresh f where a.case_id = f.case_id",
+    )
+    .bind(cases)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Writes locked cases back, each once.
 pub(crate) async fn save(conn: &mut PgConnection, cases: &[Case]) -> sqlx::Result<()> {
     if cases.is_empty() {
@@ -395,7 +424,8 @@ pub(crate) async fn save(conn: &mut PgConnection, cases: &[Case]) -> sqlx::Resul
             proof_signature = n.proof_signature, proof_key_id = n.proof_key_id, proof_expires_at = n.proof_expires_at,
             review = n.review, for_supervisor = n.for_supervisor, dispatch_closed = n.dispatch_closed,
             hold_id = n.hold_id, hold_until = n.hold_until, matched_epoch = n.matched_epoch, version = n.version,
-            cause = n.cause
+            cause = n.cause, submitted_by = n.submitted_by::uuid[], withdrawn = n.withdrawn::text[],
+            announce_due = n.announce_due, dispatch_opened = n.dispatch_opened
         from unnest(",
         mutable!(),
         ") as n (",

@@ -225,35 +225,33 @@ pub(crate) async fn insert_entries(
 }
 
 /// What an approved version says of a hash.
-#[derive(Debug, Clone)]
-pub(crate) struct KnownHash {
+#[derive(sqlx::FromRow)]
+pub(crate) struct KnownRow {
     pub(crate) tag: Vec<u8>,
     pub(crate) list: String,
     pub(crate) version: i32,
-    pub(crate) finding: Finding,
+    category: Option<String>,
+    reason: Option<String>,
     /// Who approved the version, and who imported it.
     pub(crate) approvers: Vec<Uuid>,
 }
 
-#[derive(sqlx::FromRow)]
-struct KnownRow {
-    tag: Vec<u8>,
-    list: String,
-    version: i32,
-    category: Option<String>,
-    reason: Option<String>,
-    approvers: Vec<Uuid>,
+impl KnownRow {
+    pub(crate) fn finding(&self) -> Result<Finding, Error> {
+        finding(self.category.as_deref(), self.reason.as_deref())
+            .ok_or_else(|| Error::bad_row("hash_entry", "category", &self.list))
+    }
 }
 
 /// What the approved versions of all lists say of these tags; the newest of each list speaks.
 pub(crate) async fn known_tags(
     conn: &mut PgConnection,
     tags: &[&[u8]],
-) -> Result<Vec<KnownHash>, Error> {
+) -> sqlx::Result<Vec<KnownRow>> {
     if tags.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Vec<KnownRow> = sqlx::query_as(
+    sqlx::query_as(
         "-- known_tags
         select distinct on (e.tag, e.list) e.tag, e.list, e.version, e.category, e.reason,
             l.approved_by || l.imported_by as approvers
@@ -264,20 +262,7 @@ pub(crate) async fn known_tags(
     )
     .bind(tags)
     .fetch_all(conn)
-    .await?;
-    rows.into_iter()
-        .map(|row| {
-            let finding = finding(row.category.as_deref(), row.reason.as_deref())
-                .ok_or_else(|| Error::bad_row("hash_entry", "category", &row.list))?;
-            Ok(KnownHash {
-                tag: row.tag,
-                list: row.list,
-                version: row.version,
-                finding,
-                approvers: row.approvers,
-            })
-        })
-        .collect()
+    .await
 }
 
 #[derive(sqlx::FromRow)]

@@ -8,10 +8,8 @@ pub(crate) mod reports;
 pub(crate) mod rules;
 pub(crate) mod staff;
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::str::FromStr;
-
-use uuid::Uuid;
 
 use crate::case::Finding;
 use crate::error::Error;
@@ -34,13 +32,14 @@ fn finding(category: Option<&str>, reason: Option<&str>) -> Option<Finding> {
     }
 }
 
-/// A list of ids in Postgres' own spelling: `unnest` would flatten an array of arrays.
-fn uuids_text(ids: &[Uuid]) -> String {
+/// A list in Postgres' own spelling: `unnest` would flatten an array of arrays. For words that need no escape: ids, and
+/// the bases of decisions.
+fn array_text<T: Display>(items: &[T]) -> String {
     let mut text = String::from("{");
-    for (place, id) in ids.iter().enumerate() {
+    for (place, item) in items.iter().enumerate() {
         let comma = if place > 0 { "," } else { "" };
         // Writing to a string cannot fail.
-        let _ = write!(text, "{comma}{id}");
+        let _ = write!(text, "{comma}\"{item}\"");
     }
     text.push('}');
     text

@@ -52,6 +52,27 @@ pub(crate) async fn lock(conn: &mut PgConnection, id: RuleId) -> sqlx::Result<Ve
     .await
 }
 
+/// The newest version of each rule that is not retired, where this person proposed it. One call for a person at a time,
+/// so that the same proposal sent twice at once is found.
+pub(crate) async fn proposed_by(conn: &mut PgConnection, by: Uuid) -> sqlx::Result<Vec<RuleRow>> {
+    sqlx::query(
+        "-- lock_proposer
+        select pg_advisory_xact_lock(hashtextextended('rule:' || $1::text, 0))",
+    )
+    .bind(by)
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query_as(
+        "-- proposed_by
+        select rule_id, version, sealed_match, sealed_note, category, reason, proposed_by, approved_by, retired_at
+        from rule r where proposed_by = $1 and retired_at is null
+            and version = (select max(version) from rule v where v.rule_id = r.rule_id)",
+    )
+    .bind(by)
+    .fetch_all(conn)
+    .await
+}
+
 pub(crate) async fn insert(
     conn: &mut PgConnection,
     rule: &NewRule,

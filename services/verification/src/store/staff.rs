@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::parsed;
 use crate::error::Error;
+use crate::roster::Roster;
 
 /// A member of staff.
 #[derive(Debug, Clone)]
@@ -98,15 +99,20 @@ pub(crate) async fn is_empty(conn: &mut PgConnection) -> sqlx::Result<bool> {
     .await
 }
 
-/// Whether somebody else with the role of analyst is there.
-pub(crate) async fn other_analysts(conn: &mut PgConnection, than: Subject) -> sqlx::Result<bool> {
-    sqlx::query_scalar(
-        "-- other_analysts
-        select exists (select from staff where revoked_at is null and 'analyst' = any (roles) and subject <> $1)",
+/// Who is there to take cases.
+pub(crate) async fn roster(conn: &mut PgConnection) -> sqlx::Result<Roster> {
+    let (analysts, supervisors) = sqlx::query_as(
+        "-- roster
+        select coalesce(array_agg(subject) filter (where 'analyst' = any (roles)), '{}'),
+            coalesce(array_agg(subject) filter (where 'supervisor' = any (roles)), '{}')
+        from staff where revoked_at is null",
     )
-    .bind(than.uuid())
     .fetch_one(conn)
-    .await
+    .await?;
+    Ok(Roster {
+        analysts,
+        supervisors,
+    })
 }
 
 /// Revokes a member and all their sessions; false when there is no such member.
@@ -232,42 +238,27 @@ pub(crate) async fn end_session(
     Ok(())
 }
 
-/// Failed sign-ins of a name since the start of its window.
-pub(crate) async fn failures(
-    conn: &mut PgConnection,
-    name: &[u8; 32],
-    since: OffsetDateTime,
-) -> sqlx::Result<i32> {
-    let failures: Option<i32> = sqlx::query_scalar(
-        "-- failures
-        select failures from sign_in_failure where name_hash = $1 and began_at > $2",
-    )
-    .bind(name.as_slice())
-    .bind(since)
-    .fetch_optional(conn)
-    .await?;
-    Ok(failures.unwrap_or(0))
-}
-
+/// Counts one more failed sign-in of a name; returns how many there are now. Those who come at once wait for each other
+/// here, so that each gets a number of its own.
 pub(crate) async fn fail(
     conn: &mut PgConnection,
     name: &[u8; 32],
     since: OffsetDateTime,
     now: OffsetDateTime,
-) -> sqlx::Result<()> {
-    sqlx::query(
+) -> sqlx::Result<i32> {
+    sqlx::query_scalar(
         "-- fail
         insert into sign_in_failure as f (name_hash, failures, began_at) values ($1, 1, $3)
         on conflict (name_hash) do update set
             failures = case when f.began_at > $2 then f.failures + 1 else 1 end,
-            began_at = case when f.began_at > $2 then f.began_at else excluded.began_at end",
+            began_at = case when f.began_at > $2 then f.began_at else excluded.began_at end
+        returning failures",
     )
     .bind(name.as_slice())
     .bind(since)
     .bind(now)
-    .execute(conn)
-    .await?;
-    Ok(())
+    .fetch_one(conn)
+    .await
 }
 
 /// A good sign-in ends the count.

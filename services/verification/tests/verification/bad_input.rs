@@ -27,6 +27,8 @@ async fn no_credential_and_bad_ones_open_nothing() {
             refused!(house, bare, $method, Unauthenticated, "credential_missing");
             let other = analyst.ask_for("intake", v1::$request::default());
             refused!(house, other, $method, Unauthenticated, "credential_invalid");
+            let late = analyst.ask_late(v1::$request::default());
+            refused!(house, late, $method, Unauthenticated, "credential_invalid");
             let mut forged = Request::new(v1::$request::default());
             forged.metadata_mut().insert("authorization", "Bearer e30.e30".parse().unwrap());
             refused!(house, forged, $method, Unauthenticated, "credential_invalid");
@@ -43,6 +45,7 @@ async fn no_credential_and_bad_ones_open_nothing() {
         get_assessment GetAssessmentRequest;
         reveal_url RevealUrlRequest;
         withdraw_verdict WithdrawVerdictRequest;
+        assess_again AssessAgainRequest;
         hold_case HoldCaseRequest;
         release_hold ReleaseHoldRequest;
         import_hashes ImportHashesRequest;
@@ -127,6 +130,7 @@ async fn a_role_does_only_what_is_its_own() {
     let approve = v1::ApproveHashListRequest {
         list: "list".into(),
         version: 1,
+        entries: 1,
     };
     refused!(
         house,
@@ -138,6 +142,7 @@ async fn a_role_does_only_what_is_its_own() {
     let rule_id = Uuid::new_v4().to_string();
     let approve = v1::ApproveRuleRequest {
         rule_id: rule_id.clone(),
+        version: 1,
     };
     refused!(
         house,
@@ -351,7 +356,9 @@ async fn a_page_a_claim_and_a_batch_have_bounds() {
         states: vec![],
     };
     assert!(house.client.list_queue(all.ask(page(""))).await.is_ok());
-    for cursor in ["x", "e30", &"A".repeat(9000)] {
+    // The last is well formed and says the year -9999, which the database does not have.
+    let before_time = "AAAAAP_________rhkndcBiTAAAAAAAAAAAAAAAAAAAAAAAA";
+    for cursor in ["x", "e30", &"A".repeat(9000), before_time] {
         refused!(
             house,
             all.ask(page(cursor)),
@@ -481,6 +488,7 @@ async fn lists_and_rules_are_well_formed_or_refused() {
     let approve = |version| v1::ApproveHashListRequest {
         list: "list".into(),
         version,
+        entries: 1,
     };
     refused!(
         house,
@@ -580,7 +588,18 @@ async fn lists_and_rules_are_well_formed_or_refused() {
     refused!(
         house,
         all.ask(v1::ApproveRuleRequest {
-            rule_id: rule_id.clone()
+            rule_id: rule_id.clone(),
+            version: 0,
+        }),
+        approve_rule,
+        InvalidArgument,
+        "field_missing"
+    );
+    refused!(
+        house,
+        all.ask(v1::ApproveRuleRequest {
+            rule_id: rule_id.clone(),
+            version: 1,
         }),
         approve_rule,
         NotFound,

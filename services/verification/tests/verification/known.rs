@@ -22,21 +22,29 @@ async fn import(house: &House, by: &Person, list: &str, entries: Vec<v1::HashEnt
     answer.version
 }
 
+/// Approves a version as it is read a moment before.
 async fn approve(
     house: &House,
     by: &Person,
     list: &str,
     version: u32,
 ) -> Result<(), tonic::Status> {
-    house
-        .client
-        .clone()
-        .approve_hash_list(by.ask(v1::ApproveHashListRequest {
-            list: list.into(),
-            version,
-        }))
-        .await
-        .map(|_| ())
+    let mut client = house.client.clone();
+    let lists = client
+        .list_hash_lists(by.ask(v1::ListHashListsRequest {}))
+        .await?
+        .into_inner()
+        .lists;
+    let read = lists
+        .into_iter()
+        .find(|read| read.list == list && read.version == version)
+        .unwrap();
+    let approve = v1::ApproveHashListRequest {
+        list: read.list,
+        version,
+        entries: read.entries,
+    };
+    client.approve_hash_list(by.ask(approve)).await.map(|_| ())
 }
 
 fn illegal(hash: v1::Hash, category: Category) -> v1::HashEntry {
@@ -83,6 +91,7 @@ async fn rule(
         .unwrap();
     let approve = v1::ApproveRuleRequest {
         rule_id: proposed.rule_id,
+        version: proposed.version,
     };
     let own = client.approve_rule(by[0].ask(approve.clone())).await;
     assert_eq!(code(&own.unwrap_err()), "approver_is_proposer");
@@ -346,4 +355,143 @@ async fn a_bad_line_does_not_keep_the_others_out() {
             ("entries[6].hash.kind", "field_missing"),
         ]
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_that_cannot_be_read_keeps_nothing_else_from_deciding() {
+    let house = House::new().await;
+    let one = house.person(&[Role::Supervisor]);
+    let two = house.person(&[Role::Supervisor]);
+    let pdq = |octet: u8| hash(v1::HashKind::Pdq, &hex::encode([octet; 32]));
+    let entries = vec![
+        illegal(pdq(0x0f), Category::B),
+        illegal(pdq(0xa5), Category::B),
+    ];
+    import(&house, &one, "pdq", entries).await;
+    approve(&house, &two, "pdq", 1).await.unwrap();
+    rule(&house, [&one, &two], "bad.example", "", Some(Category::A)).await;
+    rule(&house, [&one, &two], "good.example", "", Some(Category::A)).await;
+    // Swapped by somebody with the database: two hashes, and a rule that has another's.
+    for sql in [
+        "update hash_entry set sealed_hash = '\\x00' where entry_id = (select min(entry_id::text)::uuid from hash_entry)",
+        "update rule set sealed_match = '\\x00' where rule_id = (select min(rule_id::text)::uuid from rule)",
+        "update knowledge set epoch = epoch + 1",
+    ] {
+        sqlx::query(sql).execute(&house.pool).await.unwrap();
+    }
+    // The first one's rule, the second one's list: each decides what it can.
+    let mut actionable = 0;
+    for (url, hashes) in [
+        ("https://bad.example/1", vec![]),
+        ("https://good.example/1", vec![]),
+        ("https://host.example/1", vec![pdq(0x0f)]),
+        ("https://host.example/2", vec![pdq(0xa5)]),
+    ] {
+        let mut near = hashes.clone();
+        if let Some(hash) = near.first_mut() {
+            // Near, so that only the memory of the list can know it.
+            hash.value.replace_range(0..1, "1");
+        }
+        let of = house.reported(url, &near).await;
+        actionable += usize::from(house.state(&one, of.case).await == State::Actionable);
+    }
+    assert_eq!((actionable, house.parked().await), (2, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_list_or_a_rule_was_wrong_about_it_does_not_decide_again() {
+    let mut house = House::new().await;
+    let one = house.person(&[Role::Supervisor]);
+    let two = house.person(&[Role::Supervisor]);
+    import(&house, &one, "list", vec![illegal(sha256(7), Category::A)]).await;
+    approve(&house, &two, "list", 1).await.unwrap();
+    rule(&house, [&one, &two], "host.example", "", None).await;
+    let by_list = house.reported("https://else.example/1", &[sha256(7)]).await;
+    let by_rule = house.reported("https://host.example/1", &[]).await;
+    for of in [&by_list, &by_rule] {
+        let withdraw = v1::WithdrawVerdictRequest {
+            case_id: of.case.to_string(),
+            reason: "it is wrong here".into(),
+        };
+        house
+            .client
+            .withdraw_verdict(one.ask(withdraw))
+            .await
+            .unwrap();
+    }
+    // The next report of it, and what is approved next, ask them again.
+    house.report(&by_list, &[sha256(7)]).await;
+    house.report(&by_rule, &[]).await;
+    import(&house, &one, "other", vec![illegal(sha256(8), Category::C)]).await;
+    approve(&house, &two, "other", 1).await.unwrap();
+    let after = house.reported("https://else.example/2", &[sha256(8)]).await;
+    assert_eq!(house.state(&one, after.case).await, State::Actionable);
+    until("both were matched against what is approved now", async || {
+        let behind: i64 = sqlx::query_scalar(
+            "select count(*) from assessment, knowledge where state = 'queued' and matched_epoch < epoch",
+        )
+        .fetch_one(&house.pool)
+        .await
+        .unwrap();
+        behind == 0
+    })
+    .await;
+    for of in [&by_list, &by_rule] {
+        assert_eq!(
+            basis(&house, &one, of).await,
+            (State::Queued, String::new())
+        );
+    }
+    // Another list that knows it decides.
+    house.report(&by_list, &[sha256(8)]).await;
+    assert_eq!(
+        basis(&house, &one, &by_list).await,
+        (State::Actionable, "list:other@1".to_owned())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_not_read_is_not_approved() {
+    let mut house = House::new().await;
+    let one = house.person(&[Role::Supervisor]);
+    let two = house.person(&[Role::Supervisor]);
+    import(&house, &one, "list", vec![illegal(sha256(1), Category::A)]).await;
+    let read = v1::ApproveHashListRequest {
+        list: "list".into(),
+        version: 1,
+        entries: 1,
+    };
+    import(&house, &one, "list", vec![illegal(sha256(2), Category::A)]).await;
+    let stale = house.client.approve_hash_list(two.ask(read)).await;
+    assert_eq!(code(&stale.unwrap_err()), "version_stale");
+    approve(&house, &two, "list", 1).await.unwrap();
+
+    let proposal = |of: &str, host: &str| v1::ProposeRuleRequest {
+        rule: Some(v1::Rule {
+            rule_id: of.into(),
+            host: host.into(),
+            verdict: Some(v1::rule::Verdict::Actionable(Category::A as i32)),
+            ..v1::Rule::default()
+        }),
+    };
+    let mut proposed = Vec::new();
+    for _ in 0..2 {
+        let asked = one.ask(proposal("", "host.example"));
+        let answer = house.client.propose_rule(asked).await.unwrap();
+        proposed.push(answer.into_inner().rule.unwrap());
+    }
+    // The same proposal again is no second rule.
+    assert_eq!(proposed[0], proposed[1]);
+    let asked = one.ask(proposal(&proposed[0].rule_id, "all.example"));
+    house.client.propose_rule(asked).await.unwrap();
+    let approve = |version| {
+        two.ask(v1::ApproveRuleRequest {
+            rule_id: proposed[0].rule_id.clone(),
+            version,
+        })
+    };
+    let stale = house.client.clone().approve_rule(approve(1)).await;
+    assert_eq!(code(&stale.unwrap_err()), "version_stale");
+    let rule = house.client.clone().approve_rule(approve(2)).await;
+    assert_eq!(rule.unwrap().into_inner().rule.unwrap().host, "all.example");
 }

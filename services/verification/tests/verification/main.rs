@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod deciding;
+mod desks;
 mod house;
 mod known;
 mod pace;

@@ -30,29 +30,11 @@ async fn actionable(house: &House, analyst: &Person) -> Reported {
     of
 }
 
-/// An account, so that the queue knows of another analyst.
-async fn account(house: &House, person: &Person) {
-    sqlx::query(
-        "insert into staff (subject, name, password_hash, roles, created_at)
-        values ($1, $2, '', '{analyst}', $3)",
-    )
-    .bind(person.subject)
-    .bind(person.subject.to_string())
-    .bind(house.clock.read())
-    .execute(&house.pool)
-    .await
-    .unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_analyst_upholds_a_disputed_verdict() {
     let house = House::new().await;
-    let (one, two) = (
-        house.person(&[Role::Analyst]),
-        house.person(&[Role::Analyst]),
-    );
-    account(&house, &one).await;
-    account(&house, &two).await;
+    let one = house.colleague(&[Role::Analyst]).await;
+    let two = house.colleague(&[Role::Analyst]).await;
     let of = actionable(&house, &one).await;
     let review = Uuid::new_v4();
     let asked = question(review, ReviewReason::Disputed);
@@ -68,7 +50,7 @@ async fn another_analyst_upholds_a_disputed_verdict() {
         code(&house.claim(&one, of.case).await.unwrap_err()),
         "another_analyst_needed"
     );
-    let claimed = house.claim_urgent(&two, 1).await.remove(0);
+    let claimed = house.claim(&two, of.case).await.unwrap();
     assert_eq!(
         house
             .decide(&two, &claimed, not_illegal())
@@ -95,8 +77,7 @@ async fn another_analyst_upholds_a_disputed_verdict() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_there_is_nobody_else_the_same_analyst_reviews() {
     let house = House::new().await;
-    let one = house.person(&[Role::Analyst]);
-    account(&house, &one).await;
+    let one = house.colleague(&[Role::Analyst]).await;
     let of = actionable(&house, &one).await;
     house
         .dispatch_says(of.case, question(Uuid::new_v4(), ReviewReason::Disputed))
@@ -281,6 +262,8 @@ async fn a_report_after_the_case_was_closed_makes_dispatch_look_again() {
         reason: v1::CloseReason::Removed as i32,
         closed_at: Some(timestamp(house.clock.read())),
     });
+    let sent = Body::NoticeSent(v1::NoticeSent::default());
+    house.dispatch_says(of.case, sent).await;
     house.dispatch_says(of.case, closed).await;
     house.report(&of, &[]).await;
     house.clock.advance(time::Duration::hours(25));
@@ -358,4 +341,166 @@ async fn a_report_heard_twice_counts_once_and_a_withdrawn_one_lowers_the_priorit
     let after = house.assessment(&analyst, of.case).await;
     assert!(after.priority < before.priority);
     assert_eq!(after.state(), State::Queued);
+}
+
+fn withdraw(of: &Reported) -> v1::WithdrawVerdictRequest {
+    v1::WithdrawVerdictRequest {
+        case_id: of.case.to_string(),
+        reason: "it was the wrong page".into(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_withdrawn_case_is_assessed_again_by_a_report_or_a_supervisor_and_by_others() {
+    let mut house = House::new().await;
+    let (one, two) = (
+        house.colleague(&[Role::Analyst]).await,
+        house.colleague(&[Role::Analyst]).await,
+    );
+    let supervisor = house.person(&[Role::Supervisor]);
+    for by_report in [true, false] {
+        let of = actionable(&house, &one).await;
+        let again = v1::AssessAgainRequest {
+            case_id: of.case.to_string(),
+            reason: "look again".into(),
+        };
+        let stands = house.client.assess_again(supervisor.ask(again.clone()));
+        assert_eq!(code(&stands.await.unwrap_err()), "verdict_stands");
+        house
+            .client
+            .withdraw_verdict(supervisor.ask(withdraw(&of)))
+            .await
+            .unwrap();
+        if by_report {
+            house.report(&of, &[]).await;
+        } else {
+            let forbidden = house.client.assess_again(one.ask(again.clone())).await;
+            assert_eq!(code(&forbidden.unwrap_err()), "role_required");
+            for _ in 0..2 {
+                let answer = house.client.assess_again(supervisor.ask(again.clone()));
+                let assessment = answer.await.unwrap().into_inner().assessment.unwrap();
+                assert_eq!(assessment.state(), State::Queued);
+            }
+        }
+        let seen = house.assessment(&one, of.case).await;
+        assert_eq!((seen.state(), seen.basis.as_str()), (State::Queued, ""));
+        assert_eq!(
+            code(&house.claim(&one, of.case).await.unwrap_err()),
+            "another_analyst_needed"
+        );
+        house
+            .judged(&two, of.case, category(Category::A))
+            .await
+            .unwrap();
+        assert_eq!(
+            house.names(of.case).await,
+            ["CaseActionable", "VerdictWithdrawn", "CaseActionable"]
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_verdict_is_withdrawn_during_a_hold_and_once() {
+    let mut house = House::new().await;
+    let analyst = house.person(&[Role::Analyst]);
+    let supervisor = house.person(&[Role::Supervisor]);
+    let of = actionable(&house, &analyst).await;
+    let harmless = house.reported("https://host.example/2", &[]).await;
+    house
+        .judged(&analyst, harmless.case, not_illegal())
+        .await
+        .unwrap();
+    let hold = v1::HoldCaseRequest {
+        case_id: of.case.to_string(),
+        reason: "asked by the police".into(),
+        until: Some(timestamp(house.clock.read() + time::Duration::hours(2))),
+    };
+    house.client.hold_case(supervisor.ask(hold)).await.unwrap();
+    for of in [&of, &harmless] {
+        for _ in 0..2 {
+            house
+                .client
+                .withdraw_verdict(supervisor.ask(withdraw(of)))
+                .await
+                .unwrap();
+        }
+    }
+    assert_eq!(
+        house.names(of.case).await,
+        ["CaseActionable", "CaseHeld", "VerdictWithdrawn"]
+    );
+    assert_eq!(
+        house.names(harmless.case).await,
+        ["CaseNotActionable", "VerdictWithdrawn"]
+    );
+    house.clock.advance(time::Duration::hours(2));
+    until("the hold runs out", async || {
+        house.state(&analyst, of.case).await == State::Withdrawn
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_during_a_hold_is_told_when_the_hold_ends() {
+    let mut house = House::new().await;
+    let analyst = house.person(&[Role::Analyst]);
+    let supervisor = house.person(&[Role::Supervisor]);
+    let of = actionable(&house, &analyst).await;
+    let closed = Body::CaseClosed(v1::CaseClosed {
+        reason: v1::CloseReason::Removed as i32,
+        closed_at: Some(timestamp(house.clock.read())),
+    });
+    house.dispatch_says(of.case, closed).await;
+    let hold = v1::HoldCaseRequest {
+        case_id: of.case.to_string(),
+        reason: "asked by the police".into(),
+        until: Some(timestamp(house.clock.read() + time::Duration::hours(2))),
+    };
+    house.client.hold_case(supervisor.ask(hold)).await.unwrap();
+    house.report(&of, &[]).await;
+    assert_eq!(house.names(of.case).await, ["CaseActionable", "CaseHeld"]);
+    let release = v1::ReleaseHoldRequest {
+        case_id: of.case.to_string(),
+    };
+    house
+        .client
+        .release_hold(supervisor.ask(release))
+        .await
+        .unwrap();
+    assert_eq!(
+        house.names(of.case).await,
+        [
+            "CaseActionable",
+            "CaseHeld",
+            "CaseReleased",
+            "CaseActionable"
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proof_that_ran_out_before_dispatch_opened_the_case_is_renewed() {
+    let house = House::new().await;
+    let analyst = house.person(&[Role::Analyst]);
+    let of = actionable(&house, &analyst).await;
+    let opened = house.reported("https://host.example/2", &[]).await;
+    house
+        .judged(&analyst, opened.case, category(Category::B))
+        .await
+        .unwrap();
+    house
+        .dispatch_says(opened.case, Body::NoticeSent(v1::NoticeSent::default()))
+        .await;
+    house.clock.advance(time::Duration::hours(25));
+    until("the verdict is said again", async || {
+        house.names(of.case).await.len() == 2
+    })
+    .await;
+    let said = house.said(of.case).await;
+    let [Body::CaseActionable(first), Body::CaseActionable(second)] = said.as_slice() else {
+        panic!("{:?}", house.names(of.case).await);
+    };
+    assert_eq!(first.decision_id, second.decision_id);
+    assert_ne!(first.proof, second.proof);
+    assert_eq!(house.names(opened.case).await, ["CaseActionable"]);
 }

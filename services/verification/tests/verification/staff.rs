@@ -170,6 +170,21 @@ async fn an_unknown_name_answers_as_a_wrong_password_and_both_are_limited() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tries_at_once_are_no_more_than_one_after_the_other() {
+    let house = House::with(Config {
+        sign_in_failures: 3,
+        ..Config::default()
+    })
+    .await;
+    let tries = (0..12).map(|_| sign_in(&house, "Ann", "not the password"));
+    let answers = futures::future::join_all(tries).await;
+    let heard = answers
+        .iter()
+        .filter(|answer| answer.as_ref().unwrap_err() == "sign_in_refused");
+    assert_eq!(heard.count(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_operator_is_made_once_and_nothing_of_it_is_kept_in_the_clear() {
     let house = House::new().await;
     let clock = Clock::Manual(house.clock.clone());

@@ -6,6 +6,14 @@ use proto::v1::{DeliveryChannel, Rung};
 use super::count;
 use crate::support::Owners;
 
+pub fn stage(stage: &str, reports: u64, cases: u64) -> v1::ConservationStage {
+    v1::ConservationStage {
+        stage: stage.into(),
+        reports,
+        cases,
+    }
+}
+
 pub fn figures(owners: &Owners) {
     owners.on(
         "IntakeService/GetIntakeCounts",
@@ -38,6 +46,8 @@ pub fn figures(owners: &Owners) {
                     count("list", 7000),
                     count("rule", 831),
                 ],
+                waiting: Some(count("waiting", 45)),
+                standing: Some(count("standing", 9000)),
             })
         },
     );
@@ -96,11 +106,7 @@ pub fn figures(owners: &Owners) {
             Ok(v1::GetConservationResponse {
                 accepted: 12_345,
                 cases: 9876,
-                stages: vec![v1::ConservationStage {
-                    stage: "waiting".into(),
-                    reports: 45,
-                    cases: 40,
-                }],
+                stages: vec![stage("received", 45, 40), stage("removed", 12_300, 9836)],
                 lost: 0,
                 events: 70_001,
             })

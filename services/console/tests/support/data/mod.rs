@@ -10,7 +10,7 @@ use super::Owners;
 
 mod delivery;
 mod desk;
-mod figures;
+pub mod figures;
 
 pub const PASSWORD: &str = "correct horse battery";
 pub const SESSION: &str = "opaque-session-of-sam";
@@ -54,6 +54,10 @@ pub fn assessment(case: &str, state: AssessmentState) -> v1::Assessment {
         received_at: at(4000),
         masked_url: "hxxps://images[.]host[.]example/…".into(),
         version: 7,
+        waits_for: match state {
+            AssessmentState::Queued => "analyst".into(),
+            _ => String::new(),
+        },
         ..Default::default()
     }
 }
@@ -154,6 +158,7 @@ pub fn fill(owners: &Owners) {
                     ),
                     entry("NoticeDelivered", "dispatch", 2999, HOSTILE),
                 ],
+                truncated: false,
             })
         },
     );
