@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::commands::{self, Attributed, Rules};
 use crate::{Error, store};
 
-pub use proof::{About, ProofError, Subject, check_proof, standing_proof};
+pub use proof::{About, ProofError, check_proof, stands};
 
 /// Look-ups at once.
 const BATCH: i64 = 64;
