@@ -157,6 +157,7 @@ impl Courier {
                 sequence: job.sequence,
                 attempt: job.attempt,
                 in_doubt: job.in_doubt,
+                claimed_at: job.claimed_at,
                 outcome,
             }
         }
