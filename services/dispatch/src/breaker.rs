@@ -46,7 +46,8 @@ impl Breaker {
         health.failures >= self.failures
     }
 
-    /// The health after a batch. One good answer closes the breaker.
+    /// The health after a batch. One good answer closes the breaker. However many attempts met one hiccup, they open it
+    /// once; only an attempt made after that can keep it open for longer.
     pub fn after(&self, health: Health, seen: &Seen, retry: &Retry, now: OffsetDateTime) -> Health {
         let asked_until = health.asked_until.max(seen.asked_until);
         let asked_until = asked_until.filter(|until| *until > now);
@@ -57,7 +58,14 @@ impl Breaker {
                 asked_until,
             };
         }
-        let failures = health.failures.saturating_add(seen.failed);
+        let failures = if self.is_tripped(&health) {
+            health.failures.saturating_add(seen.failed.min(1))
+        } else {
+            health
+                .failures
+                .saturating_add(seen.failed)
+                .min(self.failures)
+        };
         let over = failures.saturating_sub(self.failures);
         let open_until = if seen.failed == 0 {
             health.open_until
@@ -97,10 +105,20 @@ mod tests {
         let five = after(four, 0, 1);
         assert!(breaker.is_tripped(&five));
         assert!(five.open_until.unwrap() > NOW);
-        let many = after(five, 0, 20);
+        let many = (0..20).fold(five, |health, _| after(health, 0, 1));
         assert!(many.open_until.unwrap() > NOW + Duration::hours(4));
         assert_eq!(after(many, 1, 3), Health::default());
         assert_eq!(after(five, 0, 0), five, "nothing seen, nothing changed");
+    }
+
+    #[test]
+    fn one_hiccup_opens_it_once_however_many_attempts_met_it() {
+        let once = after(Health::default(), 0, 2000);
+        assert_eq!(once.failures, Breaker::default().failures);
+        assert!(once.open_until.unwrap() < NOW + Duration::seconds(5));
+        let twice = after(once, 0, 2000);
+        assert_eq!(twice.failures, once.failures + 1);
+        assert!(twice.open_until.unwrap() < NOW + Duration::seconds(10));
     }
 
     #[test]

@@ -80,6 +80,7 @@ pub async fn run(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
+    deps.config.check()?;
     let rules = Rules {
         policy: Arc::clone(&deps.policy),
         directory: Directory::default(),

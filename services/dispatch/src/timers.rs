@@ -3,10 +3,13 @@
 
 use std::time::Duration;
 
+use domain::id::CaseId;
+use platform::batch::{Command, in_batches};
 use platform::clock::Clock;
 use platform::error::Problem;
 use platform::log::Hint;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::{self, Rules};
@@ -16,6 +19,8 @@ use crate::{Error, attribution, store};
 const BATCH: i64 = 500;
 /// How long a receipt answers a repeated idempotency key.
 const RECEIPTS: time::Duration = time::Duration::days(7);
+/// A case whose clocks could not fire is tried again after this.
+const AGAIN: time::Duration = time::Duration::minutes(5);
 const SWEEP: Duration = Duration::from_hours(1);
 
 /// Cheap to clone.
@@ -31,16 +36,33 @@ pub struct Timers {
 }
 
 impl Timers {
-    /// Fires what is due in one batch of cases, the most severe first; tells how many.
+    /// Fires what is due in one batch of cases, the most severe first; tells how many. A case that cannot be read is set
+    /// aside with an alarm: it keeps no other from firing.
     pub async fn run_once(&self) -> Result<usize, Error> {
         let mut tx = self.pool.begin().await?;
         let now = self.clock.now(&mut tx).await?;
         let due = store::claim_due(&mut tx, now, BATCH).await?;
+        tx.commit().await?;
         if due.is_empty() {
             return Ok(0);
         }
-        let fired = commands::fire_due(&mut tx, &self.rules, now, &due).await?;
-        tx.commit().await?;
+        let fire = Fire { timers: self, now };
+        let replies = in_batches(&self.pool, &due, &fire).await;
+        let (mut fired, mut refused) = (0, Vec::new());
+        for (case_id, reply) in due.into_iter().zip(replies) {
+            match reply {
+                Ok(()) => fired += 1,
+                Err(problem) if problem.is_transient() => return Err(problem.into()),
+                Err(problem) => {
+                    tracing::error!(alarm = "timer_refused", case.id = %case_id, problem.code = %problem.code, "the clocks of a case cannot fire");
+                    refused.push(case_id);
+                }
+            }
+        }
+        if !refused.is_empty() {
+            let mut conn = self.pool.acquire().await?;
+            store::put_off(&mut conn, &refused, now + AGAIN).await?;
+        }
         self.bell.ring();
         Ok(fired)
     }
@@ -98,5 +120,21 @@ impl Timers {
         shutdown
             .run_until_cancelled(tokio::time::sleep(self.poll))
             .await;
+    }
+}
+
+/// Firing what is due in these cases, as one command.
+struct Fire<'a> {
+    timers: &'a Timers,
+    now: OffsetDateTime,
+}
+
+impl Command<CaseId> for Fire<'_> {
+    type Reply = ();
+    type Error = Error;
+
+    async fn run(&self, conn: &mut PgConnection, cases: &[CaseId]) -> Result<Vec<()>, Error> {
+        commands::fire_due(conn, &self.timers.rules, self.now, cases).await?;
+        Ok(vec![(); cases.len()])
     }
 }

@@ -8,6 +8,8 @@ use prost::Message as _;
 use proto::v1::{ApprovalProof, ApprovalProofBody};
 use time::OffsetDateTime;
 
+use crate::store::Content;
+
 /// The format of the body that is understood.
 const FORMAT: u32 = 1;
 
@@ -74,16 +76,27 @@ pub fn check_proof(
 }
 
 /// What a proof must be about, whenever something stands on it.
-pub struct Subject<'a> {
-    pub case_id: CaseId,
-    pub category: Category,
-    pub url: &'a CanonicalUrl,
-    pub salt: &'a [u8; 32],
+struct Subject<'a> {
+    case_id: CaseId,
+    category: Category,
+    url: &'a CanonicalUrl,
+    salt: &'a [u8; 32],
+}
+
+/// Whether what is written about a notice stands on a proof that holds; asked just before it is sent or shown.
+pub fn stands(content: &Content, keys: &Verifier) -> Result<(), ProofError> {
+    let subject = Subject {
+        case_id: content.case_id,
+        category: content.category,
+        url: &content.url,
+        salt: &content.salt,
+    };
+    standing_proof(&content.proof, keys, &subject).map(drop)
 }
 
 /// As [`check_proof`] without its end, which bounds the first notice only: later steps, host moves and each attempt to
 /// deliver stand on the same decision.
-pub fn standing_proof(
+fn standing_proof(
     proof: &ApprovalProof,
     keys: &Verifier,
     subject: &Subject<'_>,

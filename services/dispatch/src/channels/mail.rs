@@ -207,9 +207,12 @@ fn tls(settings: &MailSettings) -> Result<Tls, Error> {
 fn judge(error: &lettre::transport::smtp::Error) -> Outcome {
     let code = error.status().map(u16::from);
     Outcome::Failed(match code {
-        Some(code @ 400..=499) if code != 454 => Failure::of_endpoint("mail_deferred", false),
-        // Of the session, its syntax or its credential: ours, not the addressee's.
-        Some(454 | 500..=504 | 530 | 534 | 535 | 538) => Failure::ours("relay_refused"),
+        // Of the session, its room, its syntax or its credential: ours, not the addressee's.
+        Some(421 | 432 | 452 | 454 | 500..=504 | 530 | 534 | 535 | 538) => {
+            Failure::ours("relay_refused")
+        }
+        // The mailbox waits, or its provider does: that says nothing of our way there, nor of its other mailboxes.
+        Some(400..=499) => Failure::ours("mail_deferred"),
         Some(500..=599) => return Outcome::Unreachable("mailbox_unavailable"),
         _ => Failure {
             // The connection may have ended after the message was taken.

@@ -44,7 +44,7 @@ impl Failure {
         }
     }
 
-    /// Something of ours is not right; the message did not leave.
+    /// The provider's endpoint is not at fault; the message did not leave.
     pub fn ours(code: &'static str) -> Self {
         Self {
             code,

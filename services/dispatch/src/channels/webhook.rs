@@ -22,7 +22,7 @@ use crate::document::{Signed, rfc3339, view};
 use crate::lifecycle::Message;
 use crate::store::Content;
 
-/// Answers are read to their end up to here, so that the connection can be used again.
+/// What follows an answer is read to its end up to here, so that the connection can be used again.
 const ANSWER: usize = 16 * 1024;
 
 /// Sends webhooks. Cheap to clone.
@@ -43,14 +43,8 @@ impl Webhook {
         }
     }
 
-    /// Makes one attempt; `attempt` counts from 1.
-    pub async fn send(
-        &self,
-        endpoint: &str,
-        content: &Content,
-        signed: &Signed,
-        attempt: u32,
-    ) -> Outcome {
+    /// Makes one attempt.
+    pub async fn send(&self, endpoint: &str, content: &Content, signed: &Signed) -> Outcome {
         let Ok(url) = endpoint.parse::<Url>() else {
             return Outcome::Unreachable("gone");
         };
@@ -58,10 +52,8 @@ impl Webhook {
             return Outcome::Failed(Failure::ours("unsendable"));
         };
         let mut request = Request::post(url, headers, body, ANSWER);
-        if attempt > 1 {
-            // Whoever answers with too much, or never ends, is judged by the status line alone from here on.
-            request.read = ReadBody::None;
-        }
+        // The status line is the answer: whoever goes on with too much, or never ends, has answered.
+        request.read = ReadBody::Drain(ANSWER);
         request.within = Some(self.timeout);
         match self.connector.send(request).await {
             Ok(response) => judge(&response, signed.issued_at),

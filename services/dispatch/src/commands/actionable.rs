@@ -74,7 +74,11 @@ impl Dossier {
             }
             // The decision that was withdrawn does not come back by itself.
             case::Outcome::To(_) => self.case_mut().live = LiveState::Withdrawn,
-            case::Outcome::Look => self.look_at(cx.now),
+            case::Outcome::Look => {
+                self.forget_claim();
+                self.case_mut().claim_since = Some(cx.now);
+                self.look_at(cx.now);
+            }
             case::Outcome::Back | case::Outcome::Repeat => {}
         }
         Ok(())
@@ -99,6 +103,7 @@ fn new_case(decision: &Actionable) -> CaseFile {
         episode_at: None,
         ladder_from: None,
         rungs_fired: 0,
+        fired: None,
         last_rung: None,
         pause: None,
         pauses: 0,

@@ -22,6 +22,9 @@ use crate::directory::Provider;
 use crate::lifecycle::notice::{Command, Outcome};
 use crate::{Error, store};
 
+/// So often a case follows those who are named, in one episode.
+const MOVES: usize = 8;
+
 /// One answer, parsed.
 #[derive(Clone)]
 pub struct AnswerItem {
@@ -108,7 +111,14 @@ impl Dossier {
             | Answer::NoAction => None,
         };
         let until = granted.filter(|_| item.answer == Answer::NeedTime);
-        self.notice_mut(n).until = until;
+        let notice = self.notice_mut(n);
+        notice.until = until;
+        // The first whom it names counts: a notice does not spread a URL to one provider after another.
+        let news = named.is_some() && notice.named.is_none();
+        notice.followed &= !news;
+        if news {
+            notice.named = named.as_ref().map(|p| p.id.clone());
+        }
         let body = Body::NoticeAnswered(v1::NoticeAnswered {
             notice: Some(self.key(n)),
             answer: item.answer.wire(),
@@ -118,7 +128,11 @@ impl Dossier {
             channel: item.channel.wire(),
         });
         self.say(cx, body);
-        self.follow(cx, n, item, named)?;
+        self.follow(cx, n, item)?;
+        if granted.is_none() && item.answer != Answer::Disputed {
+            // What the policy does not grant stops nothing: they are taken at their acknowledgement.
+            self.put(n, Command::Resume);
+        }
         self.resume_when_answered(cx);
         Ok(self.notices[n].state)
     }
@@ -171,14 +185,7 @@ impl Dossier {
     }
 
     /// What an answer leads to, while the case is to be removed; a held case only records it.
-    fn follow(
-        &mut self,
-        cx: &Context<'_>,
-        n: usize,
-        item: &AnswerItem,
-        named: Option<Arc<Provider>>,
-    ) -> Result<(), Error> {
-        let live = self.case.live;
+    fn follow(&mut self, cx: &Context<'_>, n: usize, item: &AnswerItem) -> Result<(), Error> {
         let current = self.notices[n].episode == self.case.episode;
         match item.answer {
             Answer::Removed | Answer::Unavailable if current => self.claim(cx),
@@ -187,19 +194,43 @@ impl Dossier {
                 let words = item.text.as_deref();
                 self.ask_review(cx, ReviewReason::Disputed, Some(id), words)?;
             }
-            _ if !current || !matches!(live, LiveState::Up | LiveState::Exhausted) => {}
-            Answer::NotOurs | Answer::Moved => self.follow_host(cx, n, named)?,
-            Answer::NoAction => {
-                if !self.pull_forward(cx, Rung::Upstream) {
-                    self.next_in_chain(cx, n);
-                }
+            Answer::NotOurs | Answer::Moved | Answer::NoAction if current => {
+                self.follow_answer(cx, n)?;
             }
             Answer::Acknowledged
             | Answer::Removed
             | Answer::Unavailable
             | Answer::Preserved
             | Answer::NeedInformation
-            | Answer::NeedTime => {}
+            | Answer::NeedTime
+            | Answer::NotOurs
+            | Answer::Moved
+            | Answer::NoAction => {}
+        }
+        Ok(())
+    }
+
+    /// Goes past an addressee that will not remove it, once; during a hold that waits for its end.
+    pub(super) fn follow_answer(&mut self, cx: &Context<'_>, n: usize) -> Result<(), Error> {
+        let notice = &self.notices[n];
+        let live = matches!(self.case.live, LiveState::Up | LiveState::Exhausted);
+        if !live || notice.followed || notice.episode != self.case.episode {
+            return Ok(());
+        }
+        match notice.state {
+            NoticeState::NotOurs | NoticeState::Moved => {
+                let named = notice.named.as_ref().and_then(|id| cx.directory.get(id));
+                let named = named.map(Arc::clone);
+                self.notice_mut(n).followed = true;
+                self.follow_host(cx, n, named)?;
+            }
+            NoticeState::NoAction => {
+                self.notice_mut(n).followed = true;
+                if !self.pull_forward(cx, Rung::Upstream) {
+                    self.next_in_chain(cx, n);
+                }
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -213,6 +244,11 @@ impl Dossier {
         named: Option<Arc<Provider>>,
     ) -> Result<(), Error> {
         let from = self.notices[n].provider_id.clone();
+        let hops = self.current().filter(|n| self.notices[*n].named.is_some());
+        if hops.count() > MOVES {
+            // Hosts that point at each other without end are for a person to look at.
+            return self.ask_review(cx, ReviewReason::NoContact, Some(self.notices[n].id), None);
+        }
         if let Some(to) = named.as_ref().filter(|to| !self.is_noticed(&to.id)) {
             self.move_to(cx, &from, to, "answered");
             return Ok(());

@@ -5,6 +5,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::dossier::{Context, Dossier};
 use crate::lifecycle::notice::{self, Command};
+use crate::policy::RungRule;
 use crate::store::{Notice, Pause};
 
 impl Dossier {
@@ -24,8 +25,46 @@ impl Dossier {
         }
     }
 
-    pub(super) fn has_fired(&self, n: usize) -> bool {
-        self.case.rungs_fired & (1 << n) != 0
+    /// Whether a rung has fired in this episode: known by what it is and when it is due, so that a policy that was
+    /// changed meanwhile skips none and fires none twice. A row of an earlier version knows positions only.
+    pub(super) fn has_fired(&self, cx: &Context<'_>, n: usize) -> bool {
+        match (&self.case.fired, self.regime(cx).ladder.get(n)) {
+            (Some(fired), Some(rule)) => fired.split(' ').any(|mark| mark == rule.mark()),
+            (_, _) => self.case.rungs_fired & (1 << n) != 0,
+        }
+    }
+
+    pub(super) fn mark_fired(&mut self, cx: &Context<'_>, n: usize) {
+        let ladder = &self.regime(cx).ladder;
+        let mut marks: Vec<String> = match self.case.fired.as_deref() {
+            Some(fired) => fired
+                .split(' ')
+                .filter(|m| !m.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            None => (0..ladder.len())
+                .filter(|n| self.has_fired(cx, *n))
+                .map(|n| ladder[n].mark())
+                .collect(),
+        };
+        marks.push(ladder[n].mark());
+        let case = self.case_mut();
+        case.rungs_fired |= 1 << n;
+        case.fired = Some(marks.join(" "));
+    }
+
+    /// Of the rungs that have fired, only these still count as fired.
+    pub(super) fn keep_fired(&mut self, cx: &Context<'_>, keep: impl Fn(&RungRule) -> bool) {
+        let ladder = &self.regime(cx).ladder;
+        let kept: Vec<usize> = (0..ladder.len())
+            .filter(|n| self.has_fired(cx, *n) && keep(&ladder[*n]))
+            .collect();
+        let case = self.case_mut();
+        case.rungs_fired = 0;
+        case.fired = Some(String::new());
+        for n in kept {
+            self.mark_fired(cx, n);
+        }
     }
 
     /// The rung that is due next, and when. Rungs that are due at the same time fire in their order.
@@ -34,7 +73,7 @@ impl Dossier {
             return None;
         }
         (0..self.regime(cx).ladder.len())
-            .filter(|n| !self.has_fired(*n))
+            .filter(|n| !self.has_fired(cx, *n))
             .filter_map(|n| Some((self.rung_due(cx, n)?, n)))
             .min()
     }
@@ -150,7 +189,9 @@ impl Dossier {
         if !runs {
             return None;
         }
-        let received = self.case.received_at + self.regime(cx).received;
+        // A re-appearance is received when it is seen.
+        let appeared = self.case.episode_at.filter(|_| self.case.episode > 1);
+        let received = appeared.unwrap_or(self.case.received_at) + self.regime(cx).received;
         if notice::is_asking(notice.state) {
             return Some(received);
         }

@@ -1,6 +1,8 @@
 //! What deliveries came to. A notice that was answered meanwhile only gets its clocks stamped.
 
-use domain::id::NoticeId;
+use std::collections::{BTreeMap, HashMap};
+
+use domain::id::{NoticeId, ProviderId};
 use domain::wire::timestamp;
 use domain::word::DeliveryChannel;
 use proto::v1;
@@ -11,8 +13,8 @@ use time::OffsetDateTime;
 use super::dossier::{Context, Dossier};
 use super::work::Work;
 use super::{Delivered, Rules, Unreachable};
-use crate::Error;
 use crate::lifecycle::notice::{Command, Outcome};
+use crate::{Error, store};
 
 /// Records messages that arrived. A repeat changes nothing.
 pub async fn record_delivered(
@@ -67,7 +69,34 @@ pub async fn record_unreachable(
             dossier.unreachable(cx, n, failure.channel, failure.reason);
         }
     }
+    retire_webhooks(conn, now, failed, &work).await?;
     work.store(conn).await
+}
+
+/// An endpoint that says that it is gone is not used again, by any notice.
+async fn retire_webhooks(
+    conn: &mut PgConnection,
+    now: OffsetDateTime,
+    failed: &[Unreachable],
+    work: &Work<'_>,
+) -> Result<(), Error> {
+    let notices: HashMap<NoticeId, &ProviderId> = work
+        .dossiers
+        .values()
+        .flat_map(|dossier| &dossier.notices)
+        .map(|notice| (notice.id, &notice.provider_id))
+        .collect();
+    let gone: BTreeMap<&str, OffsetDateTime> = failed
+        .iter()
+        .filter(|f| f.channel == DeliveryChannel::Webhook && f.reason == "gone")
+        .filter_map(|f| Some((notices.get(&f.notice_id)?.as_str(), f.claimed_at)))
+        .collect();
+    for (provider, claimed_at) in gone {
+        if store::retire_webhook(conn, now, provider, claimed_at).await? {
+            tracing::warn!(provider.id = %provider, "a webhook is gone; it is not used until the provider names one anew");
+        }
+    }
+    Ok(())
 }
 
 impl Dossier {

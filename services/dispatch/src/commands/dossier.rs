@@ -9,12 +9,14 @@ use domain::id::{CaseId, NoticeId, ProviderId, ReviewId};
 use domain::wire::timestamp;
 use domain::word::{LiveState, NoticeState, ReviewReason};
 use platform::log::NewEvent;
+use platform::sealed::{DataKey, Purpose, WrappedKey};
 use proto::v1;
 use proto::v1::event::Body;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Rules;
+use crate::Error;
 use crate::directory::Snapshot;
 use crate::lifecycle::{case, notice};
 use crate::policy::Regime;
@@ -197,15 +199,13 @@ impl Dossier {
         reason: ReviewReason,
         notice: Option<NoticeId>,
         note: Option<&str>,
-    ) -> Result<(), crate::Error> {
+    ) -> Result<(), Error> {
         if self.case.review.is_some() {
             return Ok(());
         }
         let review = ReviewId::new(Uuid::new_v4());
         let sealed_note = match note {
-            Some(note) => {
-                self.seal_text(cx, platform::sealed::Purpose::Note, review.uuid(), note)?
-            }
+            Some(note) => self.seal_text(cx, Purpose::Note, review.uuid(), note)?,
             None => Vec::new(),
         };
         self.case_mut().review = Some((review, reason));
@@ -225,34 +225,48 @@ impl Dossier {
     pub(super) fn seal_text(
         &self,
         cx: &Context<'_>,
-        purpose: platform::sealed::Purpose,
+        purpose: Purpose,
         row: Uuid,
         text: &str,
-    ) -> Result<Vec<u8>, crate::Error> {
+    ) -> Result<Vec<u8>, Error> {
         let case_id = self.case.case_id.uuid();
-        let seal = self.seal.as_ref().ok_or(crate::Error::Row {
+        let (key, _) = self.opened(cx)?;
+        let sealed = key.seal(purpose, case_id, row, text.as_bytes());
+        Ok(sealed.into_bytes())
+    }
+
+    /// What a provider wrote with its answer. Needs the seal to be loaded.
+    pub(super) fn note(&self, cx: &Context<'_>, n: usize) -> Result<Option<String>, Error> {
+        let notice = &self.notices[n];
+        let Some(note) = &notice.note else {
+            return Ok(None);
+        };
+        let (key, _) = self.opened(cx)?;
+        let (case_id, row) = (self.case.case_id.uuid(), notice.id.uuid());
+        let opened = key.open(Purpose::Note, case_id, row, note)?;
+        Ok(Some(opened.text()?.to_owned()))
+    }
+
+    /// The URL of the case. Needs the seal to be loaded.
+    pub(super) fn url(&self, cx: &Context<'_>) -> Result<domain::url::CanonicalUrl, Error> {
+        let (key, seal) = self.opened(cx)?;
+        crate::store::open_url(
+            &key,
+            self.case.case_id,
+            seal.item_report_id,
+            &seal.sealed_item,
+        )
+    }
+
+    fn opened(&self, cx: &Context<'_>) -> Result<(DataKey, &CaseSeal), Error> {
+        let case_id = self.case.case_id.uuid();
+        let seal = self.seal.as_ref().ok_or(Error::Row {
             table: "case_seal",
             column: "wrapped_key",
             id: case_id,
         })?;
-        let wrapped = platform::sealed::WrappedKey::parse(seal.wrapped_key.clone())?;
-        let key = cx.rules.keyring.unwrap(case_id, &wrapped)?;
-        Ok(key
-            .seal(purpose, case_id, row, text.as_bytes())
-            .into_bytes())
-    }
-
-    /// The URL of the case. Needs the seal to be loaded.
-    pub(super) fn url(&self, cx: &Context<'_>) -> Result<domain::url::CanonicalUrl, crate::Error> {
-        let case_id = self.case.case_id;
-        let seal = self.seal.as_ref().ok_or(crate::Error::Row {
-            table: "case_seal",
-            column: "sealed_item",
-            id: case_id.uuid(),
-        })?;
-        let wrapped = platform::sealed::WrappedKey::parse(seal.wrapped_key.clone())?;
-        let key = cx.rules.keyring.unwrap(case_id.uuid(), &wrapped)?;
-        crate::store::open_url(&key, case_id, seal.item_report_id, &seal.sealed_item)
+        let wrapped = WrappedKey::parse(seal.wrapped_key.clone())?;
+        Ok((cx.rules.keyring.unwrap(case_id, &wrapped)?, seal))
     }
 
     /// Says that a notice was handed over.
@@ -273,12 +287,14 @@ impl Dossier {
             LiveState::Exhausted => {
                 self.case.claim_since.is_some()
                     || self.case.review.is_some()
+                    || self.case.resolve_at.is_some()
                     || self.case.pause.is_some()
                     || self
                         .current()
                         .any(|n| self.notices[n].state == NoticeState::NeedInformation)
             }
-            LiveState::Closed | LiveState::Withdrawn => false,
+            LiveState::Closed => self.case.claim_since.is_some(),
+            LiveState::Withdrawn => false,
         }
     }
 }

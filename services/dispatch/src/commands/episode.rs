@@ -10,7 +10,8 @@ use uuid::Uuid;
 use super::dossier::{Context, Dossier};
 use crate::Error;
 use crate::directory::Provider;
-use crate::lifecycle::Message;
+use crate::lifecycle::{Message, case};
+use crate::policy::RungRule;
 use crate::store::Notice;
 
 /// The bit of a channel in `notice.tried`.
@@ -35,6 +36,11 @@ pub(super) fn addressees(cx: &Context<'_>, provider: &Arc<Provider>) -> Vec<Arc<
         .collect()
 }
 
+/// Whether DNS can tell who hosts it.
+pub(super) fn can_be_looked_up(cx: &Context<'_>, url: &CanonicalUrl) -> bool {
+    cx.rules.resolve_names && url.host().domain().is_some() && !url.is_onion()
+}
+
 impl Dossier {
     /// A new episode for a URL: to whom the directory names, else by DNS, else verification is asked.
     pub(super) fn begin(&mut self, cx: &Context<'_>, url: &CanonicalUrl) -> Result<(), Error> {
@@ -48,8 +54,11 @@ impl Dossier {
             self.look_no_more();
             return self.ask_review(cx, ReviewReason::Onion, None, None);
         }
-        if cx.rules.resolve_names && url.host().domain().is_some() {
+        if can_be_looked_up(cx, url) {
+            // The clock that nothing stops begins here: a resolver that is down for a week delays no regulator.
+            self.start_episode(cx, &[]);
             self.case_mut().resolve_at = Some(cx.now);
+            self.look_at(cx.now);
             return Ok(());
         }
         self.begin_without_contact(cx)
@@ -61,16 +70,23 @@ impl Dossier {
         self.ask_review(cx, ReviewReason::NoContact, None, None)
     }
 
-    pub(super) fn open_episode(&mut self, cx: &Context<'_>, providers: &[Arc<Provider>]) {
-        let country = providers.first().map_or("", |p| p.country.as_str());
-        let regime = cx.rules.policy.regime_for(country, self.case.category);
-        let name = regime.name.clone();
-        let version = cx.rules.policy.version.clone();
+    fn open_episode(&mut self, cx: &Context<'_>, providers: &[Arc<Provider>]) {
+        self.start_episode(cx, providers);
+        self.dispatch(cx, providers);
+    }
+
+    /// Nothing of an earlier appearance counts for this one.
+    fn start_episode(&mut self, cx: &Context<'_>, providers: &[Arc<Provider>]) {
+        self.take_regime(cx, providers);
+        self.forget_claim();
         let case = self.case_mut();
-        case.regime = name;
-        case.policy_version = version;
+        case.policy_version.clone_from(&cx.rules.policy.version);
         case.episode += 1;
         case.steps = 0;
+        case.episode_at = Some(cx.now);
+        case.ladder_from = None;
+        case.rungs_fired = 0;
+        case.fired = Some(String::new());
         case.last_rung = None;
         case.pauses = 0;
         case.paused_ms = 0;
@@ -79,23 +95,31 @@ impl Dossier {
         case.closed_at = None;
         case.flagged_at = None;
         case.watch_step = 0;
-        self.dispatch(cx, providers);
     }
 
-    /// Opens the first steps of the episode and arms its ladder.
+    /// The law that holds is that of the first who is told.
+    fn take_regime(&mut self, cx: &Context<'_>, providers: &[Arc<Provider>]) {
+        let country = providers.first().map_or("", |p| p.country.as_str());
+        let regime = cx.rules.policy.regime_for(country, self.case.category);
+        self.case_mut().regime.clone_from(&regime.name);
+    }
+
+    /// Opens the first steps towards whoever hosts it and arms the ladder. Where they were found later than the episode
+    /// began, the clock that never pauses goes on, with what it has fired.
     pub(super) fn dispatch(&mut self, cx: &Context<'_>, providers: &[Arc<Provider>]) {
         let now = cx.now;
-        let case = self.case_mut();
-        case.resolve_at = None;
-        case.episode_at = Some(now);
-        case.ladder_from = Some(now);
-        case.rungs_fired = 0;
-        self.forget_claim();
         if !providers.is_empty() {
+            self.put_case(case::Command::Find);
+            self.take_regime(cx, providers);
             let case = self.case_mut();
             case.dispatched_at.get_or_insert(now);
             case.last_rung = Some(Rung::Host);
         }
+        self.keep_fired(cx, RungRule::never_pauses);
+        let case = self.case_mut();
+        case.resolve_at = None;
+        case.ladder_from = Some(now);
+        self.forget_claim();
         for provider in providers {
             self.open_step(cx, provider, Rung::Host, None);
         }
@@ -159,6 +183,8 @@ impl Dossier {
             note: None,
             text: None,
             escalated_to: None,
+            named: None,
+            followed: false,
             attempts: 0,
             false_claims: 0,
             last_failure: None,

@@ -45,7 +45,7 @@ pub async fn release(
     for item in released {
         if let Some(dossier) = work.dossiers.get_mut(&item.case_id) {
             dossier.cause = item.cause;
-            dossier.release(&work.cx);
+            dossier.release(&work.cx)?;
         }
     }
     work.store(conn).await
@@ -65,9 +65,9 @@ impl Dossier {
         }
     }
 
-    pub(super) fn release(&mut self, cx: &Context<'_>) {
+    pub(super) fn release(&mut self, cx: &Context<'_>) -> Result<(), Error> {
         let case::Outcome::Back = self.put_case(case::Command::Release) else {
-            return;
+            return Ok(());
         };
         let case = self.case_mut();
         case.live = case.resumes.take().unwrap_or(LiveState::Up);
@@ -88,7 +88,11 @@ impl Dossier {
                 self.enqueue(n);
             }
         }
+        for n in self.current().collect::<Vec<_>>() {
+            self.follow_answer(cx, n)?;
+        }
         self.look_at(cx.now);
+        Ok(())
     }
 
     /// Whether the newest message of a notice may not have arrived. Sending one again under its id does no harm.

@@ -19,42 +19,43 @@ use crate::Error;
 use crate::lifecycle::{case, notice};
 use crate::policy::When;
 
-/// Ends pauses and fires rungs that are due in these cases; tells how many cases had something due.
+/// Ends pauses and fires rungs that are due in these cases.
 pub async fn fire_due(
     conn: &mut PgConnection,
     rules: &Rules,
     now: OffsetDateTime,
     cases: &[CaseId],
-) -> Result<usize, Error> {
+) -> Result<(), Error> {
     let mut work = Work::load(conn, rules, now, cases.iter().copied()).await?;
-    let mut fired = 0;
     for dossier in work.dossiers.values_mut() {
         if dossier.case.due_at.is_none_or(|due| due > now) {
             continue;
         }
-        fired += 1;
         dossier.touched = true;
         if dossier.case.pause.is_some_and(|pause| pause.until <= now) {
             dossier.end_pause(&work.cx);
         }
-        while let Some((due, n)) = dossier.next_rung(&work.cx) {
-            if due > now {
-                break;
-            }
-            dossier.fire(&work.cx, n, due);
-        }
+        dossier.fire_what_is_due(&work.cx);
     }
-    work.store(conn).await?;
-    Ok(fired)
+    work.store(conn).await
 }
 
 impl Dossier {
-    /// Fires one rung of the ladder. A rung that finds nobody is skipped and leaves no trace but its bit.
-    pub(super) fn fire(&mut self, cx: &Context<'_>, n: usize, due: OffsetDateTime) {
+    pub(super) fn fire_what_is_due(&mut self, cx: &Context<'_>) {
+        while let Some((due, n)) = self.next_rung(cx) {
+            if due > cx.now {
+                break;
+            }
+            self.fire(cx, n, due);
+        }
+    }
+
+    /// Fires one rung of the ladder; tells whether it reached anybody. One that finds nobody leaves only its mark.
+    pub(super) fn fire(&mut self, cx: &Context<'_>, n: usize, due: OffsetDateTime) -> bool {
         let rule = self.regime(cx).ladder[n].clone();
-        self.case_mut().rungs_fired |= 1 << n;
+        self.mark_fired(cx, n);
         let fired = match rule.rung {
-            Rung::Remind => self.remind(cx, rule.when, due),
+            Rung::Remind => self.remind(cx, n, due),
             Rung::NextContact => self.next_contact(cx, rule.when, due),
             Rung::Upstream | Rung::Registrar => self.further_up(cx, rule.rung, due),
             Rung::Regulator | Rung::Supervisor => self.hand_over(cx, rule.rung, due),
@@ -65,7 +66,7 @@ impl Dossier {
             self.case_mut().last_rung = Some(rule.rung);
         }
         let rungs = self.regime(cx).ladder.len();
-        if (0..rungs).all(|n| self.has_fired(n))
+        if (0..rungs).all(|n| self.has_fired(cx, n))
             && let case::Outcome::To(_) = self.put_case(case::Command::Exhaust)
         {
             let next = cx.now + cx.rules.policy.probe.exhausted;
@@ -73,19 +74,17 @@ impl Dossier {
                 self.look_at(next);
             }
         }
+        fired
     }
 
-    /// Fires the first rung of this kind that is left, ahead of its time. `false` when none is left.
+    /// Fires rungs of this kind ahead of their time until one reaches somebody. `false` when none does.
     pub(super) fn pull_forward(&mut self, cx: &Context<'_>, rung: Rung) -> bool {
-        let left = (0..self.regime(cx).ladder.len())
-            .find(|n| !self.has_fired(*n) && self.regime(cx).ladder[*n].rung == rung);
-        match left {
-            Some(n) if self.case.live == LiveState::Up => {
-                self.fire(cx, n, cx.now);
-                true
-            }
-            _ => false,
-        }
+        (0..self.regime(cx).ladder.len()).any(|n| {
+            self.case.live == LiveState::Up
+                && self.regime(cx).ladder[n].rung == rung
+                && !self.has_fired(cx, n)
+                && self.fire(cx, n, cx.now)
+        })
     }
 
     fn waits(&self, n: usize, when: When) -> bool {
@@ -102,14 +101,32 @@ impl Dossier {
         })
     }
 
-    fn remind(&mut self, cx: &Context<'_>, when: When, due: OffsetDateTime) -> bool {
+    /// The ladder's first reminder goes to whoever has had none yet, the second to whoever had less than two: that a
+    /// false claim was answered by one spares nobody else theirs.
+    fn remind(&mut self, cx: &Context<'_>, n: usize, due: OffsetDateTime) -> bool {
+        let ladder = &self.regime(cx).ladder;
+        let when = ladder[n].when;
+        let nth = ladder[..n]
+            .iter()
+            .filter(|r| r.rung == Rung::Remind)
+            .count();
         let mut fired = false;
         for n in self.branches() {
-            if self.waits(n, when) {
+            if self.waits(n, when) && self.reminders(&self.notices[n].provider_id) <= nth {
                 fired |= self.remind_one(cx, n, due);
             }
         }
         fired
+    }
+
+    /// How often a provider was reminded in this episode.
+    fn reminders(&self, provider: &ProviderId) -> usize {
+        self.current()
+            .filter(|n| {
+                let notice = &self.notices[*n];
+                notice.rung == Rung::Remind && notice.provider_id == *provider
+            })
+            .count()
     }
 
     /// A new step to the same provider by the same channel.

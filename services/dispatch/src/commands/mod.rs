@@ -23,6 +23,7 @@ use std::sync::Arc;
 use domain::id::{CaseId, NoticeId};
 use domain::word::DeliveryChannel;
 use platform::sealed::Keyring;
+use time::OffsetDateTime;
 
 use crate::directory::Directory;
 use crate::policy::Policy;
@@ -64,6 +65,8 @@ pub struct Unreachable {
     /// Stable: `gone`, `mailbox_unavailable`, `gave_up`.
     pub reason: &'static str,
     pub attempts: i32,
+    /// When the attempt began: an endpoint that was named later is another.
+    pub claimed_at: OffsetDateTime,
 }
 
 /// What a place looked like, without a byte of it.

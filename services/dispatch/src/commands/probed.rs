@@ -11,6 +11,9 @@ use super::{Fingerprint, Outcome, ProbeSeen, Rules};
 use crate::Error;
 use crate::store::Seen;
 
+/// A new report of what was removed is looked into so many times as long as a claim, where the place cannot be reached.
+const PATIENCE: i32 = 4;
+
 /// Records checks, in order, and sets the next one of each case. Cases that need no more checks lose theirs.
 pub async fn record_probes(
     conn: &mut PgConnection,
@@ -70,7 +73,7 @@ impl Dossier {
                 self.case_mut().agreed += 1;
             }
             Outcome::Up(print) if claimed => {
-                let changed = self.is_changed(print);
+                let changed = self.case.seen.is_some() && !self.looks_as_before(print);
                 let case = self.case_mut();
                 case.checks += 1;
                 case.changed += i32::from(changed);
@@ -100,20 +103,50 @@ impl Dossier {
     }
 
     fn looked_at_gone(&mut self, cx: &Context<'_>, outcome: &Outcome) -> Result<(), Error> {
+        let bounds = &cx.rules.policy.probe;
+        // A report says that it is back: one look that finds nothing does not outweigh it.
+        let reported = self.case.claim_since.is_some();
         match outcome {
-            Outcome::Up(print) if !self.is_changed(print) => self.reappear(cx),
+            Outcome::Up(print) if self.looks_as_before(print) => return self.reappear(cx),
             Outcome::Up(_) => {
+                self.forget_claim();
                 self.next_watch(cx);
-                self.ask_review(cx, ReviewReason::ReappearedChanged, None, None)
+                return self.ask_review(cx, ReviewReason::ReappearedChanged, None, None);
             }
-            Outcome::Unknown if self.case.live != LiveState::Closed => {
-                self.look_at(cx.now + cx.rules.policy.probe.every);
-                Ok(())
+            Outcome::Unknown if self.case.live != LiveState::Closed && !reported => {
+                self.look_at(cx.now + bounds.every);
+                return Ok(());
             }
-            Outcome::Gone | Outcome::Unknown => {
+            Outcome::Gone | Outcome::Unknown if !reported => {
                 self.next_watch(cx);
-                Ok(())
+                return Ok(());
             }
+            Outcome::Gone => self.case_mut().agreed += 1,
+            Outcome::Unknown => {}
+        }
+        let case = self.case_mut();
+        case.checks += 1;
+        let (agreed, checks) = (case.agreed, case.checks);
+        if agreed >= bounds.agree {
+            self.forget_claim();
+            self.resume_watch(cx);
+        } else if checks >= bounds.of * PATIENCE {
+            // Nobody can tell from here; a person may.
+            self.forget_claim();
+            self.resume_watch(cx);
+            return self.ask_review(cx, ReviewReason::ReappearedChanged, None, None);
+        } else {
+            self.look_at(cx.now + bounds.every);
+        }
+        Ok(())
+    }
+
+    /// Back to the schedule of the watch, which a report had interrupted.
+    fn resume_watch(&mut self, cx: &Context<'_>) {
+        let confirmed = self.case.confirmed_at.unwrap_or(cx.now);
+        match cx.rules.policy.watch_at(self.case.watch_step, confirmed) {
+            Some(at) if self.case.live == LiveState::Watched => self.look_at(at.max(cx.now)),
+            _ => self.next_watch(cx),
         }
     }
 
@@ -136,16 +169,18 @@ impl Dossier {
         }
     }
 
-    /// Whether length, ETag or type tell that this is something else. What was not told on either side tells nothing.
-    fn is_changed(&self, print: &Fingerprint) -> bool {
-        let Some(before) = &self.case.seen else {
-            return false;
-        };
+    /// Whether length, ETag and type are those that were seen while it was up. What was not told on either side tells
+    /// nothing; what was never seen is not known to be the same.
+    fn looks_as_before(&self, print: &Fingerprint) -> bool {
         let now = seen(print);
         let differs = |before: &Option<String>, now: &Option<String>| matches!((before, now), (Some(before), Some(now)) if before != now);
-        matches!((before.length, now.length), (Some(before), Some(now)) if before != now)
-            || differs(&before.etag, &now.etag)
-            || differs(&before.content_type, &now.content_type)
+        self.case.seen.as_ref().is_some_and(|before| {
+            let longer =
+                matches!((before.length, now.length), (Some(before), Some(now)) if before != now);
+            !longer
+                && !differs(&before.etag, &now.etag)
+                && !differs(&before.content_type, &now.content_type)
+        })
     }
 }
 

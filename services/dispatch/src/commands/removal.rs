@@ -1,7 +1,7 @@
 //! Gone or not: claims of removal, their confirmation or refutation, the watch, and what comes back.
 
 use domain::wire::timestamp;
-use domain::word::{LiveState, NoticeState, ReviewReason, Rung};
+use domain::word::{Answer, LiveState, NoticeState, ReviewReason, Rung};
 use proto::v1;
 use proto::v1::event::Body;
 
@@ -60,6 +60,7 @@ impl Dossier {
         case.confirmed_at = Some(cx.now);
         case.watch_step = 0;
         case.pause = None;
+        case.resolve_at = None;
         // What a dispute or a changed page asked is answered: it is not there.
         case.review = None;
         match cx.rules.policy.watch_at(0, cx.now) {
@@ -74,19 +75,13 @@ impl Dossier {
     /// Checks contradict the claim: it counts against whoever made it, and they are reminded at once.
     pub(super) fn refute(&mut self, cx: &Context<'_>) {
         self.forget_claim();
-        let claimed: Vec<usize> = self
-            .current()
-            .filter(|n| self.notices[*n].state == NoticeState::RemovalClaimed)
-            .collect();
+        let claimed: Vec<usize> = self.current().filter(|n| self.claims(*n)).collect();
         for n in &claimed {
             self.put(*n, notice::Command::Refute);
-            self.notice_mut(*n).false_claims += 1;
-        }
-        // The ladder's own reminder, if one is left, is this one: nobody is reminded twice of one thing.
-        let next = (0..self.regime(cx).ladder.len())
-            .find(|n| !self.has_fired(*n) && self.regime(cx).ladder[*n].rung == Rung::Remind);
-        if let (Some(n), false) = (next, claimed.is_empty()) {
-            self.case_mut().rungs_fired |= 1 << n;
+            let notice = self.notice_mut(*n);
+            notice.false_claims += 1;
+            // It stands no longer, so that the next refutation does not count it again.
+            notice.answer = None;
         }
         for n in claimed {
             let newest = self.branch_of(&self.notices[n].provider_id.clone());
@@ -94,14 +89,24 @@ impl Dossier {
                 self.case_mut().last_rung = Some(Rung::Remind);
             }
         }
+        // What the claim put off fires before the next claim can put it off again.
+        self.fire_what_is_due(cx);
         self.look_at(cx.now + self.open_interval(cx));
+    }
+
+    /// Whether a provider's word that it is gone stands, also where the ladder went past that notice meanwhile.
+    fn claims(&self, n: usize) -> bool {
+        let notice = &self.notices[n];
+        let said = matches!(notice.answer, Some(Answer::Removed | Answer::Unavailable));
+        notice.state == NoticeState::RemovalClaimed
+            || (notice.state == NoticeState::Escalated && said)
     }
 
     /// Something else answers in its place: a person must say whether that is a removal.
     pub(super) fn ask_about_change(&mut self, cx: &Context<'_>) -> Result<(), Error> {
         let claimed = self
             .current()
-            .filter(|n| self.notices[*n].state == NoticeState::RemovalClaimed)
+            .filter(|n| self.claims(*n))
             .last()
             .map(|n| self.notices[n].id);
         let case = self.case_mut();

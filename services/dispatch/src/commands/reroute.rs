@@ -18,12 +18,16 @@ impl Dossier {
         reason: &str,
     ) {
         let notice = &self.notices[n];
-        // An answer, another channel or the end came first: this failure concerns nobody.
-        if notice.channel != channel || notice.delivered_at.is_some() {
+        // Another channel came first, or the notice itself has arrived by an earlier attempt: this failure concerns
+        // nobody. A later message is owed whatever became of the first.
+        let first = notice.sequence == 1;
+        if notice.channel != channel || (first && notice.delivered_at.is_some()) {
             return;
         }
         let id = notice.provider_id.clone();
-        let tried = self.tried(&id) | bit(channel);
+        // What is left for a first message is what nobody has tried; a later one may go where an earlier step arrived.
+        let used = if first { self.tried(&id) } else { notice.tried };
+        let tried = used | bit(channel);
         let next = cx.directory.get(&id).and_then(|provider| {
             provider
                 .channels()
@@ -42,7 +46,11 @@ impl Dossier {
         }
         match self.put(n, Command::Bounce) {
             Outcome::To(_) | Outcome::Record => {}
-            Outcome::Repeat | Outcome::Over | Outcome::Refused => return,
+            Outcome::Repeat | Outcome::Over | Outcome::Refused if first => return,
+            // The notice stands as it is; that nobody could be told the rest is for a person to see.
+            Outcome::Repeat | Outcome::Over | Outcome::Refused => {
+                tracing::error!(alarm = "message_undeliverable", notice.id = %self.notices[n].id, notice.message = %self.notices[n].message, "no channel is left for a message about a notice");
+            }
         }
         self.cancel(n);
         let body = Body::NoticeBounced(v1::NoticeBounced {
@@ -51,7 +59,7 @@ impl Dossier {
             reason: reason.to_owned(),
         });
         self.say(cx, body);
-        if matches!(self.case.live, LiveState::Up | LiveState::Exhausted) {
+        if first && matches!(self.case.live, LiveState::Up | LiveState::Exhausted) {
             self.next_in_chain(cx, n);
         }
     }

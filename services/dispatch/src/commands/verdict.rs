@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Rules;
 use super::dossier::{Context, Dossier};
-use super::episode::addressees;
+use super::episode::{addressees, can_be_looked_up};
 use super::hold::Held;
 use super::work::Work;
 use crate::lifecycle::{Message, case, notice};
@@ -70,7 +70,6 @@ pub async fn withdraw(
 
 impl Dossier {
     pub(super) fn uphold(&mut self, cx: &Context<'_>, review: ReviewId) -> Result<(), Error> {
-        // A dispute that was answered while another review was open is answered by that review.
         let reason = match self.case.review {
             Some((open, reason)) if open == review => reason,
             Some(_) | None => return Ok(()),
@@ -95,7 +94,20 @@ impl Dossier {
             // A hidden service has nobody to tell: the regulator and a supervisor are all there is.
             ReviewReason::Onion => self.give_up(cx),
         }
-        Ok(())
+        self.ask_what_waited(cx)
+    }
+
+    /// One question is open at a time: a dispute that came during another is asked now.
+    fn ask_what_waited(&mut self, cx: &Context<'_>) -> Result<(), Error> {
+        let disputed = self
+            .current()
+            .find(|n| self.notices[*n].state == NoticeState::Disputed);
+        let Some(n) = disputed else {
+            return Ok(());
+        };
+        let note = self.note(cx, n)?;
+        let id = self.notices[n].id;
+        self.ask_review(cx, ReviewReason::Disputed, Some(id), note.as_deref())
     }
 
     /// Somebody may have put the host into the directory meanwhile.
@@ -112,18 +124,21 @@ impl Dossier {
             .into_iter()
             .filter(|provider| !self.is_noticed(&provider.id))
             .collect::<Vec<_>>();
-        if found.is_empty() {
-            self.give_up(cx);
-        } else {
+        if !found.is_empty() {
             self.dispatch(cx, &found);
+        } else if can_be_looked_up(cx, &url) {
+            // Or its network: what is known of addresses may have grown too.
+            self.case_mut().resolve_at = Some(cx.now);
+        } else {
+            self.give_up(cx);
         }
         Ok(())
     }
 
     /// Nobody is left to tell: what is left of the ladder fires now, in its order.
-    fn give_up(&mut self, cx: &Context<'_>) {
+    pub(super) fn give_up(&mut self, cx: &Context<'_>) {
         for n in 0..self.regime(cx).ladder.len() {
-            if self.case.live == LiveState::Up && !self.has_fired(n) {
+            if self.case.live == LiveState::Up && !self.has_fired(cx, n) {
                 self.fire(cx, n, cx.now);
             }
         }

@@ -14,8 +14,8 @@ use uuid::Uuid;
 use super::DeliverySettings;
 use super::store::{self, Due, Endpoint, Room};
 use crate::Error;
-use crate::attribution::{Subject, standing_proof};
-use crate::store::{Content, documents};
+use crate::attribution::stands;
+use crate::store::{Content, readable_documents};
 
 /// Short, so that what a killed process had under way is soon sent by another; renewed while the attempt runs.
 pub(super) const LEASE: Duration = Duration::from_secs(4);
@@ -92,7 +92,9 @@ impl Claimer {
         now: OffsetDateTime,
     ) -> Result<Vec<Job>, Error> {
         let ids: Vec<NoticeId> = rows.iter().map(|r| NoticeId::new(r.notice_id)).collect();
-        let (mut contents, sealed) = self.contents(conn, &ids).await?;
+        let (contents, sealed) = readable_documents(conn, &self.keyring, &ids).await?;
+        let mut contents: HashMap<NoticeId, Content> =
+            contents.into_iter().map(|c| (c.notice_id, c)).collect();
         let providers: HashSet<&str> = rows.iter().map(|r| r.provider_id.as_str()).collect();
         let providers: Vec<&str> = providers.into_iter().collect();
         let endpoints = store::endpoints(conn, &providers).await?;
@@ -100,8 +102,9 @@ impl Claimer {
         let (mut jobs, mut dropped) = (Vec::new(), Vec::new());
         let mut parked: HashMap<&'static str, Vec<Uuid>> = HashMap::new();
         for row in rows {
-            let content = contents.remove(&row.notice_id);
-            let verdict = if sealed.contains(&row.notice_id) {
+            let id = NoticeId::new(row.notice_id);
+            let content = contents.remove(&id);
+            let verdict = if sealed.contains(&id) {
                 Verdict::Park("sealed_refused")
             } else {
                 self.judge(
@@ -147,13 +150,7 @@ impl Claimer {
         if row.cancelled || !content.may_leave() {
             return Verdict::Drop;
         }
-        let subject = Subject {
-            case_id: content.case_id,
-            category: content.category,
-            url: &content.url,
-            salt: &content.salt,
-        };
-        if let Err(error) = standing_proof(&content.proof, &self.proofs, &subject) {
+        if let Err(error) = stands(content, &self.proofs) {
             tracing::warn!(case.id = %content.case_id, reason = error.reason(), "an approval proof does not hold");
             return Verdict::Park("proof_refused");
         }
@@ -178,33 +175,5 @@ impl Claimer {
                 .open_provider(purpose, row.provider_id.as_str(), endpoint.row_id, sealed)
         };
         sealed.as_ref().map(open).transpose()
-    }
-
-    /// Contents by notice, and those that do not open. One that was tampered with costs no other its turn.
-    async fn contents(
-        &self,
-        conn: &mut PgConnection,
-        ids: &[NoticeId],
-    ) -> Result<(HashMap<Uuid, Content>, HashSet<Uuid>), Error> {
-        let by_id = |contents: Vec<Content>| -> HashMap<Uuid, Content> {
-            let pairs = contents.into_iter().map(|c| (c.notice_id.uuid(), c));
-            pairs.collect()
-        };
-        match documents(conn, &self.keyring, ids).await {
-            Ok(contents) => return Ok((by_id(contents), HashSet::new())),
-            Err(Error::Db(error)) => return Err(error.into()),
-            Err(_) => {}
-        }
-        let (mut good, mut bad) = (HashMap::new(), HashSet::new());
-        for id in ids {
-            match documents(conn, &self.keyring, std::slice::from_ref(id)).await {
-                Ok(contents) => good.extend(by_id(contents)),
-                Err(Error::Db(error)) => return Err(error.into()),
-                Err(_) => {
-                    bad.insert(id.uuid());
-                }
-            }
-        }
-        Ok((good, bad))
     }
 }

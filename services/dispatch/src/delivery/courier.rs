@@ -157,6 +157,7 @@ impl Courier {
                 sequence: job.sequence,
                 attempt: job.attempt,
                 in_doubt: job.in_doubt,
+                claimed_at: job.claimed_at,
                 outcome,
             }
         }
@@ -178,13 +179,7 @@ impl Courier {
         };
         let signed = document::build(content, &issue);
         match (job.channel, &parts.mail) {
-            (DeliveryChannel::Webhook, _) => {
-                let attempt = job.attempt.max(1).cast_unsigned();
-                parts
-                    .webhook
-                    .send(endpoint, content, &signed, attempt)
-                    .await
-            }
+            (DeliveryChannel::Webhook, _) => parts.webhook.send(endpoint, content, &signed).await,
             (DeliveryChannel::Email, Some(mail)) => {
                 let link = self.link(job);
                 mail.send(endpoint, content, &signed, &link).await

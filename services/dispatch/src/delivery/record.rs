@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use domain::word::DeliveryChannel;
 use platform::batch::Command;
 use platform::clock::Clock;
 use sqlx::PgConnection;
@@ -25,6 +24,7 @@ pub(super) struct Finished {
     pub(super) attempt: i32,
     /// Before this attempt.
     pub(super) in_doubt: bool,
+    pub(super) claimed_at: OffsetDateTime,
     pub(super) outcome: Outcome,
 }
 
@@ -129,6 +129,7 @@ impl Record<'_> {
                     channel,
                     reason,
                     attempts: finished.attempt,
+                    claimed_at: finished.claimed_at,
                 });
             }
             Outcome::Failed(failure) if !superseded => {
@@ -158,10 +159,7 @@ impl Record<'_> {
                     let asked = failure
                         .retry_after
                         .map(|after| now + after.min(self.settings.retry.longest()));
-                    // A deferred mailbox says nothing of the others of the same provider's; a webhook is one endpoint.
-                    if lane.1 == DeliveryChannel::Webhook {
-                        seen.asked_until = seen.asked_until.max(asked);
-                    }
+                    seen.asked_until = seen.asked_until.max(asked);
                 }
                 Outcome::Failed(_) | Outcome::Unreachable(_) => {}
             }

@@ -43,6 +43,7 @@ pub(crate) fn content() -> Content {
         first_notice_id: notice_id,
         proof: proto::v1::ApprovalProof::default(),
         answer: None,
+        is_delivered: false,
     }
 }
 

@@ -8,7 +8,7 @@ use tonic::metadata::MetadataMap;
 
 use super::Inner;
 use crate::store::Content;
-use crate::{Error, link, store};
+use crate::{Error, link};
 
 impl Inner {
     pub(super) async fn view_by_link(
@@ -60,7 +60,7 @@ impl Inner {
         }
         let link = link::parse(token)?;
         let mut conn = self.pool.acquire().await?;
-        let mut found = store::documents(&mut conn, &self.rules.keyring, &[link.notice_id]).await?;
+        let mut found = self.shown(&mut conn, &[link.notice_id]).await?;
         let content = found.pop().ok_or_else(link::unknown)?;
         let now = self.clock.now(&mut conn).await?;
         link.check(&self.rules.keyring, &content.provider_id, now)?;

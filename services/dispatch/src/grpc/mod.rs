@@ -45,6 +45,8 @@ struct Inner {
     /// Of notices.
     signer: Signer,
     verifier: Verifier,
+    /// Of approval proofs.
+    proofs: Verifier,
     answers: Gather<AnswerCall, Answered>,
     bell: Hint,
 }
@@ -63,6 +65,7 @@ impl Dispatch {
             answers: answers::gather(pool.clone(), clock.clone(), rules.clone(), bell.clone()),
             signer: rules.keyring.signer(SigningContext::Notice),
             verifier: rules.keyring.verifier(SigningContext::Notice),
+            proofs: rules.keyring.verifier(SigningContext::Proof),
             hotline: config.hotline.clone(),
             plain_webhooks: config.plain_webhooks,
             pool,

@@ -6,7 +6,6 @@ use domain::word::NoticeState;
 use platform::sealed::{KeyId, PublicKey, SigningContext};
 use proto::v1;
 use sqlx::PgConnection;
-use time::OffsetDateTime;
 use tonic::metadata::MetadataMap;
 
 use super::{Inner, cursor, parse};
@@ -31,11 +30,9 @@ impl Inner {
         let after = cursor::number(&after)?;
         let states = parse::states(&request.states)?;
         let lines = store::provider_lines(&mut conn, &provider.id, &states, after, limit).await?;
-        let now = self.read_by_provider(&mut conn, &lines).await?;
-        let ids: Vec<NoticeId> = lines.iter().map(|line| line.notice_id).collect();
         let end = lines.last().map_or(after, |line| line.feed);
         Ok(v1::ListNoticesResponse {
-            notices: self.notices(&mut conn, now, &ids).await?,
+            notices: self.read_by_provider(&mut conn, &lines).await?,
             next_cursor: cursor::of_number(end),
         })
     }
@@ -62,32 +59,37 @@ impl Inner {
         let line = store::provider_line(conn, provider, notice)
             .await?
             .ok_or_else(|| Error::not_found("notice"))?;
-        let now = self.read_by_provider(conn, &[line]).await?;
-        self.notices(conn, now, &[notice])
+        self.read_by_provider(conn, &[line])
             .await?
             .pop()
             .ok_or_else(|| Error::not_found("notice"))
     }
 
-    /// What a provider reads for the first time is delivered by that.
+    /// These notices, signed now. What a provider reads for the first time is delivered by that.
     async fn read_by_provider(
         &self,
         conn: &mut PgConnection,
         lines: &[Line],
-    ) -> Result<OffsetDateTime, Error> {
-        let fresh: Vec<NoticeId> = lines
-            .iter()
-            .filter(|line| !line.is_delivered)
-            .map(|line| line.notice_id)
-            .collect();
+    ) -> Result<Vec<v1::Notice>, Error> {
+        let ids: Vec<NoticeId> = lines.iter().map(|line| line.notice_id).collect();
         let now = self.clock.now(conn).await?;
+        let mut shown = self.shown(conn, &ids).await?;
+        let fresh: Vec<NoticeId> = shown
+            .iter()
+            .filter(|content| !content.is_delivered)
+            .map(|content| content.notice_id)
+            .collect();
         if !fresh.is_empty() {
             let mut tx = sqlx::Connection::begin(&mut *conn).await?;
             commands::fetched(&mut tx, &self.rules, now, &fresh).await?;
             tx.commit().await?;
             self.bell.ring();
+            shown = self.shown(conn, &ids).await?;
         }
-        Ok(now)
+        Ok(shown
+            .iter()
+            .map(|content| self.notice(content, now))
+            .collect())
     }
 
     pub(super) async fn verify_notice(

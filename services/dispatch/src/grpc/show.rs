@@ -12,28 +12,37 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Inner;
+use crate::attribution::stands;
 use crate::document::{self, Issue};
 use crate::store::{self, ClockStats, Content, Stage, Summary};
 use crate::{Error, delivery};
 
 impl Inner {
-    /// These notices as their addressee sees them, signed now, in the order asked for.
-    pub(super) async fn notices(
+    /// What of these notices their addressee may see, in the order asked for. The rest is passed over: what a hold
+    /// stops is listed anew after it, what does not stand on a true proof is an alarm.
+    pub(super) async fn shown(
         &self,
         conn: &mut PgConnection,
-        now: OffsetDateTime,
         ids: &[NoticeId],
-    ) -> Result<Vec<v1::Notice>, Error> {
-        let contents = store::documents(conn, &self.rules.keyring, ids).await?;
+    ) -> Result<Vec<Content>, Error> {
+        let (contents, sealed) = store::readable_documents(conn, &self.rules.keyring, ids).await?;
+        for id in sealed {
+            tracing::error!(alarm = "sealed_refused", notice.id = %id, "a notice cannot be opened, so it is not shown");
+        }
         let mut by_id: HashMap<NoticeId, Content> = contents
             .into_iter()
+            .filter(|content| content.may_be_shown() && self.is_proved(content))
             .map(|content| (content.notice_id, content))
             .collect();
-        Ok(ids
-            .iter()
-            .filter_map(|id| by_id.remove(id))
-            .map(|content| self.notice(&content, now))
-            .collect())
+        Ok(ids.iter().filter_map(|id| by_id.remove(id)).collect())
+    }
+
+    fn is_proved(&self, content: &Content) -> bool {
+        let stands = stands(content, &self.proofs);
+        if let Err(error) = &stands {
+            tracing::error!(alarm = "proof_refused", notice.id = %content.notice_id, reason = error.reason(), "a notice is not shown: its approval proof does not hold");
+        }
+        stands.is_ok()
     }
 
     pub(super) fn notice(&self, content: &Content, now: OffsetDateTime) -> v1::Notice {

@@ -19,6 +19,8 @@ pub enum Command {
     Release,
     /// Every rung has fired.
     Exhaust,
+    /// Somebody was found who can remove it.
+    Find,
     /// The watch is over.
     Close,
     /// The verdict was taken back.
@@ -88,6 +90,15 @@ pub const fn apply(live: LiveState, command: Command) -> Outcome {
             | LiveState::Watched
             | LiveState::Held
             | LiveState::Exhausted
+            | LiveState::Closed
+            | LiveState::Withdrawn => Outcome::Repeat,
+        },
+        Command::Find => match live {
+            LiveState::Exhausted => Outcome::To(LiveState::Up),
+            LiveState::Up
+            | LiveState::Gone
+            | LiveState::Watched
+            | LiveState::Held
             | LiveState::Closed
             | LiveState::Withdrawn => Outcome::Repeat,
         },

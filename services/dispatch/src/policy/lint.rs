@@ -9,6 +9,11 @@ use time::Duration;
 use super::text::{PolicyText, RegimeText, RungText};
 use super::{MAX_RUNGS, Pauses, Policy, Probe, Regime, RungRule, When};
 
+/// Longer than any clock of a case; a time this far from now can still be told.
+const LONGEST: Duration = Duration::days(3650);
+/// More checks, or pauses, than anybody means.
+const MOST: i32 = 1000;
+
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -68,12 +73,12 @@ impl Faults {
     /// A length of time above zero; where it is none, the fault is kept and reading goes on.
     fn duration(&mut self, field: &str, text: &Spanned<String>) -> Duration {
         match duration(&text.value) {
-            Some(length) if length.is_positive() => length,
+            Some(length) if length.is_positive() && length <= LONGEST => length,
             _ => {
                 self.add(
                     text.referenced,
                     field,
-                    "write a length of time above zero such as 90s, 15m, 4h or 7d",
+                    "write a length of time above zero such as 90s, 15m, 4h or 7d, of ten years at most",
                 );
                 Duration::SECOND
             }
@@ -88,11 +93,11 @@ impl Faults {
     }
 
     fn at_least(&mut self, field: &str, number: &Spanned<i32>, least: i32) -> i32 {
-        if number.value < least {
+        if !(least..=MOST).contains(&number.value) {
             self.add(
                 number.referenced,
                 field,
-                format!("write a number of at least {least}"),
+                format!("write a number from {least} to {MOST}"),
             );
         }
         number.value
@@ -247,6 +252,13 @@ fn read_regime(n: usize, text: &Spanned<RegimeText>, faults: &mut Faults) -> Reg
                 rung.value.after.referenced,
                 &at(&format!("ladder[{m}].after")),
                 "rungs stand in the order in which they fire",
+            );
+        }
+        if ladder.iter().any(|other| other.mark() == rule.mark()) {
+            faults.add(
+                rung.referenced,
+                &at(&format!("ladder[{m}]")),
+                "another rung does the same at the same time",
             );
         }
         ladder.push(rule);

@@ -93,6 +93,11 @@ pub enum When {
 }
 
 impl RungRule {
+    /// What tells it from every other rung of its ladder, as it is kept: the rung and its milliseconds.
+    pub fn mark(&self) -> String {
+        format!("{}/{}", self.rung, self.after.whole_milliseconds())
+    }
+
     /// The clock from received to confirmed never pauses, and these rungs keep to it.
     pub fn never_pauses(&self) -> bool {
         matches!(self.rung, Rung::Regulator | Rung::Supervisor)

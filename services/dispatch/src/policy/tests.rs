@@ -37,6 +37,11 @@ fn every_mistake_is_told_with_its_line_and_field() {
             "regimes[0].ladder[0].rung"
         ]
     );
+    let endless = DEMO
+        .replacen("received: 60s", "received: 9000000000000s", 1)
+        .replacen("times: 3", "times: 2000000000", 1);
+    let fields: Vec<String> = lint(&endless).into_iter().map(|f| f.field).collect();
+    assert_eq!(fields, ["pauses.times", "regimes[0].received"]);
     for fault in &faults {
         let line = bad.lines().nth(fault.line as usize - 1).unwrap();
         let word = fault.field.rsplit('.').next().unwrap();

@@ -44,10 +44,11 @@ pub(super) async fn look(
 fn judge(response: &Response, salt: &[u8; 32]) -> Outcome {
     let status = response.status;
     match status.as_u16() {
-        404 | 410 | 451 => Outcome::Gone,
-        // Who asks for a password or refuses us may still show it to others. A redirect is not followed: where it leads
+        404 | 410 => Outcome::Gone,
+        // Who asks for a password, refuses us, or withholds it from our country for legal reasons (RFC 7725) may still
+        // show it to others. A redirect is not followed: where it leads
         // is another place, with a case of its own or none.
-        200..=399 | 401 | 403 => Outcome::Up(fingerprint(status, &response.headers, salt)),
+        200..=399 | 401 | 403 | 451 => Outcome::Up(fingerprint(status, &response.headers, salt)),
         _ => Outcome::Unknown,
     }
 }
@@ -97,10 +98,10 @@ mod tests {
 
     #[test]
     fn answers_are_told_apart() {
-        for status in [404, 410, 451] {
+        for status in [404, 410] {
             assert_eq!(judge(&answer(status, &[]), &[0; 32]), Outcome::Gone);
         }
-        for status in [200, 206, 301, 302, 401, 403] {
+        for status in [200, 206, 301, 302, 401, 403, 451] {
             let outcome = judge(&answer(status, &[]), &[0; 32]);
             assert!(matches!(outcome, Outcome::Up(_)), "{status}");
         }

@@ -20,7 +20,7 @@ pub use watcher::Watcher;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProbeSettings {
-    /// Looks at one host at once.
+    /// Looks at once at what one provider answers for, or one site where none is known.
     pub each: u32,
     /// Looks at once.
     pub all: u32,
@@ -38,7 +38,7 @@ pub struct ProbeSettings {
 impl Default for ProbeSettings {
     fn default() -> Self {
         Self {
-            each: 8,
+            each: 32,
             all: 256,
             batch: 500,
             timeout_seconds: 10,

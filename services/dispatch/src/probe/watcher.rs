@@ -1,7 +1,7 @@
 //! The watcher: claims what is due, looks, and records in batches; each host gets a few looks at a time.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use platform::batch::{Command, in_batches};
 use platform::clock::Clock;
@@ -22,6 +22,7 @@ use super::look::look;
 use super::queue::{self, Used};
 use crate::Error;
 use crate::commands::{Outcome, ProbeSeen, Rules, record_probes};
+use crate::directory::Snapshot;
 use crate::store::open_url;
 
 /// Looks recorded in one transaction, at most.
@@ -73,7 +74,7 @@ impl Watcher {
             rules,
             connector,
             control: Control::new(settings.control_name.clone()),
-            hosts: Hosts::new(settings.each),
+            hosts: Hosts::new(settings.each, settings.all),
             settings,
         }))
     }
@@ -141,11 +142,12 @@ impl Watcher {
         let now = inner.clock.now(&mut tx).await?;
         // Long enough for a HEAD, a GET and the record.
         let until = now + settings.timeout() * 4;
+        let directory = inner.rules.directory.current(&mut tx).await?;
         let due = queue::claim(&mut tx, now, until, token, &inner.hosts.full(), room).await?;
         let (mut jobs, mut deferred) = (Vec::new(), Vec::new());
         for due in due {
             let case_id = due.case_id;
-            let Ok((url, salt, lane)) = inner.open(&due) else {
+            let Ok((url, salt, lane)) = inner.open(&due, &directory) else {
                 // Comes back when the claim is over; whoever mends the row need do nothing else.
                 tracing::error!(alarm = "sealed_refused", case.id = %case_id, "a case cannot be opened, so it is not looked at");
                 continue;
@@ -180,8 +182,10 @@ impl Watcher {
             } = job;
             let inner = &watcher.0;
             let within = inner.settings.timeout();
+            let began = Instant::now();
             let outcome = look(&inner.connector, &inner.control, &url, &salt, within).await;
-            drop(place);
+            let waited = began.elapsed() >= within / 2;
+            place.leave(waited && outcome == Outcome::Unknown);
             Looked { used, outcome }
         }
     }
@@ -220,13 +224,19 @@ impl Watcher {
 }
 
 impl Inner {
-    fn open(&self, due: &queue::Due) -> Result<(Url, [u8; 32], i64), Error> {
+    fn open(&self, due: &queue::Due, directory: &Snapshot) -> Result<(Url, [u8; 32], i64), Error> {
         let wrapped = WrappedKey::parse(due.wrapped_key.clone())?;
         let keyring = &self.rules.keyring;
         let key = keyring.unwrap(due.case_id.uuid(), &wrapped)?;
         let url = open_url(&key, due.case_id, due.report_id, &due.sealed_item)?;
-        let host = url.host().reveal();
-        let mac = keyring.mac(MacPurpose::Body, &[b"host of a look", host.as_bytes()]);
+        let answers_for_it = match directory.by_url(&url) {
+            Some(provider) => provider.id.to_string(),
+            None => site(&url.host().reveal()).to_owned(),
+        };
+        let mac = keyring.mac(
+            MacPurpose::Body,
+            &[b"host of a look", answers_for_it.as_bytes()],
+        );
         let mut lane = [0; 8];
         lane.copy_from_slice(&mac[..8]);
         let damaged = || Error::Row {
@@ -237,6 +247,25 @@ impl Inner {
         let url = url.reveal().parse().map_err(|_| damaged())?;
         Ok((url, key.salt(), i64::from_be_bytes(lane)))
     }
+}
+
+/// What somebody registers of a host's name, as far as its form tells: two labels, or three under a country's own
+/// second level (`co.uk`). Names that one person makes without end share it. An address stands for itself.
+fn site(host: &str) -> &str {
+    if host.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok() {
+        return host;
+    }
+    let dots: Vec<usize> = host.rmatch_indices('.').map(|(at, _)| at).collect();
+    let start = match dots[..] {
+        [last, second, ..] if is_registry(&host[second + 1..last]) => dots.get(2),
+        _ => dots.get(1),
+    };
+    start.map_or(host, |at| &host[at + 1..])
+}
+
+fn is_registry(label: &str) -> bool {
+    let labels = ["ac", "co", "com", "edu", "gov", "ne", "net", "or", "org"];
+    labels.contains(&label)
 }
 
 struct Record<'a>(&'a Inner);
@@ -261,5 +290,24 @@ impl Command<Looked> for Record<'_> {
         let cases: Vec<Uuid> = held.into_iter().collect();
         queue::sweep(conn, &cases).await?;
         Ok(vec![(); items.len()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::site;
+
+    #[test]
+    fn names_without_end_are_one_site() {
+        for (host, expected) in [
+            ("a.b.c.example.com", "example.com"),
+            ("example.com", "example.com"),
+            ("x.example.co.uk", "example.co.uk"),
+            ("example.co.uk", "example.co.uk"),
+            ("198.51.100.7", "198.51.100.7"),
+            ("[2001:db8::1]", "[2001:db8::1]"),
+        ] {
+            assert_eq!(site(host), expected);
+        }
     }
 }

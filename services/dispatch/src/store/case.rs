@@ -46,6 +46,7 @@ pub struct CaseFile {
     pub episode_at: Option<OffsetDateTime>,
     pub ladder_from: Option<OffsetDateTime>,
     pub rungs_fired: i32,
+    pub fired: Option<String>,
     pub last_rung: Option<Rung>,
     pub pause: Option<Pause>,
     pub pauses: i32,
@@ -81,7 +82,7 @@ pub async fn lock_cases(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Cas
             paused_until, pauses, paused_ms, claim_since, claim_until, checks, agreed, changed, watch_step,
             seen_status, seen_length, seen_etag, seen_type, dispatched_at, delivered_at, acknowledged_at,
             removal_claimed_at, confirmed_at, closed_at, flagged_at, moves, review_id, review_reason,
-            resolve_at, due_at, unsettled
+            resolve_at, due_at, unsettled, fired
         from case_file
         where case_id = any($1)
         order by case_id
@@ -103,7 +104,7 @@ pub async fn cases(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<CaseFile
             paused_until, pauses, paused_ms, claim_since, claim_until, checks, agreed, changed, watch_step,
             seen_status, seen_length, seen_etag, seen_type, dispatched_at, delivered_at, acknowledged_at,
             removal_claimed_at, confirmed_at, closed_at, flagged_at, moves, review_id, review_reason,
-            resolve_at, due_at, unsettled
+            resolve_at, due_at, unsettled, fired
         from case_file
         where case_id = any($1)",
     )
@@ -126,7 +127,7 @@ pub async fn put_cases(conn: &mut PgConnection, rows: &[&CaseFile]) -> Result<()
             paused_until, pauses, paused_ms, claim_since, claim_until, checks, agreed, changed, watch_step,
             seen_status, seen_length, seen_etag, seen_type, dispatched_at, delivered_at, acknowledged_at,
             removal_claimed_at, confirmed_at, closed_at, flagged_at, moves, review_id, review_reason,
-            resolve_at, due_at, unsettled)
+            resolve_at, due_at, unsettled, fired)
         select
             r.case_id, r.decision_id, r.category, r.media, r.received_at, r.verified_at, r.live, r.resumes,
             r.held_since, r.regime, r.policy_version, r.episode, r.steps, r.episode_at, r.ladder_from,
@@ -134,7 +135,7 @@ pub async fn put_cases(conn: &mut PgConnection, rows: &[&CaseFile]) -> Result<()
             r.claim_until, r.checks, r.agreed, r.changed, r.watch_step, r.seen_status, r.seen_length,
             r.seen_etag, r.seen_type, r.dispatched_at, r.delivered_at, r.acknowledged_at, r.removal_claimed_at,
             r.confirmed_at, r.closed_at, r.flagged_at, r.moves, r.review_id, r.review_reason, r.resolve_at,
-            r.due_at, r.unsettled
+            r.due_at, r.unsettled, r.fired
         from unnest(
             $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::text[],
             $8::text[], $9::timestamptz[], $10::text[], $11::text[], $12::integer[], $13::integer[],
@@ -143,13 +144,13 @@ pub async fn put_cases(conn: &mut PgConnection, rows: &[&CaseFile]) -> Result<()
             $24::integer[], $25::integer[], $26::integer[], $27::integer[], $28::integer[], $29::bigint[],
             $30::text[], $31::text[], $32::timestamptz[], $33::timestamptz[], $34::timestamptz[],
             $35::timestamptz[], $36::timestamptz[], $37::timestamptz[], $38::timestamptz[], $39::integer[],
-            $40::uuid[], $41::text[], $42::timestamptz[], $43::timestamptz[], $44::boolean[]) as r (
+            $40::uuid[], $41::text[], $42::timestamptz[], $43::timestamptz[], $44::boolean[], $45::text[]) as r (
             case_id, decision_id, category, media, received_at, verified_at, live, resumes, held_since, regime,
             policy_version, episode, steps, episode_at, ladder_from, rungs_fired, last_rung, paused_since,
             paused_until, pauses, paused_ms, claim_since, claim_until, checks, agreed, changed, watch_step,
             seen_status, seen_length, seen_etag, seen_type, dispatched_at, delivered_at, acknowledged_at,
             removal_claimed_at, confirmed_at, closed_at, flagged_at, moves, review_id, review_reason,
-            resolve_at, due_at, unsettled)
+            resolve_at, due_at, unsettled, fired)
         order by r.case_id
         on conflict (case_id) do update set
             decision_id = excluded.decision_id, category = excluded.category, media = excluded.media,
@@ -168,7 +169,7 @@ pub async fn put_cases(conn: &mut PgConnection, rows: &[&CaseFile]) -> Result<()
             confirmed_at = excluded.confirmed_at, closed_at = excluded.closed_at,
             flagged_at = excluded.flagged_at, moves = excluded.moves, review_id = excluded.review_id,
             review_reason = excluded.review_reason, resolve_at = excluded.resolve_at, due_at = excluded.due_at,
-            unsettled = excluded.unsettled",
+            unsettled = excluded.unsettled, fired = excluded.fired",
     )
     .bind(column(rows, |c| c.case_id.uuid()))
     .bind(column(rows, |c| c.decision_id.uuid()))
@@ -214,6 +215,7 @@ pub async fn put_cases(conn: &mut PgConnection, rows: &[&CaseFile]) -> Result<()
     .bind(column(rows, |c| c.resolve_at))
     .bind(column(rows, |c| c.due_at))
     .bind(column(rows, |c| c.unsettled))
+    .bind(column(rows, |c| c.fired.as_deref()))
     .execute(conn)
     .await?
     .rows_affected();
@@ -253,6 +255,7 @@ fn case_file(row: &PgRow) -> Result<CaseFile, Error> {
         episode_at: r.get("episode_at")?,
         ladder_from: r.get("ladder_from")?,
         rungs_fired: r.get("rungs_fired")?,
+        fired: r.get("fired")?,
         last_rung: r.parse_optional("last_rung")?,
         pause: pause(&r)?,
         pauses: r.get("pauses")?,

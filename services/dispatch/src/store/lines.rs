@@ -1,12 +1,9 @@
 //! A provider's listing of its own notices.
 
 use domain::id::{NoticeId, ProviderId};
-use domain::word::NoticeState;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
-use uuid::Uuid;
 
-use super::row::Reader;
 use crate::Error;
 
 /// A line of a provider's listing.
@@ -14,9 +11,6 @@ use crate::Error;
 pub struct Line {
     pub notice_id: NoticeId,
     pub feed: i64,
-    pub state: NoticeState,
-    /// It was read, or delivered, before.
-    pub is_delivered: bool,
 }
 
 /// What of a provider's notices is new or changed since `after`. Without states: those that wait for an answer, and
@@ -30,7 +24,7 @@ pub async fn provider_lines(
 ) -> Result<Vec<Line>, Error> {
     let rows = sqlx::query(
         "-- provider_lines
-        select id, feed, state, delivered_at is not null as delivered
+        select id, feed
         from notice
         where provider_id = $1 and feed > $2
           and case when cardinality($3::text[]) = 0
@@ -47,7 +41,7 @@ pub async fn provider_lines(
     .bind(limit)
     .fetch_all(conn)
     .await?;
-    rows.iter().map(line).collect()
+    Ok(rows.iter().map(line).collect::<sqlx::Result<_>>()?)
 }
 
 /// One notice, if it is this provider's.
@@ -58,26 +52,18 @@ pub async fn provider_line(
 ) -> Result<Option<Line>, Error> {
     let row = sqlx::query(
         "-- provider_line
-        select id, feed, state, delivered_at is not null as delivered from notice where id = $1 and provider_id = $2",
+        select id, feed from notice where id = $1 and provider_id = $2",
     )
     .bind(notice.uuid())
     .bind(provider.as_str())
     .fetch_optional(conn)
     .await?;
-    row.as_ref().map(line).transpose()
+    Ok(row.as_ref().map(line).transpose()?)
 }
 
-fn line(row: &PgRow) -> Result<Line, Error> {
-    let id: Uuid = row.try_get("id")?;
-    let r = Reader {
-        table: "notice",
-        id,
-        row,
-    };
+fn line(row: &PgRow) -> sqlx::Result<Line> {
     Ok(Line {
-        notice_id: NoticeId::new(id),
-        feed: r.get("feed")?,
-        state: r.parse("state")?,
-        is_delivered: r.get("delivered")?,
+        notice_id: NoticeId::new(row.try_get("id")?),
+        feed: row.try_get("feed")?,
     })
 }

@@ -20,7 +20,7 @@ pub use case::{CaseFile, Pause, Seen, cases, lock_cases, put_cases};
 pub use clocks::*;
 pub use counts::*;
 pub(crate) use documents::open_url;
-pub use documents::{Content, documents};
+pub use documents::{Content, documents, readable_documents};
 pub use feed::draw as draw_feed;
 pub use key::*;
 pub use lines::*;

@@ -45,6 +45,8 @@ pub struct Notice {
     pub attempts: i32,
     pub false_claims: i32,
     pub last_failure: Option<String>,
+    pub named: Option<ProviderId>,
+    pub followed: bool,
 }
 
 /// All notices of these cases, by case and step. Their cases are locked.
@@ -58,7 +60,7 @@ pub async fn notices_of_cases(
             id, case_id, provider_id, episode, step, rung, state, sequence, message, channel, tried, feed,
             opened_at, sent_at, delivered_at, acknowledged_at, removal_claimed_at, confirmed_at,
             acknowledge_due_at, due_at, overdue_from, answer, until, preserved_at, note, text, escalated_to,
-            attempts, false_claims, last_failure
+            attempts, false_claims, last_failure, named, followed
         from notice
         where case_id = any($1)
         order by case_id, episode, step",
@@ -120,23 +122,24 @@ pub async fn put_notices(conn: &mut PgConnection, rows: &[&Notice]) -> Result<()
             id, case_id, provider_id, episode, step, rung, state, sequence, message, channel, tried, feed,
             opened_at, sent_at, delivered_at, acknowledged_at, removal_claimed_at, confirmed_at,
             acknowledge_due_at, due_at, overdue_from, answer, until, preserved_at, note, text, escalated_to,
-            attempts, false_claims, last_failure)
+            attempts, false_claims, last_failure, named, followed)
         select
             r.id, r.case_id, r.provider_id, r.episode, r.step, r.rung, r.state, r.sequence, r.message,
             r.channel, r.tried, r.feed, r.opened_at, r.sent_at, r.delivered_at, r.acknowledged_at,
             r.removal_claimed_at, r.confirmed_at, r.acknowledge_due_at, r.due_at, r.overdue_from, r.answer,
-            r.until, r.preserved_at, r.note, r.text, r.escalated_to, r.attempts, r.false_claims, r.last_failure
+            r.until, r.preserved_at, r.note, r.text, r.escalated_to, r.attempts, r.false_claims, r.last_failure,
+            r.named, r.followed
         from unnest(
             $1::uuid[], $2::uuid[], $3::text[], $4::integer[], $5::integer[], $6::text[], $7::text[],
             $8::integer[], $9::text[], $10::text[], $11::smallint[], $12::bigint[], $13::timestamptz[],
             $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::timestamptz[],
             $19::timestamptz[], $20::timestamptz[], $21::timestamptz[], $22::text[], $23::timestamptz[],
             $24::timestamptz[], $25::bytea[], $26::bytea[], $27::text[], $28::integer[], $29::integer[],
-            $30::text[]) as r (
+            $30::text[], $31::text[], $32::boolean[]) as r (
             id, case_id, provider_id, episode, step, rung, state, sequence, message, channel, tried, feed,
             opened_at, sent_at, delivered_at, acknowledged_at, removal_claimed_at, confirmed_at,
             acknowledge_due_at, due_at, overdue_from, answer, until, preserved_at, note, text, escalated_to,
-            attempts, false_claims, last_failure)
+            attempts, false_claims, last_failure, named, followed)
         order by r.id
         on conflict (id) do update set
             state = excluded.state, sequence = excluded.sequence, message = excluded.message,
@@ -147,7 +150,8 @@ pub async fn put_notices(conn: &mut PgConnection, rows: &[&Notice]) -> Result<()
             due_at = excluded.due_at, overdue_from = excluded.overdue_from, answer = excluded.answer,
             until = excluded.until, preserved_at = excluded.preserved_at, note = excluded.note,
             text = excluded.text, escalated_to = excluded.escalated_to, attempts = excluded.attempts,
-            false_claims = excluded.false_claims, last_failure = excluded.last_failure",
+            false_claims = excluded.false_claims, last_failure = excluded.last_failure,
+            named = excluded.named, followed = excluded.followed",
     )
     .bind(column(rows, |n| n.id.uuid()))
     .bind(column(rows, |n| n.case_id.uuid()))
@@ -179,6 +183,8 @@ pub async fn put_notices(conn: &mut PgConnection, rows: &[&Notice]) -> Result<()
     .bind(column(rows, |n| n.attempts))
     .bind(column(rows, |n| n.false_claims))
     .bind(column(rows, |n| n.last_failure.as_deref()))
+    .bind(column(rows, |n| n.named.as_ref().map(ProviderId::as_str)))
+    .bind(column(rows, |n| n.followed))
     .execute(conn)
     .await?
     .rows_affected();
@@ -227,5 +233,7 @@ fn notice(row: &PgRow) -> Result<Notice, Error> {
         attempts: r.get("attempts")?,
         false_claims: r.get("false_claims")?,
         last_failure: r.get("last_failure")?,
+        named: r.parse_optional("named")?,
+        followed: r.get("followed")?,
     })
 }

@@ -23,7 +23,8 @@ pub async fn directory_version(conn: &mut PgConnection) -> Result<i64, Error> {
 pub async fn providers(conn: &mut PgConnection) -> Result<Vec<Provider>, Error> {
     let rows = sqlx::query(
         "-- providers
-        select provider_id, role, country, asn, cidrs, domains, upstream, registrar, origin, channel, row_id, contact, webhook
+        select provider_id, role, country, asn, cidrs, domains, upstream, registrar, origin, channel, row_id, contact,
+            case when webhook_gone_at is null then webhook end as webhook
         from provider
         order by provider_id",
     )
@@ -36,7 +37,8 @@ pub async fn providers(conn: &mut PgConnection) -> Result<Vec<Provider>, Error> 
 pub async fn lock_provider(conn: &mut PgConnection, id: &str) -> Result<Option<Provider>, Error> {
     let row = sqlx::query(
         "-- lock_provider
-        select provider_id, role, country, asn, cidrs, domains, upstream, registrar, origin, channel, row_id, contact, webhook
+        select provider_id, role, country, asn, cidrs, domains, upstream, registrar, origin, channel, row_id, contact,
+            case when webhook_gone_at is null then webhook end as webhook
         from provider
         where provider_id = $1
         for update",
@@ -54,9 +56,7 @@ pub async fn put_providers(
     providers: &[Provider],
 ) -> Result<(), Error> {
     // Readers compare this row: it is changed first, so that two writers come one after the other.
-    sqlx::query("-- directory_changed\nupdate directory_version set version = version + 1")
-        .execute(&mut *conn)
-        .await?;
+    directory_changed(conn).await?;
     for provider in providers {
         let cidrs: Vec<String> = provider.cidrs.iter().map(ToString::to_string).collect();
         let domains: Vec<&str> = provider.domains.iter().map(DomainName::reveal).collect();
@@ -69,7 +69,7 @@ pub async fn put_providers(
                 cidrs = excluded.cidrs, domains = excluded.domains, upstream = excluded.upstream,
                 registrar = excluded.registrar, origin = excluded.origin, channel = excluded.channel,
                 row_id = excluded.row_id, contact = excluded.contact, webhook = excluded.webhook,
-                changed_at = excluded.changed_at",
+                changed_at = excluded.changed_at, webhook_gone_at = null",
         )
         .bind(provider.id.as_str())
         .bind(provider.role.as_str())
@@ -88,6 +88,38 @@ pub async fn put_providers(
         .execute(&mut *conn)
         .await?;
     }
+    Ok(())
+}
+
+/// The webhook of a provider is gone, if it is still the one that was tried then; tells whether that is news.
+pub async fn retire_webhook(
+    conn: &mut PgConnection,
+    now: OffsetDateTime,
+    provider: &str,
+    tried_at: OffsetDateTime,
+) -> Result<bool, Error> {
+    let retired = sqlx::query(
+        "-- retire_webhook
+        update provider set webhook_gone_at = $2
+        where provider_id = $1 and webhook is not null and webhook_gone_at is null and changed_at <= $3",
+    )
+    .bind(provider)
+    .bind(now)
+    .bind(tried_at)
+    .execute(&mut *conn)
+    .await?
+    .rows_affected()
+        == 1;
+    if retired {
+        directory_changed(conn).await?;
+    }
+    Ok(retired)
+}
+
+async fn directory_changed(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query("-- directory_changed\nupdate directory_version set version = version + 1")
+        .execute(conn)
+        .await?;
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Cases whose time has come, claimed for the transaction at hand.
+//! Cases whose time has come.
 
 use domain::id::CaseId;
 use domain::word::Category;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::Error;
 
-/// Locks up to `limit` cases with a timer that is due, the most severe first; passes over those that others hold.
+/// Up to `limit` cases with a timer that is due, the most severe first; passes over those that others hold now.
 pub async fn claim_due(
     conn: &mut PgConnection,
     now: OffsetDateTime,
@@ -36,6 +36,25 @@ pub async fn claim_due(
         due.extend(ids.into_iter().map(CaseId::new));
     }
     Ok(due)
+}
+
+/// Sets the timers of these cases later.
+pub async fn put_off(
+    conn: &mut PgConnection,
+    cases: &[CaseId],
+    until: OffsetDateTime,
+) -> Result<(), Error> {
+    let ids: Vec<Uuid> = cases.iter().map(|id| id.uuid()).collect();
+    sqlx::query(
+        "-- put_off
+        update case_file set due_at = $2
+        where case_id in (select case_id from case_file where case_id = any($1) order by case_id for update)",
+    )
+    .bind(ids)
+    .bind(until)
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Claims up to `limit` cases whose host is to be looked up, until `again`.

@@ -254,3 +254,74 @@ async fn an_answer_after_the_end_hears_the_state() {
     );
     assert_eq!(bench.said_names(case_id).await, before);
 }
+
+#[tokio::test]
+async fn time_that_is_not_granted_stops_nothing() {
+    let bench = Bench::new().await;
+    let case_id = bench.act("https://amber.example/1").await;
+    let notice = bench.notices(case_id).await.remove(0);
+    let mut item = Bench::item(&notice, Answer::NeedTime);
+    item.until = Some(bench.now() + Duration::days(30));
+    for _ in 0..2 {
+        assert_eq!(bench.answer_as(item.clone()).await, NoticeState::NeedTime);
+        bench.pass(Duration::seconds(20)).await;
+    }
+    assert_eq!(
+        bench.answer_as(item.clone()).await,
+        NoticeState::Acknowledged,
+        "what the policy allows is used up"
+    );
+    let said = bench.said(case_id).await;
+    assert!(matches!(said.last(), Some(Body::NoticeAnswered(a)) if a.until.is_none()));
+    bench.pass(Duration::seconds(5)).await;
+    let story = bench.story(case_id).await;
+    assert!(story.contains(&"amber/remind/sent".into()), "{story:?}");
+}
+
+#[tokio::test]
+async fn a_notice_points_elsewhere_once() {
+    let bench = Bench::new().await;
+    let case_id = bench.act("https://amber.example/1").await;
+    let notice = bench.notices(case_id).await.remove(0);
+    let answers = [Answer::NotOurs, Answer::Moved];
+    for (n, named) in ["kite", "album", "lonely", "front"].into_iter().enumerate() {
+        let mut item = Bench::item(&notice, answers[n % 2]);
+        item.named = Some(named.into());
+        bench.answer_as(item).await;
+    }
+    assert_eq!(
+        bench.story(case_id).await,
+        ["amber/host/moved", "kite/host/queued"]
+    );
+    assert_eq!(bench.case(case_id).await.moves, 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_came_during_a_hold_is_followed_after_it() {
+    let bench = Bench::new().await;
+    let moved = bench.act("https://amber.example/1").await;
+    let refused = bench.act("https://amber.example/2").await;
+    for case_id in [moved, refused] {
+        bench.hold(case_id).await;
+    }
+    let notice = bench.notices(moved).await.remove(0);
+    let mut item = Bench::item(&notice, Answer::NotOurs);
+    item.named = Some("kite".into());
+    bench.answer_as(item).await;
+    let notice = bench.notices(refused).await.remove(0);
+    bench.answer(&notice, Answer::NoAction).await;
+    assert_eq!(bench.notices(moved).await.len(), 1, "nothing leaves");
+    for case_id in [moved, refused] {
+        bench.release(case_id).await;
+        bench.hold(case_id).await;
+        bench.release(case_id).await;
+    }
+    assert_eq!(
+        bench.story(moved).await,
+        ["amber/host/not_ours", "kite/host/queued"]
+    );
+    assert_eq!(
+        bench.story(refused).await,
+        ["amber/host/no_action", "larch/upstream/sent"]
+    );
+}

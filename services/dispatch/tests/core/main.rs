@@ -5,6 +5,7 @@ mod bad_input;
 mod grpc;
 mod ladder;
 mod opening;
+mod pull;
 mod removal;
 mod support;
 mod verdicts;

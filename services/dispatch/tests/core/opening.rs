@@ -4,7 +4,7 @@ use dispatch::commands::{self, Attributed};
 use domain::event::Body;
 use domain::word::{DeliveryChannel, LiveState, NoticeState};
 
-use crate::support::Bench;
+use crate::support::{Bench, up};
 
 #[tokio::test]
 async fn a_decision_opens_a_notice_to_the_host_and_puts_it_in_line() {
@@ -222,4 +222,84 @@ async fn a_look_up_that_finds_nothing_ends_with_a_person() {
         .unwrap();
     assert_eq!(made, 1);
     assert_eq!(bench.said_names(case_id).await, ["ReviewRequested"]);
+}
+
+#[tokio::test]
+async fn what_comes_back_to_a_host_that_only_dns_knows_begins_anew() {
+    let bench = Bench::looking_up(true).await;
+    let case_id = bench.act("https://somewhere.test/x").await;
+    bench.resolved(case_id, Some("203.0.113.4")).await;
+    bench.looked(case_id, up(100)).await;
+    bench.pass(time::Duration::seconds(3)).await;
+    for _ in 0..2 {
+        bench.looked(case_id, commands::Outcome::Gone).await;
+    }
+    bench.pass(time::Duration::seconds(60)).await;
+    bench.looked(case_id, up(100)).await;
+    let case = bench.case(case_id).await;
+    assert_eq!((case.live, case.episode), (LiveState::Up, 2));
+    // The look-up takes its time: no rung of the earlier appearance fires meanwhile.
+    bench.pass(time::Duration::seconds(1)).await;
+    assert_eq!(bench.notices(case_id).await.len(), 1);
+    bench.resolved(case_id, Some("203.0.113.4")).await;
+    let notices = bench.notices(case_id).await;
+    assert_eq!(
+        (notices.len(), notices[1].episode, notices[1].step),
+        (2, 2, 1)
+    );
+    assert!(notices[1].overdue_from > Some(bench.now()));
+    bench.pass(time::Duration::seconds(5)).await;
+    assert_eq!(bench.notices(case_id).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_resolver_that_is_down_delays_no_regulator() {
+    let bench = Bench::looking_up(true).await;
+    let case_id = bench.act("https://somewhere.test/x").await;
+    bench.pass(time::Duration::seconds(31)).await;
+    assert!(bench.case(case_id).await.flagged_at.is_some());
+    assert_eq!(
+        bench.said_names(case_id).await,
+        ["NoticeEscalated", "NoticeEscalated"]
+    );
+    bench.resolved(case_id, Some("203.0.113.4")).await;
+    assert_eq!(bench.story(case_id).await, ["amber/host/sent"]);
+}
+
+#[tokio::test]
+async fn a_host_that_a_person_vouches_for_is_looked_up_again_before_it_is_given_up() {
+    let bench = Bench::looking_up(true).await;
+    let found = bench.act("https://somewhere.test/x").await;
+    let lost = bench.act("https://nowhere.test/x").await;
+    for case_id in [found, lost] {
+        bench.resolved(case_id, None).await;
+        bench.uphold(case_id).await;
+        assert_eq!(bench.case(case_id).await.resolve_at, Some(bench.now()));
+    }
+    bench.resolved(found, Some("203.0.113.4")).await;
+    bench.resolved(lost, None).await;
+    assert_eq!(bench.story(found).await, ["amber/host/sent"]);
+    let given_up = bench.case(lost).await;
+    assert_eq!(
+        (given_up.live, given_up.resolve_at),
+        (LiveState::Exhausted, None)
+    );
+}
+
+#[tokio::test]
+async fn a_case_that_cannot_be_opened_keeps_no_other_from_its_look_up() {
+    let bench = Bench::looking_up(true).await;
+    let rotten = bench.act("https://one.invalid/x").await;
+    let sound = bench.act("https://other.invalid/x").await;
+    sqlx::query("update case_seal set sealed_item = decode('00', 'hex') where case_id = $1")
+        .bind(rotten.uuid())
+        .execute(&bench.pool)
+        .await
+        .unwrap();
+    let clock = platform::clock::Clock::Manual(bench.clock.clone());
+    dispatch::attribution::run_once(&bench.pool, &clock, &bench.rules)
+        .await
+        .unwrap();
+    assert_eq!(bench.said_names(sound).await, ["ReviewRequested"]);
+    assert!(bench.case(rotten).await.resolve_at > Some(bench.now()));
 }

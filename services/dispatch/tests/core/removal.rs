@@ -2,7 +2,7 @@
 
 use dispatch::commands::Outcome;
 use domain::event::Body;
-use domain::word::{Answer, LiveState, NoticeState};
+use domain::word::{Answer, LiveState, NoticeState, Rung};
 use time::Duration;
 
 use crate::support::{Bench, up};
@@ -198,4 +198,125 @@ async fn a_new_report_of_a_closed_case_is_looked_at_first() {
         bench.notices(case_id).await.last().unwrap().state,
         NoticeState::Sent
     );
+}
+
+#[tokio::test]
+async fn a_false_claim_spares_nobody_else_a_reminder() {
+    let bench = Bench::new().await;
+    let case_id = bench.act("https://front.example/1").await;
+    let front = bench.notices(case_id).await.remove(0);
+    bench.answer(&front, Answer::Removed).await;
+    for _ in 0..3 {
+        bench.looked(case_id, up(100)).await;
+    }
+    bench.pass(Duration::seconds(5)).await;
+    let notices = bench.notices(case_id).await;
+    let reminded: Vec<&str> = notices
+        .iter()
+        .filter(|n| n.rung == Rung::Remind)
+        .map(|n| n.provider_id.as_str())
+        .collect();
+    assert_eq!(reminded, ["front", "kite"]);
+}
+
+#[tokio::test]
+async fn claims_without_end_defer_no_rung_without_end() {
+    let bench = Bench::new().await;
+    let case_id = bench.act("https://amber.example/1").await;
+    // Each claim comes at once, before any timer has had its turn.
+    for _ in 0..5 {
+        let notices = bench.notices(case_id).await;
+        let newest = notices
+            .iter()
+            .rfind(|n| n.provider_id.as_str() == "amber")
+            .unwrap();
+        bench.answer(newest, Answer::Removed).await;
+        bench.clock.advance(Duration::seconds(3));
+        for _ in 0..3 {
+            bench.looked(case_id, up(100)).await;
+        }
+    }
+    let story = bench.story(case_id).await;
+    assert!(story.contains(&"larch/upstream/sent".into()), "{story:?}");
+}
+
+#[tokio::test]
+async fn a_false_claim_counts_also_when_the_ladder_had_gone_past_it() {
+    let bench = Bench::new().await;
+    let case_id = bench.act("https://amber.example/1").await;
+    let notice = bench.notices(case_id).await.remove(0);
+    bench.answer(&notice, Answer::Removed).await;
+    bench.pass(Duration::seconds(5)).await;
+    assert_eq!(
+        bench.notices(case_id).await[0].state,
+        NoticeState::Escalated
+    );
+    for _ in 0..3 {
+        bench.looked(case_id, up(100)).await;
+    }
+    assert_eq!(bench.notices(case_id).await[0].false_claims, 1);
+    let newest = bench.notices(case_id).await.pop().unwrap();
+    bench.answer(&newest, Answer::Removed).await;
+    for _ in 0..3 {
+        bench.looked(case_id, up(100)).await;
+    }
+    let counted: Vec<i32> = bench
+        .notices(case_id)
+        .await
+        .iter()
+        .map(|n| n.false_claims)
+        .collect();
+    assert_eq!(counted[..2], [1, 1], "each claim once");
+}
+
+#[tokio::test]
+async fn a_new_report_outweighs_one_look_that_finds_nothing_or_cannot_tell() {
+    let bench = Bench::new().await;
+    let decided = bench.decide("https://amber.example/1");
+    let case_id = decided.case_id;
+    let event = Body::CaseActionable(decided.event);
+    bench.say(vec![(case_id, event.clone())]).await;
+    bench.looked(case_id, up(100)).await;
+    for _ in 0..6 {
+        bench.clock.advance(Duration::seconds(10));
+        bench.looked(case_id, Outcome::Gone).await;
+    }
+    assert_eq!(bench.case(case_id).await.live, LiveState::Closed);
+
+    bench.say(vec![(case_id, event.clone())]).await;
+    for outcome in [Outcome::Unknown, Outcome::Gone] {
+        bench.looked(case_id, outcome).await;
+        let soon = bench.now() + Duration::milliseconds(500);
+        assert_eq!(bench.look_at(case_id).await, Some(soon));
+    }
+    bench.looked(case_id, Outcome::Gone).await;
+    assert_eq!(bench.look_at(case_id).await, None);
+    assert!(!bench.case(case_id).await.unsettled);
+
+    // Where nobody can tell from here, a person is asked, and looking ends.
+    bench.say(vec![(case_id, event)]).await;
+    for _ in 0..12 {
+        bench.looked(case_id, Outcome::Unknown).await;
+    }
+    assert_eq!(bench.look_at(case_id).await, None);
+    let said = bench.said(case_id).await;
+    let reason = proto::v1::ReviewReason::ReappearedChanged as i32;
+    assert!(matches!(said.last(), Some(Body::ReviewRequested(r)) if r.reason == reason));
+    bench.uphold(case_id).await;
+    assert_eq!(bench.case(case_id).await.episode, 2);
+}
+
+#[tokio::test]
+async fn what_was_never_seen_before_is_for_a_person_to_know_again() {
+    let bench = Bench::new().await;
+    let case_id = bench.act("https://amber.example/1").await;
+    for _ in 0..2 {
+        bench.looked(case_id, Outcome::Gone).await;
+    }
+    bench.looked(case_id, up(100)).await;
+    assert_eq!(bench.case(case_id).await.episode, 1);
+    let said = bench.said_names(case_id).await;
+    assert_eq!(said.last(), Some(&"ReviewRequested"));
+    bench.uphold(case_id).await;
+    assert_eq!(bench.case(case_id).await.episode, 2);
 }

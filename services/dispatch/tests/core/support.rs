@@ -125,6 +125,53 @@ impl Bench {
         tx.commit().await.unwrap();
     }
 
+    /// Puts a host into the directory, or puts it there anew.
+    pub(crate) async fn put_host(&self, name: &str, channel: DeliveryChannel) {
+        let host = self.provider(name, channel, ProviderRole::Host);
+        let mut tx = self.pool.begin().await.unwrap();
+        store::put_providers(&mut tx, self.now(), &[host])
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// DNS says where the host of a case is, or that there is no such host.
+    pub(crate) async fn resolved(&self, case_id: CaseId, address: Option<&str>) {
+        let found = commands::Attributed {
+            case_id,
+            addresses: address.iter().map(|text| text.parse().unwrap()).collect(),
+        };
+        let mut tx = self.pool.begin().await.unwrap();
+        commands::attributed(&mut tx, &self.rules, self.now(), &[found])
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// The newest question to verification about a case is answered: the verdict stands.
+    pub(crate) async fn uphold(&self, case_id: CaseId) {
+        let said = self.said(case_id).await;
+        let review_id = said.into_iter().rev().find_map(|body| match body {
+            Body::ReviewRequested(review) => Some(review.review_id),
+            _ => None,
+        });
+        let upheld = v1::VerdictUpheld {
+            decision_id: String::new(),
+            review_id: review_id.expect("a review was asked for"),
+        };
+        self.say(vec![(case_id, Body::VerdictUpheld(upheld))]).await;
+    }
+
+    pub(crate) async fn hold(&self, case_id: CaseId) {
+        let held = Body::CaseHeld(v1::CaseHeld::default());
+        self.say(vec![(case_id, held)]).await;
+    }
+
+    pub(crate) async fn release(&self, case_id: CaseId) {
+        let released = Body::CaseReleased(v1::CaseReleased::default());
+        self.say(vec![(case_id, released)]).await;
+    }
+
     fn provider(&self, name: &str, channel: DeliveryChannel, role: ProviderRole) -> Provider {
         let row_id = Uuid::new_v4();
         let seal = |purpose, text: &str| {
@@ -260,6 +307,11 @@ impl Bench {
             .unwrap()
     }
 
+    /// As many timers as a test wants.
+    pub(crate) fn timers(&self) -> Timers {
+        self.timers.clone()
+    }
+
     /// Time passes, and everything due fires.
     pub(crate) async fn pass(&self, by: Duration) {
         self.clock.advance(by);
@@ -353,6 +405,7 @@ impl Bench {
             channel: notice.channel,
             reason: "gone",
             attempts: 1,
+            claimed_at: self.now(),
         };
         commands::record_unreachable(&mut tx, &self.rules, self.now(), &[failed])
             .await

@@ -2,11 +2,11 @@
 
 use domain::event::Body;
 use domain::id::CaseId;
-use domain::word::{Answer, LiveState, NoticeState};
+use domain::word::{Answer, DeliveryChannel, LiveState, NoticeState};
 use proto::v1;
 use time::Duration;
 
-use crate::support::Bench;
+use crate::support::{Bench, up};
 
 async fn review_of(bench: &Bench, case_id: CaseId) -> v1::ReviewRequested {
     let said = bench.said(case_id).await;
@@ -149,4 +149,76 @@ async fn a_hold_that_comes_with_the_decision_lets_nothing_leave() {
         .await;
     assert_eq!(bench.case(case_id).await.live, LiveState::Held);
     assert!(bench.in_line(case_id).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_later_message_finds_another_way_when_the_endpoint_is_gone() {
+    // A retraction, and an answer to a question: the first message had arrived by webhook, which is gone since.
+    let bench = Bench::new().await;
+    let withdrawn = bench.act("https://album.example/1").await;
+    let upheld = bench.act("https://album.example/2").await;
+    for case_id in [withdrawn, upheld] {
+        let notice = bench.notices(case_id).await.remove(0);
+        bench.delivered(&notice).await;
+    }
+    let taken_back = Body::VerdictWithdrawn(v1::VerdictWithdrawn::default());
+    bench.say(vec![(withdrawn, taken_back)]).await;
+    let notice = bench.notices(upheld).await.remove(0);
+    bench.answer(&notice, Answer::Disputed).await;
+    let review = review_of(&bench, upheld).await;
+    let stands = v1::VerdictUpheld {
+        decision_id: String::new(),
+        review_id: review.review_id,
+    };
+    bench.say(vec![(upheld, Body::VerdictUpheld(stands))]).await;
+
+    for (case_id, state) in [
+        (withdrawn, NoticeState::Withdrawn),
+        (upheld, NoticeState::Delivered),
+    ] {
+        let notice = bench.notices(case_id).await.remove(0);
+        assert_eq!(notice.sequence, 2);
+        bench.unreachable(&notice).await;
+        let rerouted = bench.notices(case_id).await.remove(0);
+        assert_eq!(
+            (rerouted.channel, rerouted.state),
+            (DeliveryChannel::Email, state)
+        );
+        assert_eq!(bench.in_line(case_id).await, [(notice.id, 2)]);
+        // No way is left: that is said, and the notice stands as it was.
+        bench.unreachable(&rerouted).await;
+        assert_eq!(bench.notices(case_id).await[0].state, state);
+        assert_eq!(
+            bench.said_names(case_id).await.last(),
+            Some(&"NoticeBounced")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_dispute_that_came_during_another_question_is_asked_after_it() {
+    let bench = Bench::new().await;
+    let case_id = bench.act("https://amber.example/1").await;
+    bench.looked(case_id, up(100)).await;
+    let notice = bench.notices(case_id).await.remove(0);
+    bench.answer(&notice, Answer::Removed).await;
+    for _ in 0..3 {
+        bench.looked(case_id, up(5)).await;
+    }
+    let mut item = Bench::item(&notice, Answer::Disputed);
+    item.text = Some("This is a medical page.".into());
+    bench.answer_as(item).await;
+    bench.uphold(case_id).await;
+    let said = bench.said(case_id).await;
+    let Some(Body::ReviewRequested(review)) = said.last() else {
+        panic!(
+            "the dispute is asked: {:?}",
+            bench.said_names(case_id).await
+        );
+    };
+    assert_eq!(review.reason, v1::ReviewReason::Disputed as i32);
+    assert_eq!(review.notice_id, notice.id.to_string());
+    assert!(!review.sealed_note.is_empty());
+    bench.uphold(case_id).await;
+    assert_eq!(bench.notices(case_id).await[0].message.as_str(), "upheld");
 }

@@ -244,3 +244,47 @@ async fn the_loop_sends_what_is_put_in_line_and_drains() {
     ids.dedup();
     assert_eq!((ids.len(), host.heard().len()), (41, 41), "each once");
 }
+
+#[tokio::test]
+async fn a_lease_is_renewed_for_as_long_as_its_attempt_runs() {
+    let (street, host, _) = one_case().await;
+    let word = Arc::new(Notify::new());
+    let waits = Arc::clone(&word);
+    host.behave(move |_| Reply::After(Arc::clone(&waits), line(200)));
+    let stop = tokio_util::sync::CancellationToken::new();
+    let running = tokio::spawn(street.courier().run(stop.clone()));
+    until("the attempt has begun", async || host.heard().len() == 1).await;
+    street.advance(3.0);
+    let now = street.bench.now();
+    until("the lease lasts longer", async || {
+        let lease: Option<time::OffsetDateTime> =
+            sqlx::query_scalar("select max(lease_until) from delivery")
+                .fetch_one(&street.bench.pool)
+                .await
+                .unwrap();
+        lease >= Some(now + time::Duration::seconds(4))
+    })
+    .await;
+    street.advance(3.0);
+    assert_eq!(street.courier().run_once().await.unwrap(), 0);
+    word.notify_one();
+    until("it is recorded", async || street.in_line().await.is_empty()).await;
+    stop.cancel();
+    running.await.unwrap().unwrap();
+    assert_eq!(host.heard().len(), 1, "sent once");
+}
+
+#[tokio::test]
+async fn two_couriers_at_once_send_each_message_once() {
+    let (street, host, _) = one_case().await;
+    for n in 0..40 {
+        street.bench.act(&format!("https://opal.example/{n}")).await;
+    }
+    let (one, other) = (street.courier(), street.courier());
+    while !street.in_line().await.is_empty() {
+        let (first, second) = tokio::join!(one.run_once(), other.run_once());
+        first.unwrap();
+        second.unwrap();
+    }
+    assert_eq!(host.heard().len(), 41);
+}

@@ -160,3 +160,31 @@ async fn mail_goes_unencrypted_to_loopback_only() {
     assert!(relay("relay.example", TlsMode::StartTls));
     assert!(relay("relay.example", TlsMode::Implicit));
 }
+
+#[tokio::test]
+async fn our_relays_troubles_and_deferred_mailboxes_say_nothing_of_a_providers_endpoint() {
+    let (street, relay) = mailed().await;
+    for n in 0..8 {
+        street.bench.act(&format!("https://opal.example/{n}")).await;
+    }
+    let courier = street.courier();
+    for (reply, code) in [
+        ("421 4.3.2 shutting down", "relay_refused"),
+        ("452 4.3.1 no room", "relay_refused"),
+        ("450 4.2.1 try later", "mail_deferred"),
+    ] {
+        relay.say(Says {
+            rcpt: reply,
+            ..Says::default()
+        });
+        assert_eq!(courier.run_once().await.unwrap(), 8, "{reply}");
+        let waiting = street.in_line().await;
+        assert_eq!(waiting["opal"].1.as_deref(), Some(code), "{reply}");
+        street.advance(60.0);
+    }
+    let ill: i64 = sqlx::query_scalar("select count(*) from endpoint_health where failures > 0")
+        .fetch_one(&street.bench.pool)
+        .await
+        .unwrap();
+    assert_eq!(ill, 0);
+}

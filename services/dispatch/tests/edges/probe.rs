@@ -197,3 +197,42 @@ async fn one_host_gets_a_few_looks_at_a_time_and_the_others_theirs() {
     stop.cancel();
     running.await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn names_without_end_of_one_provider_share_its_turns() {
+    let hanging = Host::start(|_| Reply::Hang).await;
+    let other = Host::answering(404).await;
+    let mut street = Street::new().await;
+    for n in 0..20 {
+        street.serve(&format!("n{n}.opal.example"), &hanging);
+    }
+    street.serve("jade.example", &other);
+    let endpoint = Host::answering(200).await;
+    street.hooked("opal", &endpoint, false).await;
+    street.hooked("jade", &endpoint, false).await;
+    for n in 0..20 {
+        street
+            .bench
+            .act(&format!("http://n{n}.opal.example/"))
+            .await;
+    }
+    street.bench.act("http://jade.example/a").await;
+    street.advance(6.0);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let settings = ProbeSettings {
+        each: 3,
+        all: 10,
+        timeout_seconds: 2,
+        poll_millis: 10,
+        ..ProbeSettings::default()
+    };
+    let running = tokio::spawn(street.watcher(settings).run(stop.clone()));
+    until("the other provider's was looked at", async || {
+        street.advance(0.3);
+        assert!(hanging.heard().len() <= 3);
+        !other.heard().is_empty()
+    })
+    .await;
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}

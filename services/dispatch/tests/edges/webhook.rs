@@ -158,11 +158,47 @@ async fn whoever_answers_with_too_much_is_judged_by_the_status() {
     let case = street.bench.act("https://opal.example/a").await;
     let courier = street.courier();
     courier.run_once().await.unwrap();
-    assert_eq!(street.in_line().await["opal"].0, 1);
-    street.advance(10.0);
-    courier.run_once().await.unwrap();
     assert_eq!(
         street.bench.notices(case).await[0].state,
         NoticeState::Delivered
     );
+    assert!(street.in_line().await.is_empty());
+}
+
+#[tokio::test]
+async fn whoever_never_ends_its_answer_has_answered() {
+    let mut street = Street::new().await;
+    let host =
+        Host::start(|_| Reply::Say("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx".into())).await;
+    street.hooked("opal", &host, false).await;
+    let case = street.bench.act("https://opal.example/a").await;
+    let began = std::time::Instant::now();
+    street.courier().run_once().await.unwrap();
+    assert!(began.elapsed() < street.settings.timeout());
+    assert_eq!(
+        street.bench.notices(case).await[0].state,
+        NoticeState::Delivered
+    );
+}
+
+#[tokio::test]
+async fn quiet_until_a_date_is_kept() {
+    let mut street = Street::new().await;
+    // Two minutes after the bench's own time.
+    let host = Host::start(|_| {
+        let until = "Retry-After: Sun, 01 Mar 2026 12:02:00 GMT";
+        Reply::Say(format!(
+            "HTTP/1.1 503 Later\r\n{until}\r\nContent-Length: 0\r\n\r\n"
+        ))
+    })
+    .await;
+    street.hooked("opal", &host, false).await;
+    street.bench.act("https://opal.example/a").await;
+    let courier = street.courier();
+    assert_eq!(courier.run_once().await.unwrap(), 1);
+    host.behave(|_| status(200));
+    street.advance(119.0);
+    assert_eq!(courier.run_once().await.unwrap(), 0);
+    street.advance(2.0);
+    assert_eq!(courier.run_once().await.unwrap(), 1);
 }

@@ -210,7 +210,7 @@ impl Dialer {
 
 /// What `getaddrinfo` says of a name that is not there, or has no address (EAI_NONAME, EAI_NODATA), in the words of
 /// glibc and of musl: the standard library passes its text on and not its code.
-fn says_no_such_name(error: &std::io::Error) -> bool {
+pub fn says_no_such_name(error: &std::io::Error) -> bool {
     let text = error.to_string();
     [
         "Name or service not known",

@@ -18,6 +18,9 @@ pub enum ReadBody {
     None,
     /// A whole body of at most so many bytes (and at most the policy's); a longer one is an error.
     UpTo(usize),
+    /// None, but up to so many bytes are read and dropped behind the answer, so that the connection can be used again.
+    /// More, or a body that does not end soon, costs the connection and never the answer.
+    Drain(usize),
 }
 
 /// A request as the caller means it. `Host`, the length and connection handling are the connector's.

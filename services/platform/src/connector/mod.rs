@@ -27,6 +27,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 pub use address::is_public;
+pub use dial::says_no_such_name;
 pub use error::{ConnectorError, Refusal};
 pub use map::{ConnectorMap, MapEntry, MapError};
 pub use message::{ReadBody, Request, Response};
@@ -38,6 +39,8 @@ use pool::{Live, Pool};
 const HEAD_FIELDS: usize = 100;
 /// The parser needs a buffer of at least this size.
 const SMALLEST_HEAD: usize = 8192;
+/// How long a body that nobody wants may take to end.
+const DRAINED: Duration = Duration::from_secs(1);
 
 /// What the connector allows. Sizes are in bytes.
 #[derive(Clone)]
@@ -171,6 +174,19 @@ impl Connector {
                 read_up_to(body, limit.min(self.policy.max_body)).await?,
                 true,
             ),
+            ReadBody::Drain(_) if body.is_end_stream() => (Bytes::new(), true),
+            ReadBody::Drain(limit) => {
+                let limit = limit.min(self.policy.max_body);
+                tokio::spawn(
+                    self.clone()
+                        .drain(target.clone(), address, live, body, limit),
+                );
+                return Ok(Response {
+                    status: head.status,
+                    headers: head.headers,
+                    body: Bytes::new(),
+                });
+            }
         };
         if keep {
             self.pool.keep(target, address, live).await;
@@ -180,6 +196,19 @@ impl Connector {
             headers: head.headers,
             body,
         })
+    }
+
+    async fn drain(
+        self,
+        target: Target,
+        address: std::net::SocketAddr,
+        live: Live,
+        body: Incoming,
+        limit: usize,
+    ) {
+        if let Ok(Ok(_)) = timeout(DRAINED, read_up_to(body, limit)).await {
+            self.pool.keep(&target, address, live).await;
+        }
     }
 }
 

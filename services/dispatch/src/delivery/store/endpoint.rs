@@ -114,7 +114,8 @@ pub(in crate::delivery) async fn endpoints(
 ) -> sqlx::Result<HashMap<String, Endpoint>> {
     let rows = sqlx::query(
         "-- endpoints
-        select provider_id, row_id, webhook, contact from provider where provider_id = any($1)",
+        select provider_id, row_id, case when webhook_gone_at is null then webhook end as webhook, contact
+        from provider where provider_id = any($1)",
     )
     .bind(providers)
     .fetch_all(conn)
