@@ -98,5 +98,7 @@ pub enum Outcome {
 #[derive(Debug, Clone)]
 pub struct ProbeSeen {
     pub case_id: CaseId,
+    /// Not later than the look.
+    pub since: OffsetDateTime,
     pub outcome: Outcome,
 }

@@ -35,18 +35,18 @@ pub async fn record_probes(
     work.load_seals(conn, back).await?;
     for check in seen {
         if let Some(dossier) = work.dossiers.get_mut(&check.case_id) {
-            dossier.looked(&work.cx, &check.outcome)?;
+            dossier.looked(&work.cx, check)?;
         }
     }
     work.store(conn).await
 }
 
 impl Dossier {
-    fn looked(&mut self, cx: &Context<'_>, outcome: &Outcome) -> Result<(), Error> {
+    fn looked(&mut self, cx: &Context<'_>, check: &ProbeSeen) -> Result<(), Error> {
         match self.case.live {
-            LiveState::Up | LiveState::Exhausted => self.looked_at_open(cx, outcome),
+            LiveState::Up | LiveState::Exhausted => self.looked_at_open(cx, check),
             LiveState::Gone | LiveState::Watched | LiveState::Closed => {
-                self.looked_at_gone(cx, outcome)
+                self.looked_at_gone(cx, &check.outcome)
             }
             LiveState::Held | LiveState::Withdrawn => {
                 self.look_no_more();
@@ -55,10 +55,10 @@ impl Dossier {
         }
     }
 
-    fn looked_at_open(&mut self, cx: &Context<'_>, outcome: &Outcome) -> Result<(), Error> {
+    fn looked_at_open(&mut self, cx: &Context<'_>, check: &ProbeSeen) -> Result<(), Error> {
         let bounds = &cx.rules.policy.probe;
         let claimed = self.case.claim_since.is_some();
-        match outcome {
+        match &check.outcome {
             Outcome::Unknown => {
                 let after = if claimed {
                     bounds.every
@@ -94,7 +94,7 @@ impl Dossier {
             if self.case.changed > 0 && self.case.changed + self.case.agreed == self.case.checks {
                 self.ask_about_change(cx)?;
             } else {
-                self.refute(cx);
+                self.refute(cx, check.since);
             }
         } else {
             self.look_at(cx.now + bounds.every);

@@ -4,6 +4,7 @@ use domain::wire::timestamp;
 use domain::word::{Answer, LiveState, NoticeState, ReviewReason, Rung};
 use proto::v1;
 use proto::v1::event::Body;
+use time::OffsetDateTime;
 
 use super::dossier::{Context, Dossier};
 use crate::Error;
@@ -72,10 +73,15 @@ impl Dossier {
         }
     }
 
-    /// Checks contradict the claim: it counts against whoever made it, and they are reminded at once.
-    pub(super) fn refute(&mut self, cx: &Context<'_>) {
+    /// Checks contradict what was claimed before the last of them began: it counts against whoever claimed it, and they are
+    /// reminded at once. A later claim stands, and is looked at for itself.
+    pub(super) fn refute(&mut self, cx: &Context<'_>, since: OffsetDateTime) {
         self.forget_claim();
-        let claimed: Vec<usize> = self.current().filter(|n| self.claims(*n)).collect();
+        let (claimed, later): (Vec<usize>, Vec<usize>) =
+            self.current().filter(|n| self.claims(*n)).partition(|n| {
+                let claimed_at = self.notices[*n].removal_claimed_at;
+                claimed_at.is_none_or(|at| at <= since)
+            });
         for n in &claimed {
             self.put(*n, notice::Command::Refute);
             let notice = self.notice_mut(*n);
@@ -91,7 +97,11 @@ impl Dossier {
         }
         // What the claim put off fires before the next claim can put it off again.
         self.fire_what_is_due(cx);
-        self.look_at(cx.now + self.open_interval(cx));
+        if later.is_empty() {
+            self.look_at(cx.now + self.open_interval(cx));
+        } else {
+            self.claim(cx);
+        }
     }
 
     /// Whether a provider's word that it is gone stands, also where the ladder went past that notice meanwhile.

@@ -86,7 +86,7 @@ impl Dossier {
             }
             ReviewReason::Soft404 => {
                 if matches!(self.case.live, LiveState::Up | LiveState::Exhausted) {
-                    self.refute(cx);
+                    self.refute(cx, cx.now);
                 }
             }
             ReviewReason::ReappearedChanged => self.reappear(cx)?,

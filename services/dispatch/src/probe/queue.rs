@@ -124,6 +124,8 @@ pub(super) struct Used {
     pub(super) case_id: CaseId,
     pub(super) token: Uuid,
     pub(super) lane: i64,
+    /// When it was claimed: what was said later, the look says nothing of.
+    pub(super) since: OffsetDateTime,
 }
 
 /// Takes the claims of a record, behind the locks of their cases; the rows then have no time until one is set.

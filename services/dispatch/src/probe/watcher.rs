@@ -158,6 +158,7 @@ impl Watcher {
                         case_id,
                         token,
                         lane,
+                        since: now,
                     },
                     url,
                     salt,
@@ -283,6 +284,7 @@ impl Command<Looked> for Record<'_> {
             .filter(|looked| held.contains(&looked.used.case_id.uuid()))
             .map(|looked| ProbeSeen {
                 case_id: looked.used.case_id,
+                since: looked.used.since,
                 outcome: looked.outcome.clone(),
             })
             .collect();

@@ -220,6 +220,30 @@ async fn a_false_claim_spares_nobody_else_a_reminder() {
 }
 
 #[tokio::test]
+async fn a_look_says_nothing_of_a_claim_that_came_after_it_began() {
+    let bench = Bench::new().await;
+    let case_id = bench.act("https://front.example/1").await;
+    let notices = bench.notices(case_id).await;
+    bench.answer(&notices[0], Answer::Removed).await;
+    bench.looked(case_id, up(100)).await;
+    bench.looked(case_id, up(100)).await;
+    let began = bench.now();
+    bench.clock.advance(Duration::milliseconds(100));
+    bench.answer(&notices[1], Answer::Removed).await;
+    bench.looked_since(case_id, began, up(100)).await;
+    let counted: Vec<i32> = bench.notices(case_id).await[..2]
+        .iter()
+        .map(|n| n.false_claims)
+        .collect();
+    assert_eq!(counted, [1, 0]);
+    // The later claim is looked at for itself.
+    assert_eq!(bench.look_at(case_id).await, Some(bench.now()));
+    bench.looked(case_id, Outcome::Gone).await;
+    bench.looked(case_id, Outcome::Gone).await;
+    assert_eq!(bench.case(case_id).await.live, LiveState::Watched);
+}
+
+#[tokio::test]
 async fn claims_without_end_defer_no_rung_without_end() {
     let bench = Bench::new().await;
     let case_id = bench.act("https://amber.example/1").await;

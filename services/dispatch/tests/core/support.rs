@@ -439,8 +439,22 @@ impl Bench {
     }
 
     pub(crate) async fn looked(&self, case_id: CaseId, outcome: Outcome) {
+        self.looked_since(case_id, self.now(), outcome).await;
+    }
+
+    /// A look that began at `since` and is recorded now.
+    pub(crate) async fn looked_since(
+        &self,
+        case_id: CaseId,
+        since: OffsetDateTime,
+        outcome: Outcome,
+    ) {
         let mut tx = self.pool.begin().await.unwrap();
-        let seen = ProbeSeen { case_id, outcome };
+        let seen = ProbeSeen {
+            case_id,
+            since,
+            outcome,
+        };
         commands::record_probes(&mut tx, &self.rules, self.now(), &[seen])
             .await
             .unwrap();

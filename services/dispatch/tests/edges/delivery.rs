@@ -247,7 +247,8 @@ async fn the_loop_sends_what_is_put_in_line_and_drains() {
 
 #[tokio::test]
 async fn a_lease_is_renewed_for_as_long_as_its_attempt_runs() {
-    let (street, host, _) = one_case().await;
+    let (mut street, host, _) = one_case().await;
+    street.settings.timeout_seconds = 20;
     let word = Arc::new(Notify::new());
     let waits = Arc::clone(&word);
     host.behave(move |_| Reply::After(Arc::clone(&waits), line(200)));
