@@ -22,11 +22,11 @@ mod timers;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use platform::bus::Consumer;
+use platform::bus::{Bus, Consumer};
 use platform::clock::Clock;
 use platform::db::{MigrationSet, Schema};
 use platform::grpc::Server;
-use platform::log::{Hint, Relay};
+use platform::log::{Hint, LogServer, Relay};
 use platform::sealed::Keyring;
 use proto::v1::verification_service_server::VerificationServiceServer;
 use sqlx::PgPool;
@@ -63,6 +63,9 @@ pub const SCHEMA: Schema = Schema {
     ],
 };
 
+/// Who may read verification's log over the wire.
+const READERS: [&str; 3] = ["intake", "dispatch", "ledger"];
+
 /// Connections of the timers, beside those of the calls.
 const TIMER_CONNECTIONS: u32 = 2;
 
@@ -83,6 +86,8 @@ pub struct Deps {
     pub clock: Clock,
     pub config: Config,
     pub hints: Hints,
+    /// Carries events in and out.
+    pub bus: Bus,
 }
 
 /// Serves until the shutdown, then drains.
@@ -95,7 +100,8 @@ pub async fn run(
     // Loops end when the server does, for whatever reason.
     let stop = shutdown.child_token();
     let relay = Relay::new(deps.pool.clone(), SERVICE, Uuid::new_v4())
-        .with_hints(Hint::default(), deps.hints.stamped.clone());
+        .with_hints(Hint::default(), deps.hints.stamped.clone())
+        .on(&deps.bus);
     let appended = relay.hint();
     let approved = Hint::default();
     let timers = Timers {
@@ -121,13 +127,17 @@ pub async fn run(
     loops.spawn(relay.run(stop.clone()));
     loops.spawn(timers.run(stop.clone()));
     let intake = Consumer::new(deps.pool.clone(), SERVICE, "intake", from_intake)
-        .woken_by(deps.hints.intake.clone());
+        .woken_by(deps.hints.intake.clone())
+        .on(&deps.bus);
     loops.spawn(hear(intake.run(stop.clone()), Arc::clone(&hears)));
     let dispatch = Consumer::new(deps.pool.clone(), SERVICE, "dispatch", from_dispatch)
-        .woken_by(deps.hints.dispatch.clone());
+        .woken_by(deps.hints.dispatch.clone())
+        .on(&deps.bus);
     loops.spawn(hear(dispatch.run(stop.clone()), Arc::clone(&hears)));
 
+    let log = LogServer::new(deps.pool.clone(), SERVICE, &READERS);
     let server = Server::new(proto::DESCRIPTORS)
+        .add_service(log)
         .add_service(
             VerificationServiceServer::new(Grpc::new(&deps, means, appended, approved))
                 .max_decoding_message_size(platform::grpc::MAX_MESSAGE),

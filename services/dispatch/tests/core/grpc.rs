@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dispatch::{Config, Deps, Hints, link};
 use domain::id::CaseId;
 use domain::word::{Answer, NoticeState, ProviderRole};
+use platform::bus::Bus;
 use platform::clock::{Clock, wall};
 use platform::connector::{Connector, Policy};
 use platform::principal::Role;
@@ -45,6 +46,7 @@ impl Served {
             connector: Connector::new(Policy::default()),
             ledger: None,
             hints: Hints::default(),
+            bus: Bus::Local,
         };
         let role = tokio::spawn(dispatch::run(deps, listener, shutdown.clone()));
         let channel = platform::grpc::channel(&address).unwrap();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use intake::{Config, Deps, SCHEMA};
+use platform::bus::Bus;
 use platform::clock::{self, Clock};
 use platform::db::Schema;
 use platform::log::{self, NewEvent, Relay};
@@ -61,6 +62,7 @@ impl World {
             keyring: Arc::clone(&keyring),
             clock: Clock::Database,
             config: Config::default(),
+            bus: Bus::Local,
         };
         tokio::spawn(intake::run(deps, listener, shutdown.clone()));
         for schema in HEARD {
