@@ -135,6 +135,7 @@ fn a_wrong_arrow_would_be_found() {
 fn platform_knows_the_log_service_alone() {
     let known = [
         "log_service_",
+        "LogService",
         "read_log_",
         "ReadLog",
         "LogBounds",
