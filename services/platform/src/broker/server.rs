@@ -157,11 +157,7 @@ fn initialise(jars: &Path, dir: &Path, settings: &Path) -> Result<(), BrokerErro
         .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"])
         .arg(jars.join("*"))
         .args([CLASSPATH_TOOL, "format", "--standalone", "-t"])
-        // The name of a cluster: 16 bytes in base64 for URLs.
-        .arg(base64::Engine::encode(
-            &base64::engine::general_purpose::URL_SAFE_NO_PAD,
-            crate::sealed::random::<16>(),
-        ))
+        .arg(cluster_id())
         .arg("-c")
         .arg(&fresh)
         .stdin(Stdio::null())
@@ -174,6 +170,13 @@ fn initialise(jars: &Path, dir: &Path, settings: &Path) -> Result<(), BrokerErro
     }
     fs::rename(&fresh, settings)
         .map_err(|e| BrokerError::io(format!("moving {}", fresh.display()), e))
+}
+
+/// The name of a cluster: 16 bytes in base64 for URLs. The first is a letter, because a hyphen would be an option.
+fn cluster_id() -> String {
+    let mut id = crate::sealed::random::<16>();
+    id[0] &= 0x7f;
+    base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, id)
 }
 
 fn properties(dir: &Path, broker: u16, controller: u16) -> String {
