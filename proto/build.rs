@@ -12,8 +12,15 @@ const HIDDEN: [&str; 4] = ["url", "body_digest", "unique_number", "external_id"]
     reason = "a build script is told where to write by the environment"
 )]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = ["intake", "verification", "dispatch", "ledger", "events"]
-        .map(|name| format!("takedown/v1/{name}.proto"));
+    let files = [
+        "intake",
+        "verification",
+        "dispatch",
+        "ledger",
+        "log",
+        "events",
+    ]
+    .map(|name| format!("takedown/v1/{name}.proto"));
     let descriptors = protox::compile(&files, ["."])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(

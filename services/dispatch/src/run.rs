@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use platform::bus::Consumer;
+use platform::bus::{Bus, Consumer};
 use platform::clock::Clock;
 use platform::connector::Connector;
 use platform::db::{MigrationSet, Schema};
 use platform::grpc::{MAX_MESSAGE, Server, database};
-use platform::log::{Hint, Relay};
+use platform::log::{Hint, LogServer, Relay};
 use platform::sealed::{Keyring, SigningContext, StaffTokenVerifier};
 use proto::v1::dispatch_service_server::DispatchServiceServer;
 use sqlx::PgPool;
@@ -32,6 +32,9 @@ use crate::timers::Timers;
 use crate::{Config, Error};
 
 const SERVICE: &str = "dispatch";
+
+/// Who may read dispatch's log over the wire.
+const READERS: [&str; 3] = ["intake", "verification", "ledger"];
 
 /// Connections of the timers, beside those of calls and deliveries.
 const TIMER_CONNECTIONS: u32 = 3;
@@ -72,6 +75,8 @@ pub struct Deps {
     /// Where checkpoints come from; none where there is no ledger.
     pub ledger: Option<Channel>,
     pub hints: Hints,
+    /// Carries events in and out.
+    pub bus: Bus,
 }
 
 /// Serves until the shutdown, then drains.
@@ -97,7 +102,8 @@ pub async fn run(
     let mut loops: JoinSet<Result<(), Error>> = JoinSet::new();
 
     let relay = Relay::new(deps.pool.clone(), SERVICE, Uuid::new_v4())
-        .with_hints(bell.clone(), deps.hints.stamped.clone());
+        .with_hints(bell.clone(), deps.hints.stamped.clone())
+        .on(&deps.bus);
     loops.spawn(always(relay.run(stop.clone())));
     let consumer = consumer(&deps, &rules).rings(bell.clone());
     let hearing = consumer.run(stop.clone());
@@ -127,6 +133,7 @@ pub async fn run(
     );
     let server = Server::new(proto::DESCRIPTORS)
         .add_service(DispatchServiceServer::new(service).max_decoding_message_size(MAX_MESSAGE))
+        .add_service(LogServer::new(deps.pool.clone(), SERVICE, &READERS))
         .ready_while(database(deps.pool.clone()));
     let serving = server.serve(listener, stop.clone());
     loops.spawn(async move { Ok(serving.await?) });
@@ -173,6 +180,7 @@ fn consumer(deps: &Deps, rules: &Rules) -> Consumer<FromVerification> {
     };
     Consumer::new(deps.pool.clone(), SERVICE, "verification", heed)
         .woken_by(deps.hints.verification.clone())
+        .on(&deps.bus)
 }
 
 fn timers(deps: &Deps, rules: &Rules, bell: &Hint) -> Timers {

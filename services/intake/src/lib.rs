@@ -15,11 +15,11 @@ mod submission;
 use std::sync::Arc;
 use std::time::Duration;
 
-use platform::bus::Consumer;
+use platform::bus::{Bus, Consumer};
 use platform::clock::Clock;
 use platform::db::{MigrationSet, Schema};
 use platform::grpc::{Server, database};
-use platform::log::{self, Hint, Relay};
+use platform::log::{self, Hint, LogServer, Relay};
 use platform::sealed::{Keyring, SigningContext, StaffTokenVerifier};
 use platform::shutdown::{CancellationToken, Tasks};
 use proto::v1::intake_service_server::IntakeServiceServer;
@@ -45,6 +45,9 @@ pub const SCHEMA: Schema = Schema {
     ],
 };
 
+/// Who may read intake's log over the wire.
+const READERS: [&str; 2] = ["verification", "ledger"];
+
 /// What intake can be told.
 #[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -67,6 +70,8 @@ pub struct Deps {
     pub keyring: Arc<Keyring>,
     pub clock: Clock,
     pub config: Config,
+    /// Carries events in and out.
+    pub bus: Bus,
 }
 
 /// Serves until the shutdown, with its relay and its consumers.
@@ -82,7 +87,8 @@ pub async fn run(
     .ok_or_else(|| Error::Running("the keyring has no keys for staff tokens".into()))?;
     let appended = Hint::default();
     let relay = Relay::new(deps.pool.clone(), SCHEMA.name, Uuid::new_v4())
-        .with_hints(appended.clone(), Hint::default());
+        .with_hints(appended.clone(), Hint::default())
+        .on(&deps.bus);
     let service = grpc::Intake::new(
         deps.pool.clone(),
         deps.keyring,
@@ -93,6 +99,7 @@ pub async fn run(
     );
     let server = Server::new(proto::DESCRIPTORS)
         .add_service(IntakeServiceServer::new(service))
+        .add_service(LogServer::new(deps.pool.clone(), SCHEMA.name, &READERS))
         .ready_while(database(deps.pool.clone()));
 
     let mut tasks = Tasks::new(shutdown);
@@ -104,7 +111,8 @@ pub async fn run(
         Ok::<(), Error>(())
     });
     for producer in ["verification", "dispatch"] {
-        let consumer = Consumer::new(deps.pool.clone(), SCHEMA.name, producer, events::Outcomes);
+        let consumer =
+            Consumer::new(deps.pool.clone(), SCHEMA.name, producer, events::Outcomes).on(&deps.bus);
         tasks.spawn(producer, consumer.run(token.clone()));
     }
     tasks

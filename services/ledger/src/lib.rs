@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use platform::bus::{self, Consumer};
+use platform::bus::{self, Bus, Consumer};
 use platform::clock::Clock;
 use platform::db::{MigrationSet, Schema};
 use platform::grpc::{Server, database};
@@ -62,6 +62,8 @@ pub struct Deps {
     pub keyring: Arc<Keyring>,
     pub clock: Clock,
     pub config: Config,
+    /// Carries events in.
+    pub bus: Bus,
 }
 
 /// Serves until the shutdown, with its consumers and the signing of checkpoints.
@@ -95,8 +97,9 @@ pub async fn run(
     let grown = Hint::default();
     for producer in PRODUCERS {
         let heed = Everything::new(deps.clock.clone());
-        let consumer =
-            Consumer::new(deps.pool.clone(), SCHEMA.name, producer, heed).rings(grown.clone());
+        let consumer = Consumer::new(deps.pool.clone(), SCHEMA.name, producer, heed)
+            .rings(grown.clone())
+            .on(&deps.bus);
         let hearing = consumer.run(token.clone());
         tasks.spawn(producer, hear(hearing, Arc::clone(&hears), token.clone()));
     }

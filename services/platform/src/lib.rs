@@ -4,6 +4,7 @@
 //! depends on no service.
 
 pub mod batch;
+pub mod broker;
 pub mod bus;
 pub mod clock;
 pub mod config;
@@ -13,6 +14,7 @@ pub mod embedded;
 pub mod error;
 pub mod grpc;
 pub mod http;
+pub mod kafka;
 pub mod lease;
 pub mod log;
 pub mod principal;

@@ -3,91 +3,12 @@
 
 mod support;
 
-use std::sync::Arc;
-use std::sync::Mutex;
-
-use platform::bus::{self, Approval, Asked, Consumer, Error, Heed, HeedError};
-use platform::log::{self, Envelope};
-use sqlx::PgConnection;
+use platform::bus::{self, Approval, Asked, Consumer, Error, HeedError};
+use platform::log;
+use support::clerk::{Clerk, Trouble, make_room};
 use support::{CONSUMER, PRODUCER, World, event, number, until};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-
-/// What the consumer meets when it applies a batch that holds the given number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
-    Rotten(i64),
-    /// The database refuses this number with the given SQLSTATE.
-    Refused(i64, &'static str),
-    /// As above, but only the first time.
-    Once(i64, &'static str),
-    Later(i64),
-}
-
-/// Writes numbers into `heard` and meets the troubles set for it.
-#[derive(Clone, Default)]
-struct Clerk {
-    troubles: Arc<Mutex<Vec<Trouble>>>,
-    calls: Arc<Mutex<Vec<Vec<Uuid>>>>,
-}
-
-impl Clerk {
-    fn meets(&self, troubles: &[Trouble]) {
-        *self.troubles.lock().unwrap() = troubles.to_vec();
-    }
-
-    fn trouble(&self, batch: &[Envelope]) -> Option<(Uuid, Trouble)> {
-        let mut troubles = self.troubles.lock().unwrap();
-        for event in batch {
-            let n = number(&event.payload);
-            let met = troubles.iter().position(|t| match t {
-                Trouble::Rotten(m)
-                | Trouble::Refused(m, _)
-                | Trouble::Once(m, _)
-                | Trouble::Later(m) => *m == n,
-            });
-            if let Some(index) = met {
-                let trouble = troubles[index];
-                if matches!(trouble, Trouble::Once(..)) {
-                    troubles.remove(index);
-                }
-                return Some((event.id, trouble));
-            }
-        }
-        None
-    }
-}
-
-impl Heed for Clerk {
-    async fn heed(&self, conn: &mut PgConnection, batch: &[Envelope]) -> Result<(), HeedError> {
-        self.calls
-            .lock()
-            .unwrap()
-            .push(batch.iter().map(|e| e.id).collect());
-        for event in batch {
-            sqlx::query("insert into heard (case_id, number) values ($1, $2)")
-                .bind(event.case_id)
-                .bind(number(&event.payload))
-                .execute(&mut *conn)
-                .await?;
-        }
-        match self.trouble(batch) {
-            None => Ok(()),
-            Some((event, Trouble::Rotten(_))) => Err(HeedError::Rotten {
-                event,
-                reason: "it does not decode",
-            }),
-            Some((_, Trouble::Later(_))) => Err(HeedError::Later("the key is not here")),
-            Some((_, Trouble::Refused(_, state) | Trouble::Once(_, state))) => {
-                sqlx::query("select refuse($1)")
-                    .bind(state)
-                    .execute(conn)
-                    .await?;
-                Ok(())
-            }
-        }
-    }
-}
 
 struct Scene {
     world: World,
@@ -97,14 +18,7 @@ struct Scene {
 
 async fn scene() -> Scene {
     let world = World::new().await;
-    sqlx::raw_sql(
-        "create table heard (n bigint generated always as identity, case_id uuid not null, number bigint not null);
-        create function refuse(state text) returns void language plpgsql as
-        $$ begin raise exception 'refused' using errcode = state; end $$;",
-    )
-    .execute(&world.hearer)
-    .await
-    .unwrap();
+    make_room(&world.hearer).await;
     let clerk = Clerk::default();
     let consumer = consumer(&world, &clerk);
     Scene {
@@ -376,7 +290,7 @@ async fn a_lost_conflict_is_tried_again_with_the_same_events() {
         heard.sort_unstable();
         assert_eq!(heard, [1, 2]);
         assert!(s.parked().await.is_empty());
-        let calls = s.clerk.calls.lock().unwrap();
+        let calls = s.clerk.calls();
         assert_eq!(calls.len(), 2);
         assert_eq!(calls[0], calls[1]);
     }

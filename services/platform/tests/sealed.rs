@@ -133,6 +133,8 @@ fn a_record_of_the_bus_is_bound_to_every_one_of_its_fields() {
         event_id: ROW,
         kind: "Kind",
         case_id: CASE,
+        caused_by: None,
+        occurred_at: time::OffsetDateTime::UNIX_EPOCH,
         payload: b"payload",
     };
     let mac = keyring.bus_mac(&true_record).unwrap();
@@ -151,6 +153,14 @@ fn a_record_of_the_bus_is_bound_to_every_one_of_its_fields() {
         },
         BusRecord {
             kind: "Kinds",
+            ..true_record
+        },
+        BusRecord {
+            caused_by: Some(OTHER),
+            ..true_record
+        },
+        BusRecord {
+            occurred_at: time::OffsetDateTime::UNIX_EPOCH + time::Duration::NANOSECOND,
             ..true_record
         },
         BusRecord {

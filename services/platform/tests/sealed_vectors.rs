@@ -112,6 +112,17 @@ fn the_word_of_a_producer_holds() {
         event_id: vectors.id("/event_id"),
         kind: vectors.text("/bus_mac/kind"),
         case_id: vectors.id("/case_id"),
+        caused_by: Some(vectors.id("/bus_mac/caused_by")),
+        occurred_at: time::OffsetDateTime::from_unix_timestamp_nanos(
+            vectors
+                .0
+                .pointer("/bus_mac/occurred_at_nanos")
+                .unwrap()
+                .as_i64()
+                .unwrap()
+                .into(),
+        )
+        .unwrap(),
         payload: &payload,
     };
     let mac = BusMac {

@@ -25,11 +25,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use platform::bus::Consumer;
+use platform::bus::{Bus, Consumer};
 use platform::clock::Clock;
 use platform::db::{MigrationSet, Schema};
 use platform::grpc::Server;
-use platform::log::{Hint, Relay};
+use platform::log::{Hint, LogServer, Relay};
 use platform::sealed::Keyring;
 use platform::shutdown::{CancellationToken, Tasks};
 use proto::v1::verification_service_server::VerificationServiceServer;
@@ -67,6 +67,9 @@ pub const SCHEMA: Schema = Schema {
 /// What the loops and calls get to end in.
 const DRAIN: Duration = Duration::from_secs(25);
 
+/// Who may read verification's log over the wire.
+const READERS: [&str; 3] = ["intake", "dispatch", "ledger"];
+
 /// Connections of the timers, beside those of the calls.
 const TIMER_CONNECTIONS: u32 = 2;
 
@@ -87,6 +90,8 @@ pub struct Deps {
     pub clock: Clock,
     pub config: Config,
     pub hints: Hints,
+    /// Carries events in and out.
+    pub bus: Bus,
 }
 
 /// Serves until the shutdown, then drains.
@@ -100,7 +105,8 @@ pub async fn run(
     let mut tasks = Tasks::new(shutdown);
     let stop = tasks.token();
     let relay = Relay::new(deps.pool.clone(), SERVICE, Uuid::new_v4())
-        .with_hints(Hint::default(), deps.hints.stamped.clone());
+        .with_hints(Hint::default(), deps.hints.stamped.clone())
+        .on(&deps.bus);
     let appended = relay.hint();
     let approved = Hint::default();
     let timers = Timers {
@@ -123,15 +129,19 @@ pub async fn run(
     tasks.spawn("relay", ends(relay.run(stop.clone())));
     tasks.spawn("timers", ends(timers.run(stop.clone())));
     let intake = Consumer::new(deps.pool.clone(), SERVICE, "intake", from_intake)
-        .woken_by(deps.hints.intake.clone());
+        .woken_by(deps.hints.intake.clone())
+        .on(&deps.bus);
     let hearing = hear(intake.run(stop.clone()), Arc::clone(&hears), stop.clone());
     tasks.spawn("hearing intake", ends(hearing));
     let dispatch = Consumer::new(deps.pool.clone(), SERVICE, "dispatch", from_dispatch)
-        .woken_by(deps.hints.dispatch.clone());
+        .woken_by(deps.hints.dispatch.clone())
+        .on(&deps.bus);
     let hearing = hear(dispatch.run(stop.clone()), Arc::clone(&hears), stop.clone());
     tasks.spawn("hearing dispatch", ends(hearing));
 
+    let log = LogServer::new(deps.pool.clone(), SERVICE, &READERS);
     let server = Server::new(proto::DESCRIPTORS)
+        .add_service(log)
         .add_service(
             VerificationServiceServer::new(Grpc::new(&deps, means, appended, approved))
                 .max_decoding_message_size(platform::grpc::MAX_MESSAGE),

@@ -7,6 +7,7 @@ use dispatch::{Config, Deps, Hints, link};
 use domain::id::CaseId;
 use domain::word::{Answer, NoticeState, ProviderRole};
 use platform::batch::fold::KEY_REUSED;
+use platform::bus::Bus;
 use platform::clock::{Clock, wall};
 use platform::connector::{Connector, Policy};
 use platform::principal::Role;
@@ -65,6 +66,7 @@ impl Served {
             connector: Connector::new(Policy::default()),
             ledger: None,
             hints: Hints::default(),
+            bus: Bus::Local,
         };
         let role = tokio::spawn(dispatch::run(deps, listener, shutdown.clone()));
         let channel = platform::grpc::channel(&address).unwrap();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use intake::{Config, Deps, SCHEMA};
+use platform::bus::Bus;
 use platform::clock::{self, Clock};
 use platform::db::Schema;
 use platform::log::{self, NewEvent, Relay};
@@ -55,6 +56,7 @@ async fn serve(
         keyring,
         clock: Clock::Database,
         config,
+        bus: Bus::Local,
     };
     tokio::spawn(intake::run(deps, listener, shutdown));
     platform::grpc::channel(&address).unwrap()

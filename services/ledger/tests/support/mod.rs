@@ -8,6 +8,7 @@ use std::time::Duration;
 use domain::event::{self, Body};
 use ledger::verify::{Report, Verifier};
 use ledger::{Config, Deps, PRODUCERS, SCHEMA};
+use platform::bus::Bus;
 use platform::clock::{self, Clock};
 use platform::db::Schema;
 use platform::log::{self, Hint, NewEvent, Relay};
@@ -83,6 +84,7 @@ impl World {
                 checkpoint_within_ms: 100,
                 ..Config::default()
             },
+            bus: Bus::Local,
         };
         tokio::spawn(ledger::run(deps, listener, self.shutdown.clone()));
         LedgerServiceClient::new(platform::grpc::channel(&address).unwrap())

@@ -1,6 +1,6 @@
 //! The SQL of cursors, heads and batches. Must not decide; the consumer does.
 
-use sqlx::{AssertSqlSafe, FromRow, PgConnection, SqlSafeStr, SqlStr};
+use sqlx::{AssertSqlSafe, FromRow, PgConnection, PgPool, SqlSafeStr, SqlStr};
 use uuid::Uuid;
 
 use crate::log::{self, Envelope, Head, SHARDS};
@@ -96,6 +96,38 @@ impl Reader {
         .bind(self.consumer)
         .bind(self.producer)
         .fetch_all(conn)
+        .await
+    }
+
+    /// Locks the cursors of these shards, by shard, waiting for whoever has one.
+    pub(super) async fn lock_these(
+        &self,
+        conn: &mut PgConnection,
+        shards: &[i16],
+    ) -> sqlx::Result<Vec<Cursor>> {
+        sqlx::query_as(
+            "-- lock_these
+            select shard, position, event_id from cursor
+            where consumer = $1 and producer = $2 and shard = any($3)
+            order by shard for update",
+        )
+        .bind(self.consumer)
+        .bind(self.producer)
+        .bind(shards)
+        .fetch_all(conn)
+        .await
+    }
+
+    /// All cursors as they stand, by shard. Takes no lock.
+    pub(super) async fn cursors(&self, pool: &PgPool) -> sqlx::Result<Vec<Cursor>> {
+        sqlx::query_as(
+            "-- cursors
+            select shard, position, event_id from cursor
+            where consumer = $1 and producer = $2 order by shard",
+        )
+        .bind(self.consumer)
+        .bind(self.producer)
+        .fetch_all(pool)
         .await
     }
 

@@ -32,7 +32,7 @@ impl FolderLock {
     }
 
     /// Takes the folder as soon as whoever is there has left it.
-    pub(super) async fn wait(data_dir: &Path) -> Result<Self, EmbeddedError> {
+    pub(crate) async fn wait(data_dir: &Path) -> Result<Self, EmbeddedError> {
         loop {
             match Self::take(data_dir) {
                 Err(EmbeddedError::Busy(_)) => tokio::time::sleep(Duration::from_millis(50)).await,

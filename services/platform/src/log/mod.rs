@@ -8,9 +8,13 @@
 
 mod append;
 mod hint;
+mod holding;
+mod publish;
+mod published;
 mod read;
 mod relay;
 mod retention;
+mod serve;
 mod shards;
 
 use bytes::Bytes;
@@ -27,6 +31,8 @@ pub use read::{Head, LogReader, heads, read};
 pub(crate) use read::{envelope, heads_sql, read_sql};
 pub use relay::Relay;
 pub use retention::{Kept, keep};
+pub(crate) use serve::CALLER;
+pub use serve::{Caller, LogServer};
 
 /// Number of shards of every log. Fixed: a case's shard is written into its events.
 pub const SHARDS: i16 = 16;

@@ -48,6 +48,7 @@ pub struct LogReader {
     pool: PgPool,
     service: &'static str,
     head: Head,
+    at: Option<Uuid>,
     after: i64,
 }
 
@@ -58,19 +59,24 @@ impl LogReader {
         shard: i16,
         after: i64,
     ) -> sqlx::Result<Self> {
-        let mut conn = pool.acquire().await?;
-        let head = heads(&mut conn, service)
-            .await?
-            .into_iter()
-            .find(|head| head.shard == shard)
-            .ok_or(sqlx::Error::RowNotFound)?;
-        drop(conn);
+        // In one statement, so that the head and the event at `after` are of one moment.
+        let row = sqlx::query(opening_sql(service))
+            .bind(shard)
+            .bind(after)
+            .fetch_one(&pool)
+            .await?;
         Ok(Self {
+            head: Head::from_row(&row)?,
+            at: row.try_get("at")?,
             pool,
             service,
-            head,
             after,
         })
+    }
+
+    /// Id of the event at `after`, where it is still kept.
+    pub fn at(&self) -> Option<Uuid> {
+        self.at
     }
 
     /// Floor and head as they were when the reader was opened: the first thing to tell the one who asked.
@@ -97,6 +103,17 @@ pub(crate) fn heads_sql(service: &'static str) -> SqlStr {
     AssertSqlSafe(format!(
         "-- heads
         select shard, position, event_id, floor from {schema}.log_shard order by shard"
+    ))
+    .into_sql_str()
+}
+
+fn opening_sql(service: &'static str) -> SqlStr {
+    let schema = schema(service);
+    AssertSqlSafe(format!(
+        "-- open_log
+        select shard, position, event_id, floor,
+            (select e.id from {schema}.event e where e.shard = $1 and e.position = $2) as at
+        from {schema}.log_shard where shard = $1"
     ))
     .into_sql_str()
 }

@@ -1,7 +1,7 @@
-//! The relay: gives each committed event its position, shard by shard, one owner a shard.
-//! Must not apply events or deliver them, and must not move a position that was given.
+//! The relay: gives each committed event its position, shard by shard, one owner a shard; on Kafka it also publishes.
+//! Must not apply events, and must not move a position that was given.
 
-use std::sync::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
@@ -9,10 +9,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::holding::Shared;
+use super::publish::Publisher;
 use super::shards::{self, Held};
 use super::{Hint, SHARDS, retention};
+use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::error::Problem;
+use crate::kafka::KafkaBus;
 
 /// How long a shard stays with a relay that fell silent. Short, because stamping is safe without it (the shard row's
 /// lock and the epoch guard each batch): the lease only decides who does the work.
@@ -33,14 +37,8 @@ pub struct Relay {
     lease: Duration,
     appended: Hint,
     stamped: Hint,
-    holding: Mutex<Holding>,
-}
-
-/// What the relay believes to hold; the shard rows decide.
-#[derive(Default)]
-struct Holding {
-    shards: Held,
-    renew_at: Option<Instant>,
+    held: Arc<Shared>,
+    kafka: Option<KafkaBus>,
 }
 
 impl Relay {
@@ -53,8 +51,16 @@ impl Relay {
             lease: LEASE,
             appended: Hint::default(),
             stamped: Hint::default(),
-            holding: Mutex::default(),
+            held: Arc::default(),
+            kafka: None,
         }
+    }
+
+    /// Also publishes what it has stamped, where the bus is Kafka.
+    #[must_use]
+    pub fn on(mut self, bus: &Bus) -> Self {
+        self.kafka = bus.kafka().cloned();
+        self
     }
 
     /// Listens to `appended` and rings `stamped`: bells that were made before the relay, to wire roles together.
@@ -82,8 +88,22 @@ impl Relay {
         self.stamped.clone()
     }
 
-    /// Stamps until `shutdown`, then gives its shards back. Also makes partitions ahead and drops old ones, each hour.
+    /// Stamps (and publishes) until `shutdown`, then gives its shards back. Also makes partitions ahead and drops old
+    /// ones, each hour.
     pub async fn run(self, shutdown: CancellationToken) {
+        let publishing = async {
+            if let Some(publisher) = self.publisher() {
+                publisher.run(self.stamped.clone(), shutdown.clone()).await;
+            }
+        };
+        tokio::join!(self.stamp_until(&shutdown), publishing);
+        if let Err(error) = self.release().await {
+            let problem = Problem::from(error);
+            tracing::warn!(log.service = self.service, problem.code = %problem.code, "could not give the shards back; their leases will run out");
+        }
+    }
+
+    async fn stamp_until(&self, shutdown: &CancellationToken) {
         let mut ear = self.appended.listen();
         let mut retry = Duration::from_millis(100);
         let mut maintain_at = Instant::now();
@@ -118,18 +138,20 @@ impl Relay {
             };
             shutdown.run_until_cancelled(pause).await;
         }
-        if let Err(error) = self.release().await {
-            let problem = Problem::from(error);
-            tracing::warn!(log.service = self.service, problem.code = %problem.code, "could not give the shards back; their leases will run out");
-        }
+    }
+
+    fn publisher(&self) -> Option<Publisher> {
+        let bus = self.kafka.clone()?;
+        let (pool, held) = (self.pool.clone(), Arc::clone(&self.held));
+        Some(Publisher::new(pool, self.service, self.owner, held, bus))
     }
 
     /// Renews leases when due and stamps one batch. Returns how many events got their position.
     pub async fn run_once(&self) -> sqlx::Result<usize> {
-        if self.renewal_is_due() {
+        if self.held.renewal_is_due() {
             self.renew().await?;
         }
-        let held = self.holding().shards.clone();
+        let held = self.held.shards();
         if held.is_empty() {
             return Ok(0);
         }
@@ -153,7 +175,7 @@ impl Relay {
             .filter(|shard| heads.iter().all(|(mine, _)| mine != shard))
             .collect();
         if !lost.is_empty() {
-            self.forget(&lost);
+            self.held.forget(&lost);
         }
         let (stamped, moved) = shards::stamp(&mut tx, &heads, BATCH).await?;
         if stamped != moved {
@@ -198,35 +220,15 @@ impl Relay {
         shards::release(&mut tx, self.owner, &excess).await?;
         tx.commit().await?;
 
-        let mut holding = self.holding();
-        holding.shards = held;
-        holding.renew_at = Some(Instant::now() + self.lease / 4);
+        self.held.renewed(held, self.lease / 4);
         Ok(())
     }
 
     async fn release(&self) -> sqlx::Result<()> {
-        let shards: Vec<i16> = self.holding().shards.keys().copied().collect();
+        let shards: Vec<i16> = self.held.shards().into_keys().collect();
         let mut tx = self.pool.begin().await?;
         shards::release(&mut tx, self.owner, &shards).await?;
         shards::report_gone(&mut tx, self.owner).await?;
         tx.commit().await
-    }
-
-    fn forget(&self, shards: &[i16]) {
-        let mut holding = self.holding();
-        holding.shards.retain(|shard, _| !shards.contains(shard));
-    }
-
-    fn renewal_is_due(&self) -> bool {
-        self.holding()
-            .renew_at
-            .is_none_or(|at| Instant::now() >= at)
-    }
-
-    fn holding(&self) -> std::sync::MutexGuard<'_, Holding> {
-        // Nothing between lock and unlock can panic half-way, so a poisoned lock still guards whole data.
-        self.holding
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

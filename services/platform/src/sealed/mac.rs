@@ -4,6 +4,7 @@
 
 use ::hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::keyring::{Keyring, Ring};
@@ -36,6 +37,8 @@ pub struct BusRecord<'a> {
     pub event_id: Uuid,
     pub kind: &'a str,
     pub case_id: Uuid,
+    pub caused_by: Option<Uuid>,
+    pub occurred_at: OffsetDateTime,
     pub payload: &'a [u8],
 }
 
@@ -114,6 +117,12 @@ fn bus_mac_of(key: &[u8; 32], record: &BusRecord<'_>) -> [u8; 32] {
             record.event_id.as_bytes(),
             record.kind.as_bytes(),
             record.case_id.as_bytes(),
+            // No cause is the empty field, which no id is.
+            record
+                .caused_by
+                .as_ref()
+                .map_or(&[], |id| &id.as_bytes()[..]),
+            &record.occurred_at.unix_timestamp_nanos().to_be_bytes(),
             record.payload,
         ],
     )

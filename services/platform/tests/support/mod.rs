@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod clerk;
+pub(crate) mod kafka;
+
 use std::time::Duration;
 
 use platform::db::Schema;
@@ -65,7 +68,7 @@ pub(crate) async fn stamp_all(relay: &Relay) {
     while relay.run_once().await.unwrap() > 0 {}
 }
 
-/// An event whose payload is a number.
+/// An event whose payload begins with a number.
 pub(crate) fn event(case_id: Uuid, number: i64) -> NewEvent {
     NewEvent {
         id: Uuid::new_v4(),
@@ -78,12 +81,16 @@ pub(crate) fn event(case_id: Uuid, number: i64) -> NewEvent {
 }
 
 pub(crate) fn number(payload: &[u8]) -> i64 {
-    i64::from_le_bytes(payload.try_into().expect("a payload of eight bytes"))
+    let (number, _) = payload
+        .split_first_chunk()
+        .expect("a payload of eight bytes or more");
+    i64::from_le_bytes(*number)
 }
 
 /// Waits until `condition` holds.
 pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(40);
+    // Far beyond what it takes: a machine may be busy with other builds.
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
     let mut ear = Hint::default().listen();
     while !condition().await {
         assert!(tokio::time::Instant::now() < deadline, "never came: {what}");

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use dispatch::policy::Policy;
+use platform::bus::BusConfig;
 use platform::clock::Clock;
 use platform::connector;
 use platform::error::{Kind, Problem};
@@ -58,6 +59,7 @@ pub struct Settings {
     pub ledger: ledger::Config,
     pub gateway: gateway::Config,
     pub console: console::Config,
+    pub bus: BusConfig,
 }
 
 /// What to start, and where.

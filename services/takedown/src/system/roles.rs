@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use dispatch::policy::Policy;
+use platform::bus::Bus;
 use platform::clock::Clock;
 use platform::connector::{self, Connector};
 use platform::grpc;
@@ -71,6 +72,10 @@ impl Start<'_> {
         let verification = grpc::channel(&addresses.verification)?;
         let dispatch = grpc::channel(&addresses.dispatch)?;
         let ledger = grpc::channel(&addresses.ledger)?;
+        let bus = Bus::open(&settings.bus, &keyring)?
+            .with_log("intake", intake.clone())
+            .with_log("verification", verification.clone())
+            .with_log("dispatch", dispatch.clone());
         // Rung when a log has new positions, so that whoever hears it need not wait for the next look.
         let stamped_by_verification = Hint::default();
         let stamped_by_dispatch = Hint::default();
@@ -80,6 +85,7 @@ impl Start<'_> {
             keyring: keyring.clone(),
             clock: clock.clone(),
             config: settings.intake,
+            bus: bus.clone(),
         };
         tasks.spawn("intake", intake::run(deps, listeners.intake, tasks.token()));
 
@@ -88,6 +94,7 @@ impl Start<'_> {
             keyring: keyring.clone(),
             clock: clock.clone(),
             config: settings.verification,
+            bus: bus.clone(),
             hints: verification::Hints {
                 stamped: stamped_by_verification.clone(),
                 dispatch: stamped_by_dispatch.clone(),
@@ -104,6 +111,7 @@ impl Start<'_> {
             keyring: keyring.clone(),
             clock: clock.clone(),
             config: settings.dispatch,
+            bus: bus.clone(),
             policy,
             connector: Connector::new(connector),
             ledger: Some(ledger.clone()),
@@ -122,6 +130,7 @@ impl Start<'_> {
             keyring,
             clock,
             config: settings.ledger,
+            bus,
         };
         tasks.spawn("ledger", ledger::run(deps, listeners.ledger, tasks.token()));
 

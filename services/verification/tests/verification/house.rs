@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use domain::event::{self, Body};
 use domain::wire::timestamp;
+use platform::bus::Bus;
 use platform::clock::{Clock, ManualClock, wall};
 use platform::db::Schema;
 use platform::log::{self, NewEvent, Relay};
@@ -152,6 +153,7 @@ impl House {
             clock: Clock::Manual(clock.clone()),
             config,
             hints: Hints::default(),
+            bus: Bus::Local,
         };
         tokio::spawn(verification::run(deps, listener, shutdown.clone()));
         let channel = platform::grpc::channel(&address).unwrap();

@@ -1,0 +1,217 @@
+//! `LogService`: a producer's log, read over the wire by the consumers that are registered for it.
+//!
+//! The only message of `proto` that platform knows. Must not read by anything but position, and must not tell a
+//! stranger even where the log ends.
+
+use std::pin::Pin;
+
+use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use prost_types::Timestamp;
+use proto::v1::log_service_server::{LogService, LogServiceServer};
+use proto::v1::read_log_response::Part;
+use proto::v1::{LogBounds, LogEvent, ReadLogRequest, ReadLogResponse};
+use sqlx::PgPool;
+use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::{Envelope, LogReader, SHARDS};
+use crate::error::{Kind, Problem};
+
+/// Events read from the database at once.
+const PAGE: i64 = 200;
+/// The metadata key under which a caller on plain loopback names itself.
+pub(crate) const CALLER: &str = "takedown-caller";
+
+/// Who calls, as the transport has proved it: put into a request's extensions from the certificate's SAN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller(pub String);
+
+/// Serves one service's log.
+#[derive(Clone)]
+pub struct LogServer {
+    pool: PgPool,
+    service: &'static str,
+    readers: &'static [&'static str],
+}
+
+impl LogServer {
+    /// `readers` are the registered consumers; nobody else is answered.
+    #[expect(
+        clippy::new_ret_no_self,
+        reason = "what is wanted is the generated service around it"
+    )]
+    pub fn new(
+        pool: PgPool,
+        service: &'static str,
+        readers: &'static [&'static str],
+    ) -> LogServiceServer<Self> {
+        LogServiceServer::new(Self {
+            pool,
+            service,
+            readers,
+        })
+    }
+
+    fn reader(&self, request: &Request<ReadLogRequest>) -> Result<&'static str, Problem> {
+        let caller = caller(request).ok_or_else(|| Problem::of(Kind::Unauthenticated))?;
+        self.readers
+            .iter()
+            .copied()
+            .find(|reader| *reader == caller)
+            .ok_or_else(|| {
+                Problem::new(
+                    Kind::Forbidden,
+                    "reader_not_registered",
+                    "Only registered consumers read this log.",
+                )
+            })
+    }
+
+    async fn open(&self, request: &Request<ReadLogRequest>) -> Result<LogReader, Problem> {
+        let reader = self.reader(request)?;
+        let ReadLogRequest { shard, after, .. } = *request.get_ref();
+        let shard = i16::try_from(shard)
+            .ok()
+            .filter(|shard| *shard < SHARDS)
+            .ok_or_else(|| Problem::of(Kind::Invalid).field("shard"))?;
+        if after < 0 {
+            return Err(Problem::of(Kind::Invalid).field("after"));
+        }
+        let log = LogReader::open(self.pool.clone(), self.service, shard, after).await?;
+        if after <= log.head().position {
+            passed(&self.pool, reader, shard, after).await?;
+        }
+        Ok(log)
+    }
+}
+
+type Answer = Pin<Box<dyn Stream<Item = Result<ReadLogResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl LogService for LogServer {
+    type ReadLogStream = Answer;
+
+    async fn read_log(&self, request: Request<ReadLogRequest>) -> Result<Response<Answer>, Status> {
+        let log = self.open(&request).await?;
+        let first = part(Part::Bounds(bounds(&log)));
+        let rest = stream::try_unfold((log, i64::from(request.get_ref().limit)), page)
+            .map_ok(|events| stream::iter(events.into_iter().map(Ok)))
+            .try_flatten();
+        Ok(Response::new(
+            stream::once(async { Ok(first) }).chain(rest).boxed(),
+        ))
+    }
+}
+
+/// The next page of an answer; none when the log or the limit ends.
+async fn page(
+    (mut log, left): (LogReader, i64),
+) -> Result<Option<(Vec<ReadLogResponse>, (LogReader, i64))>, Status> {
+    let events = log
+        .page(left.min(PAGE))
+        .await
+        .map_err(|error| Status::from(Problem::from(error)))?;
+    if events.is_empty() {
+        return Ok(None);
+    }
+    let left = left - events.len() as i64;
+    let answers = events
+        .into_iter()
+        .map(|e| part(Part::Event(event(e))))
+        .collect();
+    Ok(Some((answers, (log, left))))
+}
+
+/// Proved by the transport, or said by the caller where both ends are on this machine and nothing was to be proved.
+fn caller<T>(request: &Request<T>) -> Option<String> {
+    let extensions = request.extensions();
+    if let Some(Caller(name)) = extensions.get() {
+        return Some(name.clone());
+    }
+    let sealed = extensions.get::<TlsConnectInfo<TcpConnectInfo>>().is_some();
+    let near = request
+        .remote_addr()
+        .is_some_and(|at| at.ip().is_loopback());
+    if sealed || !near {
+        return None;
+    }
+    let said = request.metadata().get(CALLER)?.to_str().ok()?;
+    Some(said.to_owned())
+}
+
+/// Notes for the retention how far a consumer is.
+async fn passed(pool: &PgPool, consumer: &str, shard: i16, position: i64) -> sqlx::Result<()> {
+    sqlx::query(
+        "-- note_passed
+        insert into log_consumer as c (consumer, shard, position) values ($1, $2, $3)
+        on conflict (consumer, shard) do update set position = excluded.position
+        where c.position <> excluded.position",
+    )
+    .bind(consumer)
+    .bind(shard)
+    .bind(position)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+fn bounds(log: &LogReader) -> LogBounds {
+    let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+    LogBounds {
+        floor: log.head().floor,
+        head: log.head().position,
+        head_event_id: text(log.head().event_id),
+        after_event_id: text(log.at()),
+    }
+}
+
+fn event(event: Envelope) -> LogEvent {
+    LogEvent {
+        position: event.position,
+        event_id: event.id.to_string(),
+        case_id: event.case_id.to_string(),
+        kind: event.kind,
+        caused_by: event.caused_by.map(|id| id.to_string()).unwrap_or_default(),
+        occurred_at: Some(Timestamp {
+            seconds: event.occurred_at.unix_timestamp(),
+            nanos: event.occurred_at.nanosecond() as i32,
+        }),
+        traceparent: event.traceparent.unwrap_or_default(),
+        payload: event.payload,
+    }
+}
+
+fn part(part: Part) -> ReadLogResponse {
+    ReadLogResponse { part: Some(part) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_only_said_counts_on_loopback_alone() {
+        let said = |at: Option<&str>| {
+            let mut request = Request::new(());
+            request
+                .metadata_mut()
+                .insert(CALLER, "ledger".parse().unwrap());
+            let remote_addr = at.map(|at| at.parse().unwrap());
+            request.extensions_mut().insert(TcpConnectInfo {
+                local_addr: None,
+                remote_addr,
+            });
+            request
+        };
+        assert_eq!(
+            caller(&said(Some("127.0.0.1:1"))).as_deref(),
+            Some("ledger")
+        );
+        assert_eq!(caller(&said(Some("192.0.2.1:1"))), None);
+        assert_eq!(caller(&said(None)), None);
+        let mut proved = said(Some("127.0.0.1:1"));
+        proved.extensions_mut().insert(Caller("intake".into()));
+        assert_eq!(caller(&proved).as_deref(), Some("intake"));
+    }
+}
