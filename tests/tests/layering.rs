@@ -24,8 +24,7 @@ fn may_see(name: &str) -> Option<BTreeSet<&'static str>> {
     }
     match name {
         "proto" => Some(BTreeSet::new()),
-        "platform" => Some(["proto"].into()),
-        "domain" => Some(["proto"].into()),
+        "platform" | "domain" => Some(["proto"].into()),
         "takedown" => Some(below.into_iter().chain(CORE).chain(EDGES).collect()),
         "tests" => Some(
             below

@@ -87,6 +87,8 @@ impl Config {
 mod tests {
     use super::*;
 
+    type Change = fn(&mut Config);
+
     #[test]
     fn settings_that_would_never_send_are_refused_with_a_sentence() {
         assert!(Config::default().check().is_ok());
@@ -95,7 +97,7 @@ mod tests {
             change(&mut config);
             config.check().unwrap_err().to_string()
         };
-        let bad: [(fn(&mut Config), &str); 7] = [
+        let bad: [(Change, &str); 7] = [
             (|c| c.delivery.each = 0, "delivery.each"),
             (|c| c.delivery.all = 0, "delivery.all"),
             (|c| c.delivery.batch = u32::MAX, "delivery.batch"),

@@ -137,7 +137,7 @@ async fn an_acknowledgement_that_comes_too_late_is_none_and_the_record_is_sent_a
     // Written at once, answered when nobody waits any more.
     for broker in 1..=3 {
         s.cluster
-            .broker_round_trip_time(broker, Duration::from_millis(3_000))
+            .broker_round_trip_time(broker, Duration::from_secs(3))
             .unwrap();
     }
     let since = tokio::time::Instant::now();

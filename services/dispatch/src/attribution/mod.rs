@@ -41,13 +41,11 @@ pub async fn run_once(pool: &PgPool, clock: &Clock, rules: &Rules) -> Result<usi
     let names = names(&mut conn, rules, &claimed).await?;
     drop(conn);
     let lookups = names.into_iter().map(|(case_id, name)| async move {
-        match addresses(&name).await {
-            Some(addresses) => Some(Attributed { case_id, addresses }),
-            None => {
-                tracing::warn!(case.id = %case_id, "the resolver does not answer; the host is looked up again");
-                None
-            }
+        let addresses = addresses(&name).await;
+        if addresses.is_none() {
+            tracing::warn!(case.id = %case_id, "the resolver does not answer; the host is looked up again");
         }
+        addresses.map(|addresses| Attributed { case_id, addresses })
     });
     let found = futures::future::join_all(lookups).await;
     let found: Vec<Attributed> = found.into_iter().flatten().collect();

@@ -77,7 +77,7 @@ impl Broker {
         };
         tokio::task::spawn_blocking(move || server.stop())
             .await
-            .map_err(|e| BrokerError::io("stopping the broker", io::Error::other(e)))?
+            .map_err(|e| BrokerError::io("stopping the broker", io::Error::other(e)))
     }
 }
 

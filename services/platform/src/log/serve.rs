@@ -37,10 +37,6 @@ pub struct LogServer {
 
 impl LogServer {
     /// `readers` are the registered consumers; nobody else is answered.
-    #[expect(
-        clippy::new_ret_no_self,
-        reason = "what is wanted is the generated service around it"
-    )]
     pub fn new(
         pool: PgPool,
         service: &'static str,

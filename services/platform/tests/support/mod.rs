@@ -90,7 +90,7 @@ pub(crate) fn number(payload: &[u8]) -> i64 {
 /// Waits until `condition` holds.
 pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     // Far beyond what it takes: a machine may be busy with other builds.
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(120);
+    let deadline = tokio::time::Instant::now() + Duration::from_mins(2);
     let mut ear = Hint::default().listen();
     while !condition().await {
         assert!(tokio::time::Instant::now() < deadline, "never came: {what}");

@@ -93,7 +93,7 @@ async fn a_broker_that_is_killed_and_comes_back_loses_and_repeats_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let mut broker = start(dir.path().to_owned()).await;
     let world = World::with(broker.bootstrap(), |config| {
-        config.delivery_timeout_millis = 3_000
+        config.delivery_timeout_millis = 3_000;
     })
     .await;
     let consumer = world.consumer();

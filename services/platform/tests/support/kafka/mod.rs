@@ -94,7 +94,7 @@ impl<T> Running<T> {
 
     /// Waits until it ends by itself.
     pub(crate) async fn ended(self) -> T {
-        let patience = std::time::Duration::from_secs(120);
+        let patience = std::time::Duration::from_mins(2);
         tokio::time::timeout(patience, self.task)
             .await
             .expect("it ends")

@@ -100,7 +100,9 @@ pub(crate) async fn delete_topic(bootstrap: &str, topic: &str) {
         .delete_topics(&[topic], &AdminOptions::new())
         .await
         .unwrap();
-    deleted.into_iter().for_each(|done| drop(done.unwrap()));
+    for done in deleted {
+        done.unwrap();
+    }
 }
 
 /// Kafka forgets everything that the topic holds now, as by retention or a power cut.
