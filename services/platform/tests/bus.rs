@@ -91,8 +91,14 @@ async fn each_event_is_applied_once_with_its_cursor() {
         .map(|n| event(Uuid::from_u128(n), n as i64))
         .collect();
     s.world.say(&events).await;
-    assert_eq!(s.consumer.run_once().await.unwrap(), 300);
-    assert_eq!(s.consumer.run_once().await.unwrap(), 0);
+    let mut passed = 0;
+    loop {
+        match s.consumer.run_once().await.unwrap() {
+            0 => break,
+            some => passed += some,
+        }
+    }
+    assert_eq!(passed, 300);
     // Another process with the same name goes on where this one stands.
     assert_eq!(consumer(&s.world, &s.clerk).run_once().await.unwrap(), 0);
     let mut heard = s.heard().await;

@@ -134,7 +134,7 @@ async fn cases(client: &Client) {
         ..ReportItem::default()
     });
     let request = SubmitReportsRequest {
-        channel: ReportChannel::Proactive.into(),
+        channel: ReportChannel::Public.into(),
         items: items.into(),
         ..SubmitReportsRequest::default()
     };
