@@ -4,6 +4,7 @@
 //! nothing is concluded from them. Must not give anybody a record without a true MAC.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::context::Told;
@@ -21,15 +23,21 @@ use crate::log::Envelope;
 
 /// Refused records may come by the million: they are counted, and told of once in this time.
 const TELL: Duration = Duration::from_secs(10);
+/// How long the end of a subscription waits for the seat to be given up, and then for the library to be done.
+const PARTING: Duration = Duration::from_secs(3);
 
 pub(crate) struct Subscription {
     bus: KafkaBus,
     consumer: &'static str,
     producer: &'static str,
     topic: String,
-    client: StreamConsumer<Told>,
+    client: Client,
     refused: Mutex<Refusals>,
 }
+
+/// The library's client. Its end may never come (librdkafka #4884: a seat that is assigned while the client closes), so
+/// it ends on a thread that nobody has to wait for.
+struct Client(Option<StreamConsumer<Told>>);
 
 /// What came at once: events in the order of their partitions, and where to go on once they are passed.
 #[derive(Default)]
@@ -43,6 +51,40 @@ pub(crate) struct Batch {
 struct Refusals {
     untold: u64,
     tell_at: Option<Instant>,
+}
+
+impl Client {
+    /// Ends the client, and tells when it has ended.
+    fn end(&mut self) -> oneshot::Receiver<()> {
+        let (ended, end) = oneshot::channel();
+        if let Some(client) = self.0.take() {
+            let end = move || {
+                drop(client);
+                let _ = ended.send(());
+            };
+            if let Err(error) = std::thread::Builder::new()
+                .name("kafka-end".into())
+                .spawn(end)
+            {
+                tracing::error!(%error, "no thread to end a Kafka client on");
+            }
+        }
+        end
+    }
+}
+
+impl Deref for Client {
+    type Target = StreamConsumer<Told>;
+
+    fn deref(&self) -> &Self::Target {
+        self.0.as_ref().expect("it ends with its subscription")
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        drop(self.end());
+    }
 }
 
 impl Subscription {
@@ -96,7 +138,7 @@ impl Subscription {
             consumer,
             producer,
             topic,
-            client,
+            client: Client(Some(client)),
             refused: Mutex::default(),
         })
     }
@@ -148,9 +190,24 @@ impl Subscription {
         }
     }
 
-    /// Leaves the group (where membership is not static). Joins threads: not on a runtime's thread.
-    pub(crate) async fn close(self) {
-        let _ = tokio::task::spawn_blocking(move || drop(self)).await;
+    /// Gives the seat up (where membership is not static) and ends the client.
+    pub(crate) async fn close(mut self) {
+        self.client.unsubscribe();
+        let until = Instant::now() + PARTING;
+        // Assignments that are on their way are taken and given back while the client can still do both.
+        while Instant::now() < until && self.client.assignment().is_ok_and(|list| list.count() > 0)
+        {
+            let _ = tokio::time::timeout(Duration::from_millis(20), self.client.recv()).await;
+        }
+        while self.client.recv().now_or_never().is_some() {}
+        let ended = self.client.end();
+        if tokio::time::timeout(PARTING, ended).await.is_err() {
+            tracing::warn!(
+                bus.consumer = self.consumer,
+                kafka.topic = self.topic,
+                "the client library does not come to its end; leaving it behind"
+            );
+        }
     }
 
     fn take(&self, message: &BorrowedMessage<'_>, batch: &mut Batch) {

@@ -1,5 +1,7 @@
 //! Each event once in effect, in order for its case; what is rotten parked with its case, and nothing else.
 
+use std::time::Duration;
+
 use platform::bus::{self, Asked};
 
 use super::{all_in_order, approval, neighbours, rounds, street};
@@ -36,6 +38,20 @@ async fn each_event_is_applied_once_in_order_by_a_consumer_without_rights_in_the
         world.count(&world.origin, "select coalesce(sum(position), 0)::bigint from log_consumer where consumer = 'ledger'").await == 800
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_consumer_ends_whenever_it_is_told_to_even_while_it_is_given_its_seat() {
+    let world = World::new().await;
+    for millis in (0..=400).step_by(50).chain([3_000, 3_100]) {
+        let consumer = world.consumer();
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        consumer.stop().await.unwrap();
+    }
+    world.say(&street(4, 4)).await;
+    let consumer = world.consumer();
+    world.until_heard(16).await;
+    consumer.kill();
 }
 
 #[tokio::test]

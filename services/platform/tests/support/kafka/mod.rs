@@ -84,7 +84,7 @@ pub(crate) struct Running<T> {
 impl<T> Running<T> {
     pub(crate) async fn stop(self) -> T {
         self.stop.cancel();
-        self.task.await.unwrap()
+        self.ended().await
     }
 
     /// As if its process were killed: it gives nothing back.
