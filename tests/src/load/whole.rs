@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use domain::word::{DeliveryChannel, HashKind};
 use futures::StreamExt as _;
+use futures::channel::mpsc::UnboundedSender;
 use proto::v1::hash_entry::Verdict;
 use proto::v1::{
     ApproveHashListRequest, Category, CreateProviderKeyRequest, GetDispatchCountsRequest, Hash,
@@ -19,6 +20,7 @@ use takedown::client::Client;
 use takedown::street::files::{Behaviour, Street};
 use takedown::street::generator::generate;
 use takedown::street::residents::{Premises, webhook_url};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::process::{Parts, Used};
@@ -28,12 +30,16 @@ const LIST: &str = "load";
 const HASHES_A_CALL: usize = 5000;
 const REPORTS_A_SUBMISSION: usize = 100;
 const STUCK: Duration = Duration::from_mins(1);
+/// Cases that are accepted and not yet confirmed removed.
+const ON_THEIR_WAY: usize = 2000;
+/// How often they are counted.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// What the run showed.
 #[derive(Debug, Clone, Copy)]
 pub struct Whole {
     pub cases: usize,
-    /// From the first report to the last confirmed removal, of the last four fifths.
+    /// Confirmed removals a second, from the first fifth to the last.
     pub cases_per_s: f64,
     /// Of the whole run.
     pub used: Used,
@@ -91,18 +97,17 @@ pub async fn measure(
     residents.begin();
 
     let before = parts.used()?;
-    let first = street.entries.len() / 5;
     let reports: Vec<(String, String)> = street
         .entries
         .iter()
         .map(|entry| entry.report.url.clone())
         .zip(hashes)
         .collect();
-    play(client, &reports[..first], first).await?;
-    let rss_first = parts.used()?.system_rss;
-    let begin = Instant::now();
-    play(client, &reports[first..], reports.len()).await?;
-    let cases_per_s = (reports.len() - first) as f64 / begin.elapsed().as_secs_f64();
+    let mut load = Load::begin(client, &reports);
+    let fifth = load.until(reports.len() / 5).await?;
+    let (begin, rss_first) = (Instant::now(), parts.used()?.system_rss);
+    let all = load.until(reports.len()).await?;
+    let cases_per_s = (all - fifth) as f64 / begin.elapsed().as_secs_f64();
     let used = parts.used()?.since(before);
     residents.close().await;
     Ok(Whole {
@@ -113,52 +118,92 @@ pub async fn measure(
     })
 }
 
-/// Sends these reports as fast as they are taken and waits until so many cases are confirmed removed.
-async fn play(client: &Client, reports: &[(String, String)], total: usize) -> Result<()> {
-    let requests: Vec<StreamReportsRequest> = reports
-        .chunks(REPORTS_A_SUBMISSION)
-        .enumerate()
-        .map(|(number, some)| StreamReportsRequest {
-            submission: number as u64,
-            request: Some(SubmitReportsRequest {
-                channel: ReportChannel::Proactive.into(),
-                items: some.iter().map(item).collect(),
-                ..SubmitReportsRequest::default()
-            }),
-        })
-        .collect();
-    let mut intake = client.intake();
-    let mut answers = intake
-        .stream_reports(futures::stream::iter(requests))
-        .await?
-        .into_inner();
-    while let Some(answer) = answers.next().await {
-        answer?;
+/// A closed loop: as many cases as fit are on their way at every moment, so that the end differs from the beginning by
+/// what has passed and by nothing else.
+struct Load<'a> {
+    client: &'a Client,
+    waiting: std::vec::IntoIter<StreamReportsRequest>,
+    sent: usize,
+    to_intake: UnboundedSender<StreamReportsRequest>,
+    answered: JoinHandle<Result<()>>,
+}
+
+impl<'a> Load<'a> {
+    fn begin(client: &'a Client, reports: &[(String, String)]) -> Self {
+        let requests: Vec<StreamReportsRequest> = reports
+            .chunks(REPORTS_A_SUBMISSION)
+            .enumerate()
+            .map(|(number, some)| StreamReportsRequest {
+                submission: number as u64,
+                request: Some(SubmitReportsRequest {
+                    channel: ReportChannel::Proactive.into(),
+                    items: some.iter().map(item).collect(),
+                    ..SubmitReportsRequest::default()
+                }),
+            })
+            .collect();
+        let (to_intake, submissions) = futures::channel::mpsc::unbounded();
+        let mut intake = client.intake();
+        let answered = tokio::spawn(async move {
+            let mut answers = intake.stream_reports(submissions).await?.into_inner();
+            while let Some(answer) = answers.next().await {
+                answer?;
+            }
+            Ok(())
+        });
+        Self {
+            client,
+            waiting: requests.into_iter(),
+            sent: 0,
+            to_intake,
+            answered,
+        }
     }
-    let mut last = (0, Instant::now());
-    loop {
-        let counts = client
-            .dispatch()
-            .get_dispatch_counts(GetDispatchCountsRequest {})
-            .await?;
-        let confirmed = counts.get_ref().confirmed_removed;
-        if confirmed as usize >= total {
-            return Ok(());
+
+    /// Sends as there is room until so many cases are confirmed removed; returns how many are.
+    async fn until(&mut self, wanted: usize) -> Result<usize> {
+        let mut last = (0, Instant::now());
+        loop {
+            let counts = self
+                .client
+                .dispatch()
+                .get_dispatch_counts(GetDispatchCountsRequest {})
+                .await?;
+            let counts = counts.get_ref();
+            let confirmed = counts.confirmed_removed as usize;
+            if confirmed >= wanted {
+                return Ok(confirmed);
+            }
+            if confirmed != last.0 {
+                last = (confirmed, Instant::now());
+            }
+            self.fill(confirmed).await?;
+            let standing = |stages: &[StageCount]| -> Vec<String> {
+                let stages = stages.iter();
+                stages.map(|s| format!("{} {}", s.count, s.stage)).collect()
+            };
+            ensure!(
+                last.1.elapsed() < STUCK,
+                "{confirmed} of {wanted} cases were confirmed, and no more; cases: {}; notices: {}",
+                standing(&counts.by_live_state).join(", "),
+                standing(&counts.by_notice_state).join(", "),
+            );
+            tokio::time::sleep(LOOK).await;
         }
-        if confirmed != last.0 {
-            last = (confirmed, Instant::now());
+    }
+
+    async fn fill(&mut self, confirmed: usize) -> Result<()> {
+        while self.sent < confirmed + ON_THEIR_WAY
+            && let Some(submission) = self.waiting.next()
+        {
+            self.sent += submission.request.as_ref().map_or(0, |r| r.items.len());
+            if self.to_intake.unbounded_send(submission).is_err() {
+                // Intake ended the stream: its answer says why.
+                (&mut self.answered).await??;
+                bail!("intake ended the stream of reports before its end");
+            }
         }
-        let standing = |stages: &[StageCount]| -> Vec<String> {
-            let stages = stages.iter();
-            stages.map(|s| format!("{} {}", s.count, s.stage)).collect()
-        };
-        ensure!(
-            last.1.elapsed() < STUCK,
-            "{confirmed} of {total} cases were confirmed, and no more; cases: {}; notices: {}",
-            standing(&counts.get_ref().by_live_state).join(", "),
-            standing(&counts.get_ref().by_notice_state).join(", "),
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        Ok(())
     }
 }
 
