@@ -81,6 +81,16 @@ pub fn connect_options(url: &str, schema: &str) -> sqlx::Result<PgConnectOptions
 
 /// Creates the schema and brings it up to date; safe to run from several processes at once.
 pub async fn migrate(pool: &PgPool, schema: &Schema) -> sqlx::Result<()> {
+    migrate_some(pool, schema, &|_, _| true).await
+}
+
+/// The same for those migrations only that are `wanted`, by the name of their set and their version: a schema as an
+/// earlier program had it.
+pub async fn migrate_some(
+    pool: &PgPool,
+    schema: &Schema,
+    wanted: &(dyn Fn(&str, i64) -> bool + Sync),
+) -> sqlx::Result<()> {
     identifier(schema.name)?;
     for set in schema.sets {
         identifier(set.name)?;
@@ -91,7 +101,8 @@ pub async fn migrate(pool: &PgPool, schema: &Schema) -> sqlx::Result<()> {
                 .bind(schema.name)
                 .fetch_one(&mut *conn)
                 .await?;
-        let mut migrator = Migrator::with_migrations(set.migrator.iter().cloned().collect());
+        let some = set.migrator.iter().filter(|m| wanted(set.name, m.version));
+        let mut migrator = Migrator::with_migrations(some.cloned().collect());
         if !schema_exists {
             migrator.create_schema(schema.name);
         }

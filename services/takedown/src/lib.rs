@@ -2,6 +2,7 @@
 //!
 //! It must not hold what a service is for: it starts services, asks them, and plays the street against them.
 
+pub mod backup;
 pub mod cli;
 pub mod client;
 pub mod demo;

@@ -105,6 +105,11 @@ pub fn at(time: Option<&prost_types::Timestamp>) -> String {
         .unwrap_or_default()
 }
 
+/// A time of our own, to the second.
+pub fn at_time(time: time::OffsetDateTime) -> String {
+    at(Some(&domain::wire::timestamp(time)))
+}
+
 /// The same for JSON.
 pub fn at_json(time: Option<&prost_types::Timestamp>) -> Value {
     let text = at(time);

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed or a check did not hold, 2 the command line is not right. A command asks the services
 //! for what it shows and decides nothing that a service decides.
 
+mod backup;
 mod case;
 mod doctor;
 mod import;
@@ -53,6 +54,10 @@ enum Command {
     Migrate(migrate::Args),
     /// Checks everything that the roles need, and says what to do.
     Doctor(doctor::Args),
+    /// Writes database and keyring into a new folder, as of one moment, while the system runs.
+    Backup(backup::Backup),
+    /// Fills an empty database and data folder from a backup.
+    Restore(backup::Restore),
     /// Reports: submit, import, follow.
     #[command(subcommand)]
     Report(report::Command),
@@ -115,6 +120,8 @@ impl Command {
             Self::Demo(args) => demo::run(args, database_url()).await,
             Self::Migrate(args) => migrate::run(args).await.map(|()| true),
             Self::Doctor(args) => doctor::run(args).await,
+            Self::Backup(args) => backup::take(args).await.map(|()| true),
+            Self::Restore(args) => backup::restore(args).await.map(|()| true),
             Self::Report(command) => report::run(command).await,
             Self::Case(command) => case::run(command).await.map(|()| true),
             Self::Notice(command) => notice::run(command).await.map(|()| true),
@@ -132,6 +139,8 @@ impl Command {
             Self::Demo(_) => Format::default(),
             Self::Migrate(args) => args.at.format,
             Self::Doctor(args) => args.at.format,
+            Self::Backup(args) => args.at.format,
+            Self::Restore(args) => args.at.format,
             Self::Report(command) => command.format(),
             Self::Case(command) => command.format(),
             Self::Notice(command) => command.format(),

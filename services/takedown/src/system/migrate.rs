@@ -39,7 +39,7 @@ pub struct Pools {
 
 impl Pools {
     /// Gives the connections back, so that the database ends without breaking any off.
-    pub(super) async fn close(&self) {
+    pub(crate) async fn close(&self) {
         tokio::join!(
             self.intake.close(),
             self.verification.close(),
@@ -51,6 +51,14 @@ impl Pools {
 
 /// Brings every schema up to date, and connects to each as its own role. Safe to repeat, and at the same time.
 pub async fn migrate(url: &str) -> Result<Pools> {
+    migrate_some(url, &|_, _, _| true).await
+}
+
+/// The same for those migrations only that are `wanted`, by schema, set and version.
+pub(crate) async fn migrate_some(
+    url: &str,
+    wanted: &(dyn Fn(&str, &str, i64) -> bool + Sync),
+) -> Result<Pools> {
     let mut admin = db::connect_options(url, "public")?.connect().await?;
     let mut pools = Vec::with_capacity(SERVICES.len());
     for schema in &SERVICES {
@@ -58,7 +66,10 @@ pub async fn migrate(url: &str) -> Result<Pools> {
             .await
             .map_err(rights)?;
         let pool = db::pool_as_role(url, schema.name, CONNECTIONS).await?;
-        db::migrate(&pool, schema).await?;
+        db::migrate_some(&pool, schema, &|set, version| {
+            wanted(schema.name, set, version)
+        })
+        .await?;
         pools.push(pool);
     }
     for (producer, consumer) in SHARED_LOGS {

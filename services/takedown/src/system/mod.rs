@@ -32,6 +32,7 @@ use listen::Listeners;
 
 pub use keys::keyring_path;
 pub use listen::Listen;
+pub(crate) use migrate::migrate_some;
 pub use migrate::{Pools, SERVICES, SHARED_LOGS, migrate};
 
 /// Name of the account that the first start makes.

@@ -1,6 +1,7 @@
 //! The program from outside, on a real database: what operators type, and what they are told.
 
 mod alone;
+mod backup;
 mod desk;
 mod doctor;
 mod import;
