@@ -1,5 +1,6 @@
-//! What `docs/ARCHITECTURE.md` and the README name exists: every path, and every item named behind a `#`.
+//! What the documents name exists: every path, every item named behind a `#`, and every alarm; and no alarm is left out.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -47,7 +48,7 @@ fn declares(line: &str, item: &str) -> bool {
 
 #[test]
 fn every_path_and_item_that_the_documents_name_exists() {
-    for document in ["docs/ARCHITECTURE.md", "README.md"] {
+    for document in ["docs/ARCHITECTURE.md", "docs/OPERATIONS.md", "README.md"] {
         let text = fs::read_to_string(root().join(document)).unwrap();
         assert!(document != "docs/ARCHITECTURE.md" || named(&text).len() > 30);
         assert_eq!(missing(&text), Vec::<String>::new(), "{document}");
@@ -61,4 +62,43 @@ fn a_name_that_is_gone_is_found_missing() {
         missing(document),
         ["services/gone.rs", "services/intake/src/lib.rs#vanished"]
     );
+}
+
+/// The sources of the services, without their tests.
+fn sources(folder: &Path, into: &mut String) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("tests") {
+            sources(&path, into);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            into.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_alarm_has_a_line_that_says_what_to_do() {
+    let mut code = String::new();
+    sources(&root().join("services"), &mut code);
+    let raised: BTreeSet<&str> = code
+        .split("alarm = \"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
+    assert!(raised.len() > 15, "{raised:?}");
+    let document = fs::read_to_string(root().join("docs/OPERATIONS.md")).unwrap();
+    let (_, alarms) = document.split_once("\n## Alarms\n").unwrap();
+    let told: BTreeSet<&str> = alarms
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .filter_map(|line| line.split('|').nth(1))
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    let silent: Vec<_> = raised.difference(&told).collect();
+    assert_eq!(silent, Vec::<&&str>::new(), "no line in docs/OPERATIONS.md");
+    // Some are raised by a code that is a value.
+    let invented = told
+        .iter()
+        .filter(|name| !code.contains(&format!("\"{name}\"")));
+    assert_eq!(invented.collect::<Vec<_>>(), Vec::<&&str>::new());
 }
