@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use server::Server;
 
+use crate::bus::Tls;
 use crate::embedded::Say;
 
 /// A running broker. Dropping it kills it.
@@ -19,16 +20,44 @@ pub struct Broker {
     server: Option<Server>,
     dir: PathBuf,
     jars: PathBuf,
+    guarded: Option<Guarded>,
+}
+
+/// How a broker guards itself: TLS with certificates on both sides, and nothing allowed that no ACL allows.
+#[derive(Debug, Clone)]
+pub struct Guarded {
+    /// The broker's own; `ca` is who may have signed a client's certificate.
+    pub broker: Tls,
+    /// Of a client that may do everything, as `CN=admin`.
+    pub admin: Tls,
 }
 
 impl Broker {
     /// Starts the broker of `dir`, with what it held when it last ended there, and waits until it answers.
     pub async fn start(dir: &Path, say: Say<'_>) -> Result<Self, BrokerError> {
+        Self::start_as(dir, None, say).await
+    }
+
+    /// The same for a folder that is new, with a broker that lets nobody in without a certificate and a right.
+    pub async fn start_guarded(
+        dir: &Path,
+        guarded: Guarded,
+        say: Say<'_>,
+    ) -> Result<Self, BrokerError> {
+        Self::start_as(dir, Some(guarded), say).await
+    }
+
+    async fn start_as(
+        dir: &Path,
+        guarded: Option<Guarded>,
+        say: Say<'_>,
+    ) -> Result<Self, BrokerError> {
         let jars = jars::ensure(say).await?;
         let mut broker = Self {
             server: None,
             dir: dir.to_owned(),
             jars,
+            guarded,
         };
         broker.restart().await?;
         Ok(broker)
@@ -41,9 +70,9 @@ impl Broker {
                 .await
                 .map_err(|e| BrokerError::io("ending the broker", io::Error::other(e)))?;
         }
-        let (jars, dir) = (self.jars.clone(), self.dir.clone());
+        let (jars, dir, guarded) = (self.jars.clone(), self.dir.clone(), self.guarded.clone());
         self.server = Some(
-            tokio::task::spawn_blocking(move || Server::start(&jars, &dir))
+            tokio::task::spawn_blocking(move || Server::start(&jars, &dir, guarded.as_ref()))
                 .await
                 .map_err(|e| BrokerError::io("starting the broker", io::Error::other(e)))??,
         );
@@ -55,6 +84,11 @@ impl Broker {
         self.server
             .as_ref()
             .map_or_else(String::new, |server| format!("127.0.0.1:{}", server.port()))
+    }
+
+    /// The folder of Kafka's own tools, as a class path has it.
+    pub fn jars(&self) -> &Path {
+        &self.jars
     }
 
     /// The process of the broker itself: to be stopped, continued or killed by whoever tries what happens then.

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
-use super::{BrokerError, jars};
+use super::{BrokerError, Guarded, jars};
+use crate::bus::BusConfig;
 
 /// Starts `$@` with its output in `$0`, says its process id, and ends it by the signal that it is told; by KILL when
 /// nobody is there any more to tell.
@@ -40,17 +40,21 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn start(jars: &Path, dir: &Path) -> Result<Self, BrokerError> {
+    pub(super) fn start(
+        jars: &Path,
+        dir: &Path,
+        guarded: Option<&Guarded>,
+    ) -> Result<Self, BrokerError> {
         fs::create_dir_all(dir)
             .map_err(|e| BrokerError::io(format!("creating {}", dir.display()), e))?;
         let settings = dir.join("server.properties");
         if !settings.is_file() {
-            initialise(jars, dir, &settings)?;
+            initialise(jars, dir, &settings, guarded)?;
         }
         let port = port(&settings)?;
         let log = dir.join("server.log");
         let mut server = Self::spawn(jars, dir, &settings, &log, port)?;
-        if server.answers() {
+        if server.answers(guarded) {
             Ok(server)
         } else {
             server.end("KILL");
@@ -115,11 +119,14 @@ impl Server {
     }
 
     /// Waits until it gives metadata to a client, or has ended.
-    fn answers(&self) -> bool {
-        let client: Result<BaseConsumer, _> = ClientConfig::new()
-            .set("bootstrap.servers", format!("127.0.0.1:{}", self.port))
-            .set("reconnect.backoff.max.ms", "200")
-            .create();
+    fn answers(&self, guarded: Option<&Guarded>) -> bool {
+        let bus = BusConfig {
+            bootstrap: format!("127.0.0.1:{}", self.port),
+            tls: guarded.map(|guarded| guarded.admin.clone()),
+            ..BusConfig::default()
+        };
+        let client: Result<BaseConsumer, _> =
+            bus.client().set("reconnect.backoff.max.ms", "200").create();
         let Ok(client) = client else { return false };
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline && Path::new(&format!("/proc/{}", self.pid)).exists() {
@@ -147,10 +154,19 @@ impl Drop for Server {
 }
 
 /// Settings on two free ports, and a formatted folder.
-fn initialise(jars: &Path, dir: &Path, settings: &Path) -> Result<(), BrokerError> {
+fn initialise(
+    jars: &Path,
+    dir: &Path,
+    settings: &Path,
+    guarded: Option<&Guarded>,
+) -> Result<(), BrokerError> {
     let (broker, controller) = free_ports()?;
     let fresh = dir.join("server.properties.new");
-    fs::write(&fresh, properties(dir, broker, controller))
+    let mut text = properties(dir, broker, controller, protocol(guarded));
+    if let Some(guarded) = guarded {
+        text += &guards(dir, guarded)?;
+    }
+    fs::write(&fresh, text)
         .map_err(|e| BrokerError::io(format!("writing {}", fresh.display()), e))?;
     let output = Command::new(jars::program("java")?)
         .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"])
@@ -178,16 +194,49 @@ fn cluster_id() -> String {
     base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, id)
 }
 
-fn properties(dir: &Path, broker: u16, controller: u16) -> String {
+fn protocol(guarded: Option<&Guarded>) -> &'static str {
+    if guarded.is_some() {
+        "SSL"
+    } else {
+        "PLAINTEXT"
+    }
+}
+
+/// The settings of a guarded broker (Kafka, "Security"). Its controller listens on loopback alone, and is the only one
+/// who comes without a name.
+fn guards(dir: &Path, guarded: &Guarded) -> Result<String, BrokerError> {
+    let read = |path: &Path| {
+        fs::read_to_string(path)
+            .map_err(|e| BrokerError::io(format!("reading {}", path.display()), e))
+    };
+    let own = dir.join("broker.pem");
+    let pair = read(&guarded.broker.key)? + &read(&guarded.broker.certificate)?;
+    fs::write(&own, pair).map_err(|e| BrokerError::io(format!("writing {}", own.display()), e))?;
+    Ok(format!(
+        "inter.broker.listener.name=SSL
+ssl.client.auth=required
+ssl.keystore.type=PEM
+ssl.keystore.location={}
+ssl.truststore.type=PEM
+ssl.truststore.location={}
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS;User:CN=admin
+",
+        own.display(),
+        guarded.broker.ca.display(),
+    ))
+}
+
+fn properties(dir: &Path, broker: u16, controller: u16, protocol: &str) -> String {
     let data: PathBuf = dir.join("data");
     format!(
         "process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers=127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listeners={protocol}://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners={protocol}://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,{protocol}:{protocol}
 log.dirs={}
 num.partitions=1
 auto.create.topics.enable=false
@@ -210,8 +259,8 @@ fn port(settings: &Path) -> Result<u16, BrokerError> {
     let text = fs::read_to_string(settings)
         .map_err(|e| BrokerError::io(format!("reading {}", settings.display()), e))?;
     text.lines()
-        .find_map(|line| line.strip_prefix("listeners=PLAINTEXT://127.0.0.1:"))
-        .and_then(|rest| rest.split(',').next()?.parse().ok())
+        .find_map(|line| line.strip_prefix("listeners="))
+        .and_then(|all| all.split(',').next()?.rsplit_once(':')?.1.parse().ok())
         .ok_or_else(|| BrokerError::Command("reading the broker's port", "it names none".into()))
 }
 

@@ -31,7 +31,7 @@ use crate::error::Problem;
 use crate::log::Envelope;
 use crate::sealed::Keyring;
 
-pub use crate::kafka::{BusConfig, BusConfigError, KafkaBus, Kind, TopicError, ensure_topics};
+pub use crate::kafka::{BusConfig, BusConfigError, KafkaBus, Kind, Tls, TopicError, ensure_topics};
 pub use asked::{Asked, ask_replay, asked};
 pub use consumer::Consumer;
 pub use parked::{Approval, Parked, discard, list, replay};

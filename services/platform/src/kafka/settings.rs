@@ -146,7 +146,7 @@ impl BusConfig {
             .filter(|broker| !broker.is_empty())
     }
 
-    pub(super) fn client(&self) -> ClientConfig {
+    pub(crate) fn client(&self) -> ClientConfig {
         let mut client = ClientConfig::new();
         client
             .set("bootstrap.servers", &self.bootstrap)

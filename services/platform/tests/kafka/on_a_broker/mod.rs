@@ -4,6 +4,7 @@ mod hearing;
 mod long;
 mod losses;
 mod publishing;
+mod rights;
 mod strangers;
 
 use std::ops::RangeInclusive;

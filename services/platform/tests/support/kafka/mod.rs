@@ -122,6 +122,11 @@ impl World {
 
     /// On a bus whose topics are there.
     pub(crate) async fn on(config: BusConfig) -> Self {
+        Self::on_two(config.clone(), config).await
+    }
+
+    /// With settings of its own for each end.
+    pub(crate) async fn on_two(producing: BusConfig, config: BusConfig) -> Self {
         let database = TestDatabase::new(&SCHEMAS).await;
         let origin = database.pool_of(PRODUCER, 16).await;
         let hearer = hearing(&database).await;
@@ -133,7 +138,8 @@ impl World {
         let bus = Bus::open(&config, &keyring)
             .unwrap()
             .with_log(PRODUCER, channel);
-        let relay = publishing(&origin, &bus, &end);
+        let producing = Bus::open(&producing, &keyring).unwrap();
+        let relay = publishing(&origin, &producing, &end);
         Self {
             origin,
             hearer,
