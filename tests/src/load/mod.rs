@@ -16,11 +16,20 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
+use platform::broker::Broker;
 use secrecy::ExposeSecret as _;
+use tempfile::TempDir;
 
 use pgbench::Pgbench;
 use process::Parts;
 use report::Figures;
+
+/// What carries the events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Bus {
+    Local,
+    Kafka,
+}
 
 /// Prints accepts, whole-path cases, CPU seconds and memory, beside pgbench's single-row commits on the same database.
 #[derive(Parser)]
@@ -32,6 +41,9 @@ pub struct Args {
     /// How long each of the three rates is measured.
     #[arg(long, default_value_t = 8)]
     pub seconds: u64,
+    /// Kafka: a second run with the events over a broker that this starts, beside the one over the database.
+    #[arg(long, value_enum, default_value_t = Bus::Local)]
+    pub bus: Bus,
     /// Write the figures to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -42,16 +54,34 @@ pub struct Args {
 
 /// Measures and prints.
 pub async fn run(args: Args) -> Result<()> {
-    let folder = tempfile::Builder::new()
-        .prefix("takedown-load-")
-        .permissions(std::fs::Permissions::from_mode(0o711))
-        .tempdir()?;
-    let pause = Duration::from_secs(args.seconds);
     let pgbench = Pgbench::find().await?;
+    let mut runs = vec![("local bus", measure(&args, &pgbench, None).await?)];
+    if args.bus == Bus::Kafka {
+        let folder = folder()?;
+        let mut broker = Broker::start(folder.path(), &|line| eprintln!("{line}")).await?;
+        runs.push(("kafka", measure(&args, &pgbench, Some(&broker)).await?));
+        broker.kill().await;
+    }
+    println!("{}", report::table(&runs));
+    if let Some(path) = &args.json {
+        std::fs::write(path, format!("{:#}\n", report::json(&runs)))?;
+    }
+    Ok(())
+}
+
+/// One system from its start to its end, its events over this broker or over the database.
+async fn measure(args: &Args, pgbench: &Pgbench, broker: Option<&Broker>) -> Result<Figures> {
+    let folder = folder()?;
+    let pause = Duration::from_secs(args.seconds);
     let (street, hashes) = whole::street(args.cases)?;
     let premises = takedown::street::residents::Premises::build(&street).await?;
-    let running = system::start(folder.path(), &premises).await?;
-    let parts = Parts::new(running.pid(), running.database_pid()?);
+    let kafka = broker.map(Broker::bootstrap);
+    let running = system::start(folder.path(), &premises, kafka).await?;
+    let parts = Parts {
+        system: running.pid(),
+        database: running.database_pid()?,
+        broker: broker.and_then(Broker::pid),
+    };
 
     eprintln!("whole path: {} cases", args.cases);
     let whole = whole::measure(&running, street, hashes, premises, &parts).await?;
@@ -66,16 +96,19 @@ pub async fn run(args: Args) -> Result<()> {
     let commits = pgbench
         .commits(running.database_url.expose_secret(), args.seconds)
         .await?;
-
-    let figures = Figures {
+    running.stop().await?;
+    Ok(Figures {
         bulk,
         single,
         commits,
         whole,
-    };
-    println!("{}", figures.table());
-    if let Some(path) = &args.json {
-        std::fs::write(path, format!("{:#}\n", figures.json()))?;
-    }
-    running.stop().await
+    })
+}
+
+/// The database's user has to pass through.
+fn folder() -> Result<TempDir> {
+    Ok(tempfile::Builder::new()
+        .prefix("takedown-load-")
+        .permissions(std::fs::Permissions::from_mode(0o711))
+        .tempdir()?)
 }

@@ -11,8 +11,9 @@ const TICKS: f64 = 100.0;
 /// The parts whose use is told apart.
 #[derive(Debug, Clone, Copy)]
 pub struct Parts {
-    system: u32,
-    database: u32,
+    pub system: u32,
+    pub database: u32,
+    pub broker: Option<u32>,
 }
 
 /// CPU seconds and resident megabytes of each part.
@@ -21,24 +22,24 @@ pub struct Used {
     pub system_cpu: f64,
     pub database_cpu: f64,
     pub hosts_cpu: f64,
+    pub broker_cpu: f64,
     pub system_rss: f64,
     pub database_rss: f64,
     pub hosts_rss: f64,
+    pub broker_rss: f64,
 }
 
 impl Parts {
-    pub fn new(system: u32, database: u32) -> Self {
-        Self { system, database }
-    }
-
     pub fn used(self) -> Result<Used> {
         let mut used = Used {
             system_cpu: cpu(self.system)?,
             database_cpu: cpu(self.database)?,
             hosts_cpu: cpu(std::process::id())?,
+            broker_cpu: self.broker.map_or(Ok(0.0), cpu)?,
             system_rss: rss(self.system)?,
             database_rss: private(self.database)?,
             hosts_rss: rss(std::process::id())?,
+            broker_rss: self.broker.map_or(Ok(0.0), rss)?,
         };
         for child in children(self.database)? {
             // A session may end between being listed and being read.
@@ -56,6 +57,7 @@ impl Used {
             system_cpu: self.system_cpu - earlier.system_cpu,
             database_cpu: self.database_cpu - earlier.database_cpu,
             hosts_cpu: self.hosts_cpu - earlier.hosts_cpu,
+            broker_cpu: self.broker_cpu - earlier.broker_cpu,
             ..self
         }
     }

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use platform::bus::{BusConfig, Kind, ensure_topics};
 use platform::connector::{self, ConnectorMap, MapEntry};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,8 @@ struct Setup {
     /// Every name and network leads here.
     hosts: SocketAddr,
     authority: String,
+    /// The broker that carries the events; none for the Local bus.
+    kafka: Option<String>,
 }
 
 /// The running child.
@@ -40,11 +43,12 @@ const POLICY: &str = include_str!("policy.yaml");
 const READY: &str = "ready";
 
 /// Starts the child and waits until it is ready.
-pub async fn start(folder: &Path, premises: &Premises) -> Result<Running> {
+pub async fn start(folder: &Path, premises: &Premises, kafka: Option<String>) -> Result<Running> {
     let setup = Setup {
         data_dir: folder.join("data"),
         hosts: premises.web_address()?,
         authority: premises.authority(),
+        kafka,
     };
     let file = folder.join("setup.json");
     std::fs::write(&file, serde_json::to_string(&setup)?)?;
@@ -140,6 +144,16 @@ pub async fn serve(setup: &Path) -> Result<()> {
     options.settings.dispatch.resolve_names = false;
     options.settings.dispatch.delivery.retry.first_seconds = 0.2;
     options.settings.dispatch.delivery.retry.longest_seconds = 2.0;
+    if let Some(bootstrap) = setup.kafka {
+        let bus = BusConfig {
+            kind: Kind::Kafka,
+            bootstrap,
+            instance: Some("load".into()),
+            ..BusConfig::default()
+        };
+        ensure_topics(&bus, &["intake", "verification", "dispatch"]).await?;
+        options.settings.bus = bus;
+    }
     let system = System::start(options, &|line| eprintln!("{line}")).await?;
     println!("{READY}");
     let mut nothing = Vec::new();

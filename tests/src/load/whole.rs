@@ -32,6 +32,8 @@ const REPORTS_A_SUBMISSION: usize = 100;
 const STUCK: Duration = Duration::from_mins(1);
 /// Cases that are accepted and not yet confirmed removed.
 const ON_THEIR_WAY: usize = 2000;
+/// How long a stream is used: intake looks at its credential again after a minute.
+const LAP: Duration = Duration::from_secs(40);
 /// How often they are counted.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -124,8 +126,39 @@ struct Load<'a> {
     client: &'a Client,
     waiting: std::vec::IntoIter<StreamReportsRequest>,
     sent: usize,
+    stream: Stream,
+}
+
+/// A stream of reports, and whoever reads its answers.
+struct Stream {
     to_intake: UnboundedSender<StreamReportsRequest>,
     answered: JoinHandle<Result<()>>,
+    since: Instant,
+}
+
+impl Stream {
+    fn open(client: &Client) -> Self {
+        let (to_intake, submissions) = futures::channel::mpsc::unbounded();
+        let mut intake = client.intake();
+        let answered = tokio::spawn(async move {
+            let mut answers = intake.stream_reports(submissions).await?.into_inner();
+            while let Some(answer) = answers.next().await {
+                answer?;
+            }
+            Ok(())
+        });
+        Self {
+            to_intake,
+            answered,
+            since: Instant::now(),
+        }
+    }
+
+    /// Takes the answers that are still to come.
+    async fn close(self) -> Result<()> {
+        drop(self.to_intake);
+        self.answered.await?
+    }
 }
 
 impl<'a> Load<'a> {
@@ -142,21 +175,11 @@ impl<'a> Load<'a> {
                 }),
             })
             .collect();
-        let (to_intake, submissions) = futures::channel::mpsc::unbounded();
-        let mut intake = client.intake();
-        let answered = tokio::spawn(async move {
-            let mut answers = intake.stream_reports(submissions).await?.into_inner();
-            while let Some(answer) = answers.next().await {
-                answer?;
-            }
-            Ok(())
-        });
         Self {
             client,
             waiting: requests.into_iter(),
             sent: 0,
-            to_intake,
-            answered,
+            stream: Stream::open(client),
         }
     }
 
@@ -193,13 +216,17 @@ impl<'a> Load<'a> {
     }
 
     async fn fill(&mut self, confirmed: usize) -> Result<()> {
+        if self.stream.since.elapsed() >= LAP {
+            let next = Stream::open(self.client);
+            std::mem::replace(&mut self.stream, next).close().await?;
+        }
         while self.sent < confirmed + ON_THEIR_WAY
             && let Some(submission) = self.waiting.next()
         {
             self.sent += submission.request.as_ref().map_or(0, |r| r.items.len());
-            if self.to_intake.unbounded_send(submission).is_err() {
+            if self.stream.to_intake.unbounded_send(submission).is_err() {
                 // Intake ended the stream: its answer says why.
-                (&mut self.answered).await??;
+                (&mut self.stream.answered).await??;
                 bail!("intake ended the stream of reports before its end");
             }
         }
