@@ -51,6 +51,45 @@ async fn a_case_is_claimed_revealed_and_decided_and_the_next_one_comes() {
 }
 
 #[tokio::test]
+async fn gone_is_offered_where_a_page_changed_and_nowhere_else() {
+    let desk = Desk::signed_in().await;
+    let path = format!("/queue/{}", data::MINE);
+    let choice = "value=\"gone\" required data-choose-key=\"g\" aria-keyshortcuts=\"g\"";
+    for (review, offered) in [
+        ("", false),
+        ("disputed", false),
+        ("no_contact", false),
+        ("of a newer version", false),
+        ("soft_404", true),
+        ("reappeared_changed", true),
+    ] {
+        data::under_review(&desk.owners, review);
+        let page = desk.page(&path).await;
+        assert_eq!(page.contains(choice), offered, "{review}");
+        assert_eq!(page.contains("value=\"uphold\""), !review.is_empty());
+        // The list of keys says the same.
+        let key = page.contains("<kbd>g</kbd></th><td>It is gone, or something else is there");
+        assert_eq!(key, offered, "{review}");
+    }
+    let form = [
+        ("claim_token", data::CLAIM),
+        ("version", "7"),
+        ("verdict", "gone"),
+        ("then", "queue"),
+    ];
+    let answer = desk.send(&format!("{path}/decide"), &form).await;
+    let to = location(&answer);
+    assert_eq!(to, format!("/queue?recorded=gone&of={}", data::MINE));
+    let page = desk.page(to).await;
+    assert!(page.contains("Recorded: gone, or something else is there"));
+    let heard = desk
+        .owners
+        .heard::<v1::DecideCasesRequest>("VerificationService/DecideCases");
+    let verdict = heard[0].items[0].verdict.unwrap().verdict;
+    assert_eq!(verdict, Some(v1::verdict::Verdict::Gone(true)));
+}
+
+#[tokio::test]
 async fn what_an_owner_refuses_is_a_page_that_says_what_to_do() {
     let desk = Desk::signed_in().await;
     desk.owners.on(

@@ -136,6 +136,7 @@ impl FromVerification {
                     .review_id
                     .parse::<ReviewId>()
                     .map_err(|_| rotten("the review's id cannot be read"))?,
+                gone: said.gone,
                 cause: Some(envelope.id),
             })),
             // Told to others.

@@ -202,6 +202,16 @@ words! {
     }
 }
 
+impl ReviewReason {
+    /// Something answers at the URL that is not what was seen before: a person has to say whether it is the material.
+    pub const fn is_about_page(self) -> bool {
+        match self {
+            Self::Soft404 | Self::ReappearedChanged => true,
+            Self::Disputed | Self::NoContact | Self::Onion => false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

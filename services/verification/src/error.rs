@@ -70,7 +70,8 @@ refusals! {
     ON_HOLD FailedPrecondition "case_on_hold" "A police hold stops this case; release the hold first.";
     NOT_ON_HOLD FailedPrecondition "case_not_on_hold" "There is no police hold on this case.";
     NO_VERDICT FailedPrecondition "case_undecided" "This case has no verdict to take back.";
-    OTHER_VERDICT FailedPrecondition "verdict_does_not_fit" "A case under review takes uphold, withdraw or second look; any other takes a category, a reason, second look or needs information.";
+    OTHER_VERDICT FailedPrecondition "verdict_does_not_fit" "A case under review takes uphold, withdraw, second look or, where a page changed, gone; any other takes a category, a reason, second look or needs information.";
+    NO_CHANGED_PAGE FailedPrecondition "page_not_in_question" "Gone is an answer to a question about a changed page, and none is open in this case; uphold or withdraw the verdict, or pass it on for a second look.";
     STANDS FailedPrecondition "verdict_stands" "A verdict stands; withdraw it before the case is assessed again.";
     NOT_FOR_YOU FailedPrecondition "another_analyst_needed" "You have reported or judged this case already; somebody else has to take it.";
     NOT_YOUR_ROLE Forbidden "role_required" "This case asks for another role; reviews without a contact are a supervisor's, all else an analyst's.";

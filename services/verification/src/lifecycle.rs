@@ -42,6 +42,8 @@ pub(crate) enum Saying {
     SecondLook,
     NeedsInformation,
     Uphold,
+    /// The verdict stands, and what is there now is something else.
+    Gone,
     Withdraw,
 }
 
@@ -77,7 +79,7 @@ pub(crate) enum Misfit {
     NoVerdict,
     /// A verdict stands: it has to be taken back first.
     Stands,
-    /// A case under review takes uphold, withdraw or a second look; any other takes everything but those two.
+    /// A case under review takes uphold, gone, withdraw or a second look; any other takes everything but the first three.
     OtherVerdict,
 }
 
@@ -220,9 +222,8 @@ impl State {
             Self::Held(_) => return Err(Misfit::OnHold),
         };
         let rest = match (desk, saying) {
-            (Desk::First | Desk::Second, Saying::Actionable) | (Desk::Review, Saying::Uphold) => {
-                Rest::Actionable
-            }
+            (Desk::First | Desk::Second, Saying::Actionable)
+            | (Desk::Review, Saying::Uphold | Saying::Gone) => Rest::Actionable,
             (Desk::First | Desk::Second, Saying::FirstOfTwo | Saying::SecondLook) => {
                 Rest::AwaitingSecond
             }
@@ -230,7 +231,7 @@ impl State {
             (Desk::First | Desk::Second, Saying::NeedsInformation) => Rest::NeedsInformation,
             (Desk::Review, Saying::SecondLook) => Rest::UnderReview,
             (Desk::Review, Saying::Withdraw) => Rest::Withdrawn,
-            (Desk::First | Desk::Second, Saying::Uphold | Saying::Withdraw)
+            (Desk::First | Desk::Second, Saying::Uphold | Saying::Gone | Saying::Withdraw)
             | (
                 Desk::Review,
                 Saying::Actionable

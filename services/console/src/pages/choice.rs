@@ -15,6 +15,7 @@ pub(super) enum Choice {
     NeedsInformation,
     SecondLook,
     Uphold,
+    Gone,
     Withdraw,
 }
 
@@ -24,9 +25,11 @@ pub(super) struct Entry {
     pub(super) words: &'static str,
     recorded: &'static str,
     /// Offered for a case that has a verdict in question.
-    pub(super) of_review: bool,
+    of_review: bool,
+    /// Of those, only where the question is about a changed page.
+    of_page: bool,
     /// Offered for a case without a verdict.
-    pub(super) of_first: bool,
+    of_first: bool,
 }
 
 const fn entry(
@@ -41,12 +44,24 @@ const fn entry(
         words,
         recorded,
         of_review: false,
+        of_page: false,
         of_first: true,
     }
 }
 
+impl Entry {
+    /// Whether it is offered: for a case without a verdict, or for what is asked about one.
+    pub(super) fn is_offered(&self, in_question: bool, about_page: bool) -> bool {
+        if in_question {
+            self.of_review && (about_page || !self.of_page)
+        } else {
+            self.of_first
+        }
+    }
+}
+
 impl Choice {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::A,
         Self::B,
         Self::C,
@@ -55,6 +70,7 @@ impl Choice {
         Self::OutOfScope,
         Self::NeedsInformation,
         Self::Uphold,
+        Self::Gone,
         Self::Withdraw,
         Self::SecondLook,
     ];
@@ -107,6 +123,17 @@ impl Choice {
                     "verdict upheld",
                 )
             },
+            Self::Gone => Entry {
+                of_review: true,
+                of_page: true,
+                of_first: false,
+                ..entry(
+                    "gone",
+                    "g",
+                    "It is gone, or something else is there",
+                    "gone, or something else is there",
+                )
+            },
             Self::Withdraw => Entry {
                 of_review: true,
                 of_first: false,
@@ -142,6 +169,7 @@ impl Choice {
             Self::NeedsInformation => Verdict::NeedsInformation(true),
             Self::SecondLook => Verdict::SecondLook(true),
             Self::Uphold => Verdict::Uphold(true),
+            Self::Gone => Verdict::Gone(true),
             Self::Withdraw => Verdict::Withdraw(true),
         }
     }
@@ -156,7 +184,7 @@ mod tests {
     fn every_choice_has_its_own_name_and_key() {
         let names: BTreeSet<_> = Choice::ALL.map(|choice| choice.entry().name).into();
         let keys: BTreeSet<_> = Choice::ALL.map(|choice| choice.entry().key).into();
-        assert_eq!((names.len(), keys.len()), (10, 10));
+        assert_eq!((names.len(), keys.len()), (11, 11));
         for choice in Choice::ALL {
             assert_eq!(Choice::parse(choice.entry().name), Some(choice));
         }

@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use domain::id::CaseId;
 use domain::invalid::text;
+use domain::word::ReviewReason;
 use platform::error::{Kind, Problem};
 use proto::v1;
 use serde::Deserialize;
@@ -26,6 +27,8 @@ struct Page {
     recorded: Option<Recorded>,
     case: CaseRow,
     choices: Vec<Entry>,
+    /// The question is whether a changed page still shows the material.
+    asks_if_gone: bool,
     claim_token: String,
     revealed: Option<v1::RevealUrlResponse>,
     may_claim: bool,
@@ -75,18 +78,15 @@ async fn read(
     }
     let names = Names::read(edge, signed).await?;
     let now = platform::clock::wall();
-    let under_review = !assessment.review.is_empty();
+    let in_question = !assessment.review.is_empty();
+    let reason = assessment.review.parse::<ReviewReason>();
+    let about_page = reason.is_ok_and(ReviewReason::is_about_page);
     let choices = Choice::ALL.into_iter().map(Choice::entry);
     Ok(Page {
         choices: choices
-            .filter(|choice| {
-                if under_review {
-                    choice.of_review
-                } else {
-                    choice.of_first
-                }
-            })
+            .filter(|choice| choice.is_offered(in_question, about_page))
             .collect(),
+        asks_if_gone: about_page,
         case: CaseRow::new(assessment, &names, &signed.who.subject, now),
         claim_token,
         revealed,

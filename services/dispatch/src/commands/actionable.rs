@@ -115,6 +115,8 @@ fn new_case(decision: &Actionable) -> CaseFile {
         changed: 0,
         watch_step: 0,
         seen: None,
+        asked_print: None,
+        gone_prints: Vec::new(),
         dispatched_at: None,
         delivered_at: None,
         acknowledged_at: None,

@@ -9,10 +9,14 @@ use super::dossier::{Context, Dossier};
 use super::work::Work;
 use super::{Fingerprint, Outcome, ProbeSeen, Rules};
 use crate::Error;
-use crate::store::Seen;
+use crate::store::{Mark, Seen};
 
 /// A new report of what was removed is looked into so many times as long as a claim, where the place cannot be reached.
 const PATIENCE: i32 = 4;
+
+/// So many pages that were called gone are remembered: a place may be served by several machines, each with a mark of
+/// its own.
+const GONE_PRINTS: usize = 16;
 
 /// Records checks, in order, and sets the next one of each case. Cases that need no more checks lose theirs.
 pub async fn record_probes(
@@ -44,9 +48,13 @@ pub async fn record_probes(
 impl Dossier {
     fn looked(&mut self, cx: &Context<'_>, check: &ProbeSeen) -> Result<(), Error> {
         match self.case.live {
-            LiveState::Up | LiveState::Exhausted => self.looked_at_open(cx, check),
+            LiveState::Up | LiveState::Exhausted => {
+                let outcome = self.by_word(&check.outcome);
+                self.looked_at_open(cx, outcome, check.since)
+            }
             LiveState::Gone | LiveState::Watched | LiveState::Closed => {
-                self.looked_at_gone(cx, &check.outcome)
+                let outcome = self.by_word(&check.outcome);
+                self.looked_at_gone(cx, outcome)
             }
             LiveState::Held | LiveState::Withdrawn => {
                 self.look_no_more();
@@ -55,10 +63,15 @@ impl Dossier {
         }
     }
 
-    fn looked_at_open(&mut self, cx: &Context<'_>, check: &ProbeSeen) -> Result<(), Error> {
+    fn looked_at_open(
+        &mut self,
+        cx: &Context<'_>,
+        outcome: &Outcome,
+        since: OffsetDateTime,
+    ) -> Result<(), Error> {
         let bounds = &cx.rules.policy.probe;
         let claimed = self.case.claim_since.is_some();
-        match &check.outcome {
+        match outcome {
             Outcome::Unknown => {
                 let after = if claimed {
                     bounds.every
@@ -74,6 +87,9 @@ impl Dossier {
             }
             Outcome::Up(print) if claimed => {
                 let changed = self.case.seen.is_some() && !self.looks_as_before(print);
+                if changed {
+                    self.put_in_question(Some(print));
+                }
                 let case = self.case_mut();
                 case.checks += 1;
                 case.changed += i32::from(changed);
@@ -94,7 +110,7 @@ impl Dossier {
             if self.case.changed > 0 && self.case.changed + self.case.agreed == self.case.checks {
                 self.ask_about_change(cx)?;
             } else {
-                self.refute(cx, check.since);
+                self.refute(cx, since);
             }
         } else {
             self.look_at(cx.now + bounds.every);
@@ -108,7 +124,8 @@ impl Dossier {
         let reported = self.case.claim_since.is_some();
         match outcome {
             Outcome::Up(print) if self.looks_as_before(print) => return self.reappear(cx),
-            Outcome::Up(_) => {
+            Outcome::Up(print) => {
+                self.put_in_question(Some(print));
                 self.forget_claim();
                 self.next_watch(cx);
                 return self.ask_review(cx, ReviewReason::ReappearedChanged, None, None);
@@ -132,6 +149,7 @@ impl Dossier {
             self.resume_watch(cx);
         } else if checks >= bounds.of * PATIENCE {
             // Nobody can tell from here; a person may.
+            self.put_in_question(None);
             self.forget_claim();
             self.resume_watch(cx);
             return self.ask_review(cx, ReviewReason::ReappearedChanged, None, None);
@@ -166,6 +184,46 @@ impl Dossier {
                 self.look_at(cx.now + cx.rules.policy.probe.open);
             }
             None => self.close(cx, proto::v1::CloseReason::Removed),
+        }
+    }
+
+    /// What a look found, by what people have said: a page that one of them called gone is not asked about again. Where it
+    /// tells neither length nor mark it may be another after all, and a new report that it is back outweighs that.
+    fn by_word<'o>(&self, outcome: &'o Outcome) -> &'o Outcome {
+        let Outcome::Up(print) = outcome else {
+            return outcome;
+        };
+        let open = matches!(self.case.live, LiveState::Up | LiveState::Exhausted);
+        let reported = self.case.claim_since.is_some() && !open;
+        let tells = print.length.is_some() || print.etag.is_some();
+        let called_gone = self.case.gone_prints.contains(&Mark::of(&seen(print)));
+        if called_gone && !self.looks_as_before(print) && (tells || !reported) {
+            &Outcome::Gone
+        } else {
+            outcome
+        }
+    }
+
+    /// A person is to say of this page whether it is the material. While a question about a page is open it stays the one
+    /// that it was asked for: whatever shows up meanwhile is not what they answer.
+    fn put_in_question(&mut self, print: Option<&Fingerprint>) {
+        let open = self.case.review.as_ref();
+        if !open.is_some_and(|(_, reason)| reason.is_about_page()) {
+            self.case_mut().asked_print = print.map(|print| Mark::of(&seen(print)));
+        }
+    }
+
+    /// What a person said of the page that they were asked about is remembered.
+    pub(super) fn heed_word(&mut self, gone: bool) {
+        let case = self.case_mut();
+        let Some(mark) = case.asked_print.take() else {
+            return;
+        };
+        case.gone_prints.retain(|other| *other != mark);
+        if gone {
+            case.gone_prints.push(mark);
+            let over = case.gone_prints.len().saturating_sub(GONE_PRINTS);
+            case.gone_prints.drain(..over);
         }
     }
 

@@ -37,7 +37,7 @@ impl Dossier {
         case.changed = 0;
     }
 
-    /// Enough checks agree that it is gone.
+    /// Enough checks agree that it is gone, or a person says so of what answers in its place.
     pub(super) fn confirm(&mut self, cx: &Context<'_>) {
         let case::Outcome::To(_) = self.put_case(case::Command::Confirm) else {
             return;

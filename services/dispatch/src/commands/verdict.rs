@@ -21,6 +21,8 @@ use crate::{Error, delivery};
 pub struct Upheld {
     pub case_id: CaseId,
     pub review_id: ReviewId,
+    /// What a changed page shows is not the material.
+    pub gone: bool,
     pub cause: Option<Uuid>,
 }
 
@@ -37,7 +39,7 @@ pub async fn uphold(
     for item in upheld {
         if let Some(dossier) = work.dossiers.get_mut(&item.case_id) {
             dossier.cause = item.cause;
-            dossier.uphold(&work.cx, item.review_id)?;
+            dossier.uphold(&work.cx, item.review_id, item.gone)?;
         }
     }
     work.store(conn).await
@@ -69,12 +71,20 @@ pub async fn withdraw(
 }
 
 impl Dossier {
-    pub(super) fn uphold(&mut self, cx: &Context<'_>, review: ReviewId) -> Result<(), Error> {
+    pub(super) fn uphold(
+        &mut self,
+        cx: &Context<'_>,
+        review: ReviewId,
+        gone: bool,
+    ) -> Result<(), Error> {
         let reason = match self.case.review {
             Some((open, reason)) if open == review => reason,
             Some(_) | None => return Ok(()),
         };
         self.case_mut().review = None;
+        if reason.is_about_page() {
+            self.heed_word(gone);
+        }
         match reason {
             ReviewReason::Disputed => {
                 for n in self.current().collect::<Vec<_>>() {
@@ -86,9 +96,17 @@ impl Dossier {
             }
             ReviewReason::Soft404 => {
                 if matches!(self.case.live, LiveState::Up | LiveState::Exhausted) {
-                    self.refute(cx, cx.now);
+                    if gone {
+                        // On a person's word, not on what looks had counted so far.
+                        self.forget_claim();
+                        self.confirm(cx);
+                    } else {
+                        self.refute(cx, cx.now);
+                    }
                 }
             }
+            // Nothing is back: the watch goes on.
+            ReviewReason::ReappearedChanged if gone => {}
             ReviewReason::ReappearedChanged => self.reappear(cx)?,
             ReviewReason::NoContact => self.find_again(cx)?,
             // A hidden service has nobody to tell: the regulator and a supervisor are all there is.
@@ -166,6 +184,9 @@ impl Dossier {
         let case = self.case_mut();
         case.pause = None;
         case.review = None;
+        // What was not the material by one verdict may be it by the next.
+        case.asked_print = None;
+        case.gone_prints.clear();
         case.resolve_at = None;
         case.resumes = None;
         case.held_since = None;

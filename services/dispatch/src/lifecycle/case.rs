@@ -7,7 +7,7 @@ use domain::word::LiveState;
 pub enum Command {
     /// Verification says that it is to be removed.
     Act,
-    /// Checks agreed that it is gone.
+    /// Checks agreed that it is gone, or a person said so of a changed page.
     Confirm,
     /// The policy has a watch for it.
     Watch,

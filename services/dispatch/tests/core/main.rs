@@ -2,6 +2,7 @@
 
 mod answers;
 mod bad_input;
+mod gone;
 mod grpc;
 mod ladder;
 mod opening;

@@ -143,6 +143,7 @@ async fn something_else_back_asks_a_person_first() {
     let upheld = Body::VerdictUpheld(proto::v1::VerdictUpheld {
         decision_id: String::new(),
         review_id: review.review_id.clone(),
+        gone: false,
     });
     bench.say(vec![(case_id, upheld)]).await;
     assert_eq!(bench.case(case_id).await.episode, 2);
@@ -168,6 +169,7 @@ async fn a_page_that_changed_is_for_a_person_to_judge() {
     let upheld = Body::VerdictUpheld(proto::v1::VerdictUpheld {
         decision_id: String::new(),
         review_id: review.review_id.clone(),
+        gone: false,
     });
     bench.say(vec![(case_id, upheld)]).await;
     assert_eq!(bench.notices(case_id).await[0].false_claims, 1);

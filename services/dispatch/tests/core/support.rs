@@ -150,6 +150,15 @@ impl Bench {
 
     /// The newest question to verification about a case is answered: the verdict stands.
     pub(crate) async fn uphold(&self, case_id: CaseId) {
+        self.stands(case_id, false).await;
+    }
+
+    /// As [`Self::uphold`]; and what a changed page shows is not the material.
+    pub(crate) async fn call_gone(&self, case_id: CaseId) {
+        self.stands(case_id, true).await;
+    }
+
+    async fn stands(&self, case_id: CaseId, gone: bool) {
         let said = self.said(case_id).await;
         let review_id = said.into_iter().rev().find_map(|body| match body {
             Body::ReviewRequested(review) => Some(review.review_id),
@@ -158,6 +167,7 @@ impl Bench {
         let upheld = v1::VerdictUpheld {
             decision_id: String::new(),
             review_id: review_id.expect("a review was asked for"),
+            gone,
         };
         self.say(vec![(case_id, Body::VerdictUpheld(upheld))]).await;
     }

@@ -36,10 +36,12 @@ async fn a_dispute_stops_the_clock_until_the_verdict_is_upheld() {
     let other = v1::VerdictUpheld {
         decision_id: String::new(),
         review_id: uuid::Uuid::new_v4().to_string(),
+        gone: false,
     };
     let upheld = v1::VerdictUpheld {
         decision_id: String::new(),
         review_id: review.review_id,
+        gone: false,
     };
     bench.say(vec![(case_id, Body::VerdictUpheld(other))]).await;
     assert_eq!(bench.story(case_id).await, ["kite/host/disputed"]);
@@ -169,6 +171,7 @@ async fn a_later_message_finds_another_way_when_the_endpoint_is_gone() {
     let stands = v1::VerdictUpheld {
         decision_id: String::new(),
         review_id: review.review_id,
+        gone: false,
     };
     bench.say(vec![(upheld, Body::VerdictUpheld(stands))]).await;
 

@@ -85,8 +85,13 @@ fn case_held(said: &v1::CaseHeld) -> String {
 }
 
 fn verdict_upheld(said: &v1::VerdictUpheld) -> String {
+    let shown = if said.gone {
+        ": what the URL shows now is something else"
+    } else {
+        ""
+    };
     format!(
-        "Decision {} stands after review {}.",
+        "Decision {} stands after review {}{shown}.",
         said.decision_id, said.review_id
     )
 }
@@ -161,6 +166,12 @@ fn host_moved(said: &v1::HostMoved) -> String {
 }
 
 fn removal_confirmed(said: &v1::RemovalConfirmed) -> String {
+    if said.checks == 0 {
+        return format!(
+            "Removal was confirmed by a person, episode {}.",
+            said.episode
+        );
+    }
     format!(
         "Removal was confirmed by {} of {} checks, episode {}.",
         said.agreed, said.checks, said.episode
@@ -191,4 +202,41 @@ fn channel(number: i32) -> &'static str {
 fn at(at: Option<&prost_types::Timestamp>) -> Option<String> {
     let at: OffsetDateTime = time("until", at?).ok()?;
     at.format(&Rfc3339).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_a_person_called_gone_is_told_from_a_verdict_that_only_stands() {
+        let upheld = |gone| {
+            of(&Body::VerdictUpheld(v1::VerdictUpheld {
+                decision_id: "d1".into(),
+                review_id: "r1".into(),
+                gone,
+            }))
+        };
+        assert_eq!(upheld(false), "Decision d1 stands after review r1.");
+        assert_eq!(
+            upheld(true),
+            "Decision d1 stands after review r1: what the URL shows now is something else."
+        );
+        let confirmed = |agreed, checks| {
+            of(&Body::RemovalConfirmed(v1::RemovalConfirmed {
+                episode: 1,
+                agreed,
+                checks,
+                confirmed_at: None,
+            }))
+        };
+        assert_eq!(
+            confirmed(2, 3),
+            "Removal was confirmed by 2 of 3 checks, episode 1."
+        );
+        assert_eq!(
+            confirmed(0, 0),
+            "Removal was confirmed by a person, episode 1."
+        );
+    }
 }

@@ -28,6 +28,7 @@ pub(crate) enum Verdict {
     SecondLook,
     NeedsInformation,
     Uphold,
+    Gone,
     Withdraw,
 }
 
@@ -40,6 +41,7 @@ impl Verdict {
             Self::SecondLook => "second_look".to_owned(),
             Self::NeedsInformation => "needs_information".to_owned(),
             Self::Uphold => "uphold".to_owned(),
+            Self::Gone => "gone".to_owned(),
             Self::Withdraw => "withdraw".to_owned(),
         }
     }
@@ -60,18 +62,23 @@ pub(crate) async fn decide(
     now: OffsetDateTime,
     items: &[Item],
 ) -> Result<Vec<Result<Case, Error>>, Error> {
-    let desk = Desk {
-        means,
-        person,
-        seeker: seeker(person)?,
-        roster: store::staff::roster(conn).await?,
-    };
+    let seeker = seeker(person)?;
+    let roster = store::staff::roster(conn).await?;
     let mut cases: HashMap<Uuid, Case> =
         store::cases::lock(conn, &ascending(items.iter().map(|item| item.case)))
             .await?
             .into_iter()
             .map(|case| (case.id.uuid(), case))
             .collect();
+    let said_gone = items.iter().filter(|item| item.verdict == Verdict::Gone);
+    let said_gone: Vec<Uuid> = said_gone.map(|item| item.case.uuid()).collect();
+    let desk = Desk {
+        means,
+        person,
+        seeker,
+        roster,
+        page_changed: store::acts::asked_about_page(conn, &said_gone).await?,
+    };
     let mut out = Outbox::new(now);
     let mut reviews = Reviews::default();
     let mut changed = HashSet::new();
@@ -106,6 +113,8 @@ struct Desk<'a> {
     person: &'a Person,
     seeker: Seeker,
     roster: Roster,
+    /// Cases that are said to be gone, and of which an open question asks about a changed page.
+    page_changed: HashSet<Uuid>,
 }
 
 enum Done {
@@ -118,6 +127,8 @@ enum Done {
 #[derive(Default)]
 struct Reviews {
     upheld: Vec<Uuid>,
+    /// What is there now is something else: so far as a question is about that. Any other is upheld.
+    gone: Vec<Uuid>,
     withdrawn: Vec<Uuid>,
 }
 
@@ -158,8 +169,14 @@ fn judge(
         | Saying::SecondLook
         | Saying::NeedsInformation
         | Saying::Uphold
+        | Saying::Gone
         | Saying::Withdraw => None,
     };
+    if saying == Saying::Gone && !desk.page_changed.contains(&case.id.uuid()) {
+        // Where no verdict is in question at all, that is what is said.
+        case.state.apply(Command::Say(saying))?;
+        return Err(Refusal::NO_CHANGED_PAGE.into());
+    }
     case.apply(Command::Say(saying))?;
     case.spend_claim(item.verdict.text());
 
@@ -206,6 +223,12 @@ fn judge(
             verdict::announce_what_is_due(means, case, out)?;
             reviews.upheld.push(case.id.uuid());
         }
+        (Verdict::Gone, _) => {
+            out.act(case.id, "gone", &actor);
+            close_review(case);
+            verdict::announce_what_is_due(means, case, out)?;
+            reviews.gone.push(case.id.uuid());
+        }
         (Verdict::Withdraw, _) => {
             let decision = decision_of(case)?;
             out.act(case.id, "withdraw", &actor).decision = Some(decision);
@@ -235,6 +258,7 @@ fn saying(means: &Means, case: &Case, verdict: Verdict) -> Saying {
         Verdict::SecondLook => Saying::SecondLook,
         Verdict::NeedsInformation => Saying::NeedsInformation,
         Verdict::Uphold => Saying::Uphold,
+        Verdict::Gone => Saying::Gone,
         Verdict::Withdraw => Saying::Withdraw,
     }
 }
@@ -266,14 +290,18 @@ impl Reviews {
         out: &mut Outbox,
     ) -> Result<(), Error> {
         store::acts::close_reviews(conn, &self.withdrawn, "withdrawn", out.now).await?;
-        let upheld = store::acts::close_reviews(conn, &self.upheld, "upheld", out.now).await?;
-        for (case_id, review) in upheld {
+        let gone = store::acts::close_gone(conn, &self.gone, out.now).await?;
+        let stands = [self.upheld.as_slice(), &self.gone].concat();
+        let upheld = store::acts::close_reviews(conn, &stands, "upheld", out.now).await?;
+        let answered = gone.into_iter().map(|closed| (closed, true));
+        for ((case_id, review), gone) in answered.chain(upheld.into_iter().map(|c| (c, false))) {
             let Some(case) = cases.iter().find(|case| case.id.uuid() == case_id) else {
                 continue;
             };
             let body = Body::VerdictUpheld(v1::VerdictUpheld {
                 decision_id: decision_of(case)?.to_string(),
                 review_id: ReviewId::new(review).to_string(),
+                gone,
             });
             out.say(case, body);
         }

@@ -137,7 +137,7 @@ fn verdict(wire: Option<&v1::Verdict>) -> Result<Verdict, Invalid> {
         Invalid::new(
             "verdict_missing",
             "verdict",
-            "send one verdict: actionable with a category, not_actionable with a reason, second_look, needs_information, uphold or withdraw",
+            "send one verdict: actionable with a category, not_actionable with a reason, second_look, needs_information, uphold, gone or withdraw",
         )
     };
     let within = |invalid: Invalid| invalid.within("verdict");
@@ -155,10 +155,12 @@ fn verdict(wire: Option<&v1::Verdict>) -> Result<Verdict, Invalid> {
         Wire::NeedsInformation(true) => Ok(Verdict::NeedsInformation),
         Wire::Uphold(true) => Ok(Verdict::Uphold),
         Wire::Withdraw(true) => Ok(Verdict::Withdraw),
+        Wire::Gone(true) => Ok(Verdict::Gone),
         Wire::SecondLook(false)
         | Wire::NeedsInformation(false)
         | Wire::Uphold(false)
-        | Wire::Withdraw(false) => Err(missing()),
+        | Wire::Withdraw(false)
+        | Wire::Gone(false) => Err(missing()),
     }
 }
 

@@ -22,7 +22,7 @@ const STATES: [(&str, State); 17] = [
     ("h.gone", State::Held(Rest::Withdrawn)),
 ];
 
-const COMMANDS: [(&str, Command); 17] = [
+const COMMANDS: [(&str, Command); 18] = [
     ("join", Command::Join),
     ("claim", Command::Claim),
     ("put_back", Command::PutBack),
@@ -32,6 +32,7 @@ const COMMANDS: [(&str, Command); 17] = [
     ("second_look", Command::Say(Saying::SecondLook)),
     ("needs_information", Command::Say(Saying::NeedsInformation)),
     ("uphold", Command::Say(Saying::Uphold)),
+    ("say_gone", Command::Say(Saying::Gone)),
     ("withdraw", Command::Say(Saying::Withdraw)),
     ("match_yes", Command::Match { actionable: true }),
     ("match_no", Command::Match { actionable: false }),
@@ -53,6 +54,7 @@ not_actionable    !claim !claim !claim !claim !claim !claim !claim | noaction no
 second_look       !claim !claim !claim !claim !claim !claim !claim | second second review | !held !held !held !held !held !held !held
 needs_information !claim !claim !claim !claim !claim !claim !claim | needs needs !other | !held !held !held !held !held !held !held
 uphold            !claim !claim !claim !claim !claim !claim !claim | !other !other action | !held !held !held !held !held !held !held
+say_gone          !claim !claim !claim !claim !claim !claim !claim | !other !other action | !held !held !held !held !held !held !held
 withdraw          !claim !claim !claim !claim !claim !claim !claim | !other !other gone | !held !held !held !held !held !held !held
 match_yes         action = = = = action = | = = = | = = = = = = =
 match_no          noaction = = = = noaction = | = = = | = = = = = = =

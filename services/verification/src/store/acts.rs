@@ -1,5 +1,7 @@
 //! The SQL of what was done to a case: judgements, reviews, opened URLs. No decisions.
 
+use std::collections::HashSet;
+
 use domain::id::{CaseId, DecisionId, NoticeId, ReviewId, Subject};
 use domain::word::ReviewReason;
 use sqlx::PgConnection;
@@ -77,6 +79,59 @@ pub(crate) async fn ask(
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Of these cases, those with an open question about a changed page.
+pub(crate) async fn asked_about_page(
+    conn: &mut PgConnection,
+    cases: &[Uuid],
+) -> sqlx::Result<HashSet<Uuid>> {
+    if cases.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let asked: Vec<Uuid> = sqlx::query_scalar(
+        "-- asked_about_page
+        select case_id from review where case_id = any ($1) and closed_at is null and reason = any ($2)",
+    )
+    .bind(cases)
+    .bind(about_page())
+    .fetch_all(conn)
+    .await?;
+    Ok(asked.into_iter().collect())
+}
+
+/// Closes the open questions about these cases that ask about a changed page: it does not show the material. Returns
+/// (case, question), by question.
+pub(crate) async fn close_gone(
+    conn: &mut PgConnection,
+    cases: &[Uuid],
+    now: OffsetDateTime,
+) -> sqlx::Result<Vec<(Uuid, Uuid)>> {
+    if cases.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut closed: Vec<(Uuid, Uuid)> = sqlx::query_as(
+        "-- close_gone
+        update review set closed_at = $2, outcome = 'gone'
+        where case_id = any ($1) and closed_at is null and reason = any ($3)
+        returning case_id, review_id",
+    )
+    .bind(cases)
+    .bind(now)
+    .bind(about_page())
+    .fetch_all(conn)
+    .await?;
+    closed.sort_unstable();
+    Ok(closed)
+}
+
+/// Reasons that ask about a changed page.
+fn about_page() -> Vec<&'static str> {
+    let reasons = ReviewReason::ALL.iter().copied();
+    reasons
+        .filter(|reason| reason.is_about_page())
+        .map(ReviewReason::as_str)
+        .collect()
 }
 
 /// Closes the open questions about these cases. Returns (case, question), by question.

@@ -432,6 +432,10 @@ async fn a_page_a_claim_and_a_batch_have_bounds() {
             verdict: verdict(v1::verdict::Verdict::Actionable(9)),
             ..good.clone()
         },
+        v1::DecisionItem {
+            verdict: verdict(v1::verdict::Verdict::Gone(false)),
+            ..good.clone()
+        },
         good,
     ];
     let answers = house.decide_all(&all, items).await.unwrap();
@@ -449,7 +453,8 @@ async fn a_page_a_claim_and_a_batch_have_bounds() {
         ("items[3].verdict", "verdict_missing"),
         ("items[4].verdict", "verdict_missing"),
         ("items[5].verdict.category", "word_unknown"),
-        ("items[6]", "case_unknown"),
+        ("items[6].verdict", "verdict_missing"),
+        ("items[7]", "case_unknown"),
     ];
     assert_eq!(
         problems,

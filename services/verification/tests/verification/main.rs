@@ -5,6 +5,7 @@
 mod bad_input;
 mod deciding;
 mod desks;
+mod gone;
 mod house;
 mod known;
 mod pace;

@@ -71,6 +71,33 @@ fn mine() -> v1::Assessment {
     }
 }
 
+/// The case in hand is there for a second look, for this reason; for the first where it is empty.
+pub fn under_review(owners: &Owners, reason: &'static str) {
+    let of = move || v1::Assessment {
+        review: reason.into(),
+        ..mine()
+    };
+    owners.on(
+        "VerificationService/GetAssessment",
+        move |_: v1::GetAssessmentRequest, _| {
+            Ok(v1::GetAssessmentResponse {
+                assessment: Some(of()),
+            })
+        },
+    );
+    owners.on(
+        "VerificationService/ClaimCases",
+        move |_: v1::ClaimCasesRequest, _| {
+            Ok(v1::ClaimCasesResponse {
+                claimed: vec![v1::ClaimedCase {
+                    assessment: Some(of()),
+                    claim_token: CLAIM.into(),
+                }],
+            })
+        },
+    );
+}
+
 pub fn notice(state: NoticeState) -> v1::NoticeSummary {
     v1::NoticeSummary {
         notice_id: NOTICE.into(),

@@ -4,7 +4,8 @@ use anyhow::Result;
 use platform::error::{Kind, Problem};
 use proto::v1::{
     Assessment, GetAssessmentRequest, GetCaseDispatchRequest, GetCaseDispatchResponse,
-    GetTimelineRequest, ReportSummary, TimelineEntry, find_reports_request::By,
+    GetTimelineRequest, GetTimelineResponse, ReportSummary, TimelineEntry,
+    find_reports_request::By,
 };
 use serde_json::{Value, json};
 use tonic::{Code, Response, Status};
@@ -38,14 +39,15 @@ pub(super) async fn show(given: &At, named: &str) -> Result<()> {
     // A service that has not heard of the case yet knows nothing of it, which is an answer.
     let assessment = known(assessment)?.and_then(|answer| answer.assessment);
     let live = known(live)?;
-    let timeline = known(timeline)?.map_or_else(Vec::new, |answer| answer.entries);
+    let timeline = known(timeline)?.unwrap_or_default();
 
     let value = json!({
         "case_id": case_id,
         "reports": reports.iter().map(report_json).collect::<Vec<_>>(),
         "assessment": assessment.as_ref().map(assessment_json),
         "dispatch": live.as_ref().map(live_json),
-        "timeline": timeline.iter().map(entry_json).collect::<Vec<_>>(),
+        "timeline": timeline.entries.iter().map(entry_json).collect::<Vec<_>>(),
+        "timeline_truncated": timeline.truncated,
     });
     given.format.print(&value, || {
         people(
@@ -72,7 +74,7 @@ fn people(
     reports: &[ReportSummary],
     assessment: Option<&Assessment>,
     live: Option<&GetCaseDispatchResponse>,
-    timeline: &[TimelineEntry],
+    timeline: &GetTimelineResponse,
 ) -> String {
     let mut parts = vec![facts([("case", case_id.to_owned())])];
     if let Some(a) = assessment {
@@ -112,10 +114,16 @@ fn people(
     if let Some(d) = live {
         parts.push(notices_table(&d.notices));
     }
-    if !timeline.is_empty() {
+    if timeline.truncated {
+        parts.push(format!(
+            "The timeline has the newest {} events; earlier ones did not fit, and no command lists them. The ledger keeps them all: `takedown ledger verify` reads every one.",
+            timeline.entries.len()
+        ));
+    }
+    if !timeline.entries.is_empty() {
         parts.push(table(
             ["time", "who", "what", "more"],
-            timeline.iter().map(|e| {
+            timeline.entries.iter().map(|e| {
                 [
                     at(e.occurred_at.as_ref()),
                     e.producer.clone(),
@@ -176,4 +184,22 @@ fn entry_json(e: &TimelineEntry) -> Value {
         "leaf_index": e.leaf_index,
         "summary": e.summary,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeline_that_lacks_its_beginning_says_so() {
+        let shown = |truncated| {
+            let timeline = GetTimelineResponse {
+                entries: vec![TimelineEntry::default(); 3],
+                truncated,
+            };
+            people("c1", &[], None, None, &timeline)
+        };
+        assert!(shown(true).contains("the newest 3 events; earlier ones did not fit"));
+        assert!(!shown(false).contains("earlier"));
+    }
 }
