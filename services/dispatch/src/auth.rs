@@ -7,12 +7,13 @@ use domain::id::ProviderId;
 use platform::clock;
 use platform::error::{Kind, Problem};
 use platform::principal::{Principal, Role, Scopes, bearer};
-use platform::sealed::{StaffTokenVerifier, equal, random};
+use platform::sealed::{Keyring, RowPurpose, StaffTokenVerifier, equal, random};
 use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
 use tonic::metadata::MetadataMap;
 use uuid::Uuid;
 
+use crate::store::ProviderKey;
 use crate::{Error, store};
 
 /// What providers' keys begin with.
@@ -56,6 +57,7 @@ pub(crate) fn staff_with(
 /// A provider whose key has this scope.
 pub(crate) async fn provider(
     conn: &mut PgConnection,
+    keyring: &Keyring,
     metadata: &MetadataMap,
     scope: &str,
 ) -> Result<Provider, Error> {
@@ -65,6 +67,16 @@ pub(crate) async fn provider(
         .await?
         .filter(|key| equal(&key.secret_hash, &digest(secret)))
         .ok_or_else(refused)?;
+    if !is_vouched(keyring, key_id, &key) {
+        // Whoever showed the key knows its secret: the row was not made by this service, or was changed since.
+        tracing::error!(
+            alarm = "row_not_vouched",
+            provider.id = %key.provider_id,
+            provider_key.id = %key_id,
+            "a provider's key was written or changed by somebody else; it is refused"
+        );
+        return Err(refused().into());
+    }
     let principal = Principal::Provider {
         id: key.provider_id.to_string(),
         key_id,
@@ -75,6 +87,36 @@ pub(crate) async fn provider(
         id: key.provider_id,
         principal,
     })
+}
+
+/// Vouches for a key before it is stored.
+pub(crate) fn vouch(keyring: &Keyring, key_id: Uuid, key: &mut ProviderKey) {
+    let vouched = with_fields(key_id, key, |fields| {
+        keyring.vouch(RowPurpose::ProviderKey, fields)
+    });
+    key.vouched = Some(vouched);
+}
+
+fn is_vouched(keyring: &Keyring, key_id: Uuid, key: &ProviderKey) -> bool {
+    let Some(vouched) = &key.vouched else {
+        return false;
+    };
+    with_fields(key_id, key, |fields| {
+        keyring
+            .check_row(RowPurpose::ProviderKey, fields, vouched)
+            .is_ok()
+    })
+}
+
+/// What is vouched for: whose key it is, its secret, and what it may do.
+fn with_fields<T>(key_id: Uuid, key: &ProviderKey, then: impl FnOnce(&[&[u8]]) -> T) -> T {
+    let mut fields: Vec<&[u8]> = vec![
+        key_id.as_bytes(),
+        key.provider_id.as_str().as_bytes(),
+        &key.secret_hash,
+    ];
+    fields.extend(key.scopes.iter().map(String::as_bytes));
+    then(&fields)
 }
 
 /// A fresh key: its id, the text that is shown once, and the digest that is kept.

@@ -15,6 +15,7 @@ pub mod directory;
 pub mod document;
 mod error;
 pub mod events;
+mod grants;
 mod grpc;
 pub mod lifecycle;
 pub mod link;
@@ -27,4 +28,5 @@ pub mod timers;
 
 pub use config::Config;
 pub use error::Error;
+pub use grants::GRANTS;
 pub use run::{Deps, Hints, SCHEMA, run};

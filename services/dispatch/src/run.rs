@@ -7,13 +7,12 @@ use platform::bus::{Bus, Consumer};
 use platform::clock::Clock;
 use platform::connector::Connector;
 use platform::db::{MigrationSet, Schema};
-use platform::grpc::{MAX_MESSAGE, Server, database};
+use platform::grpc::{Listener, MAX_MESSAGE, Server, database};
 use platform::log::{Hint, LogServer, Relay};
 use platform::sealed::{Keyring, SigningContext, StaffTokenVerifier};
 use proto::v1::dispatch_service_server::DispatchServiceServer;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -82,10 +81,11 @@ pub struct Deps {
 /// Serves until the shutdown, then drains.
 pub async fn run(
     deps: Deps,
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     deps.config.check()?;
+    let listener: Listener = listener.into();
     let rules = Rules {
         policy: Arc::clone(&deps.policy),
         directory: Directory::default(),

@@ -8,7 +8,7 @@ use domain::id::PartnerId;
 use platform::clock;
 use platform::error::{Kind, Problem};
 use platform::principal::{Principal, Scopes, bearer};
-use platform::sealed::{StaffTokenVerifier, equal, random};
+use platform::sealed::{Keyring, RowPurpose, StaffTokenVerifier, equal, random};
 use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::Mutex;
@@ -17,7 +17,7 @@ use tonic::metadata::MetadataMap;
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::store::partner;
+use crate::store::partner::{self, Partner};
 use crate::submission::Sender;
 
 /// What a partner's key begins with.
@@ -41,10 +41,29 @@ pub fn new_key() -> NewKey {
     }
 }
 
+/// What intake vouches for when it makes a partner, to be kept in the row.
+pub fn vouch(keyring: &Keyring, partner: &Partner, hash: &[u8; 32]) -> Vec<u8> {
+    with_fields(partner, hash, |fields| {
+        keyring.vouch(RowPurpose::PartnerKey, fields)
+    })
+}
+
+/// What is vouched for: whose key it is, its secret, by which channel, and how much.
+fn with_fields<T>(partner: &Partner, hash: &[u8], then: impl FnOnce(&[&[u8]]) -> T) -> T {
+    then(&[
+        partner.id.uuid().as_bytes(),
+        partner.name.as_bytes(),
+        partner.channel.as_str().as_bytes(),
+        hash,
+        &partner.daily_quota.to_be_bytes(),
+    ])
+}
+
 /// Who asks. Without a credential: the public.
 pub async fn sender(
     conn: &mut PgConnection,
     staff: &StaffTokenVerifier,
+    keyring: &Keyring,
     metadata: &MetadataMap,
 ) -> Result<Sender, Error> {
     let Some(token) = bearer(metadata)? else {
@@ -54,7 +73,7 @@ pub async fn sender(
         });
     };
     match token.strip_prefix(PARTNER_KEY) {
-        Some(key) => by_key(conn, key).await,
+        Some(key) => by_key(conn, keyring, key).await,
         None => Ok(Sender {
             principal: by_token(staff, token)?,
             partner: None,
@@ -84,11 +103,12 @@ impl Speaker {
         &self,
         pool: &PgPool,
         staff: &StaffTokenVerifier,
+        keyring: &Keyring,
     ) -> Result<Arc<Sender>, Error> {
         let mut known = self.known.lock().await;
         if known.1.elapsed() >= self.trusted_for {
             let mut conn = pool.acquire().await?;
-            known.0 = Arc::new(sender(&mut conn, staff, &self.metadata).await?);
+            known.0 = Arc::new(sender(&mut conn, staff, keyring, &self.metadata).await?);
             known.1 = Instant::now();
         }
         Ok(Arc::clone(&known.0))
@@ -122,7 +142,7 @@ fn by_token(staff: &StaffTokenVerifier, token: &str) -> Result<Principal, Error>
         .principal())
 }
 
-async fn by_key(conn: &mut PgConnection, key: &str) -> Result<Sender, Error> {
+async fn by_key(conn: &mut PgConnection, keyring: &Keyring, key: &str) -> Result<Sender, Error> {
     let refused = || {
         Problem::new(
             Kind::Unauthenticated,
@@ -132,10 +152,25 @@ async fn by_key(conn: &mut PgConnection, key: &str) -> Result<Sender, Error> {
     };
     let (id, secret) = key.split_once('_').ok_or_else(refused)?;
     let id = Uuid::try_parse(id).map_err(|_| refused())?;
-    let (partner, hash) = partner::by_key(conn, PartnerId::new(id))
+    let (partner, kept) = partner::by_key(conn, PartnerId::new(id))
         .await?
         .ok_or_else(refused)?;
-    if !equal(&hash, &Sha256::digest(secret.as_bytes())) {
+    if !equal(&kept.hash, &Sha256::digest(secret.as_bytes())) {
+        return Err(refused().into());
+    }
+    let vouched = kept.vouched.as_ref().is_some_and(|vouched| {
+        with_fields(&partner, &kept.hash, |fields| {
+            let checked = keyring.check_row(RowPurpose::PartnerKey, fields, vouched);
+            checked.is_ok()
+        })
+    });
+    if !vouched {
+        // Whoever showed the key knows its secret: the row was not made by this service, or was changed since.
+        tracing::error!(
+            alarm = "row_not_vouched",
+            partner.id = %id,
+            "a partner's key was written or changed by somebody else; it is refused"
+        );
         return Err(refused().into());
     }
     Ok(Sender {

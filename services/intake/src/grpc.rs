@@ -108,7 +108,7 @@ impl Intake {
 
     async fn sender(&self, metadata: &MetadataMap) -> Result<Sender, Error> {
         let mut conn = self.pool.acquire().await?;
-        auth::sender(&mut conn, &self.staff, metadata).await
+        auth::sender(&mut conn, &self.staff, &self.keyring, metadata).await
     }
 
     fn operator(&self, metadata: &MetadataMap) -> Result<Principal, Error> {
@@ -158,7 +158,9 @@ impl IntakeService for Intake {
                 let (intake, speaker) = (intake.clone(), Arc::clone(&speaker));
                 async move {
                     let message = message?;
-                    let sender = speaker.sender(&intake.pool, &intake.staff).await?;
+                    let sender = speaker
+                        .sender(&intake.pool, &intake.staff, &intake.keyring)
+                        .await?;
                     let answer = match message.request {
                         Some(request) => intake.submit(&sender, request).await,
                         None => Err(Error::from(Invalid::missing("request")).into()),
@@ -187,7 +189,7 @@ impl IntakeService for Intake {
             .map_err(Error::from)?;
         let mut conn = self.pool.acquire().await.map_err(Error::from)?;
         // The reference opens it; but what is shown beside it must hold.
-        auth::sender(&mut conn, &self.staff, request.metadata()).await?;
+        auth::sender(&mut conn, &self.staff, &self.keyring, request.metadata()).await?;
         let found = report::find(&mut conn, &Which::Reference(bytes(&tags))).await?;
         let report = found.first().ok_or_else(|| Error::unknown("report"))?;
         Ok(Response::new(v1::GetOutcomeResponse {
@@ -259,7 +261,8 @@ impl IntakeService for Intake {
             created_at: self.clock.now(&mut tx).await.map_err(Error::from)?,
             revoked_at: None,
         };
-        if !partner::insert(&mut tx, &partner, &key.hash)
+        let vouched = auth::vouch(&self.keyring, &partner, &key.hash);
+        if !partner::insert(&mut tx, &partner, &key.hash, &vouched)
             .await
             .map_err(Error::from)?
         {

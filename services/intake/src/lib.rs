@@ -7,6 +7,7 @@ mod auth;
 mod commands;
 mod error;
 mod events;
+mod grants;
 mod grpc;
 mod lifecycle;
 mod store;
@@ -18,17 +19,17 @@ use std::time::Duration;
 use platform::bus::{Bus, Consumer};
 use platform::clock::Clock;
 use platform::db::{MigrationSet, Schema};
-use platform::grpc::{Server, database};
+use platform::grpc::{Listener, Server, database};
 use platform::log::{self, Hint, LogServer, Relay};
 use platform::sealed::{Keyring, SigningContext, StaffTokenVerifier};
 use platform::shutdown::{CancellationToken, Tasks};
 use proto::v1::intake_service_server::IntakeServiceServer;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
-use tokio::net::TcpListener;
 use uuid::Uuid;
 
 pub use error::Error;
+pub use grants::GRANTS;
 pub use submission::MAX_ITEMS;
 
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
@@ -77,9 +78,10 @@ pub struct Deps {
 /// Serves until the shutdown, with its relay and its consumers.
 pub async fn run(
     deps: Deps,
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
+    let listener: Listener = listener.into();
     let staff = StaffTokenVerifier::new(
         deps.keyring.verifier(SigningContext::StaffToken),
         SCHEMA.name,

@@ -318,6 +318,46 @@ async fn a_stream_answers_each_submission() {
     assert_eq!(world.count("select count(*) from report").await, 1000);
 }
 
+/// Whoever can write the table can make a partner, or widen one: neither opens anything.
+#[tokio::test]
+async fn a_partner_that_was_written_or_changed_by_sql_is_refused() {
+    let mut world = World::start().await;
+    let key = world.partner_key(v1::ReportChannel::Proactive, 3).await;
+    let other = world.partner_key(v1::ReportChannel::Proactive, 9).await;
+    let request = || v1::SubmitReportsRequest {
+        channel: v1::ReportChannel::Proactive.into(),
+        items: vec![item("https://lotus.test/1")],
+        ..v1::SubmitReportsRequest::default()
+    };
+    for change in [
+        "update partner set daily_quota = 0",
+        "update partner set channel = 'report_remove'",
+        "update partner set name = name || ' and others'",
+        "update partner set vouched = null",
+        "update partner p set vouched = o.vouched from partner o where o.id <> p.id",
+    ] {
+        for sql in ["create table kept as table partner", change] {
+            sqlx::query(sql).execute(&world.pool).await.unwrap();
+        }
+        for key in [&key, &other] {
+            let refused = world.client.submit_reports(bearer(key, request())).await;
+            let refused = code(&refused.unwrap_err()).1;
+            assert_eq!(refused, "key_invalid", "{change}");
+        }
+        for sql in [
+            "delete from partner",
+            "insert into partner table kept",
+            "drop table kept",
+        ] {
+            sqlx::query(sql).execute(&world.pool).await.unwrap();
+        }
+    }
+    for key in [&key, &other] {
+        let opened = world.client.submit_reports(bearer(key, request())).await;
+        receipt(&opened.unwrap().into_inner().results[0]);
+    }
+}
+
 #[tokio::test]
 async fn a_partner_stops_at_its_quota_and_the_rest_is_told_when_to_come_back() {
     let mut world = World::start().await;

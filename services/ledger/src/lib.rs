@@ -9,6 +9,7 @@ mod commands;
 mod config;
 mod error;
 mod events;
+mod grants;
 mod grpc;
 mod leaf;
 mod lifecycle;
@@ -25,19 +26,19 @@ use std::time::Duration;
 use platform::bus::{self, Bus, Consumer};
 use platform::clock::Clock;
 use platform::db::{MigrationSet, Schema};
-use platform::grpc::{Server, database};
+use platform::grpc::{Listener, Server, database};
 use platform::log::{self, Hint};
 use platform::sealed::{Keyring, SigningContext, StaffTokenVerifier};
 use platform::shutdown::{CancellationToken, Tasks};
 use proto::v1::ledger_service_server::LedgerServiceServer;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
-use tokio::net::TcpListener;
 
 pub use checkpoints::Checkpoints;
 pub use config::Config;
 pub use error::Error;
 pub use events::Everything;
+pub use grants::GRANTS;
 
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
 
@@ -69,9 +70,10 @@ pub struct Deps {
 /// Serves until the shutdown, with its consumers and the signing of checkpoints.
 pub async fn run(
     deps: Deps,
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
+    let listener: Listener = listener.into();
     deps.config.check()?;
     let staff = StaffTokenVerifier::new(
         deps.keyring.verifier(SigningContext::StaffToken),

@@ -54,8 +54,8 @@ pub enum ConfigError {
     OpenSecretFile(PathBuf),
 }
 
-/// Reads a role's settings: the defaults of `T`, under the TOML file, under variables such as
-/// `PREFIX_LISTEN` (a double underscore goes one level down). `T` should deny unknown fields.
+/// Reads a role's settings: the defaults of `T`, under the TOML file, under variables that begin with `env_prefix`, such
+/// as `TAKEDOWN_INTAKE__LISTEN` (a double underscore goes one level down). `T` should deny unknown fields.
 pub fn load<T: DeserializeOwned>(file: Option<&Path>, env_prefix: &str) -> Result<T, ConfigError> {
     let mut figment = Figment::new();
     if let Some(path) = file {
@@ -64,9 +64,8 @@ pub fn load<T: DeserializeOwned>(file: Option<&Path>, env_prefix: &str) -> Resul
         }
         figment = figment.merge(Toml::file_exact(path));
     }
-    let prefix = format!("{}_", env_prefix.trim_end_matches('_'));
     figment
-        .merge(Env::prefixed(&prefix).split("__"))
+        .merge(Env::prefixed(env_prefix).split("__"))
         .extract()
         .map_err(|error| ConfigError::Wrong(sentence(&error)))
 }
@@ -182,14 +181,14 @@ mod tests {
 
     fn wrong(text: &str) -> String {
         let file = file(text);
-        load::<Settings>(Some(file.path()), "TAKEDOWN_NOWHERE")
+        load::<Settings>(Some(file.path()), "TAKEDOWN_NOWHERE_")
             .unwrap_err()
             .to_string()
     }
 
     #[test]
     fn every_field_has_a_default() {
-        let settings: Settings = load(None, "TAKEDOWN_NOWHERE").unwrap();
+        let settings: Settings = load(None, "TAKEDOWN_NOWHERE_").unwrap();
         assert_eq!(
             (settings.listen.as_str(), settings.limit),
             ("127.0.0.1:0", 7)
@@ -211,7 +210,7 @@ mod tests {
         let message = wrong("limit = = 3\n");
         assert!(message.contains("configuration is not right"), "{message}");
         assert!(matches!(
-            load::<Settings>(Some(Path::new("/nowhere.toml")), "X"),
+            load::<Settings>(Some(Path::new("/nowhere.toml")), "TAKEDOWN_NOWHERE_"),
             Err(ConfigError::NoFile(_))
         ));
     }

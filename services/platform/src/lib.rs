@@ -22,3 +22,4 @@ pub mod sealed;
 pub mod shutdown;
 pub mod telemetry;
 pub mod testing;
+pub mod tls;

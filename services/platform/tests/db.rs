@@ -33,24 +33,44 @@ async fn a_schema_is_migrated_once_whoever_comes_first() {
     assert_eq!(shards, 16);
 }
 
-#[tokio::test]
-async fn a_role_owns_its_schema_and_reads_only_the_log_of_another() {
+/// Two provisioned schemas, migrated by their owners; the grants of the log alone.
+async fn two_schemas() -> (TestDatabase, PgConnection, [sqlx::PgPool; 2]) {
     let database = TestDatabase::new(&[]).await;
     let mut admin = PgConnection::connect(&database.url()).await.unwrap();
     let mut pools = Vec::new();
     for schema in [ONE, TWO] {
         db::provision(&mut admin, schema.name).await.unwrap();
         db::provision(&mut admin, schema.name).await.unwrap();
-        let pool = db::pool_as_role(&database.url(), schema.name, 2)
+        let owner = db::pool_as_owner(&database.url(), schema.name, 1)
             .await
             .unwrap();
-        db::migrate(&pool, &schema).await.unwrap();
-        pools.push(pool);
+        db::migrate(&owner, &schema).await.unwrap();
+        for _ in 0..2 {
+            db::grant(&mut admin, &schema, &[platform::log::GRANTS])
+                .await
+                .unwrap();
+        }
+        let pool = db::pool_as_role(&database.url(), schema.name, 2).await;
+        pools.push(pool.unwrap());
     }
+    let pools = pools.try_into().expect("one for each schema");
+    (database, admin, pools)
+}
+
+#[tokio::test]
+async fn a_role_has_what_is_listed_and_reads_only_the_log_of_another() {
+    let (_database, mut admin, pools) = two_schemas().await;
     let allowed =
         async |statement: &'static str| sqlx::query(statement).fetch_all(&pools[0]).await.is_ok();
     assert!(allowed("select shard from log_shard").await);
+    assert!(allowed("update event set position = position where false").await);
+    assert!(!allowed("update event set payload = payload where false").await);
+    assert!(!allowed("delete from event where false").await);
+    assert!(!allowed("truncate cursor").await);
+    assert!(!allowed("drop table cursor").await);
+    assert!(!allowed("create table own (id int)").await);
     assert!(!allowed("select shard from two.log_shard").await);
+    assert!(!allowed("select two.make_event_partitions('2026-01-01')").await);
 
     db::share_log(&mut admin, "two", "one").await.unwrap();
     assert!(allowed("select id from two.event").await);
@@ -61,6 +81,71 @@ async fn a_role_owns_its_schema_and_reads_only_the_log_of_another() {
     assert!(!allowed("select id from two.parked_event").await);
     assert!(!allowed("update two.log_shard set floor = 9").await);
     assert!(!allowed("delete from two.event").await);
+}
+
+#[tokio::test]
+async fn partitions_are_kept_with_the_owners_rights_whatever_the_callers_search_path() {
+    let (_database, _admin, pools) = two_schemas().await;
+    let mut conn = pools[0].acquire().await.unwrap();
+    sqlx::query("create temp table event (id int)")
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+    let made: i32 = sqlx::query_scalar("select one.make_event_partitions('2031-01-01')")
+        .fetch_one(&mut *conn)
+        .await
+        .unwrap();
+    assert_eq!(made, 8);
+    let there: bool = sqlx::query_scalar("select to_regclass('one.event_20310101') is not null")
+        .fetch_one(&mut *conn)
+        .await
+        .unwrap();
+    assert!(there, "made in the function's own schema");
+    let kept = platform::log::keep(&pools[0]).await.unwrap();
+    assert_eq!(kept.strays, 0);
+}
+
+#[tokio::test]
+async fn a_schema_that_its_runtime_role_owned_goes_to_its_owner() {
+    let database = TestDatabase::new(&[]).await;
+    let mut admin = PgConnection::connect(&database.url()).await.unwrap();
+    db::provision(&mut admin, "one").await.unwrap();
+    // As it was before owners were apart.
+    for statement in [
+        "alter schema one owner to takedown_one",
+        "set role takedown_one",
+        "create table one.early (id int)",
+        "reset role",
+    ] {
+        sqlx::query(statement).execute(&mut admin).await.unwrap();
+    }
+    db::provision(&mut admin, "one").await.unwrap();
+    let owner: String =
+        sqlx::query_scalar("select tableowner::text from pg_tables where tablename = 'early'")
+            .fetch_one(&mut admin)
+            .await
+            .unwrap();
+    assert_eq!(owner, db::owner("one"));
+}
+
+#[tokio::test]
+async fn what_a_schema_lacks_is_known_before_a_role_starts() {
+    let database = TestDatabase::new(&[]).await;
+    let pool = database.pool("one").await;
+    let mut conn = pool.acquire().await.unwrap();
+    let all = ONE.sets[0].migrator.iter().count();
+    assert_eq!(db::missing(&mut conn, &ONE).await.unwrap(), all);
+    let problem = db::behind(&ONE, all);
+    assert!(problem.detail.contains("takedown migrate"), "{problem}");
+
+    db::migrate(&pool, &ONE).await.unwrap();
+    assert_eq!(db::missing(&mut conn, &ONE).await.unwrap(), 0);
+    // A schema that is ahead of this program lacks nothing.
+    sqlx::query("insert into platform_migration (version, description, success, checksum, execution_time) values (9999, 'later', true, '', 0)")
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+    assert_eq!(db::missing(&mut conn, &ONE).await.unwrap(), 0);
 }
 
 #[tokio::test]

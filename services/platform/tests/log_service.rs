@@ -2,7 +2,8 @@
 
 mod support;
 
-use platform::log::{self, Caller, LogServer};
+use platform::log::{self, LogServer};
+use platform::tls::{Connection, Role};
 use proto::v1::log_service_client::LogServiceClient;
 use proto::v1::read_log_response::Part;
 use proto::v1::{LogBounds, LogEvent, ReadLogRequest};
@@ -131,7 +132,10 @@ async fn what_the_transport_proved_counts_and_not_what_a_caller_says() {
         let service = InterceptedService::new(
             LogServer::new(world.origin.clone(), PRODUCER, &[CONSUMER]),
             move |mut request: Request<()>| {
-                request.extensions_mut().insert(Caller(proved.to_owned()));
+                request.extensions_mut().insert(Connection {
+                    caller: Role::parse(proved),
+                    address: None,
+                });
                 Ok(request)
             },
         );

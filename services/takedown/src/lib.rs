@@ -7,6 +7,8 @@ pub mod cli;
 pub mod client;
 pub mod demo;
 pub mod output;
+pub mod role;
+pub mod spread;
 pub mod street;
 pub mod system;
 

@@ -18,7 +18,7 @@ use lettre::message::header::ContentType;
 use lettre::message::{MultiPart, SinglePart};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use platform::clock::wall;
-use platform::connector::{self, Connector, Request};
+use platform::connector::{self, Connector, ConnectorMap, Request};
 use platform::sealed::{Keyring, SigningContext, commitment, jwks};
 use serde_json::{Value, json};
 use takedown::street::files::{Behaviour, Entry, Provider, ReportRow, Street, Truth, Verdict};
@@ -55,7 +55,7 @@ impl Scene {
         let premises = Premises::build(&street).await.unwrap();
         let relay = premises.mail_relay().unwrap();
         let mut policy = connector::Policy {
-            map: premises.connector_map().clone(),
+            map: ConnectorMap::try_from(premises.connector_map().to_vec()).unwrap(),
             ..connector::Policy::default()
         };
         policy.trust_pem(premises.authority().as_bytes()).unwrap();

@@ -10,6 +10,7 @@ mod commands;
 mod config;
 mod error;
 mod events;
+mod grants;
 mod grpc;
 mod lifecycle;
 mod matching;
@@ -28,18 +29,18 @@ use std::time::Duration;
 use platform::bus::{Bus, Consumer};
 use platform::clock::Clock;
 use platform::db::{MigrationSet, Schema};
-use platform::grpc::Server;
+use platform::grpc::{Listener, Server};
 use platform::log::{Hint, LogServer, Relay};
 use platform::sealed::Keyring;
 use platform::shutdown::{CancellationToken, Tasks};
 use proto::v1::verification_service_server::VerificationServiceServer;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
-use tokio::net::TcpListener;
 use uuid::Uuid;
 
 pub use config::Config;
 pub use error::{Error, Refusal};
+pub use grants::GRANTS;
 pub use staff::{ensure_local_operator, open_local_session};
 
 use events::{FromDispatch, FromIntake};
@@ -97,9 +98,10 @@ pub struct Deps {
 /// Serves until the shutdown, then drains.
 pub async fn run(
     deps: Deps,
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
+    let listener: Listener = listener.into();
     let means = Arc::new(Means::new(Arc::clone(&deps.keyring), deps.config.clone()));
     // One part that ends, by an error or a panic, ends all: a role that has gone deaf must not look alive.
     let mut tasks = Tasks::new(shutdown);

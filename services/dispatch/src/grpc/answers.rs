@@ -99,7 +99,7 @@ impl Inner {
         request: v1::AnswerNoticesRequest,
     ) -> Result<v1::AnswerNoticesResponse, Error> {
         let mut conn = self.pool.acquire().await?;
-        let provider = auth::provider(&mut conn, metadata, "answer").await?;
+        let provider = auth::provider(&mut conn, &self.rules.keyring, metadata, "answer").await?;
         drop(conn);
         if !matches!(request.body_digest.len(), 0 | 32) {
             let detail = "`body_digest` is not a SHA-256; send its 32 octets, or leave it out";

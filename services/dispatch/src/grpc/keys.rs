@@ -25,11 +25,13 @@ impl Inner {
         let provider_id: ProviderId = request.provider_id.parse()?;
         let scopes = scopes(&request.scopes)?;
         let (key_id, key, secret_hash) = auth::new_key();
-        let row = ProviderKey {
+        let mut row = ProviderKey {
             provider_id,
             secret_hash,
             scopes,
+            vouched: None,
         };
+        auth::vouch(&self.rules.keyring, key_id, &mut row);
         let mut tx = self.pool.begin().await?;
         let now = self.clock.now(&mut tx).await?;
         if !store::put_provider_key(&mut tx, now, key_id, &row, subject).await? {

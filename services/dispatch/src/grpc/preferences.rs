@@ -19,7 +19,7 @@ impl Inner {
         _: v1::GetPreferencesRequest,
     ) -> Result<v1::GetPreferencesResponse, Error> {
         let mut conn = self.pool.acquire().await?;
-        let provider = auth::provider(&mut conn, metadata, "settings").await?;
+        let provider = auth::provider(&mut conn, &self.rules.keyring, metadata, "settings").await?;
         let directory = self.rules.directory.current(&mut conn).await?;
         let provider = directory
             .get(&provider.id)
@@ -36,7 +36,7 @@ impl Inner {
         request: v1::SetPreferencesRequest,
     ) -> Result<v1::SetPreferencesResponse, Error> {
         let mut tx = self.pool.begin().await?;
-        let caller = auth::provider(&mut tx, metadata, "settings").await?;
+        let caller = auth::provider(&mut tx, &self.rules.keyring, metadata, "settings").await?;
         let wanted = request
             .preferences
             .ok_or_else(|| Invalid::missing("preferences"))?;

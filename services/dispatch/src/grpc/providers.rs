@@ -25,7 +25,7 @@ impl Inner {
         request: v1::ListNoticesRequest,
     ) -> Result<v1::ListNoticesResponse, Error> {
         let mut conn = self.pool.acquire().await?;
-        let provider = auth::provider(&mut conn, metadata, "read").await?;
+        let provider = auth::provider(&mut conn, &self.rules.keyring, metadata, "read").await?;
         let (limit, after) = parse::page(request.page.as_ref(), PAGE, MOST);
         let after = cursor::number(&after)?;
         let states = parse::states(&request.states)?;
@@ -43,7 +43,7 @@ impl Inner {
         request: v1::GetNoticeRequest,
     ) -> Result<v1::GetNoticeResponse, Error> {
         let mut conn = self.pool.acquire().await?;
-        let provider = auth::provider(&mut conn, metadata, "read").await?;
+        let provider = auth::provider(&mut conn, &self.rules.keyring, metadata, "read").await?;
         let notice = request.notice_id.parse()?;
         Ok(v1::GetNoticeResponse {
             notice: Some(self.read_one(&mut conn, &provider.id, notice).await?),
@@ -98,7 +98,7 @@ impl Inner {
         request: v1::VerifyNoticeRequest,
     ) -> Result<v1::VerifyNoticeResponse, Error> {
         let mut conn = self.pool.acquire().await?;
-        let provider = auth::provider(&mut conn, metadata, "read").await?;
+        let provider = auth::provider(&mut conn, &self.rules.keyring, metadata, "read").await?;
         let notice: NoticeId = request.notice_id.parse()?;
         if request.signed.is_empty() {
             return Err(Invalid::missing("signed").into());

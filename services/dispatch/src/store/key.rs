@@ -13,6 +13,8 @@ pub struct ProviderKey {
     pub provider_id: ProviderId,
     pub secret_hash: Vec<u8>,
     pub scopes: Vec<String>,
+    /// What the service vouched for when it made the key; none in a row that it did not make.
+    pub vouched: Option<Vec<u8>>,
 }
 
 pub async fn provider_key(
@@ -21,7 +23,7 @@ pub async fn provider_key(
 ) -> Result<Option<ProviderKey>, Error> {
     let row = sqlx::query(
         "-- provider_key
-        select provider_id, secret_hash, scopes from provider_key where key_id = $1 and revoked_at is null",
+        select provider_id, secret_hash, scopes, vouched from provider_key where key_id = $1 and revoked_at is null",
     )
     .bind(key_id)
     .fetch_optional(conn)
@@ -36,6 +38,7 @@ pub async fn provider_key(
             provider_id: r.parse("provider_id")?,
             secret_hash: row.try_get("secret_hash")?,
             scopes: row.try_get("scopes")?,
+            vouched: row.try_get("vouched")?,
         })
     })
     .transpose()
@@ -51,8 +54,8 @@ pub async fn put_provider_key(
 ) -> Result<bool, Error> {
     let done = sqlx::query(
         "-- put_provider_key
-        insert into provider_key (key_id, provider_id, secret_hash, scopes, created_at, created_by)
-        select $1, p.provider_id, $3, $4, $5, $6 from provider p where p.provider_id = $2",
+        insert into provider_key (key_id, provider_id, secret_hash, scopes, created_at, created_by, vouched)
+        select $1, p.provider_id, $3, $4, $5, $6, $7 from provider p where p.provider_id = $2",
     )
     .bind(key_id)
     .bind(key.provider_id.as_str())
@@ -60,6 +63,7 @@ pub async fn put_provider_key(
     .bind(&key.scopes)
     .bind(now)
     .bind(by)
+    .bind(&key.vouched)
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)

@@ -139,6 +139,64 @@ async fn list(served: &mut Served, key: &str, cursor: &str) -> (Vec<v1::Notice>,
     (page.notices, page.next_cursor)
 }
 
+/// Whoever can write the table can make a row, take over another's, or widen its rights: none of it opens anything.
+#[tokio::test]
+async fn a_key_that_was_written_or_changed_by_sql_is_refused() {
+    let mut served = Served::start().await;
+    served.bench.act("https://amber.example/1").await;
+    let read_only = served.key("amber", &[v1::ProviderScope::Read]).await;
+    let other = served.key("album", &[]).await;
+    let (mine, _) = list(&mut served, &read_only, "").await;
+    assert_eq!(mine.len(), 1, "the control: the key opens what is its own");
+
+    let changes = [
+        // Of another provider.
+        "update provider_key set provider_id = 'amber' where provider_id = 'album'",
+        // With more rights than were given.
+        "update provider_key set scopes = array['read', 'answer', 'settings'] where provider_id = 'amber'",
+        // Nobody vouched for it.
+        "update provider_key set vouched = null",
+        // A word for another row.
+        "update provider_key k set vouched = o.vouched from provider_key o where o.key_id <> k.key_id",
+    ];
+    for change in changes {
+        let pool = served.bench.database.pool("dispatch").await;
+        let before: Vec<(Uuid, String, Vec<String>, Vec<u8>)> =
+            sqlx::query_as("select key_id, provider_id, scopes, vouched from provider_key")
+                .fetch_all(&pool)
+                .await
+                .unwrap();
+        sqlx::query(change).execute(&pool).await.unwrap();
+        let refused = async |client: &mut DispatchServiceClient<Channel>, key: &str| {
+            let request = v1::ListNoticesRequest::default();
+            let answer = client.list_notices(with(key, request)).await;
+            answer.map(drop).map_err(|status| status.code())
+        };
+        let keys = match change {
+            c if c.contains("'album'") => vec![&other],
+            c if c.contains("scopes") => vec![&read_only],
+            _ => vec![&read_only, &other],
+        };
+        for key in keys {
+            let outcome = refused(&mut served.client, key).await;
+            assert_eq!(outcome, Err(tonic::Code::Unauthenticated), "{change}");
+        }
+        for (id, provider, scopes, vouched) in before {
+            sqlx::query("update provider_key set provider_id = $2, scopes = $3, vouched = $4 where key_id = $1")
+                .bind(id)
+                .bind(provider)
+                .bind(scopes)
+                .bind(vouched)
+                .execute(&pool)
+                .await
+                .unwrap();
+        }
+    }
+    let (mine, _) = list(&mut served, &read_only, "").await;
+    assert_eq!(mine.len(), 1, "put back, it opens again");
+    served.stop().await;
+}
+
 #[tokio::test]
 async fn a_provider_lists_reads_verifies_and_answers_what_is_its_own() {
     let mut served = Served::start().await;

@@ -57,6 +57,28 @@ async fn a_mail_says_what_and_where_and_how_to_answer() {
 }
 
 #[tokio::test]
+async fn a_contact_that_was_written_or_swapped_by_sql_gets_no_mail() {
+    for forgery in [
+        "update provider set contact = convert_to('me@elsewhere.example', 'UTF8') where provider_id = 'opal'",
+        "update provider p set contact = o.contact from provider o where p.provider_id = 'opal' and o.provider_id = 'jade'",
+        // The whole sealed row of another provider.
+        "update provider p set contact = o.contact, row_id = o.row_id from provider o
+         where p.provider_id = 'opal' and o.provider_id = 'jade'",
+    ] {
+        let (mut street, relay) = mailed().await;
+        street.mailed("jade").await;
+        street.bench.act("https://opal.example/a").await;
+        let done = sqlx::query(forgery).execute(&street.bench.pool).await;
+        assert_eq!(done.unwrap().rows_affected(), 1, "{forgery}");
+        assert_eq!(street.courier().run_once().await.unwrap(), 0, "{forgery}");
+        assert!(relay.mails().is_empty(), "{forgery}");
+        let waiting = street.in_line().await;
+        let refused = (0, Some("endpoint_refused".into()));
+        assert_eq!(waiting["opal"], refused, "{forgery}");
+    }
+}
+
+#[tokio::test]
 async fn a_reminder_is_threaded_to_the_first_notice() {
     let (street, relay) = mailed().await;
     let case = street.bench.act("https://opal.example/a").await;

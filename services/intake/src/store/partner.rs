@@ -42,11 +42,12 @@ pub async fn insert(
     conn: &mut PgConnection,
     partner: &Partner,
     key_hash: &[u8; 32],
+    vouched: &[u8],
 ) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "-- insert_partner
-        insert into partner (id, name, channel, key_hash, daily_quota, created_at)
-        values ($1, $2, $3, $4, $5, $6)
+        insert into partner (id, name, channel, key_hash, daily_quota, created_at, vouched)
+        values ($1, $2, $3, $4, $5, $6, $7)
         on conflict (name) do nothing",
     )
     .bind(partner.id.uuid())
@@ -55,6 +56,7 @@ pub async fn insert(
     .bind(key_hash.as_slice())
     .bind(partner.daily_quota.cast_signed())
     .bind(partner.created_at)
+    .bind(vouched)
     .execute(conn)
     .await?;
     Ok(done.rows_affected() == 1)
@@ -71,21 +73,35 @@ pub async fn list(conn: &mut PgConnection) -> Result<Vec<Partner>, Error> {
     rows.iter().map(partner).collect()
 }
 
-/// The partner that a key names, if the key is not revoked, with the hash of its secret.
+/// How a partner's key is known again.
+pub struct Kept {
+    /// Of its secret.
+    pub hash: Vec<u8>,
+    /// None in a row that intake did not make.
+    pub vouched: Option<Vec<u8>>,
+}
+
+/// The partner that a key names, if the key is not revoked.
 pub async fn by_key(
     conn: &mut PgConnection,
     id: PartnerId,
-) -> Result<Option<(Partner, Vec<u8>)>, Error> {
+) -> Result<Option<(Partner, Kept)>, Error> {
     let row = sqlx::query(
         "-- partner_by_key
-        select id, name, channel, key_hash, daily_quota, created_at, revoked_at
+        select id, name, channel, key_hash, daily_quota, created_at, revoked_at, vouched
         from partner where id = $1 and revoked_at is null",
     )
     .bind(id.uuid())
     .fetch_optional(conn)
     .await?;
-    row.map(|row| Ok((partner(&row)?, row.try_get("key_hash")?)))
-        .transpose()
+    row.map(|row| {
+        let kept = Kept {
+            hash: row.try_get("key_hash")?,
+            vouched: row.try_get("vouched")?,
+        };
+        Ok((partner(&row)?, kept))
+    })
+    .transpose()
 }
 
 /// Ends a partner's key. False when there is no such partner; a second time is success.

@@ -6,11 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// One line of the map as it is configured: `host.example`, `*.example`, `203.0.113.0/24` or one of these with
 /// `:port` (networks of IPv6 in brackets then), and where it leads.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MapEntry {
     pub from: String,

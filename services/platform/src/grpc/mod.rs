@@ -4,7 +4,9 @@
 //! reflection, bounds on size, time and concurrency, a panic that ends one call and not the process,
 //! and a drain that has an end. Nothing here knows a method.
 
+mod access;
 mod refusal;
+mod transport;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -13,16 +15,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::service::{Routes, RoutesBuilder};
-use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tower_http::catch_panic::CatchPanicLayer;
+
+pub use access::{Access, Rule, caller};
+pub use transport::{Listener, Transport};
 
 /// The health service's name for "able to do its work".
 pub const READY: &str = "ready";
@@ -64,8 +67,14 @@ pub enum GrpcError {
     Reflection(#[from] tonic_reflection::server::Error),
     #[error("the gRPC listener has no address")]
     Listener(#[from] std::io::Error),
-    #[error("a peer's address is not a URI such as http://127.0.0.1:7000")]
+    #[error("a peer's address is not a URI such as https://intake:7410")]
     Address,
+    #[error(
+        "{0} is not on loopback, and without TLS roles speak on loopback only; give `[tls]` cert, key and ca"
+    )]
+    NotLoopback(String),
+    #[error("{0} is not an https address, and with TLS roles speak no other")]
+    NotProven(String),
 }
 
 /// A server in the making: services first, then [`Server::serve`].
@@ -124,9 +133,10 @@ impl Server {
     /// Serves until the shutdown, then finishes what is in flight within the drain's limit.
     pub async fn serve(
         mut self,
-        listener: TcpListener,
+        listener: impl Into<Listener>,
         shutdown: CancellationToken,
     ) -> Result<(), GrpcError> {
+        let listener = listener.into();
         let (health, health_service) = tonic_health::server::health_reporter();
         self.routes.add_service(health_service);
         self.routes.add_service(
@@ -145,17 +155,15 @@ impl Server {
             .concurrency_limit(self.in_flight)
             .timeout(self.call)
             .layer(CatchPanicLayer::custom(refusal::Panicked))
+            .layer(access::AccessLayer(listener.access()))
             .into_inner();
-        let incoming = TcpIncoming::from(listener)
-            .with_nodelay(Some(true))
-            .with_keepalive(Some(Duration::from_mins(1)));
         let serving = tonic::transport::Server::builder()
             .layer(layers)
             .http2_keepalive_interval(Some(Duration::from_secs(30)))
             .http2_keepalive_timeout(Some(Duration::from_secs(10)))
             .http2_max_header_list_size(32 * 1024)
             .add_routes(self.routes.routes())
-            .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
+            .serve_with_incoming_shutdown(listener.incoming(), shutdown.clone().cancelled_owned());
         let too_late = async {
             shutdown.cancelled().await;
             tokio::time::sleep(self.drain).await;
@@ -201,16 +209,19 @@ async fn report(health: &HealthReporter, checks: &[Check]) {
     health.set_service_status(READY, status).await;
 }
 
-/// A channel to another role, such as `http://127.0.0.1:7000`. It connects when it is first used and
-/// again whenever it must, so that roles may start in any order.
+/// A plain channel to another role on this machine, such as `http://127.0.0.1:7000`. It connects when it is first used
+/// and again whenever it must, so that roles may start in any order.
 pub fn channel(address: &str) -> Result<Channel, GrpcError> {
-    Ok(Endpoint::from_shared(address.to_owned())
-        .map_err(|_| GrpcError::Address)?
+    let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|_| GrpcError::Address)?;
+    Ok(tuned(endpoint).connect_lazy())
+}
+
+fn tuned(endpoint: Endpoint) -> Endpoint {
+    endpoint
         .connect_timeout(Duration::from_secs(5))
         .http2_keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(10))
         .tcp_nodelay(true)
-        .connect_lazy())
 }
 
 #[cfg(test)]

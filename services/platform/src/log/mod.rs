@@ -7,6 +7,7 @@
 //! This module must not know what an event means: `kind` and `payload` are opaque.
 
 mod append;
+mod grants;
 mod hint;
 mod holding;
 mod publish;
@@ -26,13 +27,14 @@ use uuid::Uuid;
 use crate::db::{self, MigrationSet};
 
 pub use append::{append, traced};
+pub use grants::GRANTS;
 pub use hint::{Ear, Hint};
 pub use read::{Head, LogReader, heads, read};
 pub(crate) use read::{envelope, heads_sql, read_sql};
 pub use relay::Relay;
 pub use retention::{Kept, keep};
 pub(crate) use serve::CALLER;
-pub use serve::{Caller, LogServer};
+pub use serve::LogServer;
 
 /// Number of shards of every log. Fixed: a case's shard is written into its events.
 pub const SHARDS: i16 = 16;

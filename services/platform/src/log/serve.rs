@@ -11,21 +11,17 @@ use proto::v1::log_service_server::{LogService, LogServiceServer};
 use proto::v1::read_log_response::Part;
 use proto::v1::{LogBounds, LogEvent, ReadLogRequest, ReadLogResponse};
 use sqlx::PgPool;
-use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{Envelope, LogReader, SHARDS};
 use crate::error::{Kind, Problem};
+use crate::tls::Connection;
 
 /// Events read from the database at once.
 const PAGE: i64 = 200;
 /// The metadata key under which a caller on plain loopback names itself.
 pub(crate) const CALLER: &str = "takedown-caller";
-
-/// Who calls, as the transport has proved it: put into a request's extensions from the certificate's SAN.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller(pub String);
 
 /// Serves one service's log.
 #[derive(Clone)]
@@ -119,17 +115,15 @@ async fn page(
     Ok(Some((answers, (log, left))))
 }
 
-/// Proved by the transport, or said by the caller where both ends are on this machine and nothing was to be proved.
+/// The role in the connection's certificate, or what the caller says where both ends are on this machine and nothing
+/// was to be proved.
 fn caller<T>(request: &Request<T>) -> Option<String> {
-    let extensions = request.extensions();
-    if let Some(Caller(name)) = extensions.get() {
-        return Some(name.clone());
+    let connection: &Connection = request.extensions().get()?;
+    if let Some(role) = &connection.caller {
+        return Some(role.to_string());
     }
-    let sealed = extensions.get::<TlsConnectInfo<TcpConnectInfo>>().is_some();
-    let near = request
-        .remote_addr()
-        .is_some_and(|at| at.ip().is_loopback());
-    if sealed || !near {
+    let near = connection.address.is_some_and(|at| at.ip().is_loopback());
+    if !near {
         return None;
     }
     let said = request.metadata().get(CALLER)?.to_str().ok()?;
@@ -185,29 +179,31 @@ fn part(part: Part) -> ReadLogResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::Role;
 
     #[test]
     fn a_name_that_is_only_said_counts_on_loopback_alone() {
-        let said = |at: Option<&str>| {
+        let said = |at: Option<&str>, proved: Option<&str>| {
             let mut request = Request::new(());
             request
                 .metadata_mut()
                 .insert(CALLER, "ledger".parse().unwrap());
-            let remote_addr = at.map(|at| at.parse().unwrap());
-            request.extensions_mut().insert(TcpConnectInfo {
-                local_addr: None,
-                remote_addr,
+            request.extensions_mut().insert(Connection {
+                caller: proved.map(|role| Role::parse(role).unwrap()),
+                address: at.map(|at| at.parse().unwrap()),
             });
-            request
+            caller(&request)
         };
-        assert_eq!(
-            caller(&said(Some("127.0.0.1:1"))).as_deref(),
-            Some("ledger")
-        );
-        assert_eq!(caller(&said(Some("192.0.2.1:1"))), None);
-        assert_eq!(caller(&said(None)), None);
-        let mut proved = said(Some("127.0.0.1:1"));
-        proved.extensions_mut().insert(Caller("intake".into()));
-        assert_eq!(caller(&proved).as_deref(), Some("intake"));
+        assert_eq!(said(Some("127.0.0.1:1"), None).as_deref(), Some("ledger"));
+        assert_eq!(said(Some("192.0.2.1:1"), None), None);
+        assert_eq!(said(None, None), None);
+        for at in ["127.0.0.1:1", "192.0.2.1:1"] {
+            assert_eq!(said(Some(at), Some("intake")).as_deref(), Some("intake"));
+        }
+        let mut unknown = Request::new(());
+        unknown
+            .metadata_mut()
+            .insert(CALLER, "ledger".parse().unwrap());
+        assert_eq!(caller(&unknown), None);
     }
 }

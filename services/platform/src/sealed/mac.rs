@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::keyring::{Keyring, Ring};
-use super::{KeyId, SealedError, equal, frame};
+use super::{FORMAT, KeyId, SealedError, equal, frame};
 
 /// What a keyed hash is for; each has its own key in the keyring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,24 @@ impl MacPurpose {
         match self {
             Self::Link => b"takedown/link/1",
             Self::Body => b"takedown/body/1",
+        }
+    }
+}
+
+/// A row that decides who may come in: what its service vouches for, so that one written by SQL is nobody's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowPurpose {
+    /// A provider's key: whose it is and what it may do.
+    ProviderKey,
+    /// A partner's key: whose it is, by which channel and how much.
+    PartnerKey,
+}
+
+impl RowPurpose {
+    fn label(self) -> &'static [u8] {
+        match self {
+            Self::ProviderKey => b"takedown/row/1/provider-key",
+            Self::PartnerKey => b"takedown/row/1/partner-key",
         }
     }
 }
@@ -66,6 +84,43 @@ impl Keyring {
             .any(|key| equal(&mac_of(&key.bytes, purpose.label(), fields), mac))
     }
 
+    /// Vouches for the fields of a row. The answer is kept in the row; it names its format and key: format (1 byte),
+    /// length of the key id (1), key id, MAC (32).
+    pub fn vouch(&self, purpose: RowPurpose, fields: &[&[u8]]) -> Vec<u8> {
+        let key = self.provider.current();
+        let id = key.id.as_str().as_bytes();
+        let mut bytes = vec![FORMAT, id.len() as u8];
+        bytes.extend_from_slice(id);
+        bytes.extend_from_slice(&row_mac(&key.bytes, purpose, fields));
+        bytes
+    }
+
+    /// # Errors
+    /// `Refused` when the row's fields are not those that were vouched for, `Malformed`, `UnknownFormat` or `UnknownKey`.
+    pub fn check_row(
+        &self,
+        purpose: RowPurpose,
+        fields: &[&[u8]],
+        vouched: &[u8],
+    ) -> Result<(), SealedError> {
+        let (&[format, length], rest) = vouched
+            .split_first_chunk::<2>()
+            .ok_or(SealedError::Malformed)?;
+        if format != FORMAT {
+            return Err(SealedError::UnknownFormat(format));
+        }
+        let (id, mac) = rest
+            .split_at_checked(length.into())
+            .ok_or(SealedError::Malformed)?;
+        let id = std::str::from_utf8(id).map_err(|_| SealedError::Malformed)?;
+        let key = self.provider.find(&KeyId::parse(id)?)?;
+        if equal(&row_mac(&key.bytes, purpose, fields), mac) {
+            Ok(())
+        } else {
+            Err(SealedError::Refused)
+        }
+    }
+
     /// # Errors
     /// `UnknownService` when the keyring holds no bus key for the service.
     pub fn bus_mac(&self, record: &BusRecord<'_>) -> Result<BusMac, SealedError> {
@@ -104,6 +159,12 @@ pub(super) fn hmac(key: &[u8; 32], fields: &[&[u8]]) -> [u8; 32] {
 fn mac_of(key: &[u8; 32], label: &[u8], fields: &[&[u8]]) -> [u8; 32] {
     // The fields are framed by themselves, so that their number is bound too.
     hmac(key, &[label, &frame(fields)])
+}
+
+/// Under a key of its own, drawn from the one that seals endpoints: one key is for one algorithm.
+fn row_mac(key: &[u8; 32], purpose: RowPurpose, fields: &[&[u8]]) -> [u8; 32] {
+    let own = hmac(key, &[b"takedown/row-key/1"]);
+    mac_of(&own, purpose.label(), fields)
 }
 
 fn bus_mac_of(key: &[u8; 32], record: &BusRecord<'_>) -> [u8; 32] {

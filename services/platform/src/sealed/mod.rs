@@ -23,7 +23,7 @@ use crate::error::{Kind, Problem};
 pub use aead::{DataKey, Opened, Purpose, Sealed, WrappedKey};
 pub use keyfile::KeyringError;
 pub use keyring::Keyring;
-pub use mac::{BusMac, BusRecord, MacPurpose};
+pub use mac::{BusMac, BusRecord, MacPurpose, RowPurpose};
 pub use signing::{PublicKey, Signature, Signer, SigningContext, Verifier, jwks, parse_jwks};
 pub use tag::{Tag, TagPurpose, commitment};
 pub use token::{MAX_TOKEN_LIFE, StaffClaims, StaffTokenIssuer, StaffTokenVerifier, TokenError};

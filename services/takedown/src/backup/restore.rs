@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use flate2::read::GzDecoder;
+use platform::bus::Kind;
 use platform::db;
 use sha2::{Digest as _, Sha256};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
@@ -53,7 +54,7 @@ pub async fn restore(url: &str, manifest: &Manifest, dir: &Path, keyring: &Path)
     sqlx::query("-- restore_unhurried\nselect set_config('statement_timeout', '0', false), set_config('lock_timeout', '0', false)")
         .execute(&mut conn)
         .await?;
-    let as_it_was = system::migrate_some(url, &|schema, set, version| {
+    system::migrate_some(url, &|schema, set, version| {
         manifest
             .migrations
             .get(schema)
@@ -61,7 +62,7 @@ pub async fn restore(url: &str, manifest: &Manifest, dir: &Path, keyring: &Path)
             .is_some_and(|versions| versions.contains(&version))
     })
     .await?;
-    as_it_was.close().await;
+    days(url, manifest).await?;
 
     let mut tx = conn.begin().await?;
     // What a migration put in is in the backup too.
@@ -73,7 +74,6 @@ pub async fn restore(url: &str, manifest: &Manifest, dir: &Path, keyring: &Path)
         .execute(&mut *tx)
         .await?;
     }
-    days(&mut tx, manifest).await?;
     let bar = progress(manifest.tables.len() as u64, "tables");
     for table in &manifest.tables {
         copy_in(&mut tx, table, dir).await?;
@@ -88,8 +88,8 @@ pub async fn restore(url: &str, manifest: &Manifest, dir: &Path, keyring: &Path)
     tx.commit().await?;
     bar.finish_and_clear();
     conn.close().await?;
-    system::migrate(url).await?.close().await;
-    Ok(())
+    // Whoever starts it next lets the roles into each other's logs, where its bus needs that.
+    system::migrate(url, Kind::Kafka).await
 }
 
 /// Refuses a backup of a program that knows migrations which this one does not.
@@ -161,22 +161,18 @@ async fn empty(conn: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-/// Makes the days of the events that are coming, so that none falls beside its partition.
-async fn days(conn: &mut PgConnection, manifest: &Manifest) -> Result<()> {
+/// Makes the days of the events that are coming, as the owner of the log, so that none falls beside its partition.
+async fn days(url: &str, manifest: &Manifest) -> Result<()> {
     for schema in manifest.migrations.keys() {
-        let schema = tables::identifier(schema);
+        let owner = db::pool_as_owner(url, schema, 1).await?;
         for back in (0..=4).rev() {
             let day = manifest.taken_at.date() - time::Duration::days(back * 8);
-            sqlx::query(AssertSqlSafe(format!(
-                "-- restore_search_path\nset local search_path to {schema}"
-            )))
-            .execute(&mut *conn)
-            .await?;
             sqlx::query("-- restore_days\nselect make_event_partitions($1)")
                 .bind(day)
-                .execute(&mut *conn)
+                .execute(&owner)
                 .await?;
         }
+        owner.close().await;
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ mod parked;
 mod policy;
 mod provider;
 mod report;
+mod role;
 mod staff;
 mod up;
 mod words;
@@ -32,6 +33,7 @@ use tracing::level_filters::LevelFilter;
 use crate::client::{Client, Profile};
 use crate::demo;
 use crate::output::Format;
+use crate::role::Role;
 
 /// Takedown notices for child-protection hotlines: every role, and the operators' commands.
 ///
@@ -50,6 +52,16 @@ enum Command {
     Up(up::Args),
     /// Plays a street of synthetic hosts against the whole system.
     Demo(demo::Args),
+    /// Runs intake: accepts reports. See deploy/config/intake.toml.
+    Intake(role::Args),
+    /// Runs verification: the queue, decisions and staff. See deploy/config/verification.toml.
+    Verification(role::Args),
+    /// Runs dispatch: notices, answers and clocks. See deploy/config/dispatch.toml.
+    Dispatch(role::Args),
+    /// Runs the gateway: the edge to the outside. See deploy/config/gateway.toml.
+    Gateway(role::Args),
+    /// Runs the console: the edge for staff. See deploy/config/console.toml.
+    Console(role::Args),
     /// Brings the database up to date and ends.
     Migrate(migrate::Args),
     /// Checks everything that the roles need, and says what to do.
@@ -73,15 +85,24 @@ enum Command {
     /// Events that could not be applied.
     #[command(subcommand)]
     Parked(parked::Command),
-    /// The tamper-evident log.
-    #[command(subcommand)]
-    Ledger(ledger::Command),
+    /// Runs the ledger, which hears every event (see deploy/config/ledger.toml), or looks into its tamper-evident log.
+    Ledger(LedgerArgs),
     /// Escalation policies.
     #[command(subcommand)]
     Policy(policy::Command),
     /// Staff accounts.
     #[command(subcommand)]
     Staff(staff::Command),
+}
+
+/// A role of its own, or a question to the one that runs.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+struct LedgerArgs {
+    #[command(subcommand)]
+    command: Option<ledger::Command>,
+    #[command(flatten)]
+    role: role::Args,
 }
 
 /// Runs one command to its end.
@@ -127,7 +148,15 @@ impl Command {
             Self::Notice(command) => notice::run(command).await.map(|()| true),
             Self::Provider(command) => provider::run(command).await.map(|()| true),
             Self::Parked(command) => parked::run(command).await.map(|()| true),
-            Self::Ledger(command) => ledger::run(command).await,
+            Self::Intake(args) => role::run(Role::Intake, args).await.map(|()| true),
+            Self::Verification(args) => role::run(Role::Verification, args).await.map(|()| true),
+            Self::Dispatch(args) => role::run(Role::Dispatch, args).await.map(|()| true),
+            Self::Ledger(args) => match args.command {
+                Some(command) => ledger::run(command).await,
+                None => role::run(Role::Ledger, args.role).await.map(|()| true),
+            },
+            Self::Gateway(args) => role::run(Role::Gateway, args).await.map(|()| true),
+            Self::Console(args) => role::run(Role::Console, args).await.map(|()| true),
             Self::Policy(command) => policy::run(command),
             Self::Staff(command) => staff::run(command).await.map(|()| true),
         }
@@ -136,7 +165,6 @@ impl Command {
     fn format(&self) -> Format {
         match self {
             Self::Up(args) => args.at.format,
-            Self::Demo(_) => Format::default(),
             Self::Migrate(args) => args.at.format,
             Self::Doctor(args) => args.at.format,
             Self::Backup(args) => args.at.format,
@@ -146,7 +174,17 @@ impl Command {
             Self::Notice(command) => command.format(),
             Self::Provider(command) => command.format(),
             Self::Parked(command) => command.format(),
-            Self::Ledger(command) => command.format(),
+            Self::Ledger(args) => args
+                .command
+                .as_ref()
+                .map(ledger::Command::format)
+                .unwrap_or_default(),
+            Self::Demo(_)
+            | Self::Intake(_)
+            | Self::Verification(_)
+            | Self::Dispatch(_)
+            | Self::Gateway(_)
+            | Self::Console(_) => Format::default(),
             Self::Policy(command) => command.format(),
             Self::Staff(command) => command.format(),
         }
@@ -155,9 +193,14 @@ impl Command {
     /// What runs for long tells what it does; what answers a question answers it.
     fn log_level(&self) -> LevelFilter {
         match self {
-            Self::Up(_) | Self::Provider(provider::Command::Serve(_)) => {
-                telemetry::level_from_environment()
-            }
+            Self::Up(_)
+            | Self::Provider(provider::Command::Serve(_))
+            | Self::Intake(_)
+            | Self::Verification(_)
+            | Self::Dispatch(_)
+            | Self::Ledger(LedgerArgs { command: None, .. })
+            | Self::Gateway(_)
+            | Self::Console(_) => telemetry::level_from_environment(),
             _ if variable("TAKEDOWN_LOG").is_some() => telemetry::level_from_environment(),
             _ => LevelFilter::WARN,
         }
@@ -177,7 +220,7 @@ impl At {
     /// The running system of the data folder, as its local operator.
     pub fn client(&self) -> Result<Client> {
         let profile = Profile::read(&self.data.path()?)?;
-        Client::new(&profile.addresses, profile.operator.session)
+        Client::of(&profile)
     }
 
     /// The database: `DATABASE_URL`, else the one that the running system keeps in its folder.

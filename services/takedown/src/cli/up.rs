@@ -40,7 +40,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<()> {
-    let settings: Settings = config::load(args.config.as_deref(), "TAKEDOWN_SET")?;
+    let settings: Settings = config::load(args.config.as_deref(), "TAKEDOWN_SET_")?;
     let mut options = Options {
         database_url: database_url(),
         console: args

@@ -7,8 +7,9 @@ mod profile;
 
 use std::sync::Arc;
 
-use anyhow::Result;
-use platform::grpc;
+use anyhow::{Context as _, Result};
+use platform::grpc::Transport;
+use platform::tls::{Role, Tls, TlsFiles};
 use proto::v1::dispatch_service_client::DispatchServiceClient;
 use proto::v1::intake_service_client::IntakeServiceClient;
 use proto::v1::ledger_service_client::LedgerServiceClient;
@@ -20,6 +21,9 @@ use tonic::transport::Channel;
 pub use authorized::Authorized;
 use authorized::{Audience, Session};
 pub use profile::{Addresses, Operator, Profile};
+
+/// The role of whoever works at the command line, as their certificate names it.
+const OPERATOR: &str = "operator";
 
 /// Room for pages of cases with everything that is known of them.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
@@ -35,13 +39,31 @@ pub struct Client {
 }
 
 impl Client {
-    /// Nothing is sent yet; a session that does not hold shows at the first call.
+    /// On this machine. Nothing is sent yet; a session that does not hold shows at the first call.
     pub fn new(addresses: &Addresses, session: SecretString) -> Result<Self> {
-        let verification = grpc::channel(&addresses.verification)?;
+        Self::over(&Transport::Plain, addresses, session)
+    }
+
+    /// As a profile says: with its certificates where it names some.
+    pub fn of(profile: &Profile) -> Result<Self> {
+        let transport = transport(profile.tls.as_ref())?;
+        Self::over(
+            &transport,
+            &profile.addresses,
+            profile.operator.session.clone(),
+        )
+    }
+
+    pub fn over(
+        transport: &Transport,
+        addresses: &Addresses,
+        session: SecretString,
+    ) -> Result<Self> {
+        let verification = transport.channel("verification", &addresses.verification)?;
         Ok(Self {
-            intake: grpc::channel(&addresses.intake)?,
-            dispatch: grpc::channel(&addresses.dispatch)?,
-            ledger: grpc::channel(&addresses.ledger)?,
+            intake: transport.channel("intake", &addresses.intake)?,
+            dispatch: transport.channel("dispatch", &addresses.dispatch)?,
+            ledger: transport.channel("ledger", &addresses.ledger)?,
             session: Arc::new(Session::new(verification.clone(), session)),
             verification,
         })
@@ -122,4 +144,15 @@ impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Client(<session>)")
     }
+}
+
+/// How the command line reaches the roles: as an operator, or plainly where they are on this machine without TLS.
+pub fn transport(files: Option<&TlsFiles>) -> Result<Transport> {
+    let Some(files) = files else {
+        return Ok(Transport::Plain);
+    };
+    let role = Role::parse(OPERATOR).context("an operator is a role")?;
+    let tls = Tls::open(files.clone(), &role)
+        .context("the certificates that client.toml names cannot be used")?;
+    Ok(Transport::Proven(tls))
 }

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result};
 use figment::Figment;
 use figment::providers::{Format as _, Toml};
 use platform::error::{Kind, Problem};
+use platform::tls::TlsFiles;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,9 @@ pub struct Profile {
     pub checkpoint_keys: Vec<String>,
     /// The name that the ledger signs its checkpoints under.
     pub ledger_origin: String,
+    /// Where the roles are reached with a proof on both sides: the operator's certificate and key, and the authorities.
+    #[serde(default)]
+    pub tls: Option<TlsFiles>,
 }
 
 impl Profile {
@@ -129,6 +133,12 @@ impl Profile {
         writeln!(text, "name = {}", quoted(&self.operator.name)?)?;
         let session = self.operator.session.expose_secret();
         writeln!(text, "session = {}", quoted(session)?)?;
+        if let Some(tls) = &self.tls {
+            writeln!(text, "\n[tls]")?;
+            for (name, path) in [("cert", &tls.cert), ("key", &tls.key), ("ca", &tls.ca)] {
+                writeln!(text, "{name} = {}", quoted(&path.to_string_lossy())?)?;
+            }
+        }
         writeln!(text, "\n[addresses]")?;
         for (name, address) in [
             ("intake", &a.intake),
@@ -182,6 +192,11 @@ mod tests {
             database_url: Some("postgres://a:b@127.0.0.1:5/takedown".into()),
             checkpoint_keys: vec!["k1 whpk_AAAA".into()],
             ledger_origin: "hotline.example/ledger".into(),
+            tls: Some(TlsFiles {
+                cert: "/a/operator.pem".into(),
+                key: "/a/operator \"key\".pem".into(),
+                ca: "/a/ca.pem".into(),
+            }),
         }
     }
 
@@ -192,6 +207,7 @@ mod tests {
         profile().write(dir.path()).unwrap();
         let read = Profile::read(dir.path()).unwrap();
         assert_eq!(read.addresses, profile().addresses);
+        assert_eq!(read.tls, profile().tls);
         assert_eq!(read.operator.name, "local \"op\"");
         assert_eq!(read.operator.session.expose_secret(), "secret-session");
         assert!(!format!("{read:?}").contains("secret-session"));

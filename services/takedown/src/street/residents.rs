@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use domain::url::CanonicalUrl;
 use domain::word::DeliveryChannel;
-use platform::connector::ConnectorMap;
+use platform::connector::MapEntry;
 use secrecy::SecretString;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_rustls::TlsAcceptor;
@@ -37,7 +37,7 @@ pub struct Premises {
     mail: TcpListener,
     /// Bound and not listening, so that a connection is refused while the host is down.
     down: Vec<(String, TcpSocket)>,
-    map: ConnectorMap,
+    map: Vec<MapEntry>,
 }
 
 pub struct Residents {
@@ -66,25 +66,29 @@ impl Premises {
         let web = TcpListener::bind((IpAddr::from([127, 0, 0, 1]), 0)).await?;
         let mail = TcpListener::bind((IpAddr::from([127, 0, 0, 1]), 0)).await?;
         let at = web.local_addr()?;
-        let mut map = ConnectorMap::default();
+        let mut map = Vec::new();
+        let mut leads = |from: &str, to| {
+            let from = from.to_owned();
+            map.push(MapEntry { from, to });
+        };
         let mut down = Vec::new();
         for provider in &street.providers {
             for domain in &provider.domains {
-                map.insert(domain, at)?;
-                map.insert(&format!("*.{domain}"), at)?;
+                leads(domain, at);
+                leads(&format!("*.{domain}"), at);
             }
             for network in &provider.cidrs {
-                map.insert(network, at)?;
+                leads(network, at);
             }
             let host = webhook_host(&provider.id);
             let is_down = provider.behaviour == Behaviour::Down;
             if is_down && provider.channel == DeliveryChannel::Webhook {
                 let socket = TcpSocket::new_v4()?;
                 socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-                map.insert(&host, socket.local_addr()?)?;
+                leads(&host, socket.local_addr()?);
                 down.push((host, socket));
             } else {
-                map.insert(&host, at)?;
+                leads(&host, at);
             }
         }
         Ok(Self {
@@ -98,7 +102,7 @@ impl Premises {
     }
 
     /// Where every name and network of the street is, for the hotline's connector.
-    pub fn connector_map(&self) -> &ConnectorMap {
+    pub fn connector_map(&self) -> &[MapEntry] {
         &self.map
     }
 

@@ -14,7 +14,7 @@ pub fn keyring_path(data_dir: &Path) -> PathBuf {
 
 /// Opens the folder's keyring. Where there is none a fresh one is made, unless the database has been worked with:
 /// fresh keys would open nothing of what it holds.
-pub(super) async fn open(data_dir: &Path, url: &str) -> Result<Keyring> {
+pub(crate) async fn open(data_dir: &Path, url: &str) -> Result<Keyring> {
     let path = keyring_path(data_dir);
     if path.exists() {
         return Ok(Keyring::open(&path)?);
@@ -51,7 +51,7 @@ async fn worked_with(url: &str) -> sqlx::Result<bool> {
 }
 
 /// As `client.toml` carries them.
-pub(super) fn checkpoint_keys(keyring: &Keyring) -> Vec<String> {
+pub(crate) fn checkpoint_keys(keyring: &Keyring) -> Vec<String> {
     keyring
         .public_keys(SigningContext::Checkpoint)
         .iter()

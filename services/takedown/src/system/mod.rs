@@ -31,9 +31,11 @@ use database::Database;
 use listen::Listeners;
 
 pub use keys::keyring_path;
+pub(crate) use keys::{checkpoint_keys, open as open_keyring};
 pub use listen::Listen;
 pub(crate) use migrate::migrate_some;
-pub use migrate::{Pools, SERVICES, SHARED_LOGS, migrate};
+pub use migrate::{Pools, SERVICES, SHARED_LOGS, make_topics, migrate, set_passwords};
+pub(crate) use roles::local_operator;
 
 /// Name of the account that the first start makes.
 pub const LOCAL_OPERATOR: &str = "local-operator";
@@ -120,18 +122,14 @@ impl System {
         let database = Database::open(&options.data_dir, options.database_url.clone(), say).await?;
         let url = database.url().expose_secret();
         let keyring = Arc::new(keys::open(&options.data_dir, url).await?);
-        let pools = migrate(url).await.context("migrating the database")?;
+        migrate(url, options.settings.bus.kind)
+            .await
+            .context("migrating the database")?;
+        let pools = Pools::open(url).await?;
 
         let listeners = Listeners::bind(&options, say).await?;
         let addresses = listeners.addresses()?;
         let (new_password, session) = roles::local_operator(&pools, &options.clock, say).await?;
-        if let Some(password) = &new_password {
-            // Told at once: the account stands, whatever becomes of this start.
-            say(&format!(
-                "the local operator's account, shown this once: sign in as {LOCAL_OPERATOR} with {}",
-                password.expose_secret()
-            ));
-        }
         let client = Client::new(&addresses, session.clone())?;
 
         let ledger_origin = options.settings.ledger.origin.clone();
@@ -238,6 +236,7 @@ impl System {
             database_url: self.embedded().map(|_| self.database_url().clone()),
             checkpoint_keys: keys::checkpoint_keys(&self.keyring),
             ledger_origin: self.ledger_origin.clone(),
+            tls: None,
         }
     }
 }

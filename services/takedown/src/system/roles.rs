@@ -1,4 +1,4 @@
-//! Every role, given what it depends on and started.
+//! Every role in this process, wired together: what each depends on, and the bells between them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use dispatch::policy::Policy;
 use platform::bus::Bus;
 use platform::clock::Clock;
-use platform::connector::{self, Connector};
+use platform::connector;
 use platform::grpc;
 use platform::log::Hint;
 use platform::sealed::Keyring;
@@ -21,19 +21,26 @@ use super::listen::Listeners;
 use super::migrate::Pools;
 use super::{LOCAL_OPERATOR, Settings};
 use crate::client::{Addresses, Client};
+use crate::role::spawn::{self, Core, Reach};
 
 /// From the start of a role to its first word.
 const READY: Duration = Duration::from_secs(30);
 
 /// Makes the local operator's account when there is no account at all, and opens a session for `client.toml`: an
 /// empty one where that account is gone, which stops no role.
-pub(super) async fn local_operator(
+pub(crate) async fn local_operator(
     pools: &Pools,
     clock: &Clock,
     say: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<(Option<SecretString>, SecretString)> {
     let pool = &pools.verification;
     let password = verification::ensure_local_operator(pool, clock, LOCAL_OPERATOR).await?;
+    if let Some(password) = &password {
+        // Told at once: the account stands, whatever becomes of this start.
+        say(&format!(
+            "the local operator's account, shown this once: sign in as {LOCAL_OPERATOR} with {password}"
+        ));
+    }
     let session = match verification::open_local_session(pool, clock, LOCAL_OPERATOR).await {
         Err(error) if error.code() == "staff_unknown" => {
             say("the local operator's account was revoked: the commands have no credential here");
@@ -80,69 +87,66 @@ impl Start<'_> {
         let stamped_by_verification = Hint::default();
         let stamped_by_dispatch = Hint::default();
 
-        let deps = intake::Deps {
+        let core = Core {
             pool: pools.intake,
             keyring: keyring.clone(),
             clock: clock.clone(),
-            config: settings.intake,
+            settings: settings.intake,
             bus: bus.clone(),
+            listener: listeners.intake.into(),
         };
-        tasks.spawn("intake", intake::run(deps, listeners.intake, tasks.token()));
+        spawn::intake(tasks, core);
 
-        let deps = verification::Deps {
+        let core = Core {
             pool: pools.verification,
             keyring: keyring.clone(),
             clock: clock.clone(),
-            config: settings.verification,
+            settings: settings.verification,
             bus: bus.clone(),
-            hints: verification::Hints {
-                stamped: stamped_by_verification.clone(),
-                dispatch: stamped_by_dispatch.clone(),
-                ..Default::default()
-            },
+            listener: listeners.verification.into(),
         };
-        tasks.spawn(
-            "verification",
-            verification::run(deps, listeners.verification, tasks.token()),
-        );
+        let hints = verification::Hints {
+            stamped: stamped_by_verification.clone(),
+            dispatch: stamped_by_dispatch.clone(),
+            ..Default::default()
+        };
+        spawn::verification(tasks, core, hints);
 
-        let deps = dispatch::Deps {
+        let core = Core {
             pool: pools.dispatch,
             keyring: keyring.clone(),
             clock: clock.clone(),
-            config: settings.dispatch,
+            settings: settings.dispatch,
             bus: bus.clone(),
-            policy,
-            connector: Connector::new(connector),
-            ledger: Some(ledger.clone()),
-            hints: dispatch::Hints {
-                stamped: stamped_by_dispatch,
-                verification: stamped_by_verification,
-            },
+            listener: listeners.dispatch.into(),
         };
-        tasks.spawn(
-            "dispatch",
-            dispatch::run(deps, listeners.dispatch, tasks.token()),
-        );
+        let reach = Reach {
+            policy,
+            way_out: connector,
+            ledger: ledger.clone(),
+        };
+        let hints = dispatch::Hints {
+            stamped: stamped_by_dispatch,
+            verification: stamped_by_verification,
+        };
+        spawn::dispatch(tasks, core, reach, hints);
 
-        let deps = ledger::Deps {
+        let core = Core {
             pool: pools.ledger,
             keyring,
             clock,
-            config: settings.ledger,
+            settings: settings.ledger,
             bus,
+            listener: listeners.ledger.into(),
         };
-        tasks.spawn("ledger", ledger::run(deps, listeners.ledger, tasks.token()));
+        spawn::ledger(tasks, core);
 
         let deps = gateway::Deps {
             intake: intake.clone(),
             dispatch: dispatch.clone(),
             config: settings.gateway,
         };
-        tasks.spawn(
-            "gateway",
-            gateway::run(deps, listeners.gateway, tasks.token()),
-        );
+        spawn::gateway(tasks, deps, listeners.gateway);
 
         let deps = console::Deps {
             intake,
@@ -151,10 +155,7 @@ impl Start<'_> {
             ledger,
             config: settings.console,
         };
-        tasks.spawn(
-            "console",
-            console::run(deps, listeners.console, tasks.token()),
-        );
+        spawn::console(tasks, deps, listeners.console);
         Ok(())
     }
 }

@@ -45,6 +45,7 @@ async fn a_report_is_found_by_whatever_somebody_holds_of_it() {
     for held in [case, reference, "PU-1"] {
         let shown = up.json(&["case", "show", held]);
         assert_eq!(shown["case_id"], case);
+        assert_eq!(shown["timeline_truncated"], false);
         assert!(
             !shown.to_string().contains("/a/1.jpg"),
             "addresses are masked"

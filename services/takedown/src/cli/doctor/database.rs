@@ -5,7 +5,7 @@ use platform::clock::{self, Clock};
 use platform::db::{self, Schema};
 use platform::sealed::{Keyring, WrappedKey};
 use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection};
+use sqlx::{ConnectOptions as _, PgConnection};
 use time::Duration;
 use uuid::Uuid;
 
@@ -99,7 +99,7 @@ async fn skew(conn: &mut PgConnection) -> Finding {
 /// Whether every migration that this program knows was applied as it is.
 async fn migrations(conn: &mut PgConnection, schema: &Schema) -> (Finding, bool) {
     let check = format!("migrations of {}", schema.name);
-    match missing(conn, schema).await {
+    match db::missing(conn, schema).await {
         Ok(0) => (Finding::right(check, "up to date"), true),
         Ok(count) => (
             Finding::wrong(
@@ -111,37 +111,6 @@ async fn migrations(conn: &mut PgConnection, schema: &Schema) -> (Finding, bool)
         ),
         Err(_) => (refused(check), false),
     }
-}
-
-async fn missing(conn: &mut PgConnection, schema: &Schema) -> sqlx::Result<usize> {
-    let mut missing = 0;
-    for set in schema.sets {
-        // Both names are constants of the program.
-        let table = format!("{}.{}_migration", schema.name, set.name);
-        let there: bool = sqlx::query_scalar("-- is_migrated\nselect to_regclass($1) is not null")
-            .bind(&table)
-            .fetch_one(&mut *conn)
-            .await?;
-        let applied: Vec<(i64, Vec<u8>)> = if there {
-            sqlx::query_as(AssertSqlSafe(format!(
-                "-- applied_migrations\nselect version, checksum from {table} where success"
-            )))
-            .fetch_all(&mut *conn)
-            .await?
-        } else {
-            Vec::new()
-        };
-        missing += set
-            .migrator
-            .iter()
-            .filter(|wanted| {
-                !applied.iter().any(|(version, checksum)| {
-                    *version == wanted.version && checksum[..] == *wanted.checksum
-                })
-            })
-            .count();
-    }
-    Ok(missing)
 }
 
 /// Whether the newest case's key opens with our keyring.

@@ -22,12 +22,9 @@ const START: &str = "start `takedown up` on this folder, or look at its log";
 
 pub(super) async fn look(profile: &Profile) -> Vec<Finding> {
     let addresses = &profile.addresses;
-    let Ok(client) = Client::new(addresses, profile.operator.session.clone()) else {
-        return vec![Finding::wrong(
-            "roles",
-            "client.toml has an address that is none",
-            START,
-        )];
+    let client = match Client::of(profile) {
+        Ok(client) => client,
+        Err(error) => return vec![Finding::wrong("roles", format!("{error:#}"), START)],
     };
     let mut findings = Vec::new();
     for (name, channel) in client.channels() {

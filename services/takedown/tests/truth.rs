@@ -15,7 +15,7 @@ struct Line {
 }
 
 fn street() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/street")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/street")
 }
 
 /// The truth's rows by column.
@@ -94,16 +94,28 @@ fn ends() -> Ends {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_street_ends_as_its_files_say() {
+    ends_as_its_files_say(&[]).await;
+}
+
+/// The same with a process for each role and TLS between them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_street_ends_as_its_files_say_with_a_process_for_each_role() {
+    ends_as_its_files_say(&["--spread"]).await;
+}
+
+async fn ends_as_its_files_say(form: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out.json");
-    let args = Line::parse_from([
+    let street = street();
+    let line = [
         "demo",
         "--exit",
         "--street",
-        street().to_str().unwrap(),
+        street.to_str().unwrap(),
         "--json",
         out.to_str().unwrap(),
-    ]);
+    ];
+    let args = Line::parse_from(line.iter().chain(form));
     let database = platform::testing::TestDatabase::new(&[]).await;
     let as_expected = takedown::demo::run(args.demo, Some(database.url().into()))
         .await

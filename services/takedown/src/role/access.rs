@@ -1,0 +1,158 @@
+//! Which role may call which method: the one table, checked against the certificate of each connection.
+//!
+//! It says who may knock at all. Whether the person, partner or host behind the call has the right is the owner's own
+//! check of the credential in it. A test holds the table against the published services: a method that nobody listed
+//! is nobody's to call.
+
+use platform::grpc::{Access, Rule};
+
+const GATEWAY: &[&str] = &["gateway"];
+const STAFF: &[&str] = &["console", "operator"];
+const OPERATOR: &[&str] = &["operator"];
+const HEARERS: &[&str] = &["intake", "verification", "dispatch", "ledger"];
+const ANYBODY: &[&str] = &[
+    "intake",
+    "verification",
+    "dispatch",
+    "ledger",
+    "gateway",
+    "console",
+    "operator",
+];
+
+/// Methods by service. `operator` is whoever works at the command line.
+pub const RULES: &[Rule] = &[
+    // Reports come in by the edge, and in bulk by the command line.
+    (
+        "takedown.v1.IntakeService/SubmitReports",
+        &["gateway", "operator"],
+    ),
+    ("takedown.v1.IntakeService/StreamReports", OPERATOR),
+    (
+        "takedown.v1.IntakeService/GetOutcome",
+        &["gateway", "operator"],
+    ),
+    (
+        "takedown.v1.IntakeService/WithdrawReport",
+        &["gateway", "operator"],
+    ),
+    ("takedown.v1.IntakeService/FindReports", STAFF),
+    ("takedown.v1.IntakeService/CreatePartner", OPERATOR),
+    ("takedown.v1.IntakeService/ListPartners", STAFF),
+    ("takedown.v1.IntakeService/RevokePartner", OPERATOR),
+    ("takedown.v1.IntakeService/GetIntakeCounts", STAFF),
+    // Only staff have business with verification.
+    ("takedown.v1.VerificationService/SignIn", STAFF),
+    ("takedown.v1.VerificationService/SignOut", STAFF),
+    ("takedown.v1.VerificationService/ExchangeSession", STAFF),
+    ("takedown.v1.VerificationService/CreateStaff", OPERATOR),
+    ("takedown.v1.VerificationService/ListStaff", STAFF),
+    ("takedown.v1.VerificationService/RevokeStaff", OPERATOR),
+    ("takedown.v1.VerificationService/ListQueue", STAFF),
+    ("takedown.v1.VerificationService/ClaimCases", STAFF),
+    ("takedown.v1.VerificationService/ReleaseClaim", STAFF),
+    ("takedown.v1.VerificationService/DecideCases", STAFF),
+    ("takedown.v1.VerificationService/GetAssessment", STAFF),
+    ("takedown.v1.VerificationService/RevealUrl", STAFF),
+    ("takedown.v1.VerificationService/WithdrawVerdict", STAFF),
+    ("takedown.v1.VerificationService/HoldCase", STAFF),
+    ("takedown.v1.VerificationService/ReleaseHold", STAFF),
+    ("takedown.v1.VerificationService/ImportHashes", OPERATOR),
+    ("takedown.v1.VerificationService/ApproveHashList", STAFF),
+    ("takedown.v1.VerificationService/ListHashLists", STAFF),
+    ("takedown.v1.VerificationService/ProposeRule", OPERATOR),
+    ("takedown.v1.VerificationService/ApproveRule", STAFF),
+    ("takedown.v1.VerificationService/RetireRule", STAFF),
+    ("takedown.v1.VerificationService/ListRules", STAFF),
+    (
+        "takedown.v1.VerificationService/GetVerificationCounts",
+        STAFF,
+    ),
+    // The directory and providers' keys are kept at the command line.
+    ("takedown.v1.DispatchService/PutProviders", OPERATOR),
+    ("takedown.v1.DispatchService/ListProviders", STAFF),
+    ("takedown.v1.DispatchService/GetProvider", STAFF),
+    ("takedown.v1.DispatchService/CreateProviderKey", OPERATOR),
+    ("takedown.v1.DispatchService/RevokeProviderKey", OPERATOR),
+    // Providers come by the edge alone.
+    ("takedown.v1.DispatchService/ListNotices", GATEWAY),
+    ("takedown.v1.DispatchService/GetNotice", GATEWAY),
+    ("takedown.v1.DispatchService/AnswerNotices", GATEWAY),
+    ("takedown.v1.DispatchService/VerifyNotice", GATEWAY),
+    ("takedown.v1.DispatchService/GetPreferences", GATEWAY),
+    ("takedown.v1.DispatchService/SetPreferences", GATEWAY),
+    ("takedown.v1.DispatchService/ViewByLink", GATEWAY),
+    ("takedown.v1.DispatchService/AnswerByLink", GATEWAY),
+    (
+        "takedown.v1.DispatchService/ListSigningKeys",
+        &["gateway", "operator"],
+    ),
+    ("takedown.v1.DispatchService/GetCaseDispatch", STAFF),
+    ("takedown.v1.DispatchService/SearchNotices", STAFF),
+    ("takedown.v1.DispatchService/ListOverdue", STAFF),
+    ("takedown.v1.DispatchService/SupplyInformation", STAFF),
+    ("takedown.v1.DispatchService/GetDispatchCounts", STAFF),
+    ("takedown.v1.LedgerService/GetTimeline", STAFF),
+    ("takedown.v1.LedgerService/GetConservation", STAFF),
+    // Every notice carries the newest one.
+    (
+        "takedown.v1.LedgerService/LatestCheckpoint",
+        &["dispatch", "console", "operator"],
+    ),
+    ("takedown.v1.LedgerService/GetInclusionProof", STAFF),
+    ("takedown.v1.LedgerService/GetConsistencyProof", STAFF),
+    ("takedown.v1.LedgerService/ReadLeaves", OPERATOR),
+    ("takedown.v1.LedgerService/ListCheckpoints", STAFF),
+    // Whoever hears a log reads what the bus lost; each producer knows which of these hear its own.
+    ("takedown.v1.LogService/ReadLog", HEARERS),
+    ("grpc.health.v1.Health/Check", ANYBODY),
+    ("grpc.health.v1.Health/Watch", ANYBODY),
+    (
+        "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        OPERATOR,
+    ),
+];
+
+pub fn table() -> Access {
+    Access::new(RULES)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use prost::Message as _;
+    use prost_types::FileDescriptorSet;
+
+    use super::*;
+
+    fn published() -> BTreeSet<String> {
+        let set = FileDescriptorSet::decode(proto::DESCRIPTORS).unwrap();
+        set.file
+            .iter()
+            .flat_map(|file| file.service.iter().map(move |service| (file, service)))
+            .flat_map(|(file, service)| {
+                let methods = service.method.iter();
+                methods.map(move |method| {
+                    format!("{}.{}/{}", file.package(), service.name(), method.name())
+                })
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_published_method_is_somebodys_and_nothing_else_is_listed() {
+        let listed: BTreeSet<String> = RULES
+            .iter()
+            .map(|(method, _)| (*method).to_owned())
+            .filter(|method| method.starts_with("takedown."))
+            .collect();
+        assert_eq!(listed, published());
+        let all: BTreeSet<&str> = RULES.iter().map(|(method, _)| *method).collect();
+        assert_eq!(all.len(), RULES.len(), "a method is listed twice");
+        for (method, roles) in RULES {
+            assert!(!roles.is_empty(), "{method}");
+            assert!(roles.iter().all(|role| ANYBODY.contains(role)), "{method}");
+        }
+    }
+}

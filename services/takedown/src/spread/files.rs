@@ -1,0 +1,179 @@
+//! The files of a run: for each role its configuration, its certificate and the address of its database.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use platform::db;
+use platform::sealed::random;
+use platform::tls::TlsFiles;
+use secrecy::{ExposeSecret as _, SecretString};
+use toml::{Table, Value};
+use url::Url;
+
+use super::Plan;
+use super::certificates::Authority;
+use super::ports::Ports;
+use crate::role::Role;
+use crate::system::keyring_path;
+
+pub(super) struct Written {
+    pub(super) configs: Vec<(Role, PathBuf)>,
+    /// By schema.
+    pub(super) passwords: Vec<(&'static str, SecretString)>,
+    pub(super) operator: TlsFiles,
+    pub(super) ledger_origin: String,
+}
+
+pub(super) fn write(
+    plan: &Plan,
+    ports: &Ports,
+    authority: &Authority,
+    url: &str,
+) -> Result<Written> {
+    let folder = |name: &str| -> Result<PathBuf> {
+        let path = plan.data_dir.join(name);
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)?;
+        Ok(path)
+    };
+    let (tls, config, _) = (folder("tls")?, folder("config")?, folder("log")?);
+    let policy = config.join("policy.yaml");
+    write_private(&policy, &plan.policy)?;
+
+    let mut configs = Vec::new();
+    let mut passwords = Vec::new();
+    for role in Role::ALL {
+        let files = authority.issue(role.name(), &tls)?;
+        let mut table = Table::new();
+        table.insert("listen".into(), ports.of(role).to_string().into());
+        table.insert("tls".into(), Value::try_from(files)?);
+        if let Some(schema) = role.schema() {
+            let password = SecretString::from(hex::encode(random::<16>()));
+            let address = config.join(format!("{role}.database"));
+            write_private(&address, &database_url(url, schema.name, &password)?)?;
+            passwords.push((schema.name, password));
+            table.insert("keyring".into(), text(&keyring_path(&plan.data_dir)));
+            let reference = format!("file:{}", address.display());
+            table.insert("database".into(), one("url", reference.into()));
+            table.insert("bus".into(), Value::Table(plan.bus.clone()));
+        }
+        table.insert("peers".into(), Value::Table(peers(role, ports)));
+        if role == Role::Dispatch {
+            table.insert("policy".into(), text(&policy));
+            table.insert("outside".into(), Value::try_from(&plan.outside)?);
+        }
+        table.insert(
+            "settings".into(),
+            Value::Table(settings(plan, role, ports)?),
+        );
+        let path = config.join(format!("{role}.toml"));
+        write_private(&path, &toml::to_string(&table)?)?;
+        configs.push((role, path));
+    }
+    Ok(Written {
+        configs,
+        passwords,
+        operator: authority.issue("operator", &tls)?,
+        ledger_origin: origin(plan),
+    })
+}
+
+/// The role's table, with what only the run knows: how the outside reaches the gateway.
+fn settings(plan: &Plan, role: Role, ports: &Ports) -> Result<Table> {
+    let mut settings = match plan.settings.get(role.name()) {
+        Some(Value::Table(table)) => table.clone(),
+        Some(_) => anyhow::bail!("the settings of {role} are no table"),
+        None => Table::new(),
+    };
+    let public: Value = ports.addresses().gateway.into();
+    match role {
+        Role::Gateway => {
+            settings.entry("public_base").or_insert(public);
+        }
+        Role::Dispatch => {
+            let hotline = settings
+                .entry("hotline")
+                .or_insert_with(|| Value::Table(Table::new()));
+            hotline
+                .as_table_mut()
+                .context("dispatch.hotline is no table")?
+                .entry("public_base")
+                .or_insert(public);
+        }
+        _ => {}
+    }
+    Ok(settings)
+}
+
+fn peers(role: Role, ports: &Ports) -> Table {
+    let whom: &[Role] = match role {
+        Role::Intake => &[Role::Verification, Role::Dispatch],
+        Role::Verification | Role::Gateway => &[Role::Intake, Role::Dispatch],
+        Role::Dispatch => &[Role::Verification, Role::Ledger],
+        Role::Ledger => &[Role::Intake, Role::Verification, Role::Dispatch],
+        Role::Console => &[
+            Role::Intake,
+            Role::Verification,
+            Role::Dispatch,
+            Role::Ledger,
+        ],
+    };
+    whom.iter()
+        .map(|peer| {
+            let address = format!("https://{}", ports.of(*peer));
+            (peer.name().to_owned(), address.into())
+        })
+        .collect()
+}
+
+/// As the ledger will sign it: from its settings, else its default.
+fn origin(plan: &Plan) -> String {
+    plan.settings
+        .get("ledger")
+        .and_then(|ledger| ledger.get("origin")?.as_str())
+        .map_or_else(|| ledger::Config::default().origin, str::to_owned)
+}
+
+/// The administrator's address with the user and password of a runtime role.
+fn database_url(url: &str, schema: &str, password: &SecretString) -> Result<String> {
+    let mut url: Url = url.parse()?;
+    let set = url
+        .set_username(&db::runtime(schema))
+        .and_then(|()| url.set_password(Some(password.expose_secret())));
+    set.ok().context("the database's address takes no user")?;
+    Ok(url.into())
+}
+
+fn one(name: &str, value: Value) -> Value {
+    Value::Table(
+        BTreeMap::from([(name.to_owned(), value)])
+            .into_iter()
+            .collect(),
+    )
+}
+
+fn text(path: &Path) -> Value {
+    path.to_string_lossy().into_owned().into()
+}
+
+/// In one step, for the owner alone: a role that reads it meanwhile sees the old text or the new one.
+pub(super) fn write_private(path: &Path, text: &str) -> Result<()> {
+    let fresh = path.with_extension("new");
+    let write = || {
+        let mut file = fs::OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&fresh)?;
+        file.write_all(text.as_bytes())?;
+        fs::rename(&fresh, path)
+    };
+    write().with_context(|| format!("writing {}", path.display()))
+}
