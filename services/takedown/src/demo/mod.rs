@@ -9,6 +9,7 @@ mod figures;
 mod follow;
 mod knowledge;
 mod setup;
+mod stage;
 mod table;
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,9 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
-use dispatch::channels::MailSettings;
 use dispatch::policy::Policy;
-use platform::connector;
 use platform::shutdown;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
@@ -29,9 +28,10 @@ use crate::street::expect::{Expected, expect};
 use crate::street::files::Street;
 use crate::street::generator::generate;
 use crate::street::residents::{Premises, Residents};
-use crate::system::{DEMO_POLICY, Options, System, policy};
+use crate::system::{DEMO_POLICY, policy};
 use figures::Figures;
 use knowledge::Knowledge;
+use stage::{Carrier, Stage};
 
 /// Reports where neither a number nor a folder is given.
 const REPORTS: usize = 2000;
@@ -54,6 +54,12 @@ pub struct Args {
     /// Write the figures to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// A process for each role, with TLS between them and a database of their own, instead of all in this one.
+    #[arg(long)]
+    spread: bool,
+    /// What carries the events. Kafka: a process for each role, and one broker beside them.
+    #[arg(long, value_enum, value_name = "BUS", default_value_t = Carrier::Local)]
+    bus: Carrier,
     /// Keep the system's data in this folder, which must be new or empty. [default: a temporary one]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -68,22 +74,18 @@ pub async fn run(args: Args, database_url: Option<SecretString>) -> Result<bool>
     if let Some(path) = &args.json {
         std::fs::write(path, "").with_context(|| format!("writing {}", path.display()))?;
     }
-    let policy = policy(DEMO_POLICY)?;
-    let expected = expect(&street, last_rung(&policy)?);
+    let expected = expect(&street, last_rung(&*policy(DEMO_POLICY)?)?);
     let kept = Folder::of(args.data_dir.as_deref())?;
 
     let premises = Premises::build(&street).await?;
-    let mut options = Options::new(kept.path());
-    options.database_url = database_url;
-    options.policy = policy;
-    configure(&mut options, &premises)?;
-    let system = System::start(options, &|line| tell(line)).await?;
+    let spread = args.spread || args.bus == Carrier::Kafka;
+    let system = Stage::start(kept.path(), &premises, spread, args.bus, database_url).await?;
     tell(&format!("console: {}", system.addresses().console));
 
     let stop = CancellationToken::new();
     let played = tokio::select! {
         played = play(&system, &street, premises, &expected, &args, &stop) => played,
-        () = system_ends(&system) => Err(anyhow::anyhow!("a role of the system has ended; see the log")),
+        () = system.ends() => Err(anyhow::anyhow!("a role of the system has ended; see the log")),
         () = shutdown.cancelled() => Err(anyhow::anyhow!("stopped before the end")),
     };
     let (residents, good) = match played {
@@ -98,7 +100,7 @@ pub async fn run(args: Args, database_url: Option<SecretString>) -> Result<bool>
         tell("everything stays up for a look around; Ctrl-C ends it");
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = system_ends(&system) => {}
+            () = system.ends() => {}
         }
     }
     residents.close().await;
@@ -107,7 +109,7 @@ pub async fn run(args: Args, database_url: Option<SecretString>) -> Result<bool>
 }
 
 /// Ends the system. What was temporary is gone then, also the database's files where they lie outside the folder.
-async fn end(system: System, folder: Folder) -> Result<()> {
+async fn end(system: Stage, folder: Folder) -> Result<()> {
     let home = system.embedded().map(|embedded| embedded.home().to_owned());
     system.stop().await?;
     let Folder::Temporary(folder) = folder else {
@@ -121,7 +123,7 @@ async fn end(system: System, folder: Folder) -> Result<()> {
 
 /// From the first account to the table.
 async fn play(
-    system: &System,
+    system: &Stage,
     street: &Street,
     premises: Premises,
     expected: &Expected,
@@ -193,31 +195,6 @@ fn last_rung(policy: &Policy) -> Result<domain::word::Rung> {
         .map(|regime| &regime.ladder);
     let last = ladder.and_then(|ladder| ladder.last());
     Ok(last.context("the demo's policy has no ladder")?.rung)
-}
-
-/// Everything as a hotline would set it, but for the street's place and the patience between attempts.
-fn configure(options: &mut Options, premises: &Premises) -> Result<()> {
-    let mail = premises.mail_relay()?;
-    let mut way_out = connector::Policy {
-        map: premises.connector_map().clone(),
-        ..connector::Policy::default()
-    };
-    way_out.trust_pem(premises.authority().as_bytes())?;
-    options.connector = way_out;
-    let dispatch = &mut options.settings.dispatch;
-    dispatch.resolve_names = false;
-    dispatch.mail = Some(MailSettings {
-        host: mail.ip().to_string(),
-        port: mail.port(),
-        ..MailSettings::default()
-    });
-    dispatch.delivery.retry.first_seconds = 0.2;
-    dispatch.delivery.retry.longest_seconds = 2.0;
-    Ok(())
-}
-
-async fn system_ends(system: &System) {
-    system.token().cancelled_owned().await;
 }
 
 /// The system's data folder: one that is kept, or one that is gone afterwards.
