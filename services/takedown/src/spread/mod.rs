@@ -105,6 +105,7 @@ impl Spread {
             checkpoint_keys: system::checkpoint_keys(&keyring),
             ledger_origin: written.ledger_origin,
             tls: Some(written.operator.clone()),
+            bus,
         };
         profile.write(&plan.data_dir)?;
         let client = Client::over(&transport(Some(&written.operator))?, &addresses, session)?;

@@ -237,6 +237,7 @@ impl System {
             checkpoint_keys: keys::checkpoint_keys(&self.keyring),
             ledger_origin: self.ledger_origin.clone(),
             tls: None,
+            bus: self.bus.clone(),
         }
     }
 }
