@@ -225,7 +225,7 @@ mod tests {
         profile().write(dir.path()).unwrap();
         let read = Profile::read(dir.path()).unwrap();
         assert_eq!(read.addresses, profile().addresses);
-        assert_eq!((read.tls, read.bus), (profile().tls, profile().bus));
+        assert_eq!((&read.tls, &read.bus), (&profile().tls, &profile().bus));
         assert_eq!(read.operator.name, "local \"op\"");
         assert_eq!(read.operator.session.expose_secret(), "secret-session");
         assert!(!format!("{read:?}").contains("secret-session"));
