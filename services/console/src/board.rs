@@ -14,6 +14,7 @@ use crate::edge::Edge;
 use crate::lag::{Gap, Lag};
 use crate::refused::Refused;
 use crate::session::Signed;
+use crate::still::{Cursors, Standing};
 
 /// Owners that are slow are asked less often: they work for pages at most one part in so many.
 const SHARE: u32 = 5;
@@ -28,6 +29,8 @@ pub(crate) struct Board {
     pub(crate) ledger: Part<v1::GetConservationResponse>,
     /// Intake's count against the ledger's; none while one of them does not answer.
     pub(crate) gap: Option<Gap>,
+    /// Who hears whom, and how far.
+    pub(crate) standing: Vec<Standing>,
     pub(crate) at: OffsetDateTime,
 }
 
@@ -43,6 +46,7 @@ pub(crate) struct Latest(Mutex<Looks>);
 struct Looks {
     kept: Option<Kept>,
     lag: Lag,
+    cursors: Cursors,
 }
 
 impl Edge {
@@ -67,6 +71,7 @@ impl Edge {
             }
             gap
         });
+        board.standing = looks.cursors.look(Instant::now(), board.signs_by_role());
         let board = Arc::new(board);
         let took = asked.elapsed();
         looks.kept = Some(Kept {
@@ -105,12 +110,29 @@ impl Edge {
             dispatch: part(dispatch)?,
             ledger: part(ledger)?,
             gap: None,
+            standing: Vec::new(),
             at: platform::clock::wall(),
         })
     }
 }
 
 impl Board {
+    /// What the owners say of how their work goes on.
+    pub(crate) fn signs(&self) -> impl Iterator<Item = &v1::Sign> {
+        self.signs_by_role().map(|(_, sign)| sign)
+    }
+
+    fn signs_by_role(&self) -> impl Iterator<Item = (&'static str, &v1::Sign)> + Clone {
+        let intake = self.intake.as_ref().ok().map(|of| &of.signs);
+        let verification = self.verification.as_ref().ok().map(|of| &of.signs);
+        let dispatch = self.dispatch.as_ref().ok().map(|of| &of.signs);
+        let ledger = self.ledger.as_ref().ok().map(|of| &of.signs);
+        with("intake", intake)
+            .chain(with("verification", verification))
+            .chain(with("dispatch", dispatch))
+            .chain(with("ledger", ledger))
+    }
+
     fn accepted_and_standing(&self) -> Option<(u64, u64)> {
         let (intake, ledger) = (self.intake.as_ref().ok()?, self.ledger.as_ref().ok()?);
         let standing = ledger.stages.iter().map(|stage| stage.reports).sum();
@@ -124,4 +146,12 @@ pub(crate) fn part<T>(answer: Result<T, Problem>) -> Result<Part<T>, Refused> {
         Err(problem) if problem.kind == Kind::Unauthenticated => Err(problem.into()),
         part => Ok(part),
     }
+}
+
+fn with<'a>(
+    role: &'static str,
+    signs: Option<&'a Vec<v1::Sign>>,
+) -> impl Iterator<Item = (&'static str, &'a v1::Sign)> + Clone {
+    let signs = signs.map(Vec::as_slice).unwrap_or_default();
+    signs.iter().map(move |sign| (role, sign))
 }

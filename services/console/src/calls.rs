@@ -29,6 +29,7 @@ impl Interceptor for Bearer {
         request
             .metadata_mut()
             .insert("authorization", self.0.clone());
+        platform::trace::put(request.metadata_mut());
         Ok(request)
     }
 }

@@ -19,6 +19,7 @@ mod refused;
 mod routes;
 mod session;
 mod show;
+mod still;
 mod tokens;
 
 pub use config::Config;

@@ -63,6 +63,18 @@ async fn the_pipeline_shows_conservation_and_ages() {
     ));
     assert!(page.contains("2 minutes ago"));
     assert!(page.contains("Regulator"));
+    // Silence, and what cannot be applied, are alarms; what is a little late is none.
+    let tile = |name: &str| {
+        let (before, after) = page.split_once(name).unwrap();
+        let (_, class) = before.rsplit_once("<li").unwrap();
+        let (rest, _) = after.split_once("</li>").unwrap();
+        (class.contains("late"), rest.to_owned())
+    };
+    let (late, silence) = tile("Since the newest report");
+    assert!(late && silence.contains("at most 6"), "{silence}");
+    assert!(tile("Events that cannot be applied").0);
+    assert!(!tile("Messages due and not sent").0);
+    assert!(!tile("Consumers that stand still").0);
 }
 
 #[tokio::test]
@@ -77,6 +89,7 @@ async fn what_the_ledger_has_not_heard_is_on_the_way_and_nothing_is_said_from_on
                 stages: vec![data::figures::stage("removed", 12_000, 9000)],
                 lost: 0,
                 events: 70_001,
+                signs: Vec::new(),
             })
         },
     );

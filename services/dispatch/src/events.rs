@@ -10,6 +10,7 @@ use platform::bus::{Heed, HeedError};
 use platform::clock::Clock;
 use platform::log::Envelope;
 use platform::sealed::{Verifier, WrappedKey};
+use platform::trace;
 use proto::v1;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -199,6 +200,7 @@ impl FromVerification {
                 wrapped_key: said.wrapped_key.to_vec(),
                 sealed_item: said.sealed_item.to_vec(),
                 item_report_id: report,
+                traceparent: trace::of(Some(envelope.id)),
             },
             url,
             cause: Some(envelope.id),

@@ -23,6 +23,7 @@ pub mod policy;
 pub mod probe;
 mod retry;
 mod run;
+mod signs;
 pub mod store;
 pub mod timers;
 
@@ -30,3 +31,4 @@ pub use config::Config;
 pub use error::Error;
 pub use grants::GRANTS;
 pub use run::{Deps, Hints, SCHEMA, run};
+pub use signs::SIGNS;

@@ -64,6 +64,7 @@ impl Edge {
     pub(crate) fn unnamed<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.set_timeout(self.config.limits.call());
+        platform::trace::put(request.metadata_mut());
         request
     }
 

@@ -12,7 +12,9 @@ use http::header::{
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
-use platform::error::{Kind, Problem};
+use platform::error::{self, Problem};
+use platform::metrics::Timer;
+use platform::trace::{Kind, Work};
 
 use crate::Rate;
 use crate::caller::bearer;
@@ -20,6 +22,12 @@ use crate::edge::Edge;
 use crate::limits::Standing;
 use crate::peer::{Peer, counted};
 use crate::problem::Refused;
+
+/// By method, route and status.
+static REQUESTS: Timer = Timer::new(
+    "http.server.request.duration",
+    "How long requests from outside took.",
+);
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -33,7 +41,17 @@ pub(crate) async fn guard(State(edge): State<Edge>, request: Request, next: Next
     let mut response = if matches!(template, "/healthz" | "/readyz") {
         next.run(request).await
     } else {
-        limited(&edge, request, next, started).await
+        let work = Work::after(None, Kind::Server, format!("{method} {template}"));
+        let response = work.scope(limited(&edge, request, next, started)).await;
+        let status = response.status().as_u16().to_string();
+        work.note("http.response.status_code", &status);
+        let labels = [
+            ("method", method.as_str()),
+            ("route", template),
+            ("status", &status),
+        ];
+        REQUESTS.took(started.elapsed(), &labels);
+        response
     };
     always(response.headers_mut(), edge.config.is_tls());
     let (status, elapsed) = (response.status().as_u16(), started.elapsed());
@@ -52,7 +70,7 @@ async fn limited(edge: &Edge, request: Request, next: Next, now: Instant) -> Res
     } else {
         Refused::from(
             Problem::new(
-                Kind::Exhausted,
+                error::Kind::Exhausted,
                 "rate_limited",
                 "Too many requests; wait as long as Retry-After says, then go on more slowly.",
             )
@@ -68,7 +86,7 @@ async fn limited(edge: &Edge, request: Request, next: Next, now: Instant) -> Res
 async fn worked(edge: &Edge, request: Request, next: Next) -> Response {
     let Ok(_permit) = edge.in_flight.try_acquire() else {
         let busy = Problem::new(
-            Kind::Unavailable,
+            error::Kind::Unavailable,
             "busy",
             "The hotline's edge is busy; send the same request again.",
         );
@@ -78,7 +96,7 @@ async fn worked(edge: &Edge, request: Request, next: Next) -> Response {
         Ok(response) => response,
         Err(_) => Refused::from(
             Problem::new(
-                Kind::Unavailable,
+                error::Kind::Unavailable,
                 "timeout",
                 "This took too long; send the same request again, with the same Idempotency-Key.",
             )
@@ -187,5 +205,5 @@ fn always(headers: &mut HeaderMap, tls: bool) {
 /// A panic ends its request and nothing else. What it said may hold anything, so it is not repeated.
 pub(crate) fn panicked(_: Box<dyn Any + Send>) -> Response {
     tracing::error!(alarm = "panic", "a request's handler panicked");
-    Refused::from(Problem::of(Kind::Internal)).into_response()
+    Refused::from(Problem::of(error::Kind::Internal)).into_response()
 }

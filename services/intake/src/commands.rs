@@ -10,6 +10,7 @@ use domain::id::CaseId;
 use domain::word::Outcome;
 use platform::log::{self, NewEvent};
 use platform::principal::Principal;
+use platform::trace;
 use proto::v1;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -43,7 +44,8 @@ pub async fn withdraw(
                 report_id: report.id.to_string(),
                 withdrawn_by: by.actor(),
             });
-            log::append(conn, &[new_event(case, now, None, body)]).await?;
+            let event = new_event(case, now, trace::of(None), body);
+            log::append(conn, &[event]).await?;
             Ok(outcome)
         }
     }
@@ -86,13 +88,19 @@ pub async fn hear(conn: &mut PgConnection, heard: &[Heard]) -> Result<(), Error>
     Ok(())
 }
 
-fn new_event(case: CaseId, at: OffsetDateTime, caused_by: Option<Uuid>, body: Body) -> NewEvent {
+fn new_event(
+    case: CaseId,
+    at: OffsetDateTime,
+    traceparent: Option<String>,
+    body: Body,
+) -> NewEvent {
     NewEvent {
         id: Uuid::now_v7(),
         case_id: case.uuid(),
         kind: event::name(&body),
-        caused_by,
+        caused_by: None,
         occurred_at: at,
+        traceparent,
         payload: event::encode(body),
     }
 }

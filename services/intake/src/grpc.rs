@@ -13,10 +13,12 @@ use domain::word::{Media, ReportChannel};
 use futures::{Stream, StreamExt};
 use platform::batch::{Gather, Limits, in_batches};
 use platform::clock::{self, Clock};
-use platform::error::{Kind, Problem};
+use platform::error::{self, Problem};
 use platform::log::Hint;
+use platform::metrics;
 use platform::principal::{Principal, Role};
 use platform::sealed::{Keyring, Purpose, StaffTokenVerifier, Tag, TagPurpose};
+use platform::trace::{self, Work};
 use proto::v1;
 use proto::v1::intake_service_server::IntakeService;
 use sqlx::PgPool;
@@ -26,6 +28,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::auth::{self, Speaker};
 use crate::commands::{self, Accept, Accepted};
 use crate::error::{Error, item_problem};
+use crate::signs::SIGNS;
 use crate::store::report::{Report, Which};
 use crate::store::{self, partner, report};
 use crate::submission::{self, Sender, Submission};
@@ -34,6 +37,8 @@ use crate::submission::{self, Sender, Submission};
 const SMALL: usize = 16;
 /// Submissions of one stream that are in flight at a time.
 const IN_FLIGHT: usize = 8;
+/// The name of the work on one submission of a stream.
+const ONE: &str = "takedown.v1.IntakeService/StreamReports, one";
 
 /// The service.
 #[derive(Clone)]
@@ -152,11 +157,14 @@ impl IntakeService for Intake {
         let metadata = request.metadata().clone();
         let speaker = Arc::new(Speaker::new(sender, metadata, self.trusted_for));
         let intake = self.clone();
+        // The call is one piece of work and has no end of its own: each submission is a trace, linked to it.
+        let call = trace::current();
         let answers = request
             .into_inner()
             .map(move |message| {
                 let (intake, speaker) = (intake.clone(), Arc::clone(&speaker));
-                async move {
+                let work = Work::linked(call.as_deref().into_iter(), trace::Kind::Server, ONE);
+                let accepting = async move {
                     let message = message?;
                     let sender = speaker
                         .sender(&intake.pool, &intake.staff, &intake.keyring)
@@ -174,7 +182,8 @@ impl IntakeService for Intake {
                             ),
                         }),
                     })
-                }
+                };
+                async move { work.scope(accepting).await }
             })
             .buffer_unordered(IN_FLIGHT);
         Ok(Response::new(Box::pin(answers)))
@@ -267,7 +276,7 @@ impl IntakeService for Intake {
             .map_err(Error::from)?
         {
             let detail = "a partner of this name exists; choose another name";
-            return Err(Problem::new(Kind::Conflict, "name_taken", detail)
+            return Err(Problem::new(error::Kind::Conflict, "name_taken", detail)
                 .field("name")
                 .into());
         }
@@ -315,6 +324,8 @@ impl IntakeService for Intake {
         auth::staff(&self.staff, request.metadata())?;
         let mut conn = self.pool.acquire().await.map_err(Error::from)?;
         let (counts, cases) = report::counts(&mut conn).await?;
+        let now = self.clock.now(&mut conn).await.map_err(Error::from)?;
+        let signs = metrics::signs(&mut conn, now, SIGNS).await;
         Ok(Response::new(v1::GetIntakeCountsResponse {
             accepted: counts.iter().map(|count| count.reports).sum(),
             cases,
@@ -326,6 +337,7 @@ impl IntakeService for Intake {
                     oldest: Some(timestamp(count.oldest)),
                 })
                 .collect(),
+            signs: signs.map_err(Error::from)?,
         }))
     }
 }

@@ -10,6 +10,7 @@ mod events;
 mod grants;
 mod grpc;
 mod lifecycle;
+mod signs;
 mod store;
 mod submission;
 
@@ -30,6 +31,7 @@ use uuid::Uuid;
 
 pub use error::Error;
 pub use grants::GRANTS;
+pub use signs::SIGNS;
 pub use submission::MAX_ITEMS;
 
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations");

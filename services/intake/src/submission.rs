@@ -14,6 +14,7 @@ use platform::principal::{Principal, Role};
 use platform::sealed::{
     DataKey, Keyring, MacPurpose, Purpose, Tag, TagPurpose, WrappedKey, random,
 };
+use platform::trace;
 use prost::Message;
 use proto::v1;
 use time::OffsetDateTime;
@@ -45,6 +46,8 @@ pub struct Submission {
     pub age_band: Option<AgeBand>,
     /// Whether the sender may see which case a report belongs to.
     pub sees_cases: bool,
+    /// In which it came, if it is traced.
+    pub traceparent: Option<String>,
     pub items: Vec<Parsed>,
 }
 
@@ -191,6 +194,7 @@ pub fn parse(
         country,
         age_band,
         sees_cases: !matches!(sender.principal, Principal::Reporter),
+        traceparent: trace::current(),
         items,
     })
 }

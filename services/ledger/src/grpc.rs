@@ -7,6 +7,8 @@ use std::sync::Arc;
 use domain::Invalid;
 use domain::id::{CaseId, EventId};
 use futures::{Stream, stream};
+use platform::clock::Clock;
+use platform::metrics;
 use platform::sealed::StaffTokenVerifier;
 use prost::Message;
 use proto::v1;
@@ -19,6 +21,7 @@ use tonic::{Request, Response, Status};
 use crate::auth;
 use crate::error::Error;
 use crate::merkle::{Hash, proof};
+use crate::signs::SIGNS;
 use crate::store;
 use crate::timeline;
 
@@ -221,7 +224,10 @@ impl LedgerService for Ledger {
     ) -> Result<Response<v1::GetConservationResponse>, Status> {
         self.admit(request.metadata())?;
         let mut conn = self.pool.acquire().await.map_err(Error::from)?;
-        let conservation = store::facts::conservation(&mut conn).await?;
+        let mut conservation = store::facts::conservation(&mut conn).await?;
+        let now = Clock::Database.now(&mut conn).await.map_err(Error::from)?;
+        let signs = metrics::signs(&mut conn, now, SIGNS).await;
+        conservation.signs = signs.map_err(Error::from)?;
         Ok(Response::new(conservation))
     }
 

@@ -15,6 +15,7 @@ mod leaf;
 mod lifecycle;
 pub mod merkle;
 pub mod note;
+mod signs;
 mod store;
 mod timeline;
 pub mod verify;
@@ -39,6 +40,7 @@ pub use config::Config;
 pub use error::Error;
 pub use events::Everything;
 pub use grants::GRANTS;
+pub use signs::SIGNS;
 
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
 

@@ -24,6 +24,7 @@ async fn three_logs_heard_by_two_processes_become_one_dense_tree() {
                 case_id: *case,
                 kind: event::name(&body),
                 caused_by: None,
+                traceparent: None,
                 occurred_at: clock::wall(),
                 payload: event::encode(body),
             }
@@ -107,6 +108,7 @@ async fn a_timeline_is_told_by_cause_in_words_and_ids() {
         case_id: case,
         kind: event::name(&said),
         caused_by: Some(report),
+        traceparent: None,
         occurred_at: clock::wall(),
         payload: event::encode(said),
     };
@@ -152,6 +154,7 @@ async fn what_cannot_be_read_is_parked_and_the_rest_flows() {
         case_id: bad,
         kind: "ReportReceived",
         caused_by: None,
+        traceparent: None,
         occurred_at: clock::wall(),
         payload: b"\xff\xff".to_vec(),
     };
@@ -160,6 +163,7 @@ async fn what_cannot_be_read_is_parked_and_the_rest_flows() {
         case_id: Uuid::now_v7(),
         kind: "SomethingNew",
         caused_by: None,
+        traceparent: None,
         occurred_at: clock::wall(),
         payload: Vec::new(),
     };

@@ -30,6 +30,7 @@ async fn a_backlog_is_heard_in_batches() {
                     case_id: *case,
                     kind: event::name(&body),
                     caused_by: None,
+                    traceparent: None,
                     occurred_at: clock::wall(),
                     payload: event::encode(body),
                 }

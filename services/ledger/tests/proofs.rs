@@ -33,6 +33,7 @@ async fn grown(world: &World, sizes: &[u64]) -> Vec<v1::Checkpoint> {
                         case_id: Uuid::now_v7(),
                         kind: "ReportReceived",
                         caused_by: None,
+                        traceparent: None,
                         occurred_at: platform::clock::wall(),
                         payload: domain::event::encode(body),
                     }

@@ -137,9 +137,13 @@ async fn the_hint_wakes_the_relay_and_the_relay_wakes_the_consumer() {
 async fn events_keep_the_order_of_the_slice_and_the_trace_of_their_command() {
     let world = World::new().await;
     let case = Uuid::new_v4();
-    let events: Vec<NewEvent> = (1..=2000).map(|n| event(case, n)).collect();
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    log::traced(trace.to_owned(), world.say(&events)).await;
+    let traced = |n| NewEvent {
+        traceparent: Some(trace.to_owned()),
+        ..event(case, n)
+    };
+    let events: Vec<NewEvent> = (1..=2000).map(traced).collect();
+    world.say(&events).await;
     let mut conn = world.origin.acquire().await.unwrap();
     let read = log::read(&mut conn, PRODUCER, log::shard_of(case), 0, 5000)
         .await

@@ -91,6 +91,8 @@ pub(crate) struct Item {
     pub(crate) received_at: OffsetDateTime,
     pub(crate) wrapped_key: Vec<u8>,
     pub(crate) sealed: Vec<u8>,
+    /// In which it came, if it was traced.
+    pub(crate) traceparent: Option<String>,
 }
 
 #[derive(Debug, Clone)]

@@ -11,6 +11,7 @@ use platform::batch::{Class, Fault};
 use platform::bus::{Heed, HeedError};
 use platform::clock::Clock;
 use platform::log::Envelope;
+use platform::trace;
 use proto::v1;
 use sqlx::PgConnection;
 
@@ -86,6 +87,7 @@ impl FromIntake {
                 .map_err(|_| "received_at is not a time")?,
             wrapped_key: report.wrapped_key.into(),
             sealed: report.sealed_item.into(),
+            traceparent: trace::of(Some(event.id)),
         };
         let submitted_by = match report.submitted_by.as_str() {
             "" => None,

@@ -17,6 +17,7 @@ mod matching;
 mod means;
 mod proof;
 mod roster;
+mod signs;
 mod staff;
 mod store;
 mod timers;
@@ -41,6 +42,7 @@ use uuid::Uuid;
 pub use config::Config;
 pub use error::{Error, Refusal};
 pub use grants::GRANTS;
+pub use signs::SIGNS;
 pub use staff::{ensure_local_operator, open_local_session};
 
 use events::{FromDispatch, FromIntake};

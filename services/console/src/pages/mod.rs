@@ -12,6 +12,7 @@ pub(crate) mod providers;
 pub(crate) mod queue;
 mod row;
 pub(crate) mod sign_in;
+mod signs;
 mod stages;
 
 use std::collections::HashMap;

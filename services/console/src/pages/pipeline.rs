@@ -6,6 +6,7 @@ use axum::response::Html;
 use proto::v1;
 use time::OffsetDateTime;
 
+use super::signs::signs;
 use super::stages::{MISSING, Stages, channels, clocks, rungs, stages};
 use super::{Frame, Missing, render};
 use crate::board::{Board, Part};
@@ -47,6 +48,8 @@ struct Figures {
     way: Vec<Step>,
     /// What somebody should look at.
     calls: Vec<Step>,
+    /// Whether the work goes on.
+    signs: Vec<Step>,
     stages: Vec<Stages>,
     clocks: Vec<[String; 4]>,
     has_dispatch: bool,
@@ -64,13 +67,13 @@ struct Conservation {
 }
 
 /// One figure; without a value where its owner does not answer.
-struct Step {
-    name: &'static str,
-    value: String,
-    note: String,
-    oldest: When,
-    href: &'static str,
-    alarm: bool,
+pub(super) struct Step {
+    pub(super) name: &'static str,
+    pub(super) value: String,
+    pub(super) note: String,
+    pub(super) oldest: When,
+    pub(super) href: &'static str,
+    pub(super) alarm: bool,
 }
 
 impl Figures {
@@ -84,6 +87,7 @@ impl Figures {
             conservation: intake.zip(ledger).zip(board.gap).map(Conservation::new),
             way: way(intake, verification, dispatch, now),
             calls: calls(verification, dispatch, now),
+            signs: signs(board),
             stages: stages(intake, verification, dispatch, now),
             clocks: dispatch.map(|of| clocks(&of.clocks)).unwrap_or_default(),
             has_dispatch: dispatch.is_some(),

@@ -33,6 +33,17 @@ pub struct Failure {
     pub endpoint: bool,
 }
 
+impl Outcome {
+    /// Why it was not delivered; a stable code.
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::Delivered => None,
+            Self::Unreachable(code) => Some(code),
+            Self::Failed(failure) => Some(failure.code),
+        }
+    }
+}
+
 impl Failure {
     /// The provider's endpoint did not take it.
     pub fn of_endpoint(code: &'static str, in_doubt: bool) -> Self {

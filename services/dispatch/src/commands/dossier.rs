@@ -10,6 +10,7 @@ use domain::wire::timestamp;
 use domain::word::{LiveState, NoticeState, ReviewReason};
 use platform::log::NewEvent;
 use platform::sealed::{DataKey, Purpose, WrappedKey};
+use platform::trace;
 use proto::v1;
 use proto::v1::event::Body;
 use time::OffsetDateTime;
@@ -117,6 +118,7 @@ impl Dossier {
             kind: event::name(&body),
             caused_by: self.cause,
             occurred_at: cx.now,
+            traceparent: trace::of(self.cause),
             payload: event::encode(body),
         });
     }

@@ -8,7 +8,9 @@ use domain::word::DeliveryChannel;
 use platform::batch::in_batches;
 use platform::clock::Clock;
 use platform::log::Hint;
+use platform::metrics::Counter;
 use platform::sealed::{Signer, SigningContext};
+use platform::trace::{Kind, Work};
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -24,6 +26,13 @@ use crate::checkpoint::Latest;
 use crate::commands::Rules;
 use crate::document::{self, Hotline, Issue};
 use crate::{Error, link};
+
+/// By channel and outcome.
+static ATTEMPTS: Counter = Counter::new(
+    "takedown.dispatch.attempts",
+    "{attempt}",
+    "Attempts to hand a message over.",
+);
 
 /// Outcomes recorded in one transaction, at most.
 const RECORDED: usize = 256;
@@ -149,9 +158,21 @@ impl Courier {
         async move {
             // Above what the channels allow themselves; a channel that forgets its own end still has one.
             let limit = courier.0.parts.settings.timeout() * 2;
-            let outcome = tokio::time::timeout(limit, courier.send(&job)).await;
+            let work = work(&job);
+            let sending = work.scope(courier.send(&job));
+            let outcome = tokio::time::timeout(limit, sending).await;
             let outcome = outcome
                 .unwrap_or_else(|_| Outcome::Failed(Failure::of_endpoint("timed_out", true)));
+            if let Some(code) = outcome.code() {
+                work.failed(code);
+            }
+            ATTEMPTS.add(
+                1,
+                &[
+                    ("channel", job.channel.as_str()),
+                    ("outcome", outcome.code().unwrap_or("delivered")),
+                ],
+            );
             Finished {
                 ticket,
                 sequence: job.sequence,
@@ -275,4 +296,22 @@ impl Courier {
             }
         }
     }
+}
+
+/// The first delivery of a case goes on in the trace of its report; what comes later has a trace of its own.
+fn work(job: &Job) -> Work {
+    let content = &job.content;
+    let of_report = content.traceparent.as_deref();
+    let name = format!("deliver by {}", job.channel);
+    let is_first = content.episode == 1 && content.step == 1 && !content.is_delivered;
+    let work = if is_first {
+        Work::after(of_report, Kind::Client, name)
+    } else {
+        Work::linked(of_report.into_iter(), Kind::Client, name)
+    };
+    work.note("case.id", content.case_id);
+    work.note("notice.id", content.notice_id);
+    work.note("provider.id", &content.provider_id);
+    work.note("delivery.attempt", job.attempt);
+    work
 }

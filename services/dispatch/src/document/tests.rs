@@ -42,6 +42,7 @@ pub(crate) fn content() -> Content {
         due_at: datetime!(2025-03-02 10:00 UTC),
         first_notice_id: notice_id,
         proof: proto::v1::ApprovalProof::default(),
+        traceparent: None,
         answer: None,
         is_delivered: false,
     }

@@ -3,6 +3,7 @@
 use domain::id::{CaseId, NoticeId, ProviderId};
 use domain::wire::timestamp;
 use domain::word::{DeliveryChannel, Rung};
+use platform::metrics;
 use platform::principal::Role;
 use proto::v1;
 use tonic::metadata::MetadataMap;
@@ -10,6 +11,7 @@ use tonic::metadata::MetadataMap;
 use super::show::{clock, stage};
 use super::{Inner, cursor, parse};
 use crate::commands::Supply;
+use crate::signs::SIGNS;
 use crate::store::{Search, Stage, Summary};
 use crate::{Error, auth, commands, store};
 
@@ -195,6 +197,7 @@ impl Inner {
         let overdue = store::count_overdue(&mut tx, now).await?;
         let false_claims = store::count_false_claims(&mut tx, None).await?;
         let pending = crate::delivery::attempts(&mut tx).await?;
+        let signs = metrics::signs(&mut tx, now, SIGNS).await?;
         tx.commit().await?;
         let cases = live.iter().map(|stage| stage.count).sum::<i64>();
         let channels = DeliveryChannel::ALL.iter().map(|channel| {
@@ -205,6 +208,7 @@ impl Inner {
             }
         });
         Ok(v1::GetDispatchCountsResponse {
+            signs,
             by_live_state: live.into_iter().map(stage).collect(),
             cases: cases.cast_unsigned(),
             notices_by_channel: channels.collect(),

@@ -46,6 +46,8 @@ pub struct Content {
     pub first_notice_id: NoticeId,
     /// The approval proof that it stands on: encoded body, signature, key.
     pub proof: v1::ApprovalProof,
+    /// In which the decision was heard, if it was traced.
+    pub traceparent: Option<String>,
     /// The answer that stands, if any.
     pub answer: Option<domain::word::Answer>,
     /// Its addressee has had a message about it.
@@ -99,7 +101,7 @@ pub async fn documents(
             n.delivered_at, n.channel, n.message, n.text, c.category, c.media, c.regime, n.opened_at, c.verified_at, n.due_at, n.answer,
             (select f.id from notice f where f.case_id = n.case_id and f.provider_id = n.provider_id and f.episode = n.episode
                 order by f.step limit 1) as first_id,
-            s.proof_body, s.proof_signature, s.proof_key, s.wrapped_key, s.sealed_item, s.item_report_id
+            s.proof_body, s.proof_signature, s.proof_key, s.wrapped_key, s.sealed_item, s.item_report_id, s.traceparent
         from notice n
         join case_file c on c.case_id = n.case_id
         join case_seal s on s.case_id = n.case_id
@@ -157,6 +159,7 @@ fn content(keyring: &Keyring, row: &PgRow) -> Result<Content, Error> {
             signature: r.get::<Vec<u8>>("proof_signature")?.into(),
             key_id: r.get("proof_key")?,
         },
+        traceparent: r.get("traceparent")?,
         answer: r.parse_optional("answer")?,
         is_delivered: r.get::<Option<OffsetDateTime>>("delivered_at")?.is_some(),
     })

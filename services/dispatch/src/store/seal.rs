@@ -18,6 +18,8 @@ pub struct CaseSeal {
     pub wrapped_key: Vec<u8>,
     pub sealed_item: Vec<u8>,
     pub item_report_id: ReportId,
+    /// In which the decision was heard, if it was traced.
+    pub traceparent: Option<String>,
 }
 
 /// Writes what decisions brought, new or anew.
@@ -27,14 +29,17 @@ pub async fn put_seals(conn: &mut PgConnection, seals: &[&CaseSeal]) -> Result<(
     }
     sqlx::query(
         "-- put_seals
-        insert into case_seal (case_id, proof_body, proof_signature, proof_key, wrapped_key, sealed_item, item_report_id)
-        select s.case_id, s.proof_body, s.proof_signature, s.proof_key, s.wrapped_key, s.sealed_item, s.item_report_id
-        from unnest($1::uuid[], $2::bytea[], $3::bytea[], $4::text[], $5::bytea[], $6::bytea[], $7::uuid[])
-            as s (case_id, proof_body, proof_signature, proof_key, wrapped_key, sealed_item, item_report_id)
+        insert into case_seal (case_id, proof_body, proof_signature, proof_key, wrapped_key, sealed_item, item_report_id,
+            traceparent)
+        select s.case_id, s.proof_body, s.proof_signature, s.proof_key, s.wrapped_key, s.sealed_item, s.item_report_id,
+            s.traceparent
+        from unnest($1::uuid[], $2::bytea[], $3::bytea[], $4::text[], $5::bytea[], $6::bytea[], $7::uuid[],
+            $8::text[])
+            as s (case_id, proof_body, proof_signature, proof_key, wrapped_key, sealed_item, item_report_id, traceparent)
         order by s.case_id
         on conflict (case_id) do update set proof_body = excluded.proof_body, proof_signature = excluded.proof_signature,
             proof_key = excluded.proof_key, wrapped_key = excluded.wrapped_key, sealed_item = excluded.sealed_item,
-            item_report_id = excluded.item_report_id",
+            item_report_id = excluded.item_report_id, traceparent = excluded.traceparent",
     )
     .bind(column(seals, |s| s.case_id.uuid()))
     .bind(column(seals, |s| s.proof_body.as_slice()))
@@ -43,6 +48,7 @@ pub async fn put_seals(conn: &mut PgConnection, seals: &[&CaseSeal]) -> Result<(
     .bind(column(seals, |s| s.wrapped_key.as_slice()))
     .bind(column(seals, |s| s.sealed_item.as_slice()))
     .bind(column(seals, |s| s.item_report_id.uuid()))
+    .bind(column(seals, |s| s.traceparent.as_deref()))
     .execute(conn)
     .await?;
     Ok(())
@@ -52,7 +58,7 @@ pub async fn put_seals(conn: &mut PgConnection, seals: &[&CaseSeal]) -> Result<(
 pub async fn seals(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<CaseSeal>, Error> {
     let rows = sqlx::query(
         "-- seals
-        select case_id, proof_body, proof_signature, proof_key, wrapped_key, sealed_item, item_report_id
+        select case_id, proof_body, proof_signature, proof_key, wrapped_key, sealed_item, item_report_id, traceparent
         from case_seal
         where case_id = any($1)",
     )
@@ -69,6 +75,7 @@ pub async fn seals(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<CaseSeal
                 wrapped_key: row.try_get("wrapped_key")?,
                 sealed_item: row.try_get("sealed_item")?,
                 item_report_id: ReportId::new(row.try_get("item_report_id")?),
+                traceparent: row.try_get("traceparent")?,
             })
         })
         .collect()

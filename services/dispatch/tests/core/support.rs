@@ -274,6 +274,7 @@ impl Bench {
                 case_id: case_id.uuid(),
                 kind: event::name(&body),
                 caused_by: None,
+                traceparent: None,
                 occurred_at: self.now(),
                 payload: event::encode(body),
             })

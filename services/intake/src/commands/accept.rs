@@ -231,7 +231,12 @@ impl Accept {
             let opened = to.key.is_none();
             rows.push(row(submission, item, to.case, sealed, now));
             let body = received(submission, item, to, sealed, now);
-            events.push(new_event(to.case, now, None, body));
+            events.push(new_event(
+                to.case,
+                now,
+                submission.traceparent.clone(),
+                body,
+            ));
             receipts.insert(
                 *place,
                 Receipt {

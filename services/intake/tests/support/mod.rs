@@ -158,6 +158,7 @@ impl World {
             case_id: case.parse().unwrap(),
             kind: domain::event::name(&body),
             caused_by: None,
+            traceparent: None,
             occurred_at: clock::wall(),
             payload: domain::event::encode(body),
         };

@@ -164,6 +164,7 @@ pub async fn conservation(conn: &mut PgConnection) -> Result<v1::GetConservation
         cases: unsigned("case_fact", "rows", cases)?,
         lost: accepted - standing,
         events: unsigned("tree", "size", events)?,
+        signs: Vec::new(),
         stages: stages
             .into_iter()
             .map(|(stage, (reports, cases))| {

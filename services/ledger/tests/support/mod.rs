@@ -145,6 +145,7 @@ impl World {
             case_id: case,
             kind: event::name(&body),
             caused_by,
+            traceparent: None,
             occurred_at: clock::wall(),
             payload: event::encode(body),
         };

@@ -18,9 +18,18 @@ use crate::batch::{self, Class};
 use crate::clock::Clock;
 use crate::error::Problem;
 use crate::log::{Envelope, Hint};
+use crate::metrics::Counter;
+use crate::trace::Heard;
 
 /// Events in one transaction, over all shards.
 const BATCH: usize = 256;
+/// By consumer and producer.
+static PASSED: Counter = Counter::new(
+    "takedown.bus.passed",
+    "{event}",
+    "Events that this consumer applied or parked.",
+);
+
 /// Lost deadlocks of one batch before it counts as a failure of the database.
 const TRIES: u32 = 8;
 
@@ -171,7 +180,10 @@ impl<H: Heed> Consumer<H> {
         let mut tries = 1;
         loop {
             match self.attempt(feed).await? {
-                Attempt::Passed(applied) => return Ok(applied),
+                Attempt::Passed(applied) => {
+                    self.count(applied.passed);
+                    return Ok(applied);
+                }
                 Attempt::Refused(error, next) => match error.class() {
                     Class::Retry if tries < TRIES => {
                         tokio::time::sleep(batch::pause(tries)).await;
@@ -179,6 +191,7 @@ impl<H: Heed> Consumer<H> {
                     }
                     Class::Item => {
                         let passed = self.one_by_one(&next.batch).await?;
+                        self.count(passed);
                         return Ok(Applied {
                             passed,
                             ..next.into()
@@ -207,7 +220,7 @@ impl<H: Heed> Consumer<H> {
             .cloned()
             .partition(|event| blocked.contains(&event.case_id));
         if !flowing.is_empty()
-            && let Err(error) = self.heed.heed(&mut tx, &flowing).await
+            && let Err(error) = self.heed(&mut tx, &flowing).await
         {
             // At once, not when the dropped connection gets to it: the next try wants these locks.
             tx.rollback().await?;
@@ -222,6 +235,27 @@ impl<H: Heed> Consumer<H> {
             Ok(()) => Ok(Attempt::Passed(next.into())),
             // A deferred constraint speaks only now.
             Err(error) => Ok(Attempt::Refused(error.into(), next)),
+        }
+    }
+
+    fn count(&self, passed: usize) {
+        if passed > 0 {
+            let Reader {
+                consumer, producer, ..
+            } = self.reader;
+            PASSED.add(passed, &[("consumer", consumer), ("producer", producer)]);
+        }
+    }
+
+    /// Brings events to their effect, each within the trace that it came with.
+    pub(super) async fn heed(
+        &self,
+        conn: &mut PgConnection,
+        events: &[Envelope],
+    ) -> Result<(), HeedError> {
+        match Heard::begin(self.reader.consumer, events) {
+            Some(heard) => heard.scope(self.heed.heed(conn, events)).await,
+            None => self.heed.heed(conn, events).await,
         }
     }
 

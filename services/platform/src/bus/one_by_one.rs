@@ -43,7 +43,7 @@ impl<H: Heed> Consumer<H> {
         let mut tx = self.begin_at(event).await?;
         let blocked = parking::lock_blocked(&mut tx, &self.reader, one).await?;
         if blocked.is_empty() {
-            if let Err(error) = self.heed.heed(&mut tx, one).await {
+            if let Err(error) = self.heed(&mut tx, one).await {
                 tx.rollback().await?;
                 return Ok(Err(error));
             }

@@ -24,6 +24,8 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::trace::TraceLayer;
+
 pub use access::{Access, Rule, caller};
 pub use transport::{Listener, Transport};
 
@@ -156,6 +158,7 @@ impl Server {
             .timeout(self.call)
             .layer(CatchPanicLayer::custom(refusal::Panicked))
             .layer(access::AccessLayer(listener.access()))
+            .layer(TraceLayer)
             .into_inner();
         let serving = tonic::transport::Server::builder()
             .layer(layers)

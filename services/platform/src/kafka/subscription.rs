@@ -20,11 +20,18 @@ use tokio::time::Instant;
 use super::context::Told;
 use super::{KafkaBus, Refused, record};
 use crate::log::Envelope;
+use crate::metrics::Counter;
 
 /// Refused records may come by the million: they are counted, and told of once in this time.
 const TELL: Duration = Duration::from_secs(10);
 /// How long the end of a subscription waits for the seat to be given up, and then for the library to be done.
 const PARTING: Duration = Duration::from_secs(3);
+
+static REFUSED: Counter = Counter::new(
+    "takedown.bus.refused",
+    "{record}",
+    "Records that their producer does not vouch for, passed over.",
+);
 
 pub(crate) struct Subscription {
     bus: KafkaBus,
@@ -133,6 +140,8 @@ impl Subscription {
         let client: StreamConsumer<Told> = StreamConsumer::from_config_and_context(&config, Told)?;
         let topic = bus.topic(producer);
         client.subscribe(&[&topic])?;
+        // Shown from the beginning, so that the first one is seen as one.
+        REFUSED.add(0, &[("consumer", consumer), ("producer", producer)]);
         Ok(Self {
             bus: bus.clone(),
             consumer,
@@ -228,6 +237,10 @@ impl Subscription {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         refused.untold += 1;
+        REFUSED.add(
+            1,
+            &[("consumer", self.consumer), ("producer", self.producer)],
+        );
         let now = Instant::now();
         if refused.tell_at.is_some_and(|at| now < at) {
             return;

@@ -6,15 +6,6 @@ use uuid::Uuid;
 
 use super::{NewEvent, shard_of};
 
-tokio::task_local! {
-    static TRACEPARENT: String;
-}
-
-/// Runs a command so that the events it appends carry `traceparent` (W3C Trace Context).
-pub async fn traced<F: Future>(traceparent: String, command: F) -> F::Output {
-    TRACEPARENT.scope(traceparent, command).await
-}
-
 /// Appends events in the order of the slice.
 ///
 /// The caller holds the row lock of each event's case, and appends before it releases it: `seq` is drawn here, and
@@ -31,15 +22,15 @@ pub async fn append(conn: &mut PgConnection, events: &[NewEvent]) -> sqlx::Resul
     let parents: Vec<Option<Uuid>> = events.iter().map(|e| e.caused_by).collect();
     let times: Vec<_> = events.iter().map(|e| e.occurred_at).collect();
     let payloads: Vec<&[u8]> = events.iter().map(|e| e.payload.as_slice()).collect();
-    let traceparent = TRACEPARENT.try_with(Clone::clone).ok();
+    let traces: Vec<Option<&str>> = events.iter().map(|e| e.traceparent.as_deref()).collect();
 
     // The identity is drawn row by row above the sort, so the order of the slice is the order of `seq`.
     sqlx::query(
         "-- append
         insert into event (id, case_id, shard, kind, caused_by, occurred_at, traceparent, payload)
-        select e.id, e.case_id, e.shard, e.kind, e.caused_by, e.occurred_at, $8, e.payload
-        from unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::text[], $5::uuid[], $6::timestamptz[], $7::bytea[])
-            with ordinality as e (id, case_id, shard, kind, caused_by, occurred_at, payload, n)
+        select e.id, e.case_id, e.shard, e.kind, e.caused_by, e.occurred_at, e.traceparent, e.payload
+        from unnest($1::uuid[], $2::uuid[], $3::smallint[], $4::text[], $5::uuid[], $6::timestamptz[], $7::bytea[],
+            $8::text[]) with ordinality as e (id, case_id, shard, kind, caused_by, occurred_at, payload, traceparent, n)
         order by e.n",
     )
     .bind(ids)
@@ -49,7 +40,7 @@ pub async fn append(conn: &mut PgConnection, events: &[NewEvent]) -> sqlx::Resul
     .bind(parents)
     .bind(times)
     .bind(payloads)
-    .bind(traceparent)
+    .bind(traces)
     .execute(conn)
     .await?;
     Ok(())

@@ -17,6 +17,7 @@ mod relay;
 mod retention;
 mod serve;
 mod shards;
+mod signs;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -26,7 +27,7 @@ use uuid::Uuid;
 
 use crate::db::{self, MigrationSet};
 
-pub use append::{append, traced};
+pub use append::append;
 pub use grants::GRANTS;
 pub use hint::{Ear, Hint};
 pub use read::{Head, LogReader, heads, read};
@@ -35,6 +36,7 @@ pub use relay::Relay;
 pub use retention::{Kept, keep};
 pub(crate) use serve::CALLER;
 pub use serve::LogServer;
+pub use signs::SIGNS;
 
 /// Number of shards of every log. Fixed: a case's shard is written into its events.
 pub const SHARDS: i16 = 16;
@@ -55,6 +57,8 @@ pub struct NewEvent {
     pub kind: &'static str,
     pub caused_by: Option<Uuid>,
     pub occurred_at: OffsetDateTime,
+    /// The trace in which it was caused ([`crate::trace::of`]).
+    pub traceparent: Option<String>,
     pub payload: Vec<u8>,
 }
 

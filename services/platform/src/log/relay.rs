@@ -17,6 +17,14 @@ use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::error::Problem;
 use crate::kafka::KafkaBus;
+use crate::metrics::Counter;
+
+/// By producer and kind: what happened in the system, from receipt to removal.
+static EVENTS: Counter = Counter::new(
+    "takedown.log.events",
+    "{event}",
+    "Committed events that this process gave a position.",
+);
 
 /// How long a shard stays with a relay that fell silent. Short, because stamping is safe without it (the shard row's
 /// lock and the epoch guard each batch): the lease only decides who does the work.
@@ -177,7 +185,8 @@ impl Relay {
         if !lost.is_empty() {
             self.held.forget(&lost);
         }
-        let (stamped, moved) = shards::stamp(&mut tx, &heads, BATCH).await?;
+        let done = shards::stamp(&mut tx, &heads, BATCH).await?;
+        let (stamped, moved) = (done.events(), done.moved);
         if stamped != moved {
             // Never commit a hole: it would stop every consumer.
             return Err(sqlx::Error::Protocol(format!(
@@ -187,6 +196,10 @@ impl Relay {
         tx.commit().await?;
         if stamped > 0 {
             self.stamped.ring();
+        }
+        for (kind, count) in &done.kinds {
+            let count = usize::try_from(*count).unwrap_or_default();
+            EVENTS.add(count, &[("producer", self.service), ("kind", kind)]);
         }
         Ok(stamped as usize)
     }

@@ -146,15 +146,29 @@ pub(super) async fn lock_held(
     .await
 }
 
+/// What got its position.
+pub(super) struct Stamped {
+    /// How far the heads moved, together.
+    pub(super) moved: i64,
+    /// Events by kind.
+    pub(super) kinds: Vec<(String, i64)>,
+}
+
+impl Stamped {
+    pub(super) fn events(&self) -> i64 {
+        self.kinds.iter().map(|(_, count)| count).sum()
+    }
+}
+
 /// Gives the next positions to at most `limit` events of each locked shard, by `seq`, and moves the heads.
 /// `heads` are the shards and positions that [`lock_held`] returned. Returns (events stamped, sum of the heads' moves).
 pub(super) async fn stamp(
     conn: &mut PgConnection,
     heads: &[(i16, i64)],
     limit: i64,
-) -> sqlx::Result<(i64, i64)> {
+) -> sqlx::Result<Stamped> {
     let (shards, positions): (Vec<i16>, Vec<i64>) = heads.iter().copied().unzip();
-    sqlx::query_as(
+    let rows: Vec<(String, i64, i64)> = sqlx::query_as(
         "-- stamp
         with picked as (
             select e.shard, e.seq, e.inserted_at,
@@ -169,20 +183,28 @@ pub(super) async fn stamp(
             update event e set position = p.position
             from picked p
             where e.shard = p.shard and e.seq = p.seq and e.inserted_at = p.inserted_at and e.position is null
-            returning e.shard, e.position, e.id
+            returning e.shard, e.position, e.id, e.kind
         ), moved as (
             update log_shard s set position = t.position, event_id = t.id
             from (select distinct on (shard) shard, position, id from stamped order by shard, position desc) t
             where s.shard = t.shard
             returning s.shard, s.position
         )
-        select (select count(*) from stamped),
+        select kind, count(*),
             (select coalesce(sum(m.position - h.position), 0)::bigint
-             from moved m join unnest($1::smallint[], $2::bigint[]) as h (shard, position) on h.shard = m.shard)",
+             from moved m join unnest($1::smallint[], $2::bigint[]) as h (shard, position) on h.shard = m.shard)
+        from stamped group by kind",
     )
     .bind(shards)
     .bind(positions)
     .bind(limit)
-    .fetch_one(conn)
-    .await
+    .fetch_all(conn)
+    .await?;
+    Ok(Stamped {
+        moved: rows.first().map_or(0, |(.., moved)| *moved),
+        kinds: rows
+            .into_iter()
+            .map(|(kind, count, _)| (kind, count))
+            .collect(),
+    })
 }

@@ -75,6 +75,7 @@ pub(crate) fn event(case_id: Uuid, number: i64) -> NewEvent {
         case_id,
         kind: "Counted",
         caused_by: None,
+        traceparent: None,
         occurred_at: OffsetDateTime::UNIX_EPOCH,
         payload: number.to_le_bytes().to_vec(),
     }

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::{At, database_url};
 use crate::output::tell;
+use crate::role::monitor::Monitor;
 use crate::system::{self, SERVICES};
 
 /// Brings the database up to date, makes Kafka's topics where the bus is Kafka, and ends.
@@ -46,6 +47,7 @@ struct Config {
     ledger: ledger::Config,
     gateway: gateway::Config,
     console: console::Config,
+    monitor: Monitor,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -18,7 +18,7 @@ use crate::system::{DEMO_POLICY, Options, System, policy};
 
 pub(super) enum Stage {
     One(Box<System>),
-    Spread(Box<Spread>, Option<Box<Broker>>),
+    Spread(Box<Spread>, Option<Broker>),
 }
 
 /// What carries the events.
@@ -60,7 +60,7 @@ impl Stage {
                 bus,
             };
             let spread = Spread::start(plan, &say).await?;
-            return Ok(Self::Spread(Box::new(spread), broker.map(Box::new)));
+            return Ok(Self::Spread(Box::new(spread), broker));
         }
         let mut options = Options::new(data_dir);
         options.database_url = database_url;

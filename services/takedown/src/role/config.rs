@@ -20,6 +20,7 @@ use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::Role;
+use super::monitor::Monitor;
 
 mod peers;
 
@@ -44,6 +45,7 @@ pub struct Core<C, P> {
     pub bus: BusConfig,
     /// Only asked where the bus is Kafka: on the Local bus the logs are in the same database.
     pub peers: P,
+    pub monitor: Monitor,
     pub settings: C,
 }
 
@@ -64,6 +66,7 @@ pub struct Dispatch {
     /// The escalation policy, YAML. [default: the one of deploy/policies/production.yaml, as it was built in]
     pub policy: Option<PathBuf>,
     pub outside: Outside,
+    pub monitor: Monitor,
     pub settings: dispatch::Config,
 }
 
@@ -75,6 +78,7 @@ pub struct Gateway {
     /// Towards the other roles.
     pub tls: Security,
     pub peers: GatewayPeers,
+    pub monitor: Monitor,
     pub settings: gateway::Config,
 }
 
@@ -86,6 +90,7 @@ pub struct Console {
     /// Towards the other roles.
     pub tls: Security,
     pub peers: ConsolePeers,
+    pub monitor: Monitor,
     pub settings: console::Config,
 }
 
@@ -130,6 +135,7 @@ impl<C: Default, P: Default> Default for Core<C, P> {
             keyring: default_keyring(),
             bus: BusConfig::default(),
             peers: P::default(),
+            monitor: Monitor::default(),
             settings: C::default(),
         }
     }
@@ -146,6 +152,7 @@ impl Default for Dispatch {
             peers: DispatchPeers::default(),
             policy: None,
             outside: Outside::default(),
+            monitor: Monitor::default(),
             settings: dispatch::Config::default(),
         }
     }

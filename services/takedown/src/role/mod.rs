@@ -6,6 +6,7 @@
 pub mod access;
 pub mod config;
 mod guard;
+pub mod monitor;
 mod run;
 pub(crate) mod spawn;
 

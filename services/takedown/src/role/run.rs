@@ -9,14 +9,16 @@ use anyhow::{Context as _, Result};
 use platform::bus::{Bus, BusConfig, Kind};
 use platform::clock::Clock;
 use platform::db::{self, Schema};
-use platform::grpc::Transport;
+use platform::grpc::{Check, Transport};
 use platform::sealed::Keyring;
 use platform::shutdown::{self, Tasks};
+use platform::telemetry::Telemetry;
 use secrecy::ExposeSecret as _;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 
 use super::config::{self, Database, Logs, Security};
+use super::monitor::{self, Monitor};
 use super::spawn::{self, Core, Reach};
 use super::{Role, access, guard};
 use crate::system::{PRODUCTION_POLICY, policy};
@@ -32,6 +34,7 @@ pub async fn run(role: Role, file: Option<&Path>) -> Result<()> {
         role,
         tasks: Tasks::new(signal),
         pool: None,
+        telemetry: Telemetry::start(&format!("takedown-{role}"))?,
     };
     match role {
         Role::Intake => {
@@ -78,6 +81,7 @@ async fn dispatch(process: &mut Process, file: config::Dispatch) -> Result<()> {
         keyring: file.keyring,
         bus: file.bus,
         peers: file.peers,
+        monitor: file.monitor,
         settings: file.settings,
     };
     let core = process.core_over(core, transport).await?;
@@ -94,6 +98,8 @@ async fn gateway(process: &mut Process, file: config::Gateway) -> Result<()> {
     };
     let listener = process.bind(file.listen, &file.tls).await?;
     process.watch(&transport);
+    let ready = monitor::edge_answers(listener.local_addr()?);
+    process.monitor(&file.monitor, ready).await?;
     spawn::gateway(&mut process.tasks, deps, listener);
     Ok(())
 }
@@ -109,6 +115,8 @@ async fn console(process: &mut Process, file: config::Console) -> Result<()> {
     };
     let listener = process.bind(file.listen, &file.tls).await?;
     process.watch(&transport);
+    let ready = monitor::edge_answers(listener.local_addr()?);
+    process.monitor(&file.monitor, ready).await?;
     spawn::console(&mut process.tasks, deps, listener);
     Ok(())
 }
@@ -118,6 +126,7 @@ struct Process {
     role: Role,
     tasks: Tasks,
     pool: Option<PgPool>,
+    telemetry: Telemetry,
 }
 
 impl Process {
@@ -137,6 +146,9 @@ impl Process {
         let pool = self.database(&file.database, schema).await?;
         let bound = self.bind(file.listen, &file.tls).await?;
         self.watch(&transport);
+        let itself = monitor::to_itself(&transport, self.role, bound.local_addr()?)?;
+        let ready = monitor::answers(vec![itself]);
+        self.monitor(&file.monitor, ready).await?;
         Ok(Core {
             pool,
             keyring,
@@ -175,8 +187,14 @@ impl Process {
         }
     }
 
+    async fn monitor(&mut self, monitor: &Monitor, ready: Check) -> Result<()> {
+        let telemetry = self.telemetry.clone();
+        monitor.serve(&mut self.tasks, ready, telemetry).await
+    }
+
     async fn end(self) -> Result<()> {
         let ended = self.tasks.finish(DRAIN).await;
+        self.telemetry.end().await;
         if let Some(pool) = self.pool {
             // Whoever still holds a connection after the drain loses it with the process.
             let _ = tokio::time::timeout(CLOSE, pool.close()).await;

@@ -1,5 +1,6 @@
 //! Each role, given what it depends on and started: the one way, in a process of its own and with all others in one.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use dispatch::policy::Policy;
@@ -7,6 +8,7 @@ use platform::bus::Bus;
 use platform::clock::Clock;
 use platform::connector::{self, Connector};
 use platform::grpc::Listener;
+use platform::metrics::{self, Gauge};
 use platform::sealed::Keyring;
 use platform::shutdown::Tasks;
 use sqlx::PgPool;
@@ -31,6 +33,7 @@ pub(crate) struct Reach {
 }
 
 pub(crate) fn intake(tasks: &mut Tasks, core: Core<intake::Config>) {
+    look(tasks, &core.pool, &core.clock, "intake", intake::SIGNS);
     let deps = intake::Deps {
         pool: core.pool,
         keyring: core.keyring,
@@ -46,6 +49,13 @@ pub(crate) fn verification(
     core: Core<verification::Config>,
     hints: verification::Hints,
 ) {
+    look(
+        tasks,
+        &core.pool,
+        &core.clock,
+        "verification",
+        verification::SIGNS,
+    );
     let deps = verification::Deps {
         pool: core.pool,
         keyring: core.keyring,
@@ -64,6 +74,7 @@ pub(crate) fn dispatch(
     reach: Reach,
     hints: dispatch::Hints,
 ) {
+    look(tasks, &core.pool, &core.clock, "dispatch", dispatch::SIGNS);
     let deps = dispatch::Deps {
         pool: core.pool,
         keyring: core.keyring,
@@ -80,6 +91,7 @@ pub(crate) fn dispatch(
 }
 
 pub(crate) fn ledger(tasks: &mut Tasks, core: Core<ledger::Config>) {
+    look(tasks, &core.pool, &core.clock, "ledger", ledger::SIGNS);
     let deps = ledger::Deps {
         pool: core.pool,
         keyring: core.keyring,
@@ -96,4 +108,19 @@ pub(crate) fn gateway(tasks: &mut Tasks, deps: gateway::Deps, listener: TcpListe
 
 pub(crate) fn console(tasks: &mut Tasks, deps: console::Deps, listener: TcpListener) {
     tasks.spawn("console", console::run(deps, listener, tasks.token()));
+}
+
+/// What the metrics show of a core role's tables.
+fn look(
+    tasks: &mut Tasks,
+    pool: &PgPool,
+    clock: &Clock,
+    role: &'static str,
+    signs: &'static [Gauge],
+) {
+    let looking = metrics::look(pool.clone(), clock.clone(), role, signs, tasks.token());
+    tasks.spawn("signs", async {
+        looking.await;
+        Ok::<_, Infallible>(())
+    });
 }

@@ -21,12 +21,14 @@ use platform::connector;
 use platform::error::{Kind, Problem};
 use platform::sealed::Keyring;
 use platform::shutdown::{CancellationToken, TaskFailed, Tasks};
+use platform::telemetry::Telemetry;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use tokio::task::JoinHandle;
 use tokio_util::sync::DropGuard;
 
 use crate::client::{Addresses, Client, Operator, Profile};
+use crate::role::monitor::{self, Monitor};
 use database::Database;
 use listen::Listeners;
 
@@ -63,6 +65,7 @@ pub struct Settings {
     pub gateway: gateway::Config,
     pub console: console::Config,
     pub bus: BusConfig,
+    pub monitor: Monitor,
 }
 
 /// What to start, and where.
@@ -108,6 +111,7 @@ pub struct System {
     bus: BusConfig,
     token: CancellationToken,
     roles: JoinHandle<Result<(), TaskFailed>>,
+    telemetry: Telemetry,
     _end: DropGuard,
     pools: Pools,
     /// Freed last: the roles need it until they have ended.
@@ -135,6 +139,8 @@ impl System {
 
         let ledger_origin = options.settings.ledger.origin.clone();
         let bus = options.settings.bus.clone();
+        let watching = options.settings.monitor.clone();
+        let telemetry = Telemetry::start("takedown")?;
         let token = CancellationToken::new();
         let mut tasks = Tasks::new(token.clone());
         let start = roles::Start {
@@ -148,6 +154,9 @@ impl System {
             listeners,
         };
         start.spawn(&mut tasks)?;
+        let roles = client.channels().into_iter().map(|(_, channel)| channel);
+        let ready = monitor::answers(roles.collect());
+        watching.serve(&mut tasks, ready, telemetry.clone()).await?;
         let end = token.clone().drop_guard();
         let supervised = {
             let token = token.clone();
@@ -166,6 +175,7 @@ impl System {
             bus,
             token,
             roles: tokio::spawn(supervised),
+            telemetry,
             _end: end,
             pools,
             database,
@@ -218,6 +228,7 @@ impl System {
         let outcome = self.roles.await.context("waiting for the roles to end")?;
         // Whoever still holds a connection after the drain loses it with the database.
         let _ = tokio::time::timeout(CLOSE, self.pools.close()).await;
+        self.telemetry.end().await;
         let stopped = self.database.stop().await;
         outcome?;
         stopped

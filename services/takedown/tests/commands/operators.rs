@@ -103,6 +103,7 @@ pub async fn rotten(up: &Up) -> (String, String) {
         case_id,
         kind: "ReportReceived",
         caused_by: None,
+        traceparent: None,
         occurred_at: OffsetDateTime::UNIX_EPOCH,
         payload: b"\xff no message".to_vec(),
     };

@@ -17,6 +17,7 @@ pub(crate) mod withdraw;
 use domain::event::{self, Body};
 use domain::id::{CaseId, DecisionId};
 use platform::log::{self, NewEvent};
+use platform::trace;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -47,12 +48,18 @@ impl Outbox {
     }
 
     fn say(&mut self, case: &Case, body: Body) {
+        // A decision goes on in the trace of the report, whoever makes it and when; what comes later has its own.
+        let of_report = match &body {
+            Body::CaseActionable(_) | Body::CaseNotActionable(_) => case.item.traceparent.clone(),
+            _ => None,
+        };
         self.events.push(NewEvent {
             id: Uuid::now_v7(),
             case_id: case.id.uuid(),
             kind: event::name(&body),
             caused_by: Some(case.cause),
             occurred_at: self.now,
+            traceparent: of_report.or_else(|| trace::of(Some(case.cause))),
             payload: event::encode(body),
         });
     }

@@ -8,10 +8,13 @@ use proto::v1;
 use tonic::Request;
 
 use super::{Grpc, parse, show, transact};
+use platform::metrics;
+
 use crate::case::Case;
 use crate::commands::{claims, decide, hold, reveal, withdraw};
 use crate::error::{Error, Refusal};
 use crate::roster::Roster;
+use crate::signs::SIGNS;
 use crate::store;
 use crate::store::queue::Place;
 
@@ -303,6 +306,8 @@ impl Grpc {
         self.admit(request)?;
         let mut conn = self.pool.acquire().await?;
         let counts = store::queue::counts(&mut conn).await?;
+        let now = self.clock.now(&mut conn).await?;
+        let signs = metrics::signs(&mut conn, now, SIGNS).await?;
         let sum = |stage: &str, of: &dyn Fn(&store::queue::Count) -> bool| {
             let these = || counts.iter().filter(|count| of(count));
             v1::StageCount {
@@ -323,6 +328,7 @@ impl Grpc {
                 .into_iter()
                 .map(|by| sum(by, &|count| count.decided_by == by))
                 .collect(),
+            signs,
         })
     }
 }

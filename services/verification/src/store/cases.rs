@@ -17,7 +17,8 @@ macro_rules! columns {
         claim_token, claimed_until, claim_attempts, spent_token, spent_verdict, not_for, first_by, first_category,
         decision_id, category, reason, basis, approvers, decided_at, proof_body, proof_signature, proof_key_id,
         proof_expires_at, review, for_supervisor, dispatch_closed, hold_id, hold_until, matched_epoch, version, cause,
-        submitted_by, withdrawn, announce_due, dispatch_opened, media, received_at, wrapped_key, sealed_item, report_id"
+        submitted_by, withdrawn, announce_due, dispatch_opened, media, received_at, wrapped_key, sealed_item, report_id,
+        traceparent"
     };
 }
 pub(super) use columns;
@@ -69,6 +70,7 @@ pub(super) struct Row {
     wrapped_key: Vec<u8>,
     sealed_item: Vec<u8>,
     report_id: Uuid,
+    traceparent: Option<String>,
 }
 
 impl TryFrom<Row> for Case {
@@ -126,6 +128,7 @@ impl TryFrom<Row> for Case {
                     .map(|text| parsed::<Media>(&text, "assessment", "media", id))
                     .transpose()?,
                 received_at: row.received_at,
+                traceparent: row.traceparent,
                 wrapped_key: row.wrapped_key,
                 sealed: row.sealed_item,
             },
@@ -342,19 +345,19 @@ pub(crate) async fn open(conn: &mut PgConnection, cases: &[Case]) -> sqlx::Resul
         "-- open
         insert into assessment (",
         mutable_names!(),
-        ", media, received_at, wrapped_key, sealed_item, report_id)
+        ", media, received_at, wrapped_key, sealed_item, report_id, traceparent)
         select n.case_id, n.state, n.desk, n.held_from, n.priority, n.reports, n.reports_withdrawn, n.self_reported,
             n.under_13, n.hash_kinds, n.claimed_by, n.claim_token, n.claimed_until, n.claim_attempts, n.spent_token,
             n.spent_verdict, n.not_for::uuid[], n.first_by, n.first_category, n.decision_id, n.category, n.reason,
             n.basis, n.approvers::uuid[], n.decided_at, n.proof_body, n.proof_signature, n.proof_key_id,
             n.proof_expires_at, n.review, n.for_supervisor, n.dispatch_closed, n.hold_id, n.hold_until,
             n.matched_epoch, n.version, n.cause, n.submitted_by::uuid[], n.withdrawn::text[], n.announce_due,
-            n.dispatch_opened, n.media, n.received_at, n.wrapped_key, n.sealed_item, n.report_id
+            n.dispatch_opened, n.media, n.received_at, n.wrapped_key, n.sealed_item, n.report_id, n.traceparent
         from unnest(",
         mutable!(),
-        ", $42::text[], $43::timestamptz[], $44::bytea[], $45::bytea[], $46::uuid[]) as n (",
+        ", $42::text[], $43::timestamptz[], $44::bytea[], $45::bytea[], $46::uuid[], $47::text[]) as n (",
         mutable_names!(),
-        ", media, received_at, wrapped_key, sealed_item, report_id)
+        ", media, received_at, wrapped_key, sealed_item, report_id, traceparent)
         order by n.case_id
         on conflict (case_id) do nothing"
     ));
@@ -382,6 +385,12 @@ pub(crate) async fn open(conn: &mut PgConnection, cases: &[Case]) -> sqlx::Resul
             cases
                 .iter()
                 .map(|c| c.item.report.uuid())
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            cases
+                .iter()
+                .map(|c| c.item.traceparent.as_deref())
                 .collect::<Vec<_>>(),
         )
         .execute(conn)

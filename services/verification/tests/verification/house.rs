@@ -417,6 +417,7 @@ fn event_of(case: Uuid, body: Body, at: time::OffsetDateTime) -> NewEvent {
         case_id: case,
         kind: event::name(&body),
         caused_by: None,
+        traceparent: None,
         occurred_at: at,
         payload: event::encode(body),
     }

@@ -14,6 +14,14 @@ pub fn stage(stage: &str, reports: u64, cases: u64) -> v1::ConservationStage {
     }
 }
 
+fn sign(name: &str, of: &str, value: f64) -> v1::Sign {
+    v1::Sign {
+        name: name.into(),
+        of: of.into(),
+        value,
+    }
+}
+
 pub fn figures(owners: &Owners) {
     owners.on(
         "IntakeService/GetIntakeCounts",
@@ -26,6 +34,7 @@ pub fn figures(owners: &Owners) {
                     count("being_removed", 300),
                     count("removed", 12_000),
                 ],
+                signs: vec![sign("takedown.intake.silence", "reports", 25_000.0)],
             })
         },
     );
@@ -48,6 +57,7 @@ pub fn figures(owners: &Owners) {
                 ],
                 waiting: Some(count("waiting", 45)),
                 standing: Some(count("standing", 9000)),
+                signs: vec![sign("takedown.bus.parked", "intake", 2.0)],
             })
         },
     );
@@ -97,6 +107,10 @@ pub fn figures(owners: &Owners) {
                     clock("delivered", 0.4, 6.0),
                     clock("confirmed_removed", 4200.0, 90_000.0),
                 ],
+                signs: vec![
+                    sign("takedown.dispatch.message.overdue", "email", 12.0),
+                    sign("takedown.dispatch.message.overdue", "webhook", 0.0),
+                ],
             })
         },
     );
@@ -109,6 +123,7 @@ pub fn figures(owners: &Owners) {
                 stages: vec![stage("received", 45, 40), stage("removed", 12_300, 9836)],
                 lost: 0,
                 events: 70_001,
+                signs: Vec::new(),
             })
         },
     );

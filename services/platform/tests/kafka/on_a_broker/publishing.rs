@@ -13,10 +13,13 @@ use crate::support::{event, number, until};
 async fn a_record_is_a_cloud_event_that_anybody_can_read() {
     let world = World::new().await;
     let case = Uuid::new_v4();
-    let said = event(case, 7);
-    let id = said.id;
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    log::traced(trace.to_owned(), world.say(&[said])).await;
+    let said = NewEvent {
+        traceparent: Some(trace.to_owned()),
+        ..event(case, 7)
+    };
+    let id = said.id;
+    world.say(&[said]).await;
     let found = raw::read_all(&bootstrap().await, &world.topic());
     let partition = i32::from(log::shard_of(case));
     let record = &found[&partition][0];

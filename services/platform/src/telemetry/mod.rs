@@ -1,14 +1,23 @@
-//! Logs: JSON lines for machines, short lines for a person at a terminal, always on stderr.
+//! What a process tells of itself. Logs: JSON lines for machines, short lines for a person at a terminal, always on
+//! stderr. Traces and metrics: see [`Telemetry`].
 //!
 //! Our own crates log at the level asked for; everybody else's stay at warnings whatever is asked,
 //! because a library at `debug` would print URLs and headers. A panic is logged by its place, never by
 //! its message, which may quote what was being handled.
+
+mod export;
+mod line;
 
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::{Directive, EnvFilter};
+use tracing_subscriber::fmt::format::{self, JsonFields};
+
+pub use export::{ExportError, Telemetry};
+
+use line::Line;
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
@@ -37,10 +46,10 @@ pub fn init(style: Style, level: LevelFilter, crates: &[&str]) {
     let started = if human {
         builder.compact().with_target(false).try_init()
     } else {
+        let json = format::format().json().flatten_event(true);
         builder
-            .json()
-            .flatten_event(true)
-            .with_span_list(false)
+            .fmt_fields(JsonFields::new())
+            .event_format(Line(json.with_span_list(false)))
             .try_init()
     };
     if started.is_ok() {
@@ -125,7 +134,7 @@ mod tests {
             let _ = std::panic::catch_unwind(|| panic!("https://host.example/secret"));
             std::panic::set_hook(before);
         });
-        assert!(text.contains("a task panicked") && text.contains("telemetry.rs"));
+        assert!(text.contains("a task panicked") && text.contains("telemetry/mod.rs"));
         assert!(!text.contains("secret"));
     }
 }
