@@ -48,7 +48,12 @@ fn declares(line: &str, item: &str) -> bool {
 
 #[test]
 fn every_path_and_item_that_the_documents_name_exists() {
-    for document in ["docs/ARCHITECTURE.md", "docs/OPERATIONS.md", "README.md"] {
+    for document in [
+        "docs/ARCHITECTURE.md",
+        "docs/DEPLOYMENT.md",
+        "docs/OPERATIONS.md",
+        "README.md",
+    ] {
         let text = fs::read_to_string(root().join(document)).unwrap();
         assert!(document != "docs/ARCHITECTURE.md" || named(&text).len() > 30);
         assert_eq!(missing(&text), Vec::<String>::new(), "{document}");

@@ -39,8 +39,13 @@ fn a_keyring_is_created_once_for_its_owner_alone_and_opens_again() {
         1,
         "no draft is left"
     );
-    for mode in [0o640, 0o604, 0o660] {
+    let set = |mode| {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set(0o440);
+    Keyring::open(&path).expect("as Kubernetes mounts it for the group of a pod");
+    for mode in [0o604, 0o660, 0o444] {
+        set(mode);
         let refused = Keyring::open(&path).unwrap_err();
         assert!(refused.to_string().contains("chmod 600"), "{refused}");
     }

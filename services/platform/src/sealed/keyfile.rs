@@ -1,4 +1,4 @@
-//! The file form of the keyring: JSON, format 1, readable by its owner alone.
+//! The file form of the keyring: JSON, format 1, made for its owner alone.
 //!
 //! Errors name the path and what is wrong, never a key: also a parser's message is dropped, as it may quote the text.
 
@@ -24,7 +24,7 @@ const PRODUCERS: [&str; 4] = ["intake", "verification", "dispatch", "ledger"];
 /// Why there is no keyring.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
-    #[error("the keyring {} is readable by others than its owner (mode {mode:03o}): run `chmod 600` on it", path.display())]
+    #[error("the keyring {} is open to others (mode {mode:03o}): run `chmod 600` on it", path.display())]
     Permissions { path: PathBuf, mode: u32 },
     #[error("there is a keyring at {} already; it is never overwritten", .0.display())]
     Exists(PathBuf),
@@ -103,7 +103,8 @@ pub(super) fn open(path: &Path) -> Result<Keyring, KeyringError> {
         .map_err(|source| io_error(path, source))?
         .mode()
         & 0o777;
-    if mode & 0o077 != 0 {
+    // The group may read it: Kubernetes mounts secrets as root's own, readable by the pod's group.
+    if mode & 0o037 != 0 {
         return Err(KeyringError::Permissions {
             path: path.to_owned(),
             mode,

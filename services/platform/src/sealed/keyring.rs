@@ -70,7 +70,7 @@ impl Keyring {
     }
 
     /// # Errors
-    /// `Permissions` when others than its owner may read the file, `Io`, or `Malformed`.
+    /// `Permissions` when others may read the file or its group write it, `Io`, or `Malformed`.
     pub fn open(path: &Path) -> Result<Self, KeyringError> {
         keyfile::open(path)
     }
