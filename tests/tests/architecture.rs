@@ -107,3 +107,29 @@ fn every_alarm_has_a_line_that_says_what_to_do() {
         .filter(|name| !code.contains(&format!("\"{name}\"")));
     assert_eq!(invented.collect::<Vec<_>>(), Vec::<&&str>::new());
 }
+
+#[test]
+fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let (alerts, guide) = (
+        read("deploy/chart/files/alerts.yaml"),
+        read("docs/OPERATIONS.md"),
+    );
+    let after = |text: &str, mark: &str| -> BTreeSet<String> {
+        let lines = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix(mark));
+        lines.map(str::to_owned).collect()
+    };
+    let named = after(&alerts, "- alert: ");
+    assert!(named.len() > 10);
+    let sections = after(&guide, "### Takedown");
+    let sections = sections.iter().map(|name| format!("Takedown{name}"));
+    assert_eq!(named, sections.collect());
+    // Where an alert leads is the section of its name.
+    let places = after(&alerts, "runbook: docs/OPERATIONS.md#");
+    assert_eq!(
+        places,
+        named.iter().map(|name| name.to_lowercase()).collect()
+    );
+}

@@ -1,11 +1,14 @@
 //! What an OTLP receiver is told of a report: one trace from its receipt to the first delivery, over every role and Kafka.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use opentelemetry_proto::tonic::collector::metrics::v1 as metrics;
 use opentelemetry_proto::tonic::collector::trace::v1 as trace;
+use opentelemetry_proto::tonic::metrics::v1::Metric;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::net::TcpListener;
@@ -16,7 +19,8 @@ use tonic::{Request, Response, Status};
 #[derive(Clone, Default)]
 struct Receiver {
     spans: Arc<Mutex<Vec<(String, Span)>>>,
-    metrics: Arc<Mutex<BTreeSet<(String, String)>>>,
+    /// As Prometheus names them.
+    metrics: Arc<Mutex<BTreeSet<String>>>,
 }
 
 fn service(resource: Option<&Resource>) -> String {
@@ -51,13 +55,48 @@ impl metrics::metrics_service_server::MetricsService for Receiver {
         request: Request<metrics::ExportMetricsServiceRequest>,
     ) -> Result<Response<metrics::ExportMetricsServiceResponse>, Status> {
         for from in request.into_inner().resource_metrics {
-            let service = service(from.resource.as_ref());
             let metrics = from.scope_metrics.into_iter().flat_map(|s| s.metrics);
             let mut kept = self.metrics.lock().unwrap();
-            kept.extend(metrics.map(|metric| (service.clone(), metric.name)));
+            kept.extend(metrics.map(|metric| prometheus_name(&metric)));
         }
         Ok(Response::new(Default::default()))
     }
+}
+
+/// OpenTelemetry's specification, "Prometheus and OpenMetrics Compatibility": the unit and the kind are suffixes.
+fn prometheus_name(metric: &Metric) -> String {
+    let unit = if metric.unit == "s" { "_seconds" } else { "" };
+    let kind = match &metric.data {
+        Some(Data::Sum(sum)) if sum.is_monotonic => "_total",
+        _ => "",
+    };
+    format!("{}{unit}{kind}", metric.name.replace('.', "_"))
+}
+
+/// Every metric that an alert or a dashboard asks for.
+fn asked_for() -> BTreeSet<String> {
+    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/chart/files");
+    let dashboards = std::fs::read_dir(files.join("dashboards")).unwrap();
+    let dashboards = dashboards.map(|file| file.unwrap().path());
+    let mut names = BTreeSet::new();
+    for file in dashboards.chain([files.join("alerts.yaml")]) {
+        let text = std::fs::read_to_string(file).unwrap();
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let metrics = words.filter(|word| {
+            ["takedown_", "rpc_", "http_"]
+                .iter()
+                .any(|start| word.starts_with(start))
+        });
+        // A histogram has three series.
+        let whole = |word: &str| {
+            let parts = ["_bucket", "_count", "_sum"];
+            let part = parts.iter().find_map(|part| word.strip_suffix(part));
+            part.unwrap_or(word).to_owned()
+        };
+        names.extend(metrics.map(whole));
+    }
+    assert!(names.len() > 15, "{names:?}");
+    names
 }
 
 impl Receiver {
@@ -142,13 +181,12 @@ async fn is_told_of_a_report(form: &[&str]) {
         .filter(|(_, span)| span.name == "verification hears intake");
     assert!(batches.clone().count() > 0);
     assert!(batches.into_iter().all(|(_, span)| !span.links.is_empty()));
-    for (service, name) in [
-        ("takedown-dispatch", "takedown.dispatch.attempts"),
-        ("takedown-intake", "takedown.log.events"),
-        ("takedown-ledger", "takedown.ledger.leaves"),
-    ] {
-        let found = receiver.metrics.lock().unwrap();
-        assert!(found.contains(&(service.into(), name.into())), "{found:#?}");
+    let exported = receiver.metrics.lock().unwrap();
+    for name in asked_for() {
+        assert!(
+            exported.contains(&name),
+            "no role exports {name}: {exported:#?}"
+        );
     }
     // Spans carry ids and our own words alone.
     let told = format!("{spans:?}");
