@@ -17,6 +17,7 @@ pub mod http;
 pub mod kafka;
 pub mod lease;
 pub mod log;
+pub mod plant;
 pub mod principal;
 pub mod sealed;
 pub mod shutdown;

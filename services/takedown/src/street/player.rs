@@ -35,8 +35,18 @@ pub struct Setting {
     pub log: Arc<HostLog>,
     /// None for a host that stands alone: it answers, and its people do the rest.
     pub pages: Option<Arc<Pages>>,
-    /// Whether transport goes wrong now and then, so that the hotline has to send again.
-    pub mishaps: bool,
+    pub transport: Transport,
+}
+
+/// How the way to a host is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Nothing goes wrong.
+    Good,
+    /// It goes wrong now and then, so that the hotline has to send again.
+    Fair,
+    /// It also hangs: half of what goes wrong does so after a while, which leaves attempts open for long.
+    Hanging,
 }
 
 pub struct Player {
@@ -62,6 +72,30 @@ pub enum Mishap {
     ReplyLost,
     /// It is not taken, for now.
     NotNow,
+    /// As `ReplyLost`, but long after it was taken: by then it is answered.
+    ReplyLostLate,
+    /// As `NotNow`, but only said after a while.
+    NotNowLate,
+}
+
+/// For how long a host hangs.
+const HANGS: Duration = Duration::from_millis(900);
+
+impl Mishap {
+    const fn is_taken(self) -> bool {
+        !matches!(self, Self::NotNow | Self::NotNowLate)
+    }
+
+    /// Waits where it takes its time; what is left is what it comes to.
+    pub(super) async fn come(self) -> Self {
+        let comes_to = match self {
+            Self::ReplyLostLate => Self::ReplyLost,
+            Self::NotNowLate => Self::NotNow,
+            soon => return soon,
+        };
+        tokio::time::sleep(HANGS).await;
+        comes_to
+    }
 }
 
 /// How a notice came.
@@ -151,12 +185,18 @@ impl Player {
             episode: believed.episode,
             step: believed.step,
         };
-        let before = self.log().receive(step, believed.notice, believed.sequence);
-        let mishap = match came {
-            Came::Pulled => Mishap::None,
-            Came::Pushed | Came::Mail(_) => self.mishap(believed.notice, before),
+        let before = self
+            .log()
+            .receive(step.clone(), believed.notice, believed.sequence);
+        let brought = !matches!(came, Came::Pulled);
+        let mishap = if brought {
+            self.mishap(believed.notice, before)
+        } else {
+            Mishap::None
         };
-        if mishap == Mishap::NotNow || !self.is_newest(&believed) {
+        self.log()
+            .arrived(step, &believed, brought, mishap.is_taken());
+        if !mishap.is_taken() || !self.is_newest(&believed) {
             return Ok(mishap);
         }
         let heard = Heard {
@@ -217,10 +257,15 @@ impl Player {
     }
 
     fn mishap(&self, notice: Uuid, before: u32) -> Mishap {
+        if self.setting.transport == Transport::Good || before > 0 {
+            return Mishap::None;
+        }
+        let hangs = self.setting.transport == Transport::Hanging;
         match notice.as_bytes()[0] % MISHAP_IN {
-            _ if !self.setting.mishaps || before > 0 => Mishap::None,
             0 => Mishap::ReplyLost,
             1 => Mishap::NotNow,
+            2 if hangs => Mishap::ReplyLostLate,
+            3 if hangs => Mishap::NotNowLate,
             _ => Mishap::None,
         }
     }
@@ -237,8 +282,9 @@ impl Player {
                             came: Arc::clone(&came),
                         })
                         .await;
-                    if let Err(reason) = taken {
-                        self.log().refuse(reason);
+                    match taken {
+                        Ok(()) => self.log().answered(believed.notice, answer, wall()),
+                        Err(reason) => self.log().refuse(reason),
                     }
                     if let (Answer::NotOurs, Some(pages)) = (answer, &self.setting.pages) {
                         pages.front_has_spoken(&believed.url, self.id());

@@ -78,7 +78,7 @@ pub async fn serve(
         gateway,
         log: Arc::clone(&log),
         pages: None,
-        mishaps: false,
+        transport: player::Transport::Good,
     };
     let tasks = TaskTracker::new();
     let player = Player::new(setting, tasks.clone()).await?;

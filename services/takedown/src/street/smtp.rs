@@ -135,10 +135,10 @@ impl Session {
             mishap = player.hear_mail(&mail).await.unwrap_or(Mishap::None);
         }
         self.forget();
-        match mishap {
+        match mishap.come().await {
             Mishap::None => self.say("250 taken").await,
-            Mishap::NotNow => self.say("451 4.3.0 not now").await,
-            Mishap::ReplyLost => bail!("the reply is lost on the way"),
+            Mishap::NotNow | Mishap::NotNowLate => self.say("451 4.3.0 not now").await,
+            Mishap::ReplyLost | Mishap::ReplyLostLate => bail!("the reply is lost on the way"),
         }
     }
 
