@@ -14,9 +14,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use toml::{Table, Value};
 use url::Url;
 
-use super::{Instance, Plan};
 use super::certificates::Authority;
 use super::ports::Ports;
+use super::{Instance, Plan};
 use crate::role::Role;
 use crate::system::keyring_path;
 

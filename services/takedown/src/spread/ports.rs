@@ -7,8 +7,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use anyhow::Result;
 use tokio::net::TcpSocket;
 
-use crate::client::Addresses;
 use super::Instance;
+use crate::client::Addresses;
 use crate::role::Role;
 
 pub(super) struct Ports(BTreeMap<Instance, (SocketAddr, TcpSocket)>);

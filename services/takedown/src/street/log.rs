@@ -8,6 +8,7 @@ use domain::word::Answer;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::player::Mishap;
 use super::signed::Believed;
 
 /// Which notice a host was sent, as the host sees it.
@@ -18,6 +19,9 @@ pub struct Step {
     pub episode: u32,
     pub step: u32,
 }
+
+/// What is going on is looked for among so many of the last lines.
+const AMONG: usize = 100;
 
 /// One message that reached a host and was believed.
 #[derive(Debug, Clone)]
@@ -34,6 +38,8 @@ pub struct Arrival {
     pub brought: bool,
     /// The host took it: an attempt that it did not take is made again.
     pub taken: bool,
+    /// The sender is kept waiting for what came of it.
+    pub hangs: bool,
 }
 
 /// An answer that the hotline said it has.
@@ -91,7 +97,7 @@ impl HostLog {
     }
 
     /// Writes down what came in full, and whether the host took it.
-    pub fn arrived(&self, step: Step, believed: &Believed, brought: bool, taken: bool) {
+    pub fn arrived(&self, step: Step, believed: &Believed, brought: bool, mishap: Mishap) {
         self.lock().arrivals.push(Arrival {
             step,
             notice: believed.notice,
@@ -100,13 +106,28 @@ impl HostLog {
             commitment: believed.commitment.clone(),
             salt: believed.salt,
             brought,
-            taken,
+            taken: mishap.is_taken(),
+            hangs: mishap.hangs(),
         });
     }
 
     /// The hotline has an answer.
     pub fn answered(&self, notice: Uuid, answer: Answer, at: OffsetDateTime) {
         self.lock().answers.push(Taken { notice, answer, at });
+    }
+
+    /// Whether a message that was sent since then is kept waiting, and will not be taken in the end.
+    pub fn keeps_waiting(&self, since: OffsetDateTime) -> bool {
+        let lines = self.lock();
+        let mut late = lines.arrivals.iter().rev().take(AMONG);
+        late.any(|arrival| arrival.hangs && !arrival.taken && arrival.issued > since)
+    }
+
+    /// Whether a message was claimed and brought after that moment.
+    pub fn was_brought_since(&self, since: OffsetDateTime) -> bool {
+        let lines = self.lock();
+        let mut late = lines.arrivals.iter().rev().take(AMONG);
+        late.any(|arrival| arrival.brought && arrival.issued > since)
     }
 
     pub fn arrivals(&self) -> Vec<Arrival> {

@@ -82,7 +82,11 @@ pub enum Mishap {
 const HANGS: Duration = Duration::from_millis(900);
 
 impl Mishap {
-    const fn is_taken(self) -> bool {
+    pub(super) const fn hangs(self) -> bool {
+        matches!(self, Self::ReplyLostLate | Self::NotNowLate)
+    }
+
+    pub(super) const fn is_taken(self) -> bool {
         !matches!(self, Self::NotNow | Self::NotNowLate)
     }
 
@@ -194,8 +198,7 @@ impl Player {
         } else {
             Mishap::None
         };
-        self.log()
-            .arrived(step, &believed, brought, mishap.is_taken());
+        self.log().arrived(step, &believed, brought, mishap);
         if !mishap.is_taken() || !self.is_newest(&believed) {
             return Ok(mishap);
         }
