@@ -111,6 +111,14 @@ impl Count {
                 format!("notice {notice}: the ledger never heard that its host has it"),
             );
         }
+        for (notice, case) in untaken(arrivals) {
+            if !outside.told.removed.contains(&case) {
+                self.found(
+                    LOST,
+                    format!("notice {notice}: its host did not take it, and was not sent it again"),
+                );
+            }
+        }
         let by_host = by_notice(arrivals);
         for taken in evidence.hosts.answers() {
             let first = taken.answer == Answer::Acknowledged;
@@ -285,4 +293,16 @@ fn by_notice(arrivals: &[Arrival]) -> HashMap<Uuid, &Arrival> {
         .iter()
         .map(|arrival| (arrival.notice, arrival))
         .collect()
+}
+
+/// Notices that no host has taken in the end.
+fn untaken(arrivals: &[Arrival]) -> BTreeMap<Uuid, CaseId> {
+    let mut left = BTreeMap::new();
+    for arrival in arrivals {
+        left.insert(arrival.notice, CaseId::new(arrival.step.case));
+    }
+    for arrival in arrivals.iter().filter(|arrival| arrival.taken) {
+        left.remove(&arrival.notice);
+    }
+    left
 }

@@ -29,7 +29,7 @@ use takedown::client::Client;
 use takedown::demo::knowledge::Knowledge;
 use takedown::demo::{analysts, setup};
 use takedown::street::files::Street;
-use takedown::street::player::Transport;
+use takedown::street::mishap::Transport;
 use takedown::street::residents::{Premises, Residents};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;

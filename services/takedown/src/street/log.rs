@@ -8,7 +8,7 @@ use domain::word::Answer;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::player::Mishap;
+use super::mishap::Mishap;
 use super::signed::Believed;
 
 /// Which notice a host was sent, as the host sees it.

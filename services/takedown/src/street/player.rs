@@ -21,6 +21,7 @@ use super::files::Behaviour;
 use super::gateway::{Gateway, Said};
 use super::letter;
 use super::log::{HostLog, Step};
+use super::mishap::{Mishap, Transport};
 use super::outbox::{Outbox, Reply};
 use super::pages::Pages;
 use super::signed::{Believed, Doubt, Shown, believe};
@@ -38,17 +39,6 @@ pub struct Setting {
     pub transport: Transport,
 }
 
-/// How the way to a host is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
-    /// Nothing goes wrong.
-    Good,
-    /// It goes wrong now and then, so that the hotline has to send again.
-    Fair,
-    /// It also hangs: half of what goes wrong does so after a while, which leaves attempts open for long.
-    Hanging,
-}
-
 pub struct Player {
     setting: Setting,
     keys: RwLock<Verifier>,
@@ -59,47 +49,6 @@ pub struct Player {
     outbox: Outbox,
     is_down: AtomicBool,
     tasks: TaskTracker,
-}
-
-/// Of so many notices, one loses its reply and one is not taken at first.
-const MISHAP_IN: u8 = 8;
-
-/// What happens on the way, decided by the notice alone so that a run can be repeated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mishap {
-    None,
-    /// It is taken, and the connection is lost before the reply.
-    ReplyLost,
-    /// It is not taken, for now.
-    NotNow,
-    /// As `ReplyLost`, but long after it was taken: by then it is answered.
-    ReplyLostLate,
-    /// As `NotNow`, but only said after a while.
-    NotNowLate,
-}
-
-/// For how long a host hangs.
-const HANGS: Duration = Duration::from_millis(900);
-
-impl Mishap {
-    pub(super) const fn hangs(self) -> bool {
-        matches!(self, Self::ReplyLostLate | Self::NotNowLate)
-    }
-
-    pub(super) const fn is_taken(self) -> bool {
-        !matches!(self, Self::NotNow | Self::NotNowLate)
-    }
-
-    /// Waits where it takes its time; what is left is what it comes to.
-    pub(super) async fn come(self) -> Self {
-        let comes_to = match self {
-            Self::ReplyLostLate => Self::ReplyLost,
-            Self::NotNowLate => Self::NotNow,
-            soon => return soon,
-        };
-        tokio::time::sleep(HANGS).await;
-        comes_to
-    }
 }
 
 /// How a notice came.
@@ -194,7 +143,7 @@ impl Player {
             .receive(step.clone(), believed.notice, believed.sequence);
         let brought = !matches!(came, Came::Pulled);
         let mishap = if brought {
-            self.mishap(believed.notice, before)
+            Mishap::on_the_way(self.setting.transport, believed.notice, before)
         } else {
             Mishap::None
         };
@@ -257,20 +206,6 @@ impl Player {
         let known = newest.entry(believed.notice).or_insert(this);
         *known = this.max(*known);
         this == *known
-    }
-
-    fn mishap(&self, notice: Uuid, before: u32) -> Mishap {
-        if self.setting.transport == Transport::Good || before > 0 {
-            return Mishap::None;
-        }
-        let hangs = self.setting.transport == Transport::Hanging;
-        match notice.as_bytes()[0] % MISHAP_IN {
-            0 => Mishap::ReplyLost,
-            1 => Mishap::NotNow,
-            2 if hangs => Mishap::ReplyLostLate,
-            3 if hangs => Mishap::NotNowLate,
-            _ => Mishap::None,
-        }
     }
 
     async fn act(self: Arc<Self>, believed: Believed, acts: Vec<Act>, came: Arc<Came>) {

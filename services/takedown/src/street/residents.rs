@@ -19,8 +19,9 @@ use super::authority::Authority;
 use super::files::{Behaviour, Street};
 use super::gateway::{self, Gateway};
 use super::log::HostLog;
+use super::mishap::Transport;
 use super::pages::Pages;
-use super::player::{Player, Setting, Transport};
+use super::player::{Player, Setting};
 use super::{http, poll, smtp};
 
 /// How long a host that is down stays down, from the moment that the street opens. With the longest pause before the next

@@ -10,7 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::files::Behaviour;
-use super::player::{Mishap, Player};
+use super::mishap::Mishap;
+use super::player::Player;
 
 /// RFC 5321 section 4.5.3.1 asks for 1,000 octets in a line of text; base64 and headers stay below.
 const LINE_LIMIT: u64 = 4096;

@@ -11,7 +11,8 @@ use platform::clock::wall;
 use serde::Deserialize;
 
 use super::files::Behaviour;
-use super::player::{Came, Mishap, Player};
+use super::mishap::Mishap;
+use super::player::{Came, Player};
 use super::signed::{Doubt, Shown};
 
 /// How far the sender's clock may be off, in seconds; the standard's own figure.
