@@ -16,6 +16,7 @@ use takedown::street::residents::Residents;
 
 use super::faults::Fault;
 use super::held::Held;
+use super::load::Reporters;
 use super::stage::{SECOND, Stage};
 
 /// From its start to its readiness; far beyond what is expected of it.
@@ -41,7 +42,7 @@ pub struct Tally {
     pub midway: usize,
     /// Dispatchers that died or froze while a host kept them waiting.
     pub while_waiting: usize,
-    /// From the start of one process to its readiness.
+    /// From the start of one process to its first work.
     pub back: Vec<Duration>,
     /// From the start of all to the first notice that was claimed since and reached its host.
     pub all_back: Option<Duration>,
@@ -50,6 +51,7 @@ pub struct Tally {
 pub struct Chaos {
     pub stage: Arc<Stage>,
     pub residents: Arc<Residents>,
+    pub reporters: Arc<Reporters>,
     pub chance: StdRng,
     pub tally: Tally,
     pub began: Instant,
@@ -110,13 +112,26 @@ impl Chaos {
         *self.tally.kills.entry(who.to_owned()).or_default() += 1;
     }
 
-    /// Starts one process again and waits until it can do its work.
+    /// Starts one process again and waits until it does its work.
     async fn back(&mut self, one: Instance) -> Result<String> {
-        let began = Instant::now();
+        let (began, since, accepted) = (Instant::now(), wall(), self.reporters.accepted());
         self.stage.spread.launch(one).await?;
         self.stage.spread.ready(one, BACK_WITHIN).await?;
+        let log = self.residents.log();
+        let works = match one.role() {
+            Role::Intake => within(BACK_WITHIN, || self.reporters.accepted() > accepted).await,
+            Role::Verification | Role::Dispatch => {
+                within(BACK_WITHIN, || log.was_brought_since(since)).await
+            }
+            Role::Gateway => within(BACK_WITHIN, || log.was_answered_since(since)).await,
+            Role::Ledger | Role::Console => true,
+        };
+        ensure!(works, "{one} is ready and does nothing");
         self.tally.back.push(began.elapsed());
-        Ok(format!(": back in {:.2} s", began.elapsed().as_secs_f64()))
+        Ok(format!(
+            ": at work in {:.2} s",
+            began.elapsed().as_secs_f64()
+        ))
     }
 
     async fn database(&mut self) -> Result<String> {

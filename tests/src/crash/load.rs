@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use domain::id::{CaseId, ReportId};
@@ -24,6 +24,8 @@ const PACE: Duration = Duration::from_millis(450);
 /// For one answer; then it is asked for again.
 const PATIENCE: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_millis(150);
+/// Far beyond what takes longest to come back.
+const GIVEN_UP: Duration = Duration::from_mins(2);
 
 /// One promise: the system said that it has this report.
 #[derive(Debug, Clone)]
@@ -62,6 +64,12 @@ impl Reporters {
         receipts.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How many there are.
+    pub fn accepted(&self) -> usize {
+        let receipts = self.receipts.lock();
+        receipts.unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// How often an answer did not come and was asked for again.
     pub fn asked_again(&self) -> usize {
         self.asked_again.load(Ordering::Relaxed)
@@ -94,10 +102,14 @@ impl Reporters {
         let Some(entry) = self.street.entries.get(number) else {
             return Ok(None);
         };
+        let began = Instant::now();
         let receipt = loop {
-            let answer = self.ask(entry).await;
-            if let Some(receipt) = answer? {
-                break receipt;
+            let refused = match self.ask(entry).await? {
+                Ok(receipt) => break receipt,
+                Err(refused) => refused,
+            };
+            if began.elapsed() > GIVEN_UP {
+                bail!("no receipt for {GIVEN_UP:?}: {refused}");
             }
             self.asked_again.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(AGAIN).await;
@@ -119,12 +131,14 @@ impl Reporters {
         Ok(Some(accepted))
     }
 
-    /// The receipt, or none where it is not known what became of the report.
-    async fn ask(&self, entry: &Entry) -> Result<Option<Receipt>> {
+    /// The receipt, or why it is not known what became of the report.
+    async fn ask(&self, entry: &Entry) -> Result<Result<Receipt, String>> {
         let mut intake = self.client.intake();
         let asked = intake.submit_reports(submission(entry));
-        let Ok(Ok(answer)) = tokio::time::timeout(PATIENCE, asked).await else {
-            return Ok(None);
+        let answer = match tokio::time::timeout(PATIENCE, asked).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(status)) => return Ok(Err(status.to_string())),
+            Err(_) => return Ok(Err("no answer in time".to_owned())),
         };
         let result = answer
             .into_inner()
@@ -132,7 +146,7 @@ impl Reporters {
             .pop()
             .and_then(|item| item.result);
         match result.context("an answer without a result")? {
-            Outcome::Receipt(receipt) => Ok(Some(receipt)),
+            Outcome::Receipt(receipt) => Ok(Ok(receipt)),
             Outcome::Problem(problem) => {
                 bail!("{} was refused: {}", entry.report.external_id, problem.code)
             }

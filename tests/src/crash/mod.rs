@@ -150,6 +150,7 @@ async fn play(
     let mut chaos = Chaos {
         stage: Arc::clone(stage),
         residents: Arc::clone(&residents),
+        reporters: Arc::clone(&reporters),
         chance,
         tally: Tally::default(),
         began: Instant::now(),

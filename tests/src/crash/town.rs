@@ -53,7 +53,9 @@ pub fn town(reports: usize, seed: u64) -> Street {
         // A prime that no round has as a factor: neighbours in the round are none in the run.
         let host = round[number * 7 % round.len()];
         let entry = match entries.len().checked_sub(REPEATS) {
-            Some(earlier) if number % REPEATS == REPEATS - 1 => repeat(&entries[earlier], number),
+            Some(earlier) if number % REPEATS == REPEATS - 1 => {
+                repeat(&entries[earlier], number, seed)
+            }
             _ => fresh(host, number, seed),
         };
         entries.push(entry);
@@ -78,7 +80,7 @@ fn fresh(host: &str, number: usize, seed: u64) -> Entry {
     let digest = || hex::encode(Sha256::digest(format!("crash {seed} case {number}")));
     Entry {
         report: ReportRow {
-            external_id: format!("crash-{seed}-{number}"),
+            external_id: name(seed, number),
             channel: ReportChannel::Public.to_string(),
             url: format!("https://{host}.example/p/{number}.jpg"),
             sha256: if known { digest() } else { String::new() },
@@ -95,10 +97,14 @@ fn fresh(host: &str, number: usize, seed: u64) -> Entry {
     }
 }
 
-fn repeat(earlier: &Entry, number: usize) -> Entry {
+fn repeat(earlier: &Entry, number: usize, seed: u64) -> Entry {
     let mut entry = earlier.clone();
-    entry.report.external_id = format!("{}-again-{number}", earlier.report.external_id);
+    entry.report.external_id = name(seed, number);
     entry
+}
+
+fn name(seed: u64, number: usize) -> String {
+    format!("crash-{seed}-{number}")
 }
 
 fn providers() -> Vec<Provider> {

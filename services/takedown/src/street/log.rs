@@ -130,6 +130,14 @@ impl HostLog {
         late.any(|arrival| arrival.brought && arrival.issued > since)
     }
 
+    /// Whether an answer was taken after that moment.
+    pub fn was_answered_since(&self, since: OffsetDateTime) -> bool {
+        self.lock()
+            .answers
+            .last()
+            .is_some_and(|last| last.at > since)
+    }
+
     pub fn arrivals(&self) -> Vec<Arrival> {
         self.lock().arrivals.clone()
     }
