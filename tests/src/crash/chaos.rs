@@ -23,8 +23,10 @@ use super::stage::{SECOND, Stage};
 const BACK_WITHIN: Duration = Duration::from_mins(2);
 /// Longer than a lease of a delivery, which is four seconds.
 const FROZEN: Duration = Duration::from_secs(6);
-/// How long an open transaction is kept so, once there is one.
+/// How long an effect is held up before its role dies.
 const HELD: Duration = Duration::from_millis(1200);
+/// How long a transaction is kept open: others must append to its shard of the log meanwhile.
+const PASSED: Duration = Duration::from_millis(2500);
 /// How long a moment is waited for at which a kill tells most.
 const MOMENT: Duration = Duration::from_secs(6);
 const LOOK: Duration = Duration::from_millis(20);
@@ -36,7 +38,7 @@ pub struct Tally {
     pub kills: BTreeMap<String, usize>,
     /// Frozen past a lease.
     pub frozen: usize,
-    /// Transactions were open, and kept so.
+    /// Answers were about to be committed, and kept so.
     pub held_open: usize,
     /// Effects were under way when their role died.
     pub midway: usize,
@@ -214,9 +216,9 @@ impl Chaos {
     }
 
     async fn held_open(&mut self) -> Result<String> {
-        let mut held = Held::records(self.stage.spread.database_url()).await?;
+        let mut held = Held::answers(self.stage.spread.database_url()).await?;
         let bit = held.somebody_waits(MOMENT).await?;
-        tokio::time::sleep(HELD).await;
+        tokio::time::sleep(PASSED).await;
         held.let_go().await?;
         self.tally.held_open += usize::from(bit);
         Ok(if bit { "" } else { ": there was none" }.to_owned())

@@ -125,7 +125,13 @@ impl Count {
             let alone = by_host
                 .get(&taken.notice)
                 .is_some_and(|a| town::is_alone(&a.step.provider));
-            if first && alone && !outside.told.answered.contains(&taken.notice) {
+            if first
+                && alone
+                && !outside
+                    .told
+                    .answered
+                    .contains(&(taken.notice, taken.answer))
+            {
                 let notice = taken.notice;
                 self.found(
                     LOST,

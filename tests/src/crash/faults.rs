@@ -38,7 +38,7 @@ impl fmt::Display for Fault {
             Self::Midway(role) => write!(f, "kill -9 {role} midway through an effect"),
             Self::All => f.write_str("kill -9 of every role at once"),
             Self::Freeze(one) => write!(f, "SIGSTOP {one} past a lease"),
-            Self::HeldOpen => f.write_str("transactions of dispatch held open"),
+            Self::HeldOpen => f.write_str("answers held open before their commit"),
         }
     }
 }

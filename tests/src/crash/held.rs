@@ -33,10 +33,10 @@ impl Held {
         Self::hold(url, table, lock).await
     }
 
-    /// Holds up the record of deliveries, after it has appended its events.
-    pub async fn records(url: &SecretString) -> Result<Self> {
-        let lock = "lock table dispatch.endpoint_health in exclusive mode";
-        Self::hold(url, "dispatch.endpoint_health", lock).await
+    /// Holds up answers of hosts when they have appended their events, just before their end.
+    pub async fn answers(url: &SecretString) -> Result<Self> {
+        let lock = "lock table dispatch.answer_receipt in share mode";
+        Self::hold(url, "dispatch.answer_receipt", lock).await
     }
 
     async fn hold(url: &SecretString, table: &'static str, lock: &'static str) -> Result<Self> {

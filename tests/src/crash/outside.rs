@@ -7,7 +7,7 @@ use anyhow::Result;
 use domain::event::{Body, decode};
 use domain::id::CaseId;
 use domain::wire::required_time;
-use domain::word::{AssessmentState, LiveState, Rung};
+use domain::word::{Answer, AssessmentState, LiveState, Rung};
 use proto::v1::{
     ApprovalProof, Assessment, GetCaseDispatchRequest, GetConservationRequest,
     GetDispatchCountsRequest, GetVerificationCountsRequest, Leaf, ListQueueRequest, NoticeSummary,
@@ -45,7 +45,7 @@ pub struct Told {
     pub removed: HashSet<CaseId>,
     /// Notices.
     pub delivered: HashSet<Uuid>,
-    pub answered: HashSet<Uuid>,
+    pub answered: HashSet<(Uuid, Answer)>,
 }
 
 /// All that can be asked for.
@@ -192,7 +192,10 @@ impl Told {
                 self.not_actionable.insert(case);
             }
             Body::NoticeDelivered(said) => self.delivered.extend(id(said.notice)),
-            Body::NoticeAnswered(said) => self.answered.extend(id(said.notice)),
+            Body::NoticeAnswered(said) => {
+                let answer = Answer::from_wire(said.answer)?;
+                self.answered.extend(id(said.notice).map(|id| (id, answer)));
+            }
             Body::NoticeEscalated(said) => self.escalated.push(Escalated {
                 case,
                 rung: Rung::from_wire(said.rung)?,

@@ -197,7 +197,7 @@ fn killed(run: &Run<'_>) -> Vec<Row> {
     let beside = (run.kills / 20).max(2);
     rows.push(row("dispatchers frozen past a lease", tally.frozen, beside));
     rows.push(row(
-        "transactions held open",
+        "answers held open before their commit",
         tally.held_open,
         beside.div_ceil(2),
     ));
