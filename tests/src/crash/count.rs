@@ -4,15 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use domain::id::CaseId;
 use domain::word::{Answer, Rung};
-use platform::sealed::{KeyId, Verifier, commitment};
-use prost::Message as _;
-use proto::v1::ApprovalProofBody;
+use platform::sealed::Verifier;
 use takedown::street::log::{Arrival, HostLog};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::load::Accepted;
 use super::outside::{Escalated, Outside};
+use super::proof::proven;
 use super::town;
 
 /// As they stand in the run's table.
@@ -254,30 +253,6 @@ fn stands(receipt: &Accepted, outside: &Outside) -> Option<&'static str> {
         return (!outside.exhausted.contains(&case)).then_some("it came to no end");
     }
     (!told.removed.contains(&case)).then_some("its host would have removed it, and did not")
-}
-
-fn proven(
-    evidence: &Evidence<'_>,
-    receipt: Option<&Accepted>,
-    case: CaseId,
-    arrival: &Arrival,
-) -> Result<(), &'static str> {
-    let receipt = receipt.ok_or("nobody reported it")?;
-    let decided = evidence.outside.told.actionable.get(&case);
-    let proof = &decided.ok_or("there is no verdict")?.proof;
-    let key = KeyId::parse(&proof.key_id).map_err(|_| "the proof names no key")?;
-    let signed = evidence.keys.verify(&key, &proof.body, &proof.signature);
-    signed.map_err(|_| "the proof is not verification's")?;
-    let body = ApprovalProofBody::decode(&proof.body[..]).map_err(|_| "the proof is no proof")?;
-    if body.case_id != case.to_string() {
-        return Err("the proof is about another case");
-    }
-    let salt = arrival.salt.ok_or("it shows no salt")?;
-    let right = commitment(&salt, receipt.url.reveal());
-    if body.url_commitment[..] != right || arrival.commitment != hex::encode(right) {
-        return Err("it is about another URL than the proof or the report");
-    }
-    Ok(())
 }
 
 /// By how many seconds a rung came before its time: by its own word, or by the ledger's clock, counted from the verdict,

@@ -10,6 +10,7 @@ mod faults;
 mod held;
 mod load;
 mod outside;
+mod proof;
 pub mod report;
 mod stage;
 mod town;
@@ -23,6 +24,7 @@ use anyhow::{Context as _, Result};
 use clap::Parser;
 use platform::plant::Plant;
 use platform::sealed::SigningContext;
+use platform::shutdown;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use takedown::client::Client;
@@ -86,6 +88,7 @@ fn plant(text: &str) -> Result<Plant, String> {
 
 /// Plays one run to its end.
 pub async fn run(args: Args) -> Result<Ending> {
+    let shutdown = shutdown::on_signals()?;
     let kills = args.kills as usize;
     // Before a long run, not after it.
     if let Some(path) = &args.json {
@@ -102,7 +105,10 @@ pub async fn run(args: Args) -> Result<Ending> {
         .reached_over(Transport::Hanging);
     let data = folder.path().join("system");
     let stage = Stage::start(&data, &premises, args.bus, args.plant).await?;
-    let played = play(&args, &stage, street, premises).await;
+    let played = tokio::select! {
+        played = play(&args, &stage, street, premises) => played,
+        () = shutdown.cancelled() => Err(anyhow::anyhow!("stopped before the end")),
+    };
     let ended = stage.stop().await;
     let report = played?;
     println!("{}", report.text());
