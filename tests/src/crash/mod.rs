@@ -173,7 +173,7 @@ async fn play(
     let settled = settle(stage, &cast.operator, &reporters, &residents).await;
     let (outside, count) = match (settled, &stopped) {
         // What did not come back cannot be asked.
-        (Err(_), Some(_)) => Default::default(),
+        (Err(_), Some(_)) => (Outside::default(), Count::default()),
         (settled, _) => settled?,
     };
     stop.cancel();
@@ -224,7 +224,8 @@ async fn settle(
             moved = Instant::now();
         }
         let is_stuck = moved.elapsed() > STILL;
-        if !(same && now.is_quiet() || is_stuck) {
+        let is_quiet = same && now.is_quiet();
+        if !is_quiet && !is_stuck {
             continue;
         }
         let outside = Outside::read(client).await?;

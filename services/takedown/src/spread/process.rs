@@ -76,7 +76,7 @@ impl Process {
             .arg(&self.config)
             // An address in the environment is not meant for a role that has its own.
             .env_remove("DATABASE_URL")
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
