@@ -228,9 +228,16 @@ impl Place {
     }
 }
 
-/// The handshake failed on one side: at once for whoever refuses, by an alert on the new connection for the other.
+/// The handshake failed on one side: at once for whoever refuses, by an alert on the new connection for the other, which
+/// the library takes for a peer that is away, that speaks something else, or that gave the call up.
 fn no_connection(outcome: Result<(), Code>) -> bool {
-    matches!(outcome, Err(Code::Unavailable | Code::Unknown))
+    let codes = [
+        Code::Unavailable,
+        Code::Unknown,
+        Code::Internal,
+        Code::Cancelled,
+    ];
+    outcome.is_err_and(|code| codes.contains(&code))
 }
 
 async fn ask(channel: &Channel) -> Result<(), Code> {

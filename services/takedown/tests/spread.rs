@@ -251,67 +251,72 @@ async fn a_log_is_shown_to_the_certificate_of_a_role_that_hears_it_whatever_a_ca
     end(spread).await;
 }
 
-/// The same processes, told to use Kafka: events go from role to role, and nobody has a right in another's schema.
-#[tokio::test(flavor = "multi_thread")]
-async fn roles_hear_each_other_over_kafka() {
-    let folder = folder();
-    let mut broker = Broker::start(&folder.path().join("kafka"), &|line| eprintln!("{line}"))
-        .await
-        .unwrap();
-    let bus = format!(
-        "kind = \"kafka\"\nbootstrap = \"{}\"\ncompare_millis = 2000",
-        broker.bootstrap()
-    );
-    let spread = start(&folder, bus.parse().unwrap()).await;
-    let mut admin = administrator(&spread).await;
-    for (reader, other) in takedown::system::SHARED_LOGS.map(|(from, to)| (to, from)) {
-        let may: bool = sqlx::query_scalar("select has_schema_privilege($1, $2, 'usage')")
-            .bind(db::runtime(reader))
-            .bind(other)
-            .fetch_one(&mut admin)
+mod on_a_broker {
+    use super::*;
+
+    /// The same processes, told to use Kafka: events go from role to role, and nobody has a right in another's schema.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn roles_hear_each_other_over_kafka() {
+        let folder = folder();
+        let mut broker = Broker::start(&folder.path().join("kafka"), &|line| eprintln!("{line}"))
             .await
             .unwrap();
-        assert!(!may, "{reader} reaches into {other}");
+        let bus = format!(
+            "kind = \"kafka\"\nbootstrap = \"{}\"\ncompare_millis = 2000",
+            broker.bootstrap()
+        );
+        let spread = start(&folder, bus.parse().unwrap()).await;
+        let mut admin = administrator(&spread).await;
+        for (reader, other) in takedown::system::SHARED_LOGS.map(|(from, to)| (to, from)) {
+            let may: bool = sqlx::query_scalar("select has_schema_privilege($1, $2, 'usage')")
+                .bind(db::runtime(reader))
+                .bind(other)
+                .fetch_one(&mut admin)
+                .await
+                .unwrap();
+            assert!(!may, "{reader} reaches into {other}");
+        }
+
+        let submit = async |url: &str| {
+            let request = v1::SubmitReportsRequest {
+                channel: v1::ReportChannel::Public.into(),
+                items: vec![v1::ReportItem {
+                    url: url.to_owned(),
+                    ..v1::ReportItem::default()
+                }],
+                ..v1::SubmitReportsRequest::default()
+            };
+            let answer = spread.client().intake().submit_reports(request).await;
+            let result = answer.unwrap().into_inner().results.remove(0).result;
+            let Some(v1::item_result::Result::Receipt(receipt)) = result else {
+                panic!("not accepted: {result:?}");
+            };
+            receipt.case_id
+        };
+        let heard = async |case_id: &str| {
+            let (mut ledger, mut queue) =
+                (spread.client().ledger(), spread.client().verification());
+            let timeline = v1::GetTimelineRequest {
+                case_id: case_id.to_owned(),
+            };
+            let assessment = v1::GetAssessmentRequest {
+                case_id: case_id.to_owned(),
+            };
+            let timeline = ledger.get_timeline(timeline).await;
+            timeline.is_ok_and(|told| !told.get_ref().entries.is_empty())
+                && queue.get_assessment(assessment).await.is_ok()
+        };
+        let case = submit("https://lotus.test/1").await;
+        until(
+            "verification and the ledger hear of the report",
+            async || heard(&case).await,
+        )
+        .await;
+
+        // Without the broker it comes by the log itself.
+        broker.kill().await;
+        let case = submit("https://lotus.test/2").await;
+        until("it is read from the log", async || heard(&case).await).await;
+        end(spread).await;
     }
-
-    let submit = async |url: &str| {
-        let request = v1::SubmitReportsRequest {
-            channel: v1::ReportChannel::Public.into(),
-            items: vec![v1::ReportItem {
-                url: url.to_owned(),
-                ..v1::ReportItem::default()
-            }],
-            ..v1::SubmitReportsRequest::default()
-        };
-        let answer = spread.client().intake().submit_reports(request).await;
-        let result = answer.unwrap().into_inner().results.remove(0).result;
-        let Some(v1::item_result::Result::Receipt(receipt)) = result else {
-            panic!("not accepted: {result:?}");
-        };
-        receipt.case_id
-    };
-    let heard = async |case_id: &str| {
-        let (mut ledger, mut queue) = (spread.client().ledger(), spread.client().verification());
-        let timeline = v1::GetTimelineRequest {
-            case_id: case_id.to_owned(),
-        };
-        let assessment = v1::GetAssessmentRequest {
-            case_id: case_id.to_owned(),
-        };
-        let timeline = ledger.get_timeline(timeline).await;
-        timeline.is_ok_and(|told| !told.get_ref().entries.is_empty())
-            && queue.get_assessment(assessment).await.is_ok()
-    };
-    let case = submit("https://lotus.test/1").await;
-    until(
-        "verification and the ledger hear of the report",
-        async || heard(&case).await,
-    )
-    .await;
-
-    // Without the broker it comes by the log itself.
-    broker.kill().await;
-    let case = submit("https://lotus.test/2").await;
-    until("it is read from the log", async || heard(&case).await).await;
-    end(spread).await;
 }

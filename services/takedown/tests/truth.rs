@@ -103,6 +103,14 @@ async fn a_street_ends_as_its_files_say_with_a_process_for_each_role() {
     ends_as_its_files_say(&["--spread"]).await;
 }
 
+mod on_a_broker {
+    /// The same with Kafka between the processes.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_street_ends_as_its_files_say_over_kafka() {
+        super::ends_as_its_files_say(&["--bus", "kafka"]).await;
+    }
+}
+
 async fn ends_as_its_files_say(form: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out.json");

@@ -1,7 +1,7 @@
 //! `./dev leaks`: plays a demo of its own and searches everything it left on disk for the URLs that it was given.
 //!
-//! Searched: the data folder with the database's files and write-ahead log, what the program printed, its temporary files
-//! and its outputs. Not searched: the street's own input, and what a host received.
+//! Searched: the data folder with the database's files and write-ahead log, what the programs and Kafka wrote, temporary
+//! files and outputs. Not searched: the street's own input, and what a host received.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, ensure};
-use clap::Parser;
+use clap::{Parser, ValueEnum as _};
 use domain::url::ReportedUrl;
+use takedown::demo::Carrier;
 use takedown::street::generator;
 use tests::search::Search;
 
@@ -24,6 +25,9 @@ struct Args {
     /// Seed of its street.
     #[arg(long, default_value_t = 11)]
     seed: u64,
+    /// What carries the events. Kafka: its logs are searched as well, and those of a process for each role.
+    #[arg(long, value_enum, default_value_t = Carrier::Local)]
+    bus: Carrier,
     /// Plants one URL where the search must find it.
     #[arg(long)]
     control: bool,
@@ -86,11 +90,13 @@ fn play(args: &Args, folder: &Path, data: &Path) -> Result<()> {
     let (out, err) = (folder.join("demo.out"), folder.join("demo.err"));
     eprintln!("playing a demo of {} reports", args.reports);
     let program = std::env::current_exe()?.with_file_name("takedown");
+    let bus = args.bus.to_possible_value().context("a bus has a name")?;
     let status = Command::new(&program)
         .args(["demo", "--exit", "--reports"])
         .arg(args.reports.to_string())
         .arg("--seed")
         .arg(args.seed.to_string())
+        .args(["--bus", bus.get_name()])
         .arg("--data-dir")
         .arg(data)
         .arg("--json")

@@ -18,18 +18,12 @@ use anyhow::Result;
 use clap::Parser;
 use platform::broker::Broker;
 use secrecy::ExposeSecret as _;
+use takedown::demo::Carrier;
 use tempfile::TempDir;
 
 use pgbench::Pgbench;
 use process::Parts;
 use report::Figures;
-
-/// What carries the events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Bus {
-    Local,
-    Kafka,
-}
 
 /// Prints accepts, whole-path cases, CPU seconds and memory, beside pgbench's single-row commits on the same database.
 #[derive(Parser)]
@@ -42,8 +36,8 @@ pub struct Args {
     #[arg(long, default_value_t = 8)]
     pub seconds: u64,
     /// Kafka: a second run with the events over a broker that this starts, beside the one over the database.
-    #[arg(long, value_enum, default_value_t = Bus::Local)]
-    pub bus: Bus,
+    #[arg(long, value_enum, default_value_t = Carrier::Local)]
+    pub bus: Carrier,
     /// Write the figures to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -56,7 +50,7 @@ pub struct Args {
 pub async fn run(args: Args) -> Result<()> {
     let pgbench = Pgbench::find().await?;
     let mut runs = vec![("local bus", measure(&args, &pgbench, None).await?)];
-    if args.bus == Bus::Kafka {
+    if args.bus == Carrier::Kafka {
         let folder = folder()?;
         let mut broker = Broker::start(folder.path(), &|line| eprintln!("{line}")).await?;
         runs.push(("kafka", measure(&args, &pgbench, Some(&broker)).await?));

@@ -31,7 +31,9 @@ use crate::error::Problem;
 use crate::log::Envelope;
 use crate::sealed::Keyring;
 
-pub use crate::kafka::{BusConfig, BusConfigError, KafkaBus, Kind, Tls, TopicError, ensure_topics};
+pub use crate::kafka::{
+    BusConfig, BusConfigError, KafkaBus, Kind, Seat, Survey, Tls, TopicError, ensure_topics, survey,
+};
 pub use asked::{Asked, ask_replay, asked};
 pub use consumer::Consumer;
 pub use parked::{Approval, Parked, discard, list, replay};

@@ -8,6 +8,7 @@ mod producer;
 mod record;
 mod settings;
 mod subscription;
+mod survey;
 mod topics;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use tonic::transport::Channel;
 use crate::sealed::Keyring;
 
 pub use settings::{BusConfig, BusConfigError, Kind, Tls};
+pub use survey::{Seat, Survey, survey};
 pub use topics::{TopicError, ensure_topics};
 
 pub(crate) use producer::{Delivery, NotSent, Outcome, Producer};

@@ -1,7 +1,7 @@
 //! `migrate`: the database brought up to date and the topics made, and nothing started. The only one besides `up` that
 //! runs migrations.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use platform::bus::{BusConfig, Kind};
@@ -106,6 +106,11 @@ pub(super) async fn run(args: Args) -> Result<()> {
     Ok(())
 }
 
+/// The table `bus` of a configuration for `migrate`.
+pub(super) fn bus(file: &Path) -> Result<BusConfig> {
+    Ok(load::<Config>(Some(file), "TAKEDOWN_MIGRATE__")?.bus)
+}
+
 async fn bring_up_to_date(url: &str, bus: Kind, passwords: &[(&str, SecretString)]) -> Result<()> {
     system::migrate(url, bus).await?;
     system::set_passwords(url, passwords)
@@ -115,8 +120,6 @@ async fn bring_up_to_date(url: &str, bus: Kind, passwords: &[(&str, SecretString
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]

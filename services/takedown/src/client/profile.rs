@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use figment::Figment;
 use figment::providers::{Format as _, Toml};
+use platform::bus::BusConfig;
 use platform::error::{Kind, Problem};
 use platform::tls::TlsFiles;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -49,6 +50,9 @@ pub struct Profile {
     /// Where the roles are reached with a proof on both sides: the operator's certificate and key, and the authorities.
     #[serde(default)]
     pub tls: Option<TlsFiles>,
+    /// What carries the events.
+    #[serde(default)]
+    pub bus: BusConfig,
 }
 
 impl Profile {
@@ -139,6 +143,11 @@ impl Profile {
                 writeln!(text, "{name} = {}", quoted(&path.to_string_lossy())?)?;
             }
         }
+        if self.bus != BusConfig::default() {
+            let bus =
+                toml::Table::from_iter([("bus".to_owned(), toml::Value::try_from(&self.bus)?)]);
+            write!(text, "\n{bus}")?;
+        }
         writeln!(text, "\n[addresses]")?;
         for (name, address) in [
             ("intake", &a.intake),
@@ -197,6 +206,15 @@ mod tests {
                 key: "/a/operator \"key\".pem".into(),
                 ca: "/a/ca.pem".into(),
             }),
+            bus: BusConfig {
+                kind: platform::bus::Kind::Kafka,
+                tls: Some(platform::bus::Tls {
+                    ca: "/a/kafka.pem".into(),
+                    certificate: "/a/us.pem".into(),
+                    key: "/a/us.key".into(),
+                }),
+                ..BusConfig::default()
+            },
         }
     }
 
@@ -207,7 +225,7 @@ mod tests {
         profile().write(dir.path()).unwrap();
         let read = Profile::read(dir.path()).unwrap();
         assert_eq!(read.addresses, profile().addresses);
-        assert_eq!(read.tls, profile().tls);
+        assert_eq!((&read.tls, &read.bus), (&profile().tls, &profile().bus));
         assert_eq!(read.operator.name, "local \"op\"");
         assert_eq!(read.operator.session.expose_secret(), "secret-session");
         assert!(!format!("{read:?}").contains("secret-session"));

@@ -31,7 +31,9 @@ use crate::street::residents::{Premises, Residents};
 use crate::system::{DEMO_POLICY, policy};
 use figures::Figures;
 use knowledge::Knowledge;
-use stage::{Carrier, Stage};
+use stage::Stage;
+
+pub use stage::Carrier;
 
 /// Reports where neither a number nor a folder is given.
 const REPORTS: usize = 2000;

@@ -55,6 +55,7 @@ pub const RULES: &[Rule] = &[
     ("takedown.v1.VerificationService/GetAssessment", STAFF),
     ("takedown.v1.VerificationService/RevealUrl", STAFF),
     ("takedown.v1.VerificationService/WithdrawVerdict", STAFF),
+    ("takedown.v1.VerificationService/AssessAgain", STAFF),
     ("takedown.v1.VerificationService/HoldCase", STAFF),
     ("takedown.v1.VerificationService/ReleaseHold", STAFF),
     ("takedown.v1.VerificationService/ImportHashes", OPERATOR),

@@ -119,6 +119,7 @@ impl Spread {
             checkpoint_keys: system::checkpoint_keys(&keyring),
             ledger_origin: written.ledger_origin,
             tls: Some(written.operator.clone()),
+            bus,
         };
         profile.write(&plan.data_dir)?;
         let transport = transport(Some(&written.operator))?;

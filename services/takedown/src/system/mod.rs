@@ -105,6 +105,7 @@ pub struct System {
     keyring: Arc<Keyring>,
     new_password: Option<SecretString>,
     ledger_origin: String,
+    bus: BusConfig,
     token: CancellationToken,
     roles: JoinHandle<Result<(), TaskFailed>>,
     _end: DropGuard,
@@ -133,6 +134,7 @@ impl System {
         let client = Client::new(&addresses, session.clone())?;
 
         let ledger_origin = options.settings.ledger.origin.clone();
+        let bus = options.settings.bus.clone();
         let token = CancellationToken::new();
         let mut tasks = Tasks::new(token.clone());
         let start = roles::Start {
@@ -161,6 +163,7 @@ impl System {
             keyring,
             new_password,
             ledger_origin,
+            bus,
             token,
             roles: tokio::spawn(supervised),
             _end: end,
@@ -237,6 +240,7 @@ impl System {
             checkpoint_keys: keys::checkpoint_keys(&self.keyring),
             ledger_origin: self.ledger_origin.clone(),
             tls: None,
+            bus: self.bus.clone(),
         }
     }
 }

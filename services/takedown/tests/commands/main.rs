@@ -5,6 +5,7 @@ mod backup;
 mod desk;
 mod doctor;
 mod import;
+mod on_a_broker;
 mod operators;
 mod program;
 mod start;

@@ -2,12 +2,21 @@
 
 use std::time::Duration;
 
-use platform::bus::{Error, ensure_topics};
+use platform::bus::{Error, Seat, ensure_topics, survey};
 use uuid::Uuid;
 
 use super::{all_in_order, rounds, street};
 use crate::support::kafka::{CONSUMER, PRODUCER, World, bootstrap, raw, start};
 use crate::support::{event, until};
+
+/// The partitions that hold or held something, as `doctor` sees them; None where there is no topic.
+async fn seats(world: &World) -> Option<Vec<Seat>> {
+    let seen = survey(&world.config, &world.keyring, CONSUMER, PRODUCER).await;
+    let mut seats = seen.unwrap().seats?;
+    assert_eq!(seats.len(), 16);
+    seats.retain(|seat| seat.high > 0);
+    Some(seats)
+}
 
 #[tokio::test]
 async fn a_topic_that_was_deleted_and_made_again_loses_nothing() {
@@ -16,7 +25,14 @@ async fn a_topic_that_was_deleted_and_made_again_loses_nothing() {
     let consumer = world.consumer();
     world.say(&street(20, 5)).await;
     world.until_heard(100).await;
+    let seen = seats(&world).await.unwrap();
+    assert!(!seen.is_empty());
+    for seat in seen {
+        // Every record is one event, and the first was at offset 0.
+        assert_eq!((seat.low, seat.last), (0, Some(seat.high)), "{seat:?}");
+    }
     raw::delete_topic(&kafka, &world.topic()).await;
+    until("the topic is gone", async || seats(&world).await.is_none()).await;
     // What is said while there is no topic waits in the log, and is heard all the same.
     world.append(&rounds(20, 6..=10)).await;
     world.until_heard(200).await;
@@ -50,6 +66,11 @@ async fn offsets_that_were_reset_either_way_lose_and_repeat_nothing() {
             raw::reset(&kafka, &world.topic(), &group, to_end)
         })
         .await;
+        for seat in seats(&world).await.unwrap() {
+            let place = if to_end { seat.high } else { seat.low };
+            assert_eq!(seat.committed, Some(place), "{seat:?}");
+            assert_eq!(seat.next, (!to_end).then_some(1), "{seat:?}");
+        }
         let consumer = world.consumer();
         world.until_heard(200).await;
         all_in_order(&world, 20, 10).await;
@@ -81,6 +102,10 @@ async fn a_consumer_that_was_away_longer_than_kafka_keeps_goes_on_in_order() {
     consumer.stop().await.unwrap();
     world.say(&rounds(20, 6..=50)).await;
     raw::forget(&kafka, &world.topic()).await;
+    for seat in seats(&world).await.unwrap() {
+        let away = seat.committed.is_some_and(|place| place < seat.low);
+        assert!(away && seat.last.is_none(), "{seat:?}");
+    }
     world.say(&rounds(20, 51..=60)).await;
     let consumer = world.consumer();
     world.until_heard(1200).await;

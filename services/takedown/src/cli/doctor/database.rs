@@ -1,6 +1,9 @@
 //! The database: whether it answers, tells the same time, is up to date, and holds what our keyring opens.
 
+use std::sync::Arc;
+
 use anyhow::Result;
+use platform::bus::{BusConfig, Kind};
 use platform::clock::{self, Clock};
 use platform::db::{self, Schema};
 use platform::sealed::{Keyring, WrappedKey};
@@ -9,13 +12,17 @@ use sqlx::{ConnectOptions as _, PgConnection};
 use time::Duration;
 use uuid::Uuid;
 
-use super::{Finding, logs};
+use super::{Finding, kafka, logs};
 use crate::system::SERVICES;
 
 /// The machine's clock decides how long a credential holds, the database's everything else.
 const SKEW: Duration = Duration::seconds(2);
 
-pub(super) async fn look(url: &SecretString, keyring: Option<&Keyring>) -> Vec<Finding> {
+pub(super) async fn look(
+    url: &SecretString,
+    bus: &BusConfig,
+    keyring: Option<&Arc<Keyring>>,
+) -> Vec<Finding> {
     let Ok(mut conn) = connect(url).await else {
         return vec![Finding::wrong(
             "database",
@@ -37,8 +44,16 @@ pub(super) async fn look(url: &SecretString, keyring: Option<&Keyring>) -> Vec<F
         ));
         return findings;
     }
-    findings.push(opens(&mut conn, keyring).await);
+    findings.push(opens(&mut conn, keyring.map(|keyring| &**keyring)).await);
     findings.extend(logs::look(&mut conn).await);
+    match (bus.kind, keyring) {
+        (Kind::Local, _) => {}
+        (Kind::Kafka, Some(keyring)) => findings.extend(kafka::look(&mut conn, bus, keyring).await),
+        (Kind::Kafka, None) => findings.push(Finding::unseen(
+            "Kafka",
+            "there is no keyring to know true records by",
+        )),
+    }
     findings
 }
 

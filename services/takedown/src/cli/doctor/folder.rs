@@ -1,6 +1,7 @@
 //! The data folder: credentials and keys, and who can read them.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use platform::error::Problem;
 use platform::sealed::Keyring;
@@ -12,7 +13,7 @@ use crate::system::keyring_path;
 /// What the other checks go on with.
 pub(super) struct Seen {
     pub(super) profile: Option<Profile>,
-    pub(super) keyring: Option<Keyring>,
+    pub(super) keyring: Option<Arc<Keyring>>,
 }
 
 pub(super) fn look(data_dir: &Path) -> (Vec<Finding>, Seen) {
@@ -35,7 +36,7 @@ pub(super) fn look(data_dir: &Path) -> (Vec<Finding>, Seen) {
                 "readable by its owner alone; the current epoch is {}",
                 keyring.epoch()
             );
-            (Finding::right("keyring", detail), Some(keyring))
+            (Finding::right("keyring", detail), Some(Arc::new(keyring)))
         }
         Err(error) => {
             let todo = "put it back from its backup, with mode 600; without it nothing sealed can be opened";

@@ -96,7 +96,9 @@ async fn heard(
             "-- heard
             select
                 coalesce(sum(greatest(h.position - coalesce(c.position, 0), 0)), 0)::bigint,
-                count(*) filter (where c.position > h.position),
+                count(*) filter (
+                    where c.position > h.position or c.position < h.floor - 1
+                        or c.position = h.position and c.event_id is distinct from h.event_id),
                 min(e.inserted_at)
             from {producer}.log_shard h
             left join {consumer}.cursor c on c.shard = h.shard and c.producer = $1
@@ -107,10 +109,10 @@ async fn heard(
         .await;
     match found {
         Err(_) => refused(check),
-        Ok((_, beyond, _)) if beyond > 0 => Finding::wrong(
+        Ok((_, astray, _)) if astray > 0 => Finding::wrong(
             check,
             format!(
-                "{beyond} cursors are beyond the log: one of the two was restored from a backup"
+                "{astray} cursors do not fit the log: one of the two was restored from a backup"
             ),
             "restore both from the same backup",
         ),

@@ -4,10 +4,14 @@
 
 mod database;
 mod folder;
+mod kafka;
 mod logs;
 mod roles;
 
+use std::path::PathBuf;
+
 use anyhow::Result;
+use platform::bus::BusConfig;
 use serde_json::{Value, json};
 
 use super::At;
@@ -20,6 +24,9 @@ use crate::output::table;
 pub(super) struct Args {
     #[command(flatten)]
     pub(super) at: At,
+    /// The configuration of `takedown migrate`, for its table `bus`; else the bus is the one of the system started here.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 /// One thing that was looked at.
@@ -81,8 +88,13 @@ impl Finding {
 pub(super) async fn run(args: Args) -> Result<bool> {
     let data_dir = args.at.data.path()?;
     let (mut findings, seen) = folder::look(&data_dir);
+    let bus = match (&args.config, &seen.profile) {
+        (Some(file), _) => super::migrate::bus(file)?,
+        (None, Some(profile)) => profile.bus.clone(),
+        (None, None) => BusConfig::default(),
+    };
     match args.at.database_url() {
-        Ok(url) => findings.extend(database::look(&url, seen.keyring.as_ref()).await),
+        Ok(url) => findings.extend(database::look(&url, &bus, seen.keyring.as_ref()).await),
         Err(_) => findings.push(Finding::wrong(
             "database",
             "no address of a database is known",

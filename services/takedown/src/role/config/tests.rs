@@ -72,8 +72,8 @@ fn a_secret_is_named_and_not_written_down() {
     );
 }
 
-#[test]
-fn plaintext_is_said_in_words_and_is_for_loopback_alone() {
+#[tokio::test]
+async fn plaintext_is_said_in_words_and_is_for_loopback_alone() {
     let plain: Intake = text("tls = \"plaintext-loopback\"").unwrap();
     assert!(plain.tls.listen(Role::Intake).ip().is_loopback());
     let error = text::<Intake>("tls = \"off\"").unwrap_err();
