@@ -65,9 +65,8 @@ pub struct Outside {
 impl Outside {
     pub async fn read(client: &Client) -> Result<Self> {
         let told = leaves(client).await?;
-        let notices = notices(client).await?;
-        let noticed: HashSet<CaseId> = notices
-            .iter()
+        let opened = notices(client).await?.into_iter();
+        let noticed: HashSet<CaseId> = opened
             .filter_map(|notice| notice.case_id.parse().ok())
             .collect();
         let mut exhausted = HashSet::new();
