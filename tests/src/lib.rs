@@ -1,4 +1,5 @@
 //! What the tests and measuring programs share. It may see every crate, and no crate sees it.
 
+pub mod crash;
 pub mod load;
 pub mod search;

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
+use crate::plant::{self, Plant};
+
 #[derive(Debug, Clone)]
 pub enum Clock {
     /// The clock of the database that the connection leads to.
@@ -19,6 +21,7 @@ impl Clock {
     /// The present moment, in UTC and to the microsecond (what Postgres keeps).
     pub async fn now(&self, conn: &mut PgConnection) -> sqlx::Result<OffsetDateTime> {
         match self {
+            Self::Database if plant::is(Plant::AppClock) => Ok(wall()),
             Self::Database => {
                 sqlx::query_scalar("-- clock_now\nselect clock_timestamp()")
                     .fetch_one(conn)
@@ -36,7 +39,7 @@ impl Clock {
     reason = "the one place that asks the machine for the time"
 )]
 pub fn wall() -> OffsetDateTime {
-    OffsetDateTime::now_utc()
+    OffsetDateTime::now_utc() + plant::skew()
 }
 
 /// A clock that stands still until it is moved. Clones share the same hands.

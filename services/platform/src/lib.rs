@@ -19,6 +19,7 @@ pub mod lease;
 pub mod log;
 pub mod metrics;
 pub mod monitor;
+pub mod plant;
 pub mod principal;
 pub mod sealed;
 pub mod shutdown;

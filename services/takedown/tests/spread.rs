@@ -46,6 +46,8 @@ async fn start(folder: &TempDir, bus: Table) -> Spread {
             ..Outside::default()
         },
         bus,
+        second: Vec::new(),
+        environment: Vec::new(),
     };
     Spread::start(plan, &|line| eprintln!("{line}"))
         .await

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::DeliverySettings;
-use super::claim::{Claimer, Job, LEASE};
+use super::claim::{Claimer, Job, term};
 use super::lanes::Lanes;
 use super::record::{Finished, Record};
 use super::store;
@@ -287,7 +287,7 @@ impl Courier {
             }
             let renewed = async {
                 let mut conn = parts.pool.acquire().await?;
-                let until = parts.clock.now(&mut conn).await? + LEASE;
+                let until = parts.clock.now(&mut conn).await? + term();
                 store::renew(&mut conn, &old, until).await
             };
             if let Err(error) = renewed.await {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use platform::batch::Command;
 use platform::clock::Clock;
+use platform::plant::{self, Plant};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -51,6 +52,11 @@ impl Command<Finished> for Record<'_> {
         let leases: Vec<(Uuid, Uuid)> = items.iter().map(|f| f.ticket.lease()).collect();
         let ids: Vec<Uuid> = leases.iter().map(|(notice, _)| *notice).collect();
         store::lock_cases(conn, &ids).await?;
+        if plant::is(Plant::NoFence) {
+            let failed = items.iter().filter(|f| f.outcome != Outcome::Delivered);
+            let failed: Vec<Uuid> = failed.map(|f| f.ticket.lease().0).collect();
+            store::overwrite(conn, &failed, now).await?;
+        }
         let held = store::lock_held(conn, &leases).await?;
         let mut ends = Ends::default();
         for finished in items {

@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::error::Problem;
 use crate::log::{Envelope, Hint};
 use crate::metrics::Counter;
+use crate::plant::{self, Plant};
 use crate::trace::Heard;
 
 /// Events in one transaction, over all shards.
@@ -214,6 +215,11 @@ impl<H: Heed> Consumer<H> {
         if batch.is_empty() {
             return Ok(Attempt::Passed(next.into()));
         }
+        if plant::is(Plant::CursorFirst) {
+            self.reader.advance(&mut tx, batch).await?;
+            tx.commit().await?;
+            tx = self.pool.begin().await?;
+        }
         let blocked = parking::lock_blocked(&mut tx, &self.reader, batch).await?;
         let (waiting, flowing): (Vec<Envelope>, Vec<Envelope>) = batch
             .iter()
@@ -230,7 +236,9 @@ impl<H: Heed> Consumer<H> {
             let now = Clock::Database.now(&mut tx).await?;
             parking::park(&mut tx, &self.reader, &waiting, parking::FOLLOWS, now).await?;
         }
-        self.reader.advance(&mut tx, batch).await?;
+        if !plant::is(Plant::CursorFirst) {
+            self.reader.advance(&mut tx, batch).await?;
+        }
         match tx.commit().await {
             Ok(()) => Ok(Attempt::Passed(next.into())),
             // A deferred constraint speaks only now.

@@ -14,6 +14,7 @@ mod settings;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use folder::FolderLock;
 pub use settings::Durability;
@@ -26,7 +27,7 @@ pub type Say<'a> = &'a (dyn Fn(&str) + Send + Sync);
 /// A running server that belongs to this process until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Embedded {
-    server: Server,
+    server: Arc<Server>,
     adopted: bool,
     /// Freed last, when the server is down.
     _lock: FolderLock,
@@ -50,7 +51,7 @@ impl Embedded {
         let (server, adopted) = Server::ensure(data_dir, Durability::Kept, say).await?;
         let url = server.url("takedown");
         let embedded = Self {
-            server,
+            server: Arc::new(server),
             adopted,
             _lock: lock,
         };
@@ -71,6 +72,14 @@ impl Embedded {
         self.server.pid()
     }
 
+    /// Starts the server again, where it was, after somebody killed it.
+    pub async fn restart(&self) -> Result<(), EmbeddedError> {
+        let server = Arc::clone(&self.server);
+        tokio::task::spawn_blocking(move || server.restart())
+            .await
+            .map_err(|e| EmbeddedError::io("starting the server again", io::Error::other(e)))?
+    }
+
     /// The folder of `initdb`, `pg_ctl`, and where the machine has them `psql` and `pgbench`.
     pub fn binaries(&self) -> &Path {
         self.server.binaries()
@@ -78,7 +87,8 @@ impl Embedded {
 
     /// Stops the server after its open transactions are rolled back, and waits until it is down.
     pub async fn stop(self) -> Result<(), EmbeddedError> {
-        tokio::task::spawn_blocking(move || self.server.stop())
+        let server = Arc::clone(&self.server);
+        tokio::task::spawn_blocking(move || server.stop())
             .await
             .map_err(|e| EmbeddedError::io("waiting for the server to stop", io::Error::other(e)))?
     }

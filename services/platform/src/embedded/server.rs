@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
@@ -21,6 +22,8 @@ const USER: &str = "takedown";
 const SOCKET_DIR_LIMIT: usize = 107 - "/.s.PGSQL.65535".len();
 /// How long a server that is alive may take to answer: it may be replaying a long log.
 const PATIENCE: u32 = 600;
+/// How often a killed server is started again until the last of its children is gone.
+const RESTARTS: u32 = 50;
 
 #[derive(Debug)]
 pub(super) struct Server {
@@ -29,7 +32,7 @@ pub(super) struct Server {
     home: PathBuf,
     password: String,
     port: u16,
-    pid: u32,
+    pid: AtomicU32,
 }
 
 impl Server {
@@ -61,7 +64,7 @@ impl Server {
             home,
             password,
             port: 0,
-            pid: 0,
+            pid: AtomicU32::new(0),
         };
         let adopted = server.adopt().await?;
         if !adopted {
@@ -84,7 +87,7 @@ impl Server {
     }
 
     pub(super) fn pid(&self) -> u32 {
-        self.pid
+        self.pid.load(Ordering::Relaxed)
     }
 
     pub(super) fn binaries(&self) -> &Path {
@@ -139,14 +142,15 @@ impl Server {
             let Some((pid, port)) = running(&self.data()) else {
                 return Ok(false);
             };
-            (self.pid, self.port) = (pid, port);
+            self.port = port;
+            self.pid.store(pid, Ordering::Relaxed);
             // Our own random password, checked in both directions by SCRAM: nobody else answers to it.
             if self.answers().await {
                 return Ok(true);
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        Err(EmbeddedError::Silent(self.home.clone(), self.pid))
+        Err(EmbeddedError::Silent(self.home.clone(), self.pid()))
     }
 
     async fn answers(&self) -> bool {
@@ -201,31 +205,52 @@ impl Server {
             fs::write(&configuration, text).map_err(|e| {
                 EmbeddedError::io(format!("writing {}", configuration.display()), e)
             })?;
-            let first_lines = self.home.join("start.log");
-            let started = self.account.run(
-                &self.binaries.program("pg_ctl"),
-                [
-                    "start".into(),
-                    "--wait".into(),
-                    format!("--timeout={PATIENCE}"),
-                    "--silent".into(),
-                    format!("--pgdata={}", self.data().display()),
-                    format!("--log={}", first_lines.display()),
-                ],
-            );
             tries += 1;
-            match started {
+            match self.launch() {
                 Ok(()) => break,
                 // Somebody may have taken the port in between.
                 Err(_) if tries < 3 => {}
                 Err(error) => return Err(error),
             }
         }
+        self.found()
+    }
+
+    /// Starts it again as it was, on the same port, after it was killed. Its children end a moment after it, and the
+    /// memory that they share is free then.
+    pub(super) fn restart(&self) -> Result<(), EmbeddedError> {
+        let mut tries = 0;
+        while let Err(error) = self.launch() {
+            tries += 1;
+            if tries == RESTARTS {
+                return Err(error);
+            }
+        }
+        self.found()
+    }
+
+    fn launch(&self) -> Result<(), EmbeddedError> {
+        let first_lines = self.home.join("start.log");
+        self.account.run(
+            &self.binaries.program("pg_ctl"),
+            [
+                "start".into(),
+                "--wait".into(),
+                format!("--timeout={PATIENCE}"),
+                "--silent".into(),
+                format!("--pgdata={}", self.data().display()),
+                format!("--log={}", first_lines.display()),
+            ],
+        )
+    }
+
+    /// Keeps the process id of the server that was started.
+    fn found(&self) -> Result<(), EmbeddedError> {
         let (pid, _) = running(&self.data()).ok_or_else(|| EmbeddedError::Command {
             program: "postgres".into(),
             output: format!("ended at once; see {}", self.home.join("log").display()),
         })?;
-        self.pid = pid;
+        self.pid.store(pid, Ordering::Relaxed);
         Ok(())
     }
 

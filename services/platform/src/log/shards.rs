@@ -7,6 +7,25 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::plant::{self, Plant};
+
+/// One of the two statements that find what has no position yet; the second is the plant, which takes the highest `seq`
+/// it has seen for the end of what was committed.
+macro_rules! unless_planted {
+    ($before:literal, $after:literal) => {
+        if plant::is(Plant::NaiveCursor) {
+            concat!(
+                $before,
+                " and e.seq > coalesce((select h.seq from event h
+                    join log_shard l on l.shard = h.shard and l.position = h.position where l.shard = e.shard), 0)",
+                $after
+            )
+        } else {
+            concat!($before, $after)
+        }
+    };
+}
+
 /// Shards that a relay holds, each with the epoch under which it took it.
 pub(super) type Held = BTreeMap<i16, i64>;
 
@@ -112,13 +131,14 @@ pub(super) async fn release(
 
 /// Those of `shards` that have something to stamp. Takes no lock: an idle relay disturbs nobody.
 pub(super) async fn unstamped(conn: &mut PgConnection, shards: &[i16]) -> sqlx::Result<Vec<i16>> {
-    sqlx::query_scalar(
+    sqlx::query_scalar(unless_planted!(
         "-- unstamped
         select s.shard from unnest($1::smallint[]) as s (shard)
         cross join lateral (
-            select from event e where e.shard = s.shard and e.position is null limit 1
-        ) e",
-    )
+            select from event e where e.shard = s.shard and e.position is null",
+        " limit 1
+        ) e"
+    ))
     .bind(shards)
     .fetch_all(conn)
     .await
@@ -168,7 +188,7 @@ pub(super) async fn stamp(
     limit: i64,
 ) -> sqlx::Result<Stamped> {
     let (shards, positions): (Vec<i16>, Vec<i64>) = heads.iter().copied().unzip();
-    let rows: Vec<(String, i64, i64)> = sqlx::query_as(
+    let rows: Vec<(String, i64, i64)> = sqlx::query_as(unless_planted!(
         "-- stamp
         with picked as (
             select e.shard, e.seq, e.inserted_at,
@@ -176,7 +196,8 @@ pub(super) async fn stamp(
             from unnest($1::smallint[], $2::bigint[]) as h (shard, position)
             cross join lateral (
                 select e.shard, e.seq, e.inserted_at from event e
-                where e.shard = h.shard and e.position is null
+                where e.shard = h.shard and e.position is null",
+        "
                 order by e.seq limit $3
             ) e
         ), stamped as (
@@ -193,8 +214,8 @@ pub(super) async fn stamp(
         select kind, count(*),
             (select coalesce(sum(m.position - h.position), 0)::bigint
              from moved m join unnest($1::smallint[], $2::bigint[]) as h (shard, position) on h.shard = m.shard)
-        from stamped group by kind",
-    )
+        from stamped group by kind"
+    ))
     .bind(shards)
     .bind(positions)
     .bind(limit)

@@ -3,12 +3,12 @@
 //! It speaks to the system as its users do: staff by gRPC, hosts by REST, webhook and mail. It must not read a
 //! service's tables, nor tell a service what the street knows.
 
-mod analysts;
+pub mod analysts;
 mod feed;
 mod figures;
 mod follow;
-mod knowledge;
-mod setup;
+pub mod knowledge;
+pub mod setup;
 mod stage;
 mod table;
 

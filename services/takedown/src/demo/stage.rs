@@ -58,6 +58,8 @@ impl Stage {
                 settings,
                 outside,
                 bus,
+                second: Vec::new(),
+                environment: Vec::new(),
             };
             let spread = Spread::start(plan, &say).await?;
             return Ok(Self::Spread(Box::new(spread), broker));

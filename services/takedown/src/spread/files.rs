@@ -14,14 +14,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 use toml::{Table, Value};
 use url::Url;
 
-use super::Plan;
 use super::certificates::Authority;
 use super::ports::Ports;
+use super::{Instance, Plan};
 use crate::role::Role;
 use crate::system::keyring_path;
 
 pub(super) struct Written {
-    pub(super) configs: Vec<(Role, PathBuf)>,
+    pub(super) configs: Vec<(Instance, PathBuf)>,
     /// By schema.
     pub(super) passwords: Vec<(&'static str, SecretString)>,
     pub(super) operator: TlsFiles,
@@ -51,7 +51,6 @@ pub(super) fn write(
     for role in Role::ALL {
         let files = authority.issue(role.name(), &tls)?;
         let mut table = Table::new();
-        table.insert("listen".into(), ports.of(role).to_string().into());
         table.insert("tls".into(), Value::try_from(files)?);
         if let Some(schema) = role.schema() {
             let password = SecretString::from(hex::encode(random::<16>()));
@@ -72,9 +71,12 @@ pub(super) fn write(
             "settings".into(),
             Value::Table(settings(plan, role, ports)?),
         );
-        let path = config.join(format!("{role}.toml"));
-        write_private(&path, &toml::to_string(&table)?)?;
-        configs.push((role, path));
+        for instance in plan.instances().filter(|one| one.role() == role) {
+            let table = of_instance(table.clone(), instance, ports);
+            let path = config.join(format!("{instance}.toml"));
+            write_private(&path, &toml::to_string(&table)?)?;
+            configs.push((instance, path));
+        }
     }
     Ok(Written {
         configs,
@@ -82,6 +84,19 @@ pub(super) fn write(
         operator: authority.issue("operator", &tls)?,
         ledger_origin: origin(plan),
     })
+}
+
+/// Its own door, and on Kafka its own name among those of its role.
+fn of_instance(mut table: Table, instance: Instance, ports: &Ports) -> Table {
+    table.insert("listen".into(), ports.of(instance).to_string().into());
+    if let Some(name) = table
+        .get_mut("bus")
+        .and_then(|bus| bus.get_mut("instance"))
+        .filter(|_| !instance.is_first())
+    {
+        *name = instance.to_string().into();
+    }
+    table
 }
 
 /// The role's table, with what only the run knows: how the outside reaches the gateway.

@@ -7,6 +7,8 @@
 
 mod certificates;
 mod files;
+mod health;
+mod instance;
 mod ports;
 mod process;
 
@@ -20,12 +22,9 @@ use anyhow::{Context as _, Result, bail};
 use platform::bus::BusConfig;
 use platform::clock::Clock;
 use platform::embedded::Embedded;
-use platform::grpc::READY;
 use platform::sealed::Keyring;
 use secrecy::SecretString;
-use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
+use tonic::transport::Channel;
 
 use crate::client::{Addresses, Client, Operator, Profile, transport};
 use crate::role::Role;
@@ -35,6 +34,7 @@ use certificates::Authority;
 use ports::Ports;
 use process::Process;
 
+pub use instance::Instance;
 pub use process::Signal;
 
 /// From the start of a role to its readiness.
@@ -57,13 +57,27 @@ pub struct Plan {
     pub outside: Outside,
     /// The table `bus` of every core role's file; an empty one is the Local bus.
     pub bus: toml::Table,
+    /// Roles that a second process is started of. Nobody calls it; it does the same work.
+    pub second: Vec<Role>,
+    /// Variables that one process has beside this one's.
+    pub environment: Vec<(Instance, &'static str, String)>,
+}
+
+impl Plan {
+    /// Every process, those that others call first.
+    fn instances(&self) -> impl Iterator<Item = Instance> {
+        let second = self.second.iter().copied().map(Instance::second);
+        Role::ALL.into_iter().map(Instance::from).chain(second)
+    }
 }
 
 /// The running system. Dropping it kills the roles; [`Spread::stop`] ends them in order.
 pub struct Spread {
     plan: Plan,
     addresses: Addresses,
-    roles: BTreeMap<Role, Process>,
+    roles: BTreeMap<Instance, Process>,
+    /// To those that the client does not call.
+    second: BTreeMap<Instance, Channel>,
     client: Client,
     keyring: Arc<Keyring>,
     database_url: SecretString,
@@ -82,7 +96,7 @@ impl Spread {
         let (database, url) = Embedded::start(&plan.data_dir, say).await?;
         let keyring = Arc::new(system::open_keyring(&plan.data_dir, &url).await?);
         let authority = Authority::new()?;
-        let ports = Ports::hold()?;
+        let ports = Ports::hold(plan.instances())?;
         let addresses = ports.addresses();
 
         system::migrate(&url, bus.kind)
@@ -108,19 +122,23 @@ impl Spread {
             bus,
         };
         profile.write(&plan.data_dir)?;
-        let client = Client::over(&transport(Some(&written.operator))?, &addresses, session)?;
-        let roles = written
-            .configs
-            .into_iter()
-            .map(|(role, config)| {
-                let log = plan.data_dir.join(format!("log/{role}.log"));
-                (role, Process::new(&plan.program, role, config, log))
-            })
+        let transport = transport(Some(&written.operator))?;
+        let client = Client::over(&transport, &addresses, session)?;
+        let second = plan.instances().filter(|one| !one.is_first());
+        let second = second.map(|one| {
+            let address = format!("https://{}", ports.of(one));
+            Ok((one, transport.channel(one.role().name(), &address)?))
+        });
+        let second = second.collect::<Result<_>>()?;
+        let roles = written.configs.into_iter();
+        let roles = roles
+            .map(|(one, config)| (one, Process::new(&plan, one, config)))
             .collect();
         let spread = Self {
             plan,
             addresses,
             roles,
+            second,
             client,
             keyring,
             database_url: url.into(),
@@ -128,16 +146,21 @@ impl Spread {
             _ports: ports,
             database,
         };
-        for role in Role::ALL {
-            spread.launch(role).await?;
+        for one in spread.instances() {
+            spread.launch(one).await?;
         }
-        for role in Role::ALL {
-            if let Err(late) = spread.ready(role, READY_WITHIN).await {
+        for one in spread.instances() {
+            if let Err(late) = spread.ready(one, READY_WITHIN).await {
                 spread.stop().await?;
                 return Err(late);
             }
         }
         Ok(spread)
+    }
+
+    /// Every process, those that others call first.
+    pub fn instances(&self) -> Vec<Instance> {
+        self.plan.instances().collect()
     }
 
     pub fn addresses(&self) -> &Addresses {
@@ -172,42 +195,43 @@ impl Spread {
     }
 
     /// The configuration file that a role reads at its next start.
-    pub fn config(&self, role: Role) -> &Path {
+    pub fn config(&self, role: impl Into<Instance>) -> &Path {
         self.process(role).config()
     }
 
     /// What a role wrote to its log, over all its starts.
-    pub fn log(&self, role: Role) -> String {
+    pub fn log(&self, role: impl Into<Instance>) -> String {
         self.process(role).log()
     }
 
     /// None when it does not run.
-    pub async fn pid(&self, role: Role) -> Option<u32> {
+    pub async fn pid(&self, role: impl Into<Instance>) -> Option<u32> {
         self.process(role).pid().await
     }
 
     /// Starts a role that does not run, and does not wait for it.
-    pub async fn launch(&self, role: Role) -> Result<()> {
+    pub async fn launch(&self, role: impl Into<Instance>) -> Result<()> {
         self.process(role).launch().await
     }
 
     /// `kill -9`, and waits until the process is gone.
-    pub async fn kill(&self, role: Role) -> Result<()> {
+    pub async fn kill(&self, role: impl Into<Instance>) -> Result<()> {
         self.process(role).kill().await
     }
 
     /// Sends a signal: to freeze a role and to let it go on.
-    pub async fn signal(&self, role: Role, signal: Signal) -> Result<()> {
+    pub async fn signal(&self, role: impl Into<Instance>, signal: Signal) -> Result<()> {
         self.process(role).signal(signal).await
     }
 
     /// Asks a role to end and waits for it.
-    pub async fn terminate(&self, role: Role) -> Result<ExitStatus> {
+    pub async fn terminate(&self, role: impl Into<Instance>) -> Result<ExitStatus> {
         self.process(role).terminate(ENDS_WITHIN).await
     }
 
     /// `kill -9`, a new start, and the time until the role is ready again.
-    pub async fn kill_and_restart(&self, role: Role) -> Result<Duration> {
+    pub async fn kill_and_restart(&self, role: impl Into<Instance>) -> Result<Duration> {
+        let role = role.into();
         self.kill(role).await?;
         let began = tokio::time::Instant::now();
         self.launch(role).await?;
@@ -215,60 +239,8 @@ impl Spread {
         Ok(began.elapsed())
     }
 
-    /// Waits until a role says that it can do its work. Fails at once when its process ends.
-    pub async fn ready(&self, role: Role, within: Duration) -> Result<()> {
-        let waiting = async {
-            while !self.is_ready(role).await {
-                if let Some(status) = self.process(role).ended().await? {
-                    bail!(
-                        "{role} ended with {status}: {}",
-                        self.log(role).lines().last().unwrap_or("it wrote nothing")
-                    );
-                }
-                tokio::time::sleep(LOOK).await;
-            }
-            Ok(())
-        };
-        tokio::time::timeout(within, waiting)
-            .await
-            .with_context(|| format!("{role} was not ready in time; see its log"))?
-    }
-
-    /// Whether a role says that it and what it needs are there.
-    pub async fn is_ready(&self, role: Role) -> bool {
-        self.says(role, "readyz", READY).await
-    }
-
-    /// Whether a role answers at all.
-    pub async fn is_alive(&self, role: Role) -> bool {
-        self.says(role, "healthz", "").await
-    }
-
-    /// Asks an edge at a path, a core role for a name of the health service.
-    async fn says(&self, role: Role, path: &str, service: &str) -> bool {
-        let base = match role {
-            Role::Gateway => &self.addresses.gateway,
-            Role::Console => &self.addresses.console,
-            core => return self.core_says(core, service).await,
-        };
-        let asked = reqwest::get(format!("{base}/{path}")).await;
-        asked.is_ok_and(|answer| answer.status().is_success())
-    }
-
-    async fn core_says(&self, role: Role, service: &str) -> bool {
-        let channels = self.client.channels();
-        let Some((_, channel)) = channels.into_iter().find(|(name, _)| *name == role.name()) else {
-            return false;
-        };
-        let request = HealthCheckRequest {
-            service: service.to_owned(),
-        };
-        let asked = HealthClient::new(channel).check(request).await;
-        asked.is_ok_and(|answer| answer.get_ref().status() == ServingStatus::Serving)
-    }
-
     /// Returns when a role has ended that nobody ended: never, as long as all is well.
-    pub async fn a_role_ends(&self) -> Role {
+    pub async fn a_role_ends(&self) -> Instance {
         loop {
             for (role, process) in &self.roles {
                 if matches!(process.ended().await, Ok(Some(_))) {
@@ -301,9 +273,9 @@ impl Spread {
         Ok(())
     }
 
-    fn process(&self, role: Role) -> &Process {
+    fn process(&self, role: impl Into<Instance>) -> &Process {
         // Made at the start, one for each.
-        &self.roles[&role]
+        &self.roles[&role.into()]
     }
 }
 

@@ -7,28 +7,27 @@ use std::net::{Ipv4Addr, SocketAddr};
 use anyhow::Result;
 use tokio::net::TcpSocket;
 
+use super::Instance;
 use crate::client::Addresses;
 use crate::role::Role;
 
-pub(super) struct Ports(BTreeMap<Role, (SocketAddr, TcpSocket)>);
+pub(super) struct Ports(BTreeMap<Instance, (SocketAddr, TcpSocket)>);
 
 impl Ports {
-    pub(super) fn hold() -> Result<Self> {
-        let hold = |role| {
+    pub(super) fn hold(instances: impl Iterator<Item = Instance>) -> Result<Self> {
+        let hold = |instance| {
             let socket = TcpSocket::new_v4()?;
             // The role's own listener has it too; on Linux both may be bound while one alone listens.
             socket.set_reuseaddr(true)?;
             socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
-            Ok((role, (socket.local_addr()?, socket)))
+            Ok((instance, (socket.local_addr()?, socket)))
         };
-        Ok(Self(
-            Role::ALL.into_iter().map(hold).collect::<Result<_>>()?,
-        ))
+        Ok(Self(instances.map(hold).collect::<Result<_>>()?))
     }
 
-    pub(super) fn of(&self, role: Role) -> SocketAddr {
+    pub(super) fn of(&self, instance: impl Into<Instance>) -> SocketAddr {
         // Held from the start, one for each.
-        self.0[&role].0
+        self.0[&instance.into()].0
     }
 
     /// The edges speak plain HTTP; between roles there is TLS.

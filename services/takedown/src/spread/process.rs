@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 
-use crate::role::Role;
+use super::{Instance, Plan};
 
 /// What a process can be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,17 +23,24 @@ pub enum Signal {
 
 pub(super) struct Process {
     program: PathBuf,
-    role: Role,
+    instance: Instance,
+    environment: Vec<(&'static str, String)>,
     config: PathBuf,
     log: PathBuf,
     child: Mutex<Option<Child>>,
 }
 
 impl Process {
-    pub(super) fn new(program: &Path, role: Role, config: PathBuf, log: PathBuf) -> Self {
+    pub(super) fn new(plan: &Plan, instance: Instance, config: PathBuf) -> Self {
+        let log = plan.data_dir.join(format!("log/{instance}.log"));
+        let environment = plan.environment.iter();
+        let environment = environment.filter(|(whose, _, _)| *whose == instance);
         Self {
-            program: program.to_owned(),
-            role,
+            program: plan.program.clone(),
+            instance,
+            environment: environment
+                .map(|(_, name, value)| (*name, value.clone()))
+                .collect(),
             config,
             log,
             child: Mutex::default(),
@@ -56,7 +63,7 @@ impl Process {
         let mut child = self.child.lock().await;
         if let Some(running) = &mut *child {
             let ended = running.try_wait()?.is_some();
-            ensure!(ended, "{} runs already", self.role);
+            ensure!(ended, "{} runs already", self.instance);
         }
         let log = OpenOptions::new()
             .create(true)
@@ -64,17 +71,18 @@ impl Process {
             .open(&self.log)
             .with_context(|| format!("opening {}", self.log.display()))?;
         let started = Command::new(&self.program)
-            .arg(self.role.name())
+            .arg(self.instance.role().name())
             .arg("--config")
             .arg(&self.config)
             // An address in the environment is not meant for a role that has its own.
             .env_remove("DATABASE_URL")
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("starting {} {}", self.program.display(), self.role))?;
+            .with_context(|| format!("starting {} {}", self.program.display(), self.instance))?;
         *child = Some(started);
         Ok(())
     }
@@ -98,7 +106,7 @@ impl Process {
 
     pub(super) async fn signal(&self, signal: Signal) -> Result<()> {
         let pid = self.pid().await;
-        let pid = pid.with_context(|| format!("{} does not run", self.role))?;
+        let pid = pid.with_context(|| format!("{} does not run", self.instance))?;
         send(pid, signal).await
     }
 
@@ -106,13 +114,13 @@ impl Process {
         let mut child = self.child.lock().await;
         let running = child
             .as_mut()
-            .with_context(|| format!("{} does not run", self.role))?;
+            .with_context(|| format!("{} does not run", self.instance))?;
         if let Some(pid) = running.id() {
             send(pid, Signal::Terminate).await?;
         }
         let status = tokio::time::timeout(within, running.wait())
             .await
-            .with_context(|| format!("{} did not end in time", self.role))??;
+            .with_context(|| format!("{} did not end in time", self.instance))??;
         *child = None;
         Ok(status)
     }

@@ -1,10 +1,15 @@
-//! What the hosts wrote down of each message that reached them: the only place where a second notice for the same step
-//! would show. Keeps ids, never a URL.
+//! What the hosts wrote down of each message that reached them and of each answer that was taken: the only place where a
+//! second notice for the same step would show, or an attempt after an acknowledgement. Keeps ids, never a URL.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
+use domain::word::Answer;
+use time::OffsetDateTime;
 use uuid::Uuid;
+
+use super::mishap::Mishap;
+use super::signed::Believed;
 
 /// Which notice a host was sent, as the host sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -15,8 +20,41 @@ pub struct Step {
     pub step: u32,
 }
 
+/// What is going on is looked for among so many of the last lines.
+const AMONG: usize = 100;
+
+/// One message that reached a host and was believed.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    pub step: Step,
+    pub notice: Uuid,
+    pub sequence: u32,
+    /// When it was claimed for this attempt, by the hotline's clock, as the signed part says.
+    pub issued: OffsetDateTime,
+    /// Salted, of the URL, hexadecimal; and the salt where it was shown.
+    pub commitment: String,
+    pub salt: Option<[u8; 32]>,
+    /// It was brought, and not asked for.
+    pub brought: bool,
+    /// The host took it: an attempt that it did not take is made again.
+    pub taken: bool,
+    /// The sender is kept waiting for what came of it.
+    pub hangs: bool,
+}
+
+/// An answer that the hotline said it has.
+#[derive(Debug, Clone, Copy)]
+pub struct Taken {
+    pub notice: Uuid,
+    pub answer: Answer,
+    /// When the hotline's word was here.
+    pub at: OffsetDateTime,
+}
+
 #[derive(Default)]
 struct Lines {
+    arrivals: Vec<Arrival>,
+    answers: Vec<Taken>,
     /// The distinct notices of a step; one is right.
     notices: HashMap<Step, Vec<Uuid>>,
     received: u64,
@@ -56,6 +94,56 @@ impl HostLog {
             notices.push(notice);
         }
         before
+    }
+
+    /// Writes down what came in full, and whether the host took it.
+    pub fn arrived(&self, step: Step, believed: &Believed, brought: bool, mishap: Mishap) {
+        self.lock().arrivals.push(Arrival {
+            step,
+            notice: believed.notice,
+            sequence: believed.sequence,
+            issued: believed.issued,
+            commitment: believed.commitment.clone(),
+            salt: believed.salt,
+            brought,
+            taken: mishap.is_taken(),
+            hangs: mishap.hangs(),
+        });
+    }
+
+    /// The hotline has an answer.
+    pub fn answered(&self, notice: Uuid, answer: Answer, at: OffsetDateTime) {
+        self.lock().answers.push(Taken { notice, answer, at });
+    }
+
+    /// Whether a message that was sent since then is kept waiting, and will not be taken in the end.
+    pub fn keeps_waiting(&self, since: OffsetDateTime) -> bool {
+        let lines = self.lock();
+        let mut late = lines.arrivals.iter().rev().take(AMONG);
+        late.any(|arrival| arrival.hangs && !arrival.taken && arrival.issued > since)
+    }
+
+    /// Whether a message was claimed and brought after that moment.
+    pub fn was_brought_since(&self, since: OffsetDateTime) -> bool {
+        let lines = self.lock();
+        let mut late = lines.arrivals.iter().rev().take(AMONG);
+        late.any(|arrival| arrival.brought && arrival.issued > since)
+    }
+
+    /// Whether an answer was taken after that moment.
+    pub fn was_answered_since(&self, since: OffsetDateTime) -> bool {
+        self.lock()
+            .answers
+            .last()
+            .is_some_and(|last| last.at > since)
+    }
+
+    pub fn arrivals(&self) -> Vec<Arrival> {
+        self.lock().arrivals.clone()
+    }
+
+    pub fn answers(&self) -> Vec<Taken> {
+        self.lock().answers.clone()
     }
 
     /// Writes down what was not believed, and why.

@@ -13,6 +13,7 @@ pub mod generator;
 mod http;
 mod letter;
 pub mod log;
+pub mod mishap;
 mod outbox;
 pub mod pages;
 pub mod player;

@@ -21,6 +21,7 @@ use super::files::Behaviour;
 use super::gateway::{Gateway, Said};
 use super::letter;
 use super::log::{HostLog, Step};
+use super::mishap::{Mishap, Transport};
 use super::outbox::{Outbox, Reply};
 use super::pages::Pages;
 use super::signed::{Believed, Doubt, Shown, believe};
@@ -35,8 +36,7 @@ pub struct Setting {
     pub log: Arc<HostLog>,
     /// None for a host that stands alone: it answers, and its people do the rest.
     pub pages: Option<Arc<Pages>>,
-    /// Whether transport goes wrong now and then, so that the hotline has to send again.
-    pub mishaps: bool,
+    pub transport: Transport,
 }
 
 pub struct Player {
@@ -49,19 +49,6 @@ pub struct Player {
     outbox: Outbox,
     is_down: AtomicBool,
     tasks: TaskTracker,
-}
-
-/// Of so many notices, one loses its reply and one is not taken at first.
-const MISHAP_IN: u8 = 8;
-
-/// What happens on the way, decided by the notice alone so that a run can be repeated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mishap {
-    None,
-    /// It is taken, and the connection is lost before the reply.
-    ReplyLost,
-    /// It is not taken, for now.
-    NotNow,
 }
 
 /// How a notice came.
@@ -151,12 +138,17 @@ impl Player {
             episode: believed.episode,
             step: believed.step,
         };
-        let before = self.log().receive(step, believed.notice, believed.sequence);
-        let mishap = match came {
-            Came::Pulled => Mishap::None,
-            Came::Pushed | Came::Mail(_) => self.mishap(believed.notice, before),
+        let before = self
+            .log()
+            .receive(step.clone(), believed.notice, believed.sequence);
+        let brought = !matches!(came, Came::Pulled);
+        let mishap = if brought {
+            Mishap::on_the_way(self.setting.transport, believed.notice, before)
+        } else {
+            Mishap::None
         };
-        if mishap == Mishap::NotNow || !self.is_newest(&believed) {
+        self.log().arrived(step, &believed, brought, mishap);
+        if !mishap.is_taken() || !self.is_newest(&believed) {
             return Ok(mishap);
         }
         let heard = Heard {
@@ -216,15 +208,6 @@ impl Player {
         this == *known
     }
 
-    fn mishap(&self, notice: Uuid, before: u32) -> Mishap {
-        match notice.as_bytes()[0] % MISHAP_IN {
-            _ if !self.setting.mishaps || before > 0 => Mishap::None,
-            0 => Mishap::ReplyLost,
-            1 => Mishap::NotNow,
-            _ => Mishap::None,
-        }
-    }
-
     async fn act(self: Arc<Self>, believed: Believed, acts: Vec<Act>, came: Arc<Came>) {
         for act in acts {
             match act {
@@ -237,8 +220,9 @@ impl Player {
                             came: Arc::clone(&came),
                         })
                         .await;
-                    if let Err(reason) = taken {
-                        self.log().refuse(reason);
+                    match taken {
+                        Ok(()) => self.log().answered(believed.notice, answer, wall()),
+                        Err(reason) => self.log().refuse(reason),
                     }
                     if let (Answer::NotOurs, Some(pages)) = (answer, &self.setting.pages) {
                         pages.front_has_spoken(&believed.url, self.id());

@@ -19,6 +19,7 @@ use super::authority::Authority;
 use super::files::{Behaviour, Street};
 use super::gateway::{self, Gateway};
 use super::log::HostLog;
+use super::mishap::Transport;
 use super::pages::Pages;
 use super::player::{Player, Setting};
 use super::{http, poll, smtp};
@@ -38,6 +39,7 @@ pub struct Premises {
     /// Bound and not listening, so that a connection is refused while the host is down.
     down: Vec<(String, TcpSocket)>,
     map: Vec<MapEntry>,
+    transport: Transport,
 }
 
 pub struct Residents {
@@ -98,7 +100,15 @@ impl Premises {
             mail,
             down,
             map,
+            transport: Transport::Fair,
         })
+    }
+
+    /// Over another way than one that goes wrong now and then.
+    #[must_use]
+    pub fn reached_over(mut self, transport: Transport) -> Self {
+        self.transport = transport;
+        self
     }
 
     /// Where every name and network of the street is, for the hotline's connector.
@@ -144,7 +154,7 @@ impl Premises {
                 gateway: Gateway::new(gateway, key, client.clone())?,
                 log: Arc::clone(&log),
                 pages: Some(Arc::clone(&pages)),
-                mishaps: true,
+                transport: self.transport,
             };
             let player = Player::new(setting, tasks.clone()).await?;
             if provider.channel == DeliveryChannel::Webhook {

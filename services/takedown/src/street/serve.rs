@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::files::Behaviour;
 use super::gateway::{self, Gateway};
 use super::log::HostLog;
+use super::mishap::Transport;
 use super::player::{self, Player, Setting};
 use super::residents::{DOWN_FOR, learn_webhook_key};
 use super::{http, poll, smtp};
@@ -78,7 +79,7 @@ pub async fn serve(
         gateway,
         log: Arc::clone(&log),
         pages: None,
-        mishaps: false,
+        transport: Transport::Good,
     };
     let tasks = TaskTracker::new();
     let player = Player::new(setting, tasks.clone()).await?;

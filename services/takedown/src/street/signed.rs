@@ -54,6 +54,9 @@ pub struct Believed {
     pub message: Message,
     pub issued: OffsetDateTime,
     pub url: CanonicalUrl,
+    /// To the URL, hexadecimal, as it was signed; and its salt where that was shown.
+    pub commitment: String,
+    pub salt: Option<[u8; 32]>,
 }
 
 /// Why a notice is not believed; stable, for the host's log.
@@ -115,11 +118,12 @@ pub fn believe(
     if beside != (said.notice_id, said.episode, said.step) {
         return Err(Doubt::Contradicts);
     }
-    if let Some(salt) = &shown.salt {
-        let salt = decode(salt)?.try_into().map_err(|_| Doubt::Malformed)?;
-        if hex::encode(commitment(&salt, &shown.url)) != said.commitment {
-            return Err(Doubt::Contradicts);
-        }
+    let salt: Option<[u8; 32]> = match &shown.salt {
+        Some(salt) => Some(decode(salt)?.try_into().map_err(|_| Doubt::Malformed)?),
+        None => None,
+    };
+    if salt.is_some_and(|salt| hex::encode(commitment(&salt, &shown.url)) != said.commitment) {
+        return Err(Doubt::Contradicts);
     }
     let at = |text: &str| OffsetDateTime::parse(text, &Rfc3339).map_err(|_| Doubt::Malformed);
     if at(&said.expires)? <= now {
@@ -134,5 +138,7 @@ pub fn believe(
         message: Message::parse(&said.message).ok_or(Doubt::Malformed)?,
         issued: at(&said.issued)?,
         url: CanonicalUrl::parse(&shown.url).map_err(|_| Doubt::Malformed)?,
+        commitment: said.commitment,
+        salt,
     })
 }

@@ -10,7 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::files::Behaviour;
-use super::player::{Mishap, Player};
+use super::mishap::Mishap;
+use super::player::Player;
 
 /// RFC 5321 section 4.5.3.1 asks for 1,000 octets in a line of text; base64 and headers stay below.
 const LINE_LIMIT: u64 = 4096;
@@ -135,10 +136,10 @@ impl Session {
             mishap = player.hear_mail(&mail).await.unwrap_or(Mishap::None);
         }
         self.forget();
-        match mishap {
+        match mishap.come().await {
             Mishap::None => self.say("250 taken").await,
-            Mishap::NotNow => self.say("451 4.3.0 not now").await,
-            Mishap::ReplyLost => bail!("the reply is lost on the way"),
+            Mishap::NotNow | Mishap::NotNowLate => self.say("451 4.3.0 not now").await,
+            Mishap::ReplyLost | Mishap::ReplyLostLate => bail!("the reply is lost on the way"),
         }
     }
 

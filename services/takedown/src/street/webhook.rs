@@ -11,7 +11,8 @@ use platform::clock::wall;
 use serde::Deserialize;
 
 use super::files::Behaviour;
-use super::player::{Came, Mishap, Player};
+use super::mishap::Mishap;
+use super::player::{Came, Player};
 use super::signed::{Doubt, Shown};
 
 /// How far the sender's clock may be off, in seconds; the standard's own figure.
@@ -38,11 +39,13 @@ pub async fn take(player: &Arc<Player>, headers: &HeaderMap, body: Bytes) -> Opt
         player.log().refuse(Doubt::Malformed.code());
         return Some(StatusCode::BAD_REQUEST);
     };
-    match player.hear(&pushed.data, Came::Pushed).await {
-        Ok(Mishap::None) => Some(StatusCode::NO_CONTENT),
-        Ok(Mishap::NotNow) => Some(StatusCode::SERVICE_UNAVAILABLE),
-        Ok(Mishap::ReplyLost) => None,
-        Err(_) => Some(StatusCode::UNPROCESSABLE_ENTITY),
+    let Ok(mishap) = player.hear(&pushed.data, Came::Pushed).await else {
+        return Some(StatusCode::UNPROCESSABLE_ENTITY);
+    };
+    match mishap.come().await {
+        Mishap::NotNow | Mishap::NotNowLate => Some(StatusCode::SERVICE_UNAVAILABLE),
+        Mishap::ReplyLost | Mishap::ReplyLostLate => None,
+        Mishap::None => Some(StatusCode::NO_CONTENT),
     }
 }
 

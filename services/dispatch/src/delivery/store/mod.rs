@@ -6,4 +6,4 @@ mod record;
 
 pub(super) use claim::{Due, Room, due, lease, lock_due, renew, share_cases};
 pub(super) use endpoint::{Endpoint, endpoints, lock_health, put_health, wake};
-pub(super) use record::{Again, Held, lock_cases, lock_held, park, release, remove};
+pub(super) use record::{Again, Held, lock_cases, lock_held, overwrite, park, release, remove};

@@ -126,3 +126,27 @@ pub(in crate::delivery) async fn lock_held(
         })
         .collect()
 }
+
+/// The plant `no-fence`: writes these notices back as a worker had read them, whoever has them now and whatever they have
+/// become meanwhile.
+pub(in crate::delivery) async fn overwrite(
+    conn: &mut PgConnection,
+    notices: &[Uuid],
+    now: OffsetDateTime,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "-- overwrite
+        with back as (
+            update notice set state = 'queued', escalated_to = null where id = any($1) and channel <> 'api'
+            returning id, case_id, provider_id, channel, sequence
+        )
+        insert into delivery (notice_id, case_id, provider_id, channel, sequence, severity, due_at, attempts, in_doubt, cancelled)
+        select id, case_id, provider_id, channel, sequence, 0, $2, 1, true, false from back order by id
+        on conflict (notice_id) do update set due_at = excluded.due_at, cancelled = false, lease_token = null, lease_until = null",
+    )
+    .bind(notices)
+    .bind(now)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
