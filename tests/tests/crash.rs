@@ -21,7 +21,7 @@ fn said(output: &Output) -> String {
 
 #[test]
 fn a_short_run_of_kills_breaks_no_promise() {
-    let output = crash("8", None);
+    let output = crash("6", None);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
 }
 
