@@ -10,9 +10,9 @@ use tokio::time::Instant;
 /// How long a cursor may stand before the end of its log.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Where each cursor stood, and since when. By consumer and producer.
+/// Where each cursor stood, and since when it has had events before it. By consumer and producer.
 #[derive(Default)]
-pub(crate) struct Cursors(HashMap<(String, String), (f64, Instant)>);
+pub(crate) struct Cursors(HashMap<(String, String), (f64, Option<Instant>)>);
 
 /// One consumer of one producer's log.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,15 +46,18 @@ impl Cursors {
         let standing = cursors.filter_map(|(role, sign)| {
             let head = heads.get(sign.of.as_str())?;
             let key = (role.to_owned(), sign.of.clone());
-            let (at, since) = self.0.entry(key).or_insert((sign.value, now));
-            if *at < sign.value || *head <= sign.value {
-                (*at, *since) = (sign.value, now);
+            let (at, since) = self.0.entry(key).or_insert((sign.value, None));
+            if *head <= sign.value {
+                *since = None;
+            } else if *at < sign.value || since.is_none() {
+                *since = Some(now);
             }
+            *at = sign.value;
             Some(Standing {
                 consumer: role.to_owned(),
                 producer: sign.of.clone(),
                 before: (head - sign.value).max(0.0),
-                since: now.duration_since(*since),
+                since: since.map_or(Duration::ZERO, |since| now.duration_since(since)),
             })
         });
         standing.collect()
@@ -92,7 +95,8 @@ mod tests {
         assert_eq!(late(300, 110.0, 100.0), (10.0, false));
         assert_eq!(late(355, 120.0, 101.0), (19.0, false));
         assert_eq!(late(400, 120.0, 101.0), (19.0, false));
-        assert_eq!(late(420, 130.0, 101.0), (29.0, true));
+        assert_eq!(late(416, 130.0, 101.0), (29.0, true));
         assert_eq!(late(425, 130.0, 130.0), (0.0, false));
+        assert_eq!(late(500, 131.0, 130.0), (1.0, false));
     }
 }

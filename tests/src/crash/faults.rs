@@ -7,8 +7,8 @@ use rand::seq::SliceRandom as _;
 use takedown::role::Role;
 use takedown::spread::Instance;
 
-use super::Bus;
 use super::stage::SECOND;
+use takedown::demo::Carrier;
 
 /// One thing that goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl fmt::Display for Fault {
 const BESIDE: usize = 20;
 
 /// So many kills, with what else goes wrong between them. A short run has the most telling ones.
-pub fn schedule(kills: usize, bus: Bus, chance: &mut StdRng) -> Vec<Fault> {
+pub fn schedule(kills: usize, bus: Carrier, chance: &mut StdRng) -> Vec<Fault> {
     let every_kill = every_kill(bus);
     let mut faults: Vec<Fault> = every_kill.iter().copied().cycle().take(kills).collect();
     // Once a run: it takes everything down for long.
@@ -66,7 +66,7 @@ pub fn schedule(kills: usize, bus: Bus, chance: &mut StdRng) -> Vec<Fault> {
 }
 
 /// A round of kills, the most telling first; who works most is killed most.
-fn every_kill(bus: Bus) -> Vec<Fault> {
+fn every_kill(bus: Carrier) -> Vec<Fault> {
     use Role::{Console, Dispatch, Gateway, Intake, Ledger, Verification};
     let kill = |role: Role| Fault::Kill(role.into());
     let mut round = vec![
@@ -91,7 +91,7 @@ fn every_kill(bus: Bus) -> Vec<Fault> {
         kill(Gateway),
         kill(Intake),
     ];
-    if bus == Bus::Kafka {
+    if bus == Carrier::Kafka {
         round.insert(2, Fault::Broker);
     }
     round
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_faults_and_all_die_at_once_only_once() {
-        let of = |seed| schedule(200, Bus::Kafka, &mut StdRng::seed_from_u64(seed));
+        let of = |seed| schedule(200, Carrier::Kafka, &mut StdRng::seed_from_u64(seed));
         assert_eq!(of(1), of(1));
         assert_ne!(of(1), of(2));
         let count = |fault| of(1).into_iter().filter(|f| *f == fault).count();
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_short_run_has_the_telling_ones() {
-        let short = schedule(4, Bus::Local, &mut StdRng::seed_from_u64(1));
+        let short = schedule(4, Carrier::Local, &mut StdRng::seed_from_u64(1));
         for fault in [Fault::All, Fault::Database, Fault::Freeze(SECOND)] {
             assert!(short.contains(&fault), "{fault}");
         }

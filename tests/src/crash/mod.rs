@@ -29,7 +29,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use takedown::client::Client;
 use takedown::demo::knowledge::Knowledge;
-use takedown::demo::{analysts, setup};
+use takedown::demo::{Carrier, analysts, setup};
 use takedown::street::files::Street;
 use takedown::street::mishap::Transport;
 use takedown::street::residents::{Premises, Residents};
@@ -43,13 +43,6 @@ use outside::{Outside, Standing};
 use report::{Ending, Report, Run};
 use stage::Stage;
 
-/// What carries the events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Bus {
-    Local,
-    Kafka,
-}
-
 /// Kills roles, database and broker under load and counts at the outside what became of every promise. Exit 1: a promise
 /// was broken, named. Exit 3: too little happened to show anything.
 #[derive(Parser)]
@@ -61,8 +54,8 @@ pub struct Args {
     /// The same seed gives the same town and the same faults.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    #[arg(long, value_enum, default_value_t = Bus::Local)]
-    pub bus: Bus,
+    #[arg(long, value_enum, default_value_t = Carrier::Local)]
+    pub bus: Carrier,
     /// Makes one mistake in every role, which the run must catch: no-fence, cursor-first, naive-cursor, app-clock,
     /// forget-lease.
     #[arg(long, value_name = "NAME", value_parser = plant)]
@@ -246,11 +239,11 @@ async fn settle(
 }
 
 /// Whoever is to be killed, by name.
-fn victims(stage: &Stage, bus: Bus) -> Vec<String> {
+fn victims(stage: &Stage, bus: Carrier) -> Vec<String> {
     let roles = stage.spread.instances().into_iter();
     let mut victims: Vec<String> = roles.map(|one| one.to_string()).collect();
     victims.push("postgres".to_owned());
-    if bus == Bus::Kafka {
+    if bus == Carrier::Kafka {
         victims.push("broker".to_owned());
     }
     victims

@@ -13,7 +13,7 @@ use takedown::street::residents::Premises;
 use tokio::sync::Mutex;
 use toml::Table;
 
-use super::Bus;
+use takedown::demo::Carrier;
 
 /// The dispatcher beside the first: nobody calls it, so that it can be frozen while answers still come in.
 pub const SECOND: Instance = Instance::second(Role::Dispatch);
@@ -32,14 +32,14 @@ impl Stage {
     pub async fn start(
         data_dir: &Path,
         premises: &Premises,
-        bus: Bus,
+        bus: Carrier,
         planted: Option<Plant>,
     ) -> Result<Arc<Self>> {
         let say = |line: &str| eprintln!("{line}");
         std::fs::create_dir_all(data_dir)?;
         let (broker, table) = match bus {
-            Bus::Local => (None, Table::new()),
-            Bus::Kafka => {
+            Carrier::Local => (None, Table::new()),
+            Carrier::Kafka => {
                 let broker = Broker::start(&data_dir.join("kafka"), &say).await?;
                 let table = on_kafka(&broker)?;
                 (Some(broker), table)
