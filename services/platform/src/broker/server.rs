@@ -227,7 +227,6 @@ super.users=User:ANONYMOUS;User:CN=admin
     ))
 }
 
-/// Sessions are short: whoever was killed is let in again when its old session is over.
 fn properties(dir: &Path, broker: u16, controller: u16, protocol: &str) -> String {
     let data: PathBuf = dir.join("data");
     format!(
@@ -250,8 +249,6 @@ share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 log.segment.delete.delay.ms=1000
-broker.session.timeout.ms=2000
-broker.heartbeat.interval.ms=500
 ",
         data.display()
     )
