@@ -27,7 +27,7 @@ pub struct Counter {
     name: &'static str,
     unit: &'static str,
     says: &'static str,
-    counter: OnceLock<metrics::Counter<u64>>,
+    made: OnceLock<metrics::Counter<u64>>,
 }
 
 impl Counter {
@@ -36,12 +36,12 @@ impl Counter {
             name,
             unit,
             says,
-            counter: OnceLock::new(),
+            made: OnceLock::new(),
         }
     }
 
     pub fn add(&self, count: usize, labels: &[Label<'_>]) {
-        let counter = self.counter.get_or_init(|| {
+        let counter = self.made.get_or_init(|| {
             global::meter(METER)
                 .u64_counter(self.name)
                 .with_unit(self.unit)

@@ -27,7 +27,7 @@ fn service(resource: Option<&Resource>) -> String {
     let attributes = resource.iter().flat_map(|resource| &resource.attributes);
     let name = attributes.filter(|attribute| attribute.key == "service.name");
     let text = name.filter_map(|attribute| Some(format!("{:?}", attribute.value.as_ref()?)));
-    let text = text.last().unwrap_or_default();
+    let text = text.collect::<String>();
     let word = text.split('"').find(|word| word.starts_with("takedown"));
     word.unwrap_or_default().to_owned()
 }
@@ -44,7 +44,7 @@ impl trace::trace_service_server::TraceService for Receiver {
             let mut kept = self.spans.lock().unwrap();
             kept.extend(spans.map(|span| (service.clone(), span)));
         }
-        Ok(Response::new(Default::default()))
+        Ok(Response::new(trace::ExportTraceServiceResponse::default()))
     }
 }
 
@@ -59,7 +59,9 @@ impl metrics::metrics_service_server::MetricsService for Receiver {
             let mut kept = self.metrics.lock().unwrap();
             kept.extend(metrics.map(|metric| prometheus_name(&metric)));
         }
-        Ok(Response::new(Default::default()))
+        Ok(Response::new(
+            metrics::ExportMetricsServiceResponse::default(),
+        ))
     }
 }
 

@@ -11,6 +11,7 @@ use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::context::Told;
@@ -95,7 +96,7 @@ impl<'a> Surveyor<'a> {
         let Some(found) = found.filter(|topic| !topic.partitions().is_empty()) else {
             return Ok(Survey { seats: None });
         };
-        let partitions = found.partitions().iter().map(|partition| partition.id());
+        let partitions = found.partitions().iter().map(MetadataPartition::id);
         let mut asked = TopicPartitionList::new();
         for partition in partitions {
             asked.add_partition(&self.topic, partition);

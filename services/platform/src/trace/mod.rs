@@ -59,6 +59,10 @@ impl Work {
     }
 
     /// An id or a word of ours.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "what is noted is small, or a reference"
+    )]
     pub fn note(&self, key: &'static str, value: impl ToString) {
         self.0
             .span()

@@ -18,7 +18,7 @@ use crate::system::{DEMO_POLICY, Options, System, policy};
 
 pub(super) enum Stage {
     One(Box<System>),
-    Spread(Box<Spread>, Option<Broker>),
+    Spread(Box<Spread>, Option<Box<Broker>>),
 }
 
 /// What carries the events.
@@ -62,7 +62,7 @@ impl Stage {
                 environment: Vec::new(),
             };
             let spread = Spread::start(plan, &say).await?;
-            return Ok(Self::Spread(Box::new(spread), broker));
+            return Ok(Self::Spread(Box::new(spread), broker.map(Box::new)));
         }
         let mut options = Options::new(data_dir);
         options.database_url = database_url;
