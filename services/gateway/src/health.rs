@@ -6,18 +6,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use platform::error::{Kind, Problem};
+use platform::grpc::is_ready;
 use serde::Serialize;
-use tonic::transport::Channel;
-use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
 use utoipa::ToSchema;
 
 use crate::edge::Edge;
 use crate::input::NoQuery;
 use crate::problem::Always;
-
-const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Health {
@@ -50,15 +45,4 @@ pub(crate) async fn ready(State(edge): State<Edge>, _: NoQuery) -> Response {
     )
     .retry_after(Duration::from_secs(1))
     .into_response()
-}
-
-async fn is_ready(channel: Channel) -> bool {
-    let mut client = HealthClient::new(channel);
-    let check = client.check(HealthCheckRequest {
-        service: platform::grpc::READY.to_owned(),
-    });
-    matches!(
-        tokio::time::timeout(PATIENCE, check).await,
-        Ok(Ok(answer)) if answer.get_ref().status() == ServingStatus::Serving
-    )
 }

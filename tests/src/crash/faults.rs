@@ -4,11 +4,11 @@ use std::fmt;
 
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
+use takedown::demo::Carrier;
 use takedown::role::Role;
 use takedown::spread::Instance;
 
 use super::stage::SECOND;
-use takedown::demo::Carrier;
 
 /// One thing that goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,14 +6,12 @@ use std::sync::Arc;
 use anyhow::Result;
 use platform::broker::Broker;
 use platform::plant::{self, Plant};
+use takedown::demo::{Carrier, stage};
 use takedown::role::Role;
-use takedown::role::config::Outside;
 use takedown::spread::{self, Instance, Plan, Spread};
 use takedown::street::residents::Premises;
 use tokio::sync::Mutex;
 use toml::Table;
-
-use takedown::demo::Carrier;
 
 /// The dispatcher beside the first: nobody calls it, so that it can be frozen while answers still come in.
 pub const SECOND: Instance = Instance::second(Role::Dispatch);
@@ -49,8 +47,8 @@ impl Stage {
             data_dir: data_dir.to_owned(),
             program: spread::program()?,
             policy: POLICY.to_owned(),
-            settings: settings(premises)?,
-            outside: outside(data_dir, premises)?,
+            settings: stage::settings(premises)?,
+            outside: stage::outside(data_dir, premises)?,
             bus: table,
             second: vec![Role::Dispatch],
             environment: environment(planted),
@@ -90,43 +88,10 @@ fn environment(planted: Option<Plant>) -> Vec<(Instance, &'static str, String)> 
     told
 }
 
+/// As for a demo, and what is lost is to be found within the run.
 fn on_kafka(broker: &Broker) -> Result<Table> {
-    let text = format!(
-        "kind = \"kafka\"
-        bootstrap = \"{}\"
-        instance = \"1\"
-        session_timeout_millis = 6000
-        compare_millis = 4000",
-        broker.bootstrap()
-    );
-    Ok(text.parse()?)
-}
-
-/// As for a demo: the street's place, and hardly any patience between attempts.
-fn settings(premises: &Premises) -> Result<Table> {
-    let mail = premises.mail_relay()?;
-    let text = format!(
-        "[dispatch]
-        resolve_names = false
-        [dispatch.mail]
-        host = \"{}\"
-        port = {}
-        [dispatch.delivery.retry]
-        first_seconds = 0.2
-        longest_seconds = 2.0",
-        mail.ip(),
-        mail.port()
-    );
-    Ok(text.parse()?)
-}
-
-fn outside(data_dir: &Path, premises: &Premises) -> Result<Outside> {
-    let ca = data_dir.join("street.crt");
-    std::fs::write(&ca, premises.authority())?;
-    Ok(Outside {
-        production: false,
-        map: premises.connector_map().to_vec(),
-        ca: Some(ca),
-        ..Outside::default()
-    })
+    let mut bus = stage::on_kafka(broker)?;
+    bus.insert("session_timeout_millis".into(), 6000.into());
+    bus.insert("compare_millis".into(), 4000.into());
+    Ok(bus)
 }

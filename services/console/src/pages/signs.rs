@@ -14,7 +14,7 @@ enum Bound {
     Number(f64),
 }
 
-const WATCHED: [(&str, &str, Bound); 9] = [
+const WATCHED: [(&str, &str, Bound); 8] = [
     (
         "takedown.intake.silence",
         "Since the newest report",
@@ -34,11 +34,6 @@ const WATCHED: [(&str, &str, Bound); 9] = [
         "takedown.dispatch.check.overdue",
         "Looks due and not taken",
         Bound::Seconds(600.0),
-    ),
-    (
-        "takedown.dispatch.exhausted",
-        "Up, nobody left to tell",
-        Bound::Number(0.0),
     ),
     (
         "takedown.dispatch.endpoints.open",

@@ -5,6 +5,7 @@
 //! and a drain that has an end. Nothing here knows a method.
 
 mod access;
+mod health;
 mod refusal;
 mod transport;
 
@@ -27,6 +28,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::trace::TraceLayer;
 
 pub use access::{Access, Rule, caller};
+pub use health::{health, is_ready};
 pub use transport::{Listener, Transport};
 
 /// The health service's name for "able to do its work".

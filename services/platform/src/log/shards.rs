@@ -181,7 +181,7 @@ impl Stamped {
 }
 
 /// Gives the next positions to at most `limit` events of each locked shard, by `seq`, and moves the heads.
-/// `heads` are the shards and positions that [`lock_held`] returned. Returns (events stamped, sum of the heads' moves).
+/// `heads` are the shards and positions that [`lock_held`] returned.
 pub(super) async fn stamp(
     conn: &mut PgConnection,
     heads: &[(i16, i64)],

@@ -9,7 +9,7 @@ mod figures;
 mod follow;
 pub mod knowledge;
 pub mod setup;
-mod stage;
+pub mod stage;
 mod table;
 
 use std::os::unix::fs::PermissionsExt as _;

@@ -122,7 +122,7 @@ impl Stage {
 }
 
 /// The table `bus` of each role.
-fn on_kafka(broker: &Broker) -> Result<Table> {
+pub fn on_kafka(broker: &Broker) -> Result<Table> {
     let text = format!(
         "kind = \"kafka\"
         bootstrap = \"{}\"
@@ -133,7 +133,7 @@ fn on_kafka(broker: &Broker) -> Result<Table> {
 }
 
 /// Everything as a hotline would set it, but for the street's place and the patience between attempts.
-fn settings(premises: &Premises) -> Result<Table> {
+pub fn settings(premises: &Premises) -> Result<Table> {
     let mail = premises.mail_relay()?;
     let text = format!(
         "[dispatch]
@@ -151,7 +151,7 @@ fn settings(premises: &Premises) -> Result<Table> {
 }
 
 /// The street stands in for the world.
-fn outside(data_dir: &Path, premises: &Premises) -> Result<Outside> {
+pub fn outside(data_dir: &Path, premises: &Premises) -> Result<Outside> {
     std::fs::create_dir_all(data_dir)?;
     let ca = data_dir.join("street.crt");
     std::fs::write(&ca, premises.authority())?;

@@ -5,16 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use platform::grpc::{Check, READY, Transport};
+use platform::grpc::{self, Check, Transport};
 use platform::monitor;
 use platform::shutdown::Tasks;
 use platform::telemetry::Telemetry;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tonic::transport::Channel;
-use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
 
 use super::Role;
 
@@ -45,19 +42,10 @@ impl Monitor {
 /// Ready when the core roles behind these channels are.
 pub fn answers(channels: Vec<Channel>) -> Check {
     Arc::new(move || {
-        let asked = channels.clone().into_iter().map(is_serving);
+        let asked = channels.clone().into_iter().map(grpc::is_ready);
         let all = futures::future::join_all(asked);
-        Box::pin(async { all.await.into_iter().all(|serving| serving) })
+        Box::pin(async { all.await.into_iter().all(|ready| ready) })
     })
-}
-
-async fn is_serving(channel: Channel) -> bool {
-    let request = HealthCheckRequest {
-        service: READY.to_owned(),
-    };
-    let mut client = HealthClient::new(channel);
-    let asked = tokio::time::timeout(PATIENCE, client.check(request));
-    matches!(asked.await, Ok(Ok(answer)) if answer.get_ref().status() == ServingStatus::Serving)
 }
 
 /// Ready when the edge that listens here says so.

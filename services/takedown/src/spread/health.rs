@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use platform::grpc::READY;
-use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
+use platform::grpc::{self, READY};
 
 use super::{Instance, LOOK, Spread};
 use crate::role::Role;
@@ -64,10 +61,6 @@ impl Spread {
         let Some(channel) = self.second.get(&one).cloned().or_else(called) else {
             return false;
         };
-        let request = HealthCheckRequest {
-            service: service.to_owned(),
-        };
-        let asked = HealthClient::new(channel).check(request).await;
-        asked.is_ok_and(|answer| answer.get_ref().status() == ServingStatus::Serving)
+        grpc::health(channel, service).await == Some(true)
     }
 }

@@ -13,9 +13,6 @@ use platform::log::Hint;
 use platform::sealed::Keyring;
 use platform::shutdown::{CancellationToken, Tasks};
 use secrecy::SecretString;
-use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
 
 use super::listen::Listeners;
 use super::migrate::Pools;
@@ -178,15 +175,8 @@ fn reached_at(settings: &mut Settings, gateway: &str) {
 pub(super) async fn ready(client: &Client, token: &CancellationToken) -> Result<()> {
     let all = async {
         for (name, channel) in client.channels() {
-            let mut health = HealthClient::new(channel);
-            loop {
-                let request = HealthCheckRequest {
-                    service: grpc::READY.to_owned(),
-                };
-                match health.check(request).await {
-                    Ok(answer) if answer.get_ref().status() == ServingStatus::Serving => break,
-                    _ => tokio::time::sleep(Duration::from_millis(20)).await,
-                }
+            while !grpc::is_ready(channel.clone()).await {
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
             tracing::debug!(role = name, "ready");
         }

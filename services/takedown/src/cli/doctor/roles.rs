@@ -5,9 +5,6 @@ use std::time::Duration;
 use platform::grpc;
 use proto::v1::{GetConservationRequest, LatestCheckpointRequest};
 use tonic::transport::Channel;
-use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
 
 use super::Finding;
 use crate::client::{Client, Profile};
@@ -38,20 +35,14 @@ pub(super) async fn look(profile: &Profile) -> Vec<Finding> {
 }
 
 async fn core(name: &str, channel: Channel) -> Finding {
-    let request = HealthCheckRequest {
-        service: grpc::READY.to_owned(),
-    };
-    let mut health = HealthClient::new(channel);
-    match tokio::time::timeout(PATIENCE, health.check(request)).await {
-        Ok(Ok(answer)) if answer.get_ref().status() == ServingStatus::Serving => {
-            Finding::right(name, "ready")
-        }
-        Ok(Ok(_)) => Finding::wrong(
+    match grpc::health(channel, grpc::READY).await {
+        Some(true) => Finding::right(name, "ready"),
+        Some(false) => Finding::wrong(
             name,
             "runs, and something that it needs does not",
             "see the checks of the database above",
         ),
-        _ => Finding::wrong(name, "does not answer", START),
+        None => Finding::wrong(name, "does not answer", START),
     }
 }
 
