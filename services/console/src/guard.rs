@@ -12,7 +12,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use platform::error::{Kind, Problem};
-use platform::trace::{self, Work};
+use platform::trace::{Side, Work};
 
 use crate::edge::Edge;
 use crate::refused::Refused;
@@ -25,7 +25,7 @@ pub(crate) async fn guard(State(edge): State<Edge>, request: Request, next: Next
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let template = route.as_ref().map_or("unmatched", MatchedPath::as_str);
-    let work = Work::after(None, trace::Kind::Server, format!("{method} {template}"));
+    let work = Work::after(None, Side::Server, format!("{method} {template}"));
     let mut response = work.scope(admitted(&edge, request, next)).await;
     work.note("http.response.status_code", response.status().as_u16());
     always(response.headers_mut(), edge.secure);

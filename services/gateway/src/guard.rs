@@ -12,9 +12,9 @@ use http::header::{
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
-use platform::error::{self, Problem};
+use platform::error::{Kind, Problem};
 use platform::metrics::Timer;
-use platform::trace::{Kind, Work};
+use platform::trace::{Side, Work};
 
 use crate::Rate;
 use crate::caller::bearer;
@@ -41,7 +41,7 @@ pub(crate) async fn guard(State(edge): State<Edge>, request: Request, next: Next
     let mut response = if matches!(template, "/healthz" | "/readyz") {
         next.run(request).await
     } else {
-        let work = Work::after(None, Kind::Server, format!("{method} {template}"));
+        let work = Work::after(None, Side::Server, format!("{method} {template}"));
         let response = work.scope(limited(&edge, request, next, started)).await;
         let status = response.status().as_u16().to_string();
         work.note("http.response.status_code", &status);
@@ -70,7 +70,7 @@ async fn limited(edge: &Edge, request: Request, next: Next, now: Instant) -> Res
     } else {
         Refused::from(
             Problem::new(
-                error::Kind::Exhausted,
+                Kind::Exhausted,
                 "rate_limited",
                 "Too many requests; wait as long as Retry-After says, then go on more slowly.",
             )
@@ -86,7 +86,7 @@ async fn limited(edge: &Edge, request: Request, next: Next, now: Instant) -> Res
 async fn worked(edge: &Edge, request: Request, next: Next) -> Response {
     let Ok(_permit) = edge.in_flight.try_acquire() else {
         let busy = Problem::new(
-            error::Kind::Unavailable,
+            Kind::Unavailable,
             "busy",
             "The hotline's edge is busy; send the same request again.",
         );
@@ -96,7 +96,7 @@ async fn worked(edge: &Edge, request: Request, next: Next) -> Response {
         Ok(response) => response,
         Err(_) => Refused::from(
             Problem::new(
-                error::Kind::Unavailable,
+                Kind::Unavailable,
                 "timeout",
                 "This took too long; send the same request again, with the same Idempotency-Key.",
             )
@@ -205,5 +205,5 @@ fn always(headers: &mut HeaderMap, tls: bool) {
 /// A panic ends its request and nothing else. What it said may hold anything, so it is not repeated.
 pub(crate) fn panicked(_: Box<dyn Any + Send>) -> Response {
     tracing::error!(alarm = "panic", "a request's handler panicked");
-    Refused::from(Problem::of(error::Kind::Internal)).into_response()
+    Refused::from(Problem::of(Kind::Internal)).into_response()
 }

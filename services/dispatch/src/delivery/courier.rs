@@ -10,7 +10,7 @@ use platform::clock::Clock;
 use platform::log::Hint;
 use platform::metrics::Counter;
 use platform::sealed::{Signer, SigningContext};
-use platform::trace::{Kind, Work};
+use platform::trace::{Side, Work};
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -305,9 +305,9 @@ fn work(job: &Job) -> Work {
     let name = format!("deliver by {}", job.channel);
     let is_first = content.episode == 1 && content.step == 1 && !content.is_delivered;
     let work = if is_first {
-        Work::after(of_report, Kind::Client, name)
+        Work::after(of_report, Side::Client, name)
     } else {
-        Work::linked(of_report.into_iter(), Kind::Client, name)
+        Work::linked(of_report.into_iter(), Side::Client, name)
     };
     work.note("case.id", content.case_id);
     work.note("notice.id", content.notice_id);

@@ -9,7 +9,7 @@ use tonic::body::Body;
 use tonic::metadata::MetadataMap;
 use tower::{Layer, Service};
 
-use super::{HEADER, Kind, Work, current};
+use super::{HEADER, Side, Work, current};
 use crate::metrics::Timer;
 
 /// By method and code.
@@ -59,7 +59,7 @@ where
         }
         let header = request.headers().get(HEADER);
         let traceparent = header.and_then(|value| value.to_str().ok());
-        let work = Work::after(traceparent, Kind::Server, method);
+        let work = Work::after(traceparent, Side::Server, method);
         work.note("rpc.system", "grpc");
         let method = method.to_owned();
         let began = Instant::now();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Kind, Work, current};
+use super::{Side, Work, current};
 use crate::log::Envelope;
 
 tokio::task_local! {
@@ -36,7 +36,7 @@ impl Heard {
         let works: Vec<(Uuid, Work)> = traced
             .map(|(event, traceparent)| {
                 let name = format!("{consumer} hears {}", event.kind);
-                let work = Work::after(Some(traceparent), Kind::Consumer, name);
+                let work = Work::after(Some(traceparent), Side::Consumer, name);
                 work.note("case.id", event.case_id);
                 work.note("event.id", event.id);
                 work.note("messaging.source", &event.producer);
@@ -53,7 +53,7 @@ impl Heard {
         }
         let links = causes.values().map(String::as_str);
         let name = format!("{consumer} hears {producer}");
-        let batch = Work::linked(links, Kind::Consumer, name);
+        let batch = Work::linked(links, Side::Consumer, name);
         batch.note("messaging.batch.message_count", events.len());
         Some(Self {
             batch,

@@ -30,14 +30,14 @@ pub struct Work(Context);
 
 impl Work {
     /// Work that follows from what this traceparent names, else from nothing.
-    pub fn after(traceparent: Option<&str>, kind: Kind, name: impl Into<String>) -> Self {
-        Self::begin(&parent(traceparent), kind, name.into(), Vec::new())
+    pub fn after(traceparent: Option<&str>, side: Side, name: impl Into<String>) -> Self {
+        Self::begin(&parent(traceparent), side, name.into(), Vec::new())
     }
 
     /// A trace of its own, which says what it has to do with.
     pub fn linked<'a>(
         traceparents: impl Iterator<Item = &'a str>,
-        kind: Kind,
+        side: Side,
         name: impl Into<String>,
     ) -> Self {
         let links = traceparents
@@ -45,14 +45,14 @@ impl Work {
             .filter(SpanContext::is_valid)
             .map(Link::with_context)
             .collect();
-        Self::begin(&Context::new(), kind, name.into(), links)
+        Self::begin(&Context::new(), side, name.into(), links)
     }
 
-    fn begin(parent: &Context, kind: Kind, name: String, links: Vec<Link>) -> Self {
+    fn begin(parent: &Context, side: Side, name: String, links: Vec<Link>) -> Self {
         let tracer = global::tracer("takedown");
         let span = tracer
             .span_builder(name)
-            .with_kind(kind.into())
+            .with_kind(side.into())
             .with_links(links)
             .start_with_context(&tracer, parent);
         Self(parent.with_span(span))
@@ -89,9 +89,9 @@ impl Work {
     }
 }
 
-/// Who is on the other side of the work.
+/// Which side of a call or a message the work is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum Side {
     /// We are called.
     Server,
     /// We call.
@@ -100,12 +100,12 @@ pub enum Kind {
     Consumer,
 }
 
-impl From<Kind> for SpanKind {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Server => Self::Server,
-            Kind::Client => Self::Client,
-            Kind::Consumer => Self::Consumer,
+impl From<Side> for SpanKind {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::Server => Self::Server,
+            Side::Client => Self::Client,
+            Side::Consumer => Self::Consumer,
         }
     }
 }
@@ -155,11 +155,11 @@ mod tests {
     #[tokio::test]
     async fn without_an_exporter_a_trace_goes_on_and_nothing_is_begun() {
         assert_eq!(current(), None);
-        let work = Work::after(Some(ONE), Kind::Server, "call");
+        let work = Work::after(Some(ONE), Side::Server, "call");
         assert_eq!(work.traceparent().as_deref(), Some(ONE));
         assert!(!work.is_seen());
         assert_eq!(work.scope(async { current() }).await.as_deref(), Some(ONE));
-        assert_eq!(Work::after(None, Kind::Server, "call").traceparent(), None);
+        assert_eq!(Work::after(None, Side::Server, "call").traceparent(), None);
     }
 
     #[test]
@@ -171,7 +171,7 @@ mod tests {
             "https://host.example/a/page/of/the/same/length/as/those",
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
         ] {
-            let work = Work::after(Some(text), Kind::Client, "call");
+            let work = Work::after(Some(text), Side::Client, "call");
             assert_eq!(work.traceparent(), None, "{text}");
         }
     }

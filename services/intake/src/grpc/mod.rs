@@ -1,24 +1,25 @@
 //! The edge: parse, begin, command, commit, reply. No SQL, no branching on state.
 
+mod find;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::Invalid;
-use domain::id::{CaseId, PartnerId, Reference};
+use domain::id::{PartnerId, Reference};
 use domain::invalid::text;
-use domain::url::ReportedUrl;
 use domain::wire::timestamp;
-use domain::word::{Media, ReportChannel};
+use domain::word::ReportChannel;
 use futures::{Stream, StreamExt};
 use platform::batch::{Gather, Limits, in_batches};
 use platform::clock::{self, Clock};
-use platform::error::{self, Problem};
+use platform::error::{Kind, Problem};
 use platform::log::Hint;
 use platform::metrics;
 use platform::principal::{Principal, Role};
-use platform::sealed::{Keyring, Purpose, StaffTokenVerifier, Tag, TagPurpose};
-use platform::trace::{self, Work};
+use platform::sealed::{Keyring, StaffTokenVerifier, Tag, TagPurpose};
+use platform::trace::{self, Side, Work};
 use proto::v1;
 use proto::v1::intake_service_server::IntakeService;
 use sqlx::PgPool;
@@ -29,8 +30,8 @@ use crate::auth::{self, Speaker};
 use crate::commands::{self, Accept, Accepted};
 use crate::error::{Error, item_problem};
 use crate::signs::SIGNS;
-use crate::store::report::{Report, Which};
-use crate::store::{self, partner, report};
+use crate::store::report::Which;
+use crate::store::{partner, report};
 use crate::submission::{self, Sender, Submission};
 
 /// Submissions with more items than this commit apart, so that a single report does not wait behind a bulk.
@@ -163,7 +164,7 @@ impl IntakeService for Intake {
             .into_inner()
             .map(move |message| {
                 let (intake, speaker) = (intake.clone(), Arc::clone(&speaker));
-                let work = Work::linked(call.as_deref().into_iter(), trace::Kind::Server, ONE);
+                let work = Work::linked(call.as_deref().into_iter(), Side::Server, ONE);
                 let accepting = async move {
                     let message = message?;
                     let sender = speaker
@@ -276,7 +277,7 @@ impl IntakeService for Intake {
             .map_err(Error::from)?
         {
             let detail = "a partner of this name exists; choose another name";
-            return Err(Problem::new(error::Kind::Conflict, "name_taken", detail)
+            return Err(Problem::new(Kind::Conflict, "name_taken", detail)
                 .field("name")
                 .into());
         }
@@ -340,94 +341,6 @@ impl IntakeService for Intake {
             signs: signs.map_err(Error::from)?,
         }))
     }
-}
-
-impl Intake {
-    async fn find(
-        &self,
-        by: v1::find_reports_request::By,
-    ) -> Result<Vec<v1::ReportSummary>, Error> {
-        use v1::find_reports_request::By;
-        let mut conn = self.pool.acquire().await?;
-        let tags;
-        let which = match by {
-            By::Reference(reference) => {
-                tags = self.reference_tags(&reference)?;
-                Which::Reference(bytes(&tags))
-            }
-            By::ExternalId(external) => {
-                let external = text("external_id", &external, 128)?;
-                tags = self
-                    .keyring
-                    .tags(TagPurpose::Reference, external.as_bytes());
-                Which::External(bytes(&tags))
-            }
-            By::CaseId(case) => Which::Case(case.parse::<CaseId>()?),
-            By::Url(url) => {
-                let url = ReportedUrl::parse(&url).map_err(|e| Error::from(e.at("url")))?;
-                tags = submission::url_tags(&self.keyring, url.canonical());
-                let tags: Vec<&Tag> = tags.iter().collect();
-                match store::find_tags(&mut conn, &tags).await?.first() {
-                    Some((_, case)) => Which::Case(*case),
-                    None => return Ok(Vec::new()),
-                }
-            }
-        };
-        let found = report::find(&mut conn, &which).await?;
-        let keys = self.keys(&mut conn, &found).await?;
-        found
-            .into_iter()
-            .map(|report| {
-                let key = keys.get(&report.case);
-                summary(report, key)
-            })
-            .collect()
-    }
-
-    /// The data keys of these reports' cases.
-    async fn keys(
-        &self,
-        conn: &mut sqlx::PgConnection,
-        reports: &[Report],
-    ) -> Result<std::collections::HashMap<CaseId, platform::sealed::DataKey>, Error> {
-        let mut cases: Vec<_> = reports.iter().map(|report| report.case.uuid()).collect();
-        cases.sort_unstable();
-        cases.dedup();
-        store::case_keys(conn, &cases)
-            .await?
-            .into_iter()
-            .map(|(case, wrapped)| Ok((case, self.keyring.unwrap(case.uuid(), &wrapped)?)))
-            .collect()
-    }
-}
-
-fn summary(
-    report: Report,
-    key: Option<&platform::sealed::DataKey>,
-) -> Result<v1::ReportSummary, Error> {
-    let external_id = match (report.sealed_external, key) {
-        (Some(sealed), Some(key)) => key
-            .open(
-                Purpose::Reference,
-                report.case.uuid(),
-                report.id.uuid(),
-                sealed,
-            )?
-            .text()?
-            .to_owned(),
-        _ => String::new(),
-    };
-    Ok(v1::ReportSummary {
-        report_id: report.id.to_string(),
-        case_id: report.case.to_string(),
-        channel: report.channel.wire(),
-        partner: report.partner.unwrap_or_default(),
-        external_id,
-        media: report.media.map_or(0, Media::wire),
-        outcome: report.outcome.wire(),
-        received_at: Some(timestamp(report.received_at)),
-        accepted_at: Some(timestamp(report.accepted_at)),
-    })
 }
 
 fn partner_wire(partner: partner::Partner) -> v1::Partner {
