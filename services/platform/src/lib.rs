@@ -23,6 +23,7 @@ pub mod plant;
 pub mod principal;
 pub mod sealed;
 pub mod shutdown;
+pub mod smtp;
 pub mod telemetry;
 pub mod testing;
 pub mod tls;

@@ -12,6 +12,7 @@ mod message;
 mod pool;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use url::Url;
 
 pub use address::is_public;
 pub use dial::says_no_such_name;
@@ -126,6 +128,15 @@ impl Connector {
     /// Whether synthetic hosts are reached; production roles refuse to start then.
     pub fn is_mapped(&self) -> bool {
         !self.policy.map.is_empty()
+    }
+
+    /// Where a URL's host is, by the same look-up and checks as a request, and without one. Never empty.
+    ///
+    /// # Errors
+    /// See [`ConnectorError`].
+    pub async fn addresses(&self, url: &Url) -> Result<Vec<IpAddr>, ConnectorError> {
+        let found = self.dialer.resolve(&Target::of(url)?).await?;
+        Ok(found.into_iter().map(|address| address.ip()).collect())
     }
 
     /// Sends one request and reads its answer.

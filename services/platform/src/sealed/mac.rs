@@ -10,13 +10,17 @@ use uuid::Uuid;
 use super::keyring::{Keyring, Ring};
 use super::{FORMAT, KeyId, SealedError, equal, frame};
 
-/// What a keyed hash is for; each has its own key in the keyring.
+/// What a keyed hash is for; the keys of what goes out by mail are one ring, told apart by their labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MacPurpose {
     /// A link sent by mail: whoever shows it was sent it.
     Link,
     /// The body of an idempotent request, so that a repeated key with another body is found.
     Body,
+    /// The address that a mail of ours comes back to when it cannot be delivered.
+    MailReturn,
+    /// The address that a mail of ours is answered to.
+    MailReply,
 }
 
 impl MacPurpose {
@@ -24,6 +28,8 @@ impl MacPurpose {
         match self {
             Self::Link => b"takedown/link/1",
             Self::Body => b"takedown/body/1",
+            Self::MailReturn => b"takedown/mail-return/1",
+            Self::MailReply => b"takedown/mail-reply/1",
         }
     }
 }
@@ -82,6 +88,19 @@ impl Keyring {
         self.mac_ring(purpose)
             .all()
             .any(|key| equal(&mac_of(&key.bytes, purpose.label(), fields), mac))
+    }
+
+    /// As [`Self::mac`], cut to its first 128 bits (RFC 2104 section 5) for where there is no room for more.
+    pub fn short_mac(&self, purpose: MacPurpose, fields: &[&[u8]]) -> [u8; 16] {
+        shortened(&self.mac(purpose, fields))
+    }
+
+    /// As [`Self::mac_holds`], of a [`Self::short_mac`].
+    pub fn short_mac_holds(&self, purpose: MacPurpose, fields: &[&[u8]], mac: &[u8; 16]) -> bool {
+        self.mac_ring(purpose).all().any(|key| {
+            let whole = mac_of(&key.bytes, purpose.label(), fields);
+            equal(&shortened(&whole), mac)
+        })
     }
 
     /// Vouches for the fields of a row. The answer is kept in the row; it names its format and key: format (1 byte),
@@ -144,7 +163,7 @@ impl Keyring {
 
     fn mac_ring(&self, purpose: MacPurpose) -> &Ring {
         match purpose {
-            MacPurpose::Link => &self.link,
+            MacPurpose::Link | MacPurpose::MailReturn | MacPurpose::MailReply => &self.link,
             MacPurpose::Body => &self.body,
         }
     }
@@ -154,6 +173,12 @@ pub(super) fn hmac(key: &[u8; 32], fields: &[&[u8]]) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
     mac.update(&frame(fields));
     mac.finalize().into_bytes().into()
+}
+
+fn shortened(mac: &[u8; 32]) -> [u8; 16] {
+    let mut short = [0; 16];
+    short.copy_from_slice(&mac[..16]);
+    short
 }
 
 fn mac_of(key: &[u8; 32], label: &[u8], fields: &[&[u8]]) -> [u8; 32] {
