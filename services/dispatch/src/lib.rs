@@ -19,6 +19,7 @@ mod grants;
 mod grpc;
 pub mod lifecycle;
 pub mod link;
+pub mod mailbox;
 pub mod policy;
 pub mod probe;
 mod retry;

@@ -200,7 +200,7 @@ fn courier(deps: &Deps, rules: &Rules, checkpoint: &Latest, bell: &Hint) -> Resu
         .config
         .mail
         .as_ref()
-        .map(|mail| Mail::new(mail, &deps.config.hotline, timeout))
+        .map(|mail| Mail::new(mail, &deps.config.hotline, &deps.keyring, timeout))
         .transpose()?;
     let signer = deps.keyring.signer(SigningContext::Notice);
     Ok(Courier::new(Parts {
@@ -211,6 +211,7 @@ fn courier(deps: &Deps, rules: &Rules, checkpoint: &Latest, bell: &Hint) -> Resu
         hotline: deps.config.hotline.clone(),
         checkpoint: checkpoint.clone(),
         webhook: Webhook::new(deps.connector.clone(), signer, timeout),
+        connector: deps.connector.clone(),
         mail,
         bell: bell.clone(),
     }))

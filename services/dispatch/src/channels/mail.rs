@@ -1,28 +1,32 @@
-//! Mail: a part for people, an XARF part for their machines, and the signed notice.
+//! Mail: a part for people, a report for their machines, and the signed notice.
 //!
-//! Goes to the hotline's own relay, encrypted unless that is on loopback. The Message-ID is that of the notice and its
-//! sequence, so that a message sent twice is one. Nothing is attached but text, and nothing is written to disk.
+//! Goes to the hotline's own relay, encrypted unless that is on loopback. Nothing is attached but text, and nothing is
+//! written to disk.
 
+mod feedback;
+mod letter;
 mod text;
 
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::Duration;
 
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart, SinglePart};
+use lettre::Address;
+use lettre::message::Mailbox;
 use lettre::transport::smtp::PoolConfig;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
-use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message as Letter, Tokio1Executor};
+use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use platform::config::SecretRef;
+use platform::sealed::Keyring;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
-use serde_json::json;
+use time::OffsetDateTime;
 
-use super::{Failure, Outcome, xarf};
+use super::{Failure, Outcome};
 use crate::Error;
-use crate::document::{Hotline, Signed, view};
-use crate::lifecycle::Message;
+use crate::document::{Hotline, Signed};
+use crate::mailbox::{self, Sent};
 use crate::store::Content;
 
 /// The relay that takes our mail.
@@ -37,6 +41,9 @@ pub struct MailSettings {
     pub password: Option<SecretRef>,
     /// Connections at once.
     pub connections: u32,
+    /// Right of the @ in the addresses that mails come back to: a name whose mail reaches the gateway's door. Without it
+    /// they come back to the hotline's contact, and what could not be delivered moves nothing.
+    pub return_domain: Option<String>,
 }
 
 /// How the way to the relay is protected.
@@ -60,6 +67,7 @@ impl Default for MailSettings {
             user: None,
             password: None,
             connections: 8,
+            return_domain: None,
         }
     }
 }
@@ -70,6 +78,34 @@ pub struct Mail {
     relay: AsyncSmtpTransport<Tokio1Executor>,
     hotline: Hotline,
     from: Mailbox,
+    returns: Option<Returns>,
+}
+
+/// Where mails come back to.
+#[derive(Clone)]
+struct Returns {
+    keyring: Arc<Keyring>,
+    domain: String,
+}
+
+/// Where the host was found just before a mail left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// None where it could not be looked up.
+    pub addresses: Vec<IpAddr>,
+    pub at: OffsetDateTime,
+}
+
+/// One message, and what belongs to this attempt of it.
+#[derive(Clone, Copy)]
+pub struct Parcel<'a> {
+    pub content: &'a Content,
+    pub signed: &'a Signed,
+    /// Where the addressee can read and answer without an account.
+    pub link: &'a str,
+    pub place: &'a Place,
+    /// Counts from 1.
+    pub attempt: i32,
 }
 
 impl Mail {
@@ -81,6 +117,7 @@ impl Mail {
     pub fn new(
         settings: &MailSettings,
         hotline: &Hotline,
+        keyring: &Arc<Keyring>,
         timeout: Duration,
     ) -> Result<Self, Error> {
         let tls = tls(settings)?;
@@ -98,7 +135,18 @@ impl Mail {
         }
         let plain = |text: &str| !text.is_empty() && !text.contains(char::is_control);
         let dotted = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
-        if !plain(&hotline.name) || !plain(&hotline.domain) || !hotline.domain.chars().all(dotted) {
+        let is_name = |name: &str| plain(name) && name.chars().all(dotted);
+        if settings
+            .return_domain
+            .as_deref()
+            .is_some_and(|domain| !is_name(domain))
+        {
+            return Err(Error::Setting(
+                "mail.return_domain is no name; set it to one whose mail reaches the gateway"
+                    .into(),
+            ));
+        }
+        if !plain(&hotline.name) || !is_name(&hotline.domain) {
             return Err(Error::Setting(
                 "the hotline's name or domain cannot stand in a mail; set hotline.name and hotline.domain".into(),
             ));
@@ -110,22 +158,19 @@ impl Mail {
             relay: relay.build(),
             hotline: hotline.clone(),
             from: Mailbox::new(Some(hotline.name.clone()), from),
+            returns: settings.return_domain.clone().map(|domain| Returns {
+                keyring: Arc::clone(keyring),
+                domain,
+            }),
         })
     }
 
-    /// Makes one attempt. `link` is where the addressee can read and answer without an account.
-    pub async fn send(
-        &self,
-        mailbox: &str,
-        content: &Content,
-        signed: &Signed,
-        link: &str,
-    ) -> Outcome {
-        let Ok(address) = mailbox.parse() else {
+    /// Makes one attempt.
+    pub async fn send(&self, mailbox: &str, parcel: &Parcel<'_>) -> Outcome {
+        let Ok(to) = mailbox.parse::<Address>() else {
             return Outcome::Unreachable("mailbox_unavailable");
         };
-        let to = Mailbox::new(None, address);
-        let Ok(letter) = self.letter(to, content, signed, link) else {
+        let Ok(letter) = self.letter(to, parcel) else {
             return Outcome::Failed(Failure::ours("unsendable"));
         };
         match self.relay.send(letter).await {
@@ -134,51 +179,19 @@ impl Mail {
         }
     }
 
-    fn letter(
-        &self,
-        to: Mailbox,
-        content: &Content,
-        signed: &Signed,
-        link: &str,
-    ) -> Result<Letter, lettre::error::Error> {
-        let id = |notice, sequence| format!("<{notice}.{sequence}@{}>", self.hotline.domain);
-        let first = id(content.first_notice_id, 1);
-        let own = id(content.notice_id, content.sequence);
-        let mut letter = Letter::builder()
-            .from(self.from.clone())
-            .to(to)
-            .date(SystemTime::from(signed.issued_at))
-            .subject(text::subject(content))
-            .message_id(Some(own.clone()))
-            .raw_header(HeaderValue::new(
-                HeaderName::new_from_ascii_str("Auto-Submitted"),
-                "auto-generated".into(),
-            ));
-        if own != first {
-            letter = letter.in_reply_to(first.clone()).references(first);
-        }
-        let mut parts = MultiPart::mixed().singlepart(SinglePart::plain(text::body(
-            content,
-            signed,
-            &self.hotline,
-            link,
-        )));
-        if matches!(content.message, Message::Notice | Message::Reminder) {
-            let report = xarf::report(content, signed, &self.hotline).to_string();
-            parts = parts.singlepart(json_part("xarf", report));
-        }
-        let notice = json!({ "notice": view(content, signed) }).to_string();
-        letter.multipart(parts.singlepart(json_part("notice", notice)))
+    /// An address of this attempt that comes back to us; none where no domain is set for it.
+    fn own_address(&self, mailbox: mailbox::Mailbox, parcel: &Parcel<'_>) -> Option<Address> {
+        let returns = self.returns.as_ref()?;
+        let sent = Sent {
+            notice_id: parcel.content.notice_id,
+            sequence: u16::try_from(parcel.content.sequence).ok()?,
+            // Which of very many it was says nothing.
+            attempt: u16::try_from(parcel.attempt).unwrap_or(u16::MAX),
+        };
+        let provider = &parcel.content.provider_id;
+        let local = mailbox::local_part(&returns.keyring, mailbox, &sent, provider);
+        Address::new(local, &returns.domain).ok()
     }
-}
-
-fn json_part(name: &str, json: String) -> SinglePart {
-    SinglePart::builder()
-        .header(ContentType::parse("application/json; charset=utf-8").expect("a media type"))
-        .header(
-            lettre::message::header::ContentDisposition::inline_with_name(&format!("{name}.json")),
-        )
-        .body(json)
 }
 
 fn tls(settings: &MailSettings) -> Result<Tls, Error> {

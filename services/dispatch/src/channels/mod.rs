@@ -7,7 +7,7 @@ mod xarf;
 
 use std::time::Duration;
 
-pub use mail::{Mail, MailSettings};
+pub use mail::{Mail, MailSettings, Parcel, Place};
 pub use webhook::Webhook;
 
 /// What one attempt came to.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use domain::word::DeliveryChannel;
 use platform::batch::in_batches;
 use platform::clock::Clock;
+use platform::connector::Connector;
 use platform::log::Hint;
 use platform::metrics::Counter;
 use platform::sealed::{Signer, SigningContext};
@@ -21,7 +22,7 @@ use super::claim::{Claimer, Job, term};
 use super::lanes::Lanes;
 use super::record::{Finished, Record};
 use super::store;
-use crate::channels::{Failure, Mail, Outcome, Webhook};
+use crate::channels::{Failure, Mail, Outcome, Parcel, Place, Webhook};
 use crate::checkpoint::Latest;
 use crate::commands::Rules;
 use crate::document::{self, Hotline, Issue};
@@ -51,6 +52,8 @@ pub struct Parts {
     pub hotline: Hotline,
     pub checkpoint: Latest,
     pub webhook: Webhook,
+    /// For looking up where a host is.
+    pub connector: Connector,
     /// None where no relay is set: mails then wait.
     pub mail: Option<Mail>,
     /// Rung by whoever has put something in line.
@@ -202,12 +205,31 @@ impl Courier {
         match (job.channel, &parts.mail) {
             (DeliveryChannel::Webhook, _) => parts.webhook.send(endpoint, content, &signed).await,
             (DeliveryChannel::Email, Some(mail)) => {
-                let link = self.link(job);
-                mail.send(endpoint, content, &signed, &link).await
+                let parcel = Parcel {
+                    content,
+                    signed: &signed,
+                    link: &self.link(job),
+                    place: &self.place(job).await,
+                    attempt: job.attempt,
+                };
+                mail.send(endpoint, &parcel).await
             }
             (DeliveryChannel::Email, None) => Outcome::Failed(Failure::ours("no_relay")),
             // The claim makes no job of these.
             (DeliveryChannel::Api, _) => Outcome::Failed(Failure::ours("not_delivered_to")),
+        }
+    }
+
+    /// Where the host is now, for people who look up addresses. That nobody can say delays no mail for long.
+    async fn place(&self, job: &Job) -> Place {
+        let url = job.content.url.reveal().parse();
+        let addresses = match url {
+            Ok(url) => self.0.parts.connector.addresses(&url).await,
+            Err(_) => Ok(Vec::new()),
+        };
+        Place {
+            addresses: addresses.unwrap_or_default(),
+            at: job.claimed_at,
         }
     }
 

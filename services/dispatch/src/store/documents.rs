@@ -42,7 +42,7 @@ pub struct Content {
     pub opened_at: OffsetDateTime,
     pub verified_at: OffsetDateTime,
     pub due_at: OffsetDateTime,
-    /// The first notice of (case, provider, episode): what later ones are threaded to.
+    /// The first notice of (case, provider), in whichever episode: what later ones are threaded to.
     pub first_notice_id: NoticeId,
     /// The approval proof that it stands on: encoded body, signature, key.
     pub proof: v1::ApprovalProof,
@@ -99,8 +99,8 @@ pub async fn documents(
         "-- documents
         select n.id, n.case_id, n.provider_id, n.episode, n.step, n.sequence, n.rung, n.state, n.escalated_to, c.live,
             n.delivered_at, n.channel, n.message, n.text, c.category, c.media, c.regime, n.opened_at, c.verified_at, n.due_at, n.answer,
-            (select f.id from notice f where f.case_id = n.case_id and f.provider_id = n.provider_id and f.episode = n.episode
-                order by f.step limit 1) as first_id,
+            (select f.id from notice f where f.case_id = n.case_id and f.provider_id = n.provider_id
+                order by f.episode, f.step limit 1) as first_id,
             s.proof_body, s.proof_signature, s.proof_key, s.wrapped_key, s.sealed_item, s.item_report_id, s.traceparent
         from notice n
         join case_file c on c.case_id = n.case_id

@@ -162,18 +162,18 @@ async fn without_a_relay_mails_wait() {
 
 #[tokio::test]
 async fn mail_goes_unencrypted_to_loopback_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let keyring = std::sync::Arc::new(
+        platform::sealed::Keyring::create(&folder.path().join("keyring.json")).unwrap(),
+    );
     let relay = |host: &str, tls| {
         let settings = MailSettings {
             host: host.into(),
             tls,
             ..MailSettings::default()
         };
-        Mail::new(
-            &settings,
-            &Hotline::default(),
-            std::time::Duration::from_secs(1),
-        )
-        .is_ok()
+        let second = std::time::Duration::from_secs(1);
+        Mail::new(&settings, &Hotline::default(), &keyring, second).is_ok()
     };
     assert!(relay("127.0.0.1", TlsMode::Loopback));
     assert!(relay("::1", TlsMode::Loopback));

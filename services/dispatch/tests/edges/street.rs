@@ -22,6 +22,9 @@ use crate::host::Host;
 use crate::relay::MailRelay;
 use crate::support::{Bench, id};
 
+/// Right of the @ in the addresses that mails come back to.
+pub(crate) const RETURNS: &str = "returns.hotline.example";
+
 pub(crate) struct Street {
     pub(crate) bench: Bench,
     hosts: Vec<(String, Host)>,
@@ -108,7 +111,7 @@ impl Street {
     pub(crate) fn courier(&self) -> Courier {
         let signer = self.bench.rules.keyring.signer(SigningContext::Notice);
         let timeout = self.settings.timeout();
-        let mail = self.relay.as_ref().map(|relay| mail(relay, timeout));
+        let mail = self.relay.as_ref().map(|relay| self.mail(relay, timeout));
         Courier::new(Parts {
             pool: self.bench.pool.clone(),
             clock: Clock::Manual(self.bench.clock.clone()),
@@ -117,9 +120,27 @@ impl Street {
             hotline: Hotline::default(),
             checkpoint: Latest::default(),
             webhook: Webhook::new(self.connector(), signer, timeout),
+            connector: self.connector(),
             mail,
             bell: Hint::default(),
         })
+    }
+
+    fn mail(&self, relay: &MailRelay, timeout: Duration) -> Mail {
+        let settings = MailSettings {
+            host: relay.address.ip().to_string(),
+            port: relay.address.port(),
+            tls: TlsMode::Loopback,
+            return_domain: Some(RETURNS.into()),
+            ..MailSettings::default()
+        };
+        Mail::new(
+            &settings,
+            &Hotline::default(),
+            &self.bench.rules.keyring,
+            timeout,
+        )
+        .unwrap()
     }
 
     pub(crate) fn watcher(&self, settings: ProbeSettings) -> Watcher {
@@ -147,16 +168,6 @@ impl Street {
                 .unwrap();
         rows.into_iter().map(|(p, n, f)| (p, (n, f))).collect()
     }
-}
-
-fn mail(relay: &MailRelay, timeout: Duration) -> Mail {
-    let settings = MailSettings {
-        host: relay.address.ip().to_string(),
-        port: relay.address.port(),
-        tls: TlsMode::Loopback,
-        ..MailSettings::default()
-    };
-    Mail::new(&settings, &Hotline::default(), timeout).unwrap()
 }
 
 /// Waits for a condition, and not for long.
