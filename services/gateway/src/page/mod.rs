@@ -3,6 +3,7 @@
 //! Looking changes nothing, for mail filters open every link; only the form's POST answers. No script, nothing from
 //! elsewhere, nothing kept. Every text on the page is escaped by the template.
 
+mod proof;
 mod sheet;
 mod words;
 
@@ -50,6 +51,8 @@ struct RefusedPage<'a> {
     contact: &'a str,
     title: &'static str,
     detail: &'a str,
+    /// What helps now, each in a sentence.
+    help: &'static [&'static str],
 }
 
 /// The notice behind a mail's link, with a form to answer it. Changes nothing, however often it is opened.
@@ -154,7 +157,12 @@ async fn sheet(
         .view_by_link(edge.unnamed(v1::ViewByLinkRequest { token }))
         .await?
         .into_inner();
-    Ok(Sheet::of(&edge.config, view, typed, problem)?)
+    let keys = edge
+        .dispatch()
+        .list_signing_keys(edge.unnamed(v1::ListSigningKeysRequest {}))
+        .await;
+    let keys = keys.ok().map(|keys| keys.into_inner().keys);
+    Ok(Sheet::of(&edge.config, view, keys, typed, problem)?)
 }
 
 fn typed(mut fields: Fields) -> Result<Typed, Refused> {
@@ -213,36 +221,42 @@ fn recorded(edge: &Edge, said: Answer, state: NoticeState) -> Answered<'_> {
 /// A link that does not hold looks the same whether it was made up or meant for another; one that held once says so.
 fn refused_page(edge: &Edge, refused: &Refused) -> Response {
     let problem = &refused.problem;
-    let (status, title, detail) = match problem.kind {
+    let (status, title, detail, help) = match problem.kind {
         _ if problem.code == "link_expired" => (
             StatusCode::GONE,
             "This link has expired",
-            "Ask the hotline for a new one, or answer through the API. Nothing was recorded.",
+            "It showed one notice, for a limited time. The notice itself does not end with it, and nothing was recorded.",
+            EXPIRED,
         ),
         Kind::NotFound | Kind::Unauthenticated | Kind::Forbidden => (
             StatusCode::NOT_FOUND,
             "This link does not lead to a notice",
             "Copy it from the mail as a whole, to its last letter. Nothing was recorded.",
+            UNKNOWN,
         ),
         Kind::Conflict | Kind::FailedPrecondition => (
             refused.status,
             "This answer is not possible now",
             problem.detail.as_str(),
+            NONE,
         ),
         Kind::Invalid => (
             refused.status,
             "The form could not be read",
             problem.detail.as_str(),
+            NONE,
         ),
         Kind::Exhausted | Kind::Unavailable => (
             StatusCode::SERVICE_UNAVAILABLE,
             "Not available at the moment",
             "Nothing was lost and nothing was recorded. Please try again in a minute.",
+            NONE,
         ),
         Kind::Internal => (
             StatusCode::INTERNAL_SERVER_ERROR,
             "Something is wrong on our side",
             "Nothing you did is at fault. Please try again later, or write to the hotline.",
+            NONE,
         ),
     };
     page(
@@ -252,9 +266,22 @@ fn refused_page(edge: &Edge, refused: &Refused) -> Response {
             contact: &edge.config.contact,
             title,
             detail,
+            help,
         },
     )
 }
+
+const EXPIRED: &[&str] = &[
+    "If the material is gone already, you need not do anything: the hotline looks for itself.",
+    "If there is a newer mail about the same notice, a reminder for example, use the link in that one.",
+    "Otherwise write to the hotline and name the notice's number, which stands in the mail's subject and at its end. You are sent a new link.",
+    "If you have a key of the provider API, answer there; it does not expire with the link.",
+];
+const UNKNOWN: &[&str] = &[
+    "Mail programs break long links: the rest may stand on the next line.",
+    "If somebody passed the mail on to you, ask them to answer it, or write to the hotline.",
+];
+const NONE: &[&str] = &[];
 
 fn page(status: StatusCode, template: &impl Template) -> Response {
     match template.render() {

@@ -7,6 +7,7 @@ use platform::error::Problem;
 use proto::v1;
 
 use super::Typed;
+use super::proof::{self, Proof};
 use super::words::{self, Moment};
 use crate::Config;
 use crate::words::damaged;
@@ -27,9 +28,15 @@ pub(super) struct Sheet {
     state_says: &'static str,
     answered: Option<&'static str>,
     retracted: bool,
+    /// Nothing more is asked for: it is gone, or the notice is at its end.
+    over: bool,
     /// The hotline's own words, where there are any.
     message: Option<&'static str>,
     text: String,
+    proof: Proof,
+    keys_at: String,
+    /// Answers that need no more than a click.
+    clicks: Vec<Choice>,
     choices: Vec<Choice>,
     typed: Typed,
     problem: Option<Wrong>,
@@ -52,6 +59,7 @@ impl Sheet {
     pub(super) fn of(
         config: &Config,
         view: v1::ViewByLinkResponse,
+        keys: Option<Vec<v1::SigningKey>>,
         typed: Typed,
         problem: Option<Problem>,
     ) -> Result<Self, Problem> {
@@ -76,13 +84,20 @@ impl Sheet {
             state_says: words::next(state),
             answered: answered.map(words::label),
             retracted,
+            over: matches!(
+                state,
+                NoticeState::Removed | NoticeState::Watched | NoticeState::Closed
+            ),
             message: match notice.message.as_str() {
                 "reminder" => Some("This is a reminder."),
                 "information" => Some("You asked about this notice. The hotline answers:"),
                 "upheld" => Some("The hotline has looked at this notice again, and it stands."),
                 _ => None,
             },
-            choices: choices(&typed),
+            proof: proof::of(&notice, keys),
+            keys_at: format!("{}/.well-known/takedown-keys.json", config.public_base),
+            clicks: choices(&typed, words::is_one_click),
+            choices: choices(&typed, |_| true),
             problem: problem.map(wrong),
             notice_id: notice.notice_id,
             provider_id: notice.provider_id,
@@ -100,9 +115,10 @@ impl Sheet {
     }
 }
 
-fn choices(typed: &Typed) -> Vec<Choice> {
+fn choices(typed: &Typed, wanted: impl Fn(Answer) -> bool) -> Vec<Choice> {
     Answer::ALL
         .iter()
+        .filter(|answer| wanted(**answer))
         .map(|answer| Choice {
             word: answer.as_str(),
             label: words::label(*answer),

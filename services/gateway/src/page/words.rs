@@ -51,6 +51,19 @@ pub(super) fn label(answer: Answer) -> &'static str {
     }
 }
 
+/// Whether an answer says all by itself: nobody is asked for a time, a name or a reason with it.
+pub(super) fn is_one_click(answer: Answer) -> bool {
+    match answer {
+        Answer::Acknowledged | Answer::Removed | Answer::Unavailable | Answer::Preserved => true,
+        Answer::Moved
+        | Answer::NotOurs
+        | Answer::NeedInformation
+        | Answer::NeedTime
+        | Answer::Disputed
+        | Answer::NoAction => false,
+    }
+}
+
 pub(super) fn hint(answer: Answer) -> &'static str {
     match answer {
         Answer::Acknowledged => "You are looking at it; the deadline stays.",

@@ -31,7 +31,9 @@ async fn looking_changes_nothing_however_it_is_done() {
     let asked = gateway.asked.take();
     assert!(!asked.is_empty());
     assert!(
-        asked.iter().all(|(_, call)| matches!(call, Call::View(_))),
+        asked
+            .iter()
+            .all(|(_, call)| matches!(call, Call::View(_) | Call::Keys)),
         "{asked:?}"
     );
 }
@@ -61,6 +63,44 @@ async fn the_page_says_who_what_law_and_until_and_offers_every_answer() {
     // The owner's texts are shown, never run.
     assert!(!page.contains("<section>") && page.contains("section"));
     assert!(!page.contains("<b>"));
+}
+
+#[tokio::test]
+async fn the_page_says_whose_it_is_and_how_to_check_the_notice_without_it() {
+    let gateway = start().await;
+    let (_, page) = open(&gateway, "GET", "good").await;
+    for part in [
+        "This page is for amber-host alone",
+        "if the mail was passed on to you",
+        // The stand-in for dispatch signs nothing.
+        "The signature of this notice does not hold",
+        "Key <code>n1</code>",
+        "href=\"/.well-known/takedown-keys.json\"",
+    ] {
+        assert!(page.contains(part), "{part} is not in {page}");
+    }
+}
+
+#[tokio::test]
+async fn one_click_answers_where_no_more_is_to_be_said() {
+    let gateway = start().await;
+    let (_, page) = open(&gateway, "GET", "good").await;
+    for answer in Answer::ALL {
+        let button = format!("<button type=\"submit\" name=\"answer\" value=\"{answer}\">");
+        let says_all = matches!(
+            answer,
+            Answer::Acknowledged | Answer::Removed | Answer::Unavailable | Answer::Preserved
+        );
+        assert_eq!(page.contains(&button), says_all, "{answer}");
+    }
+    // A button sends itself and nothing else.
+    let (status, page) = send(&gateway, "good", &[("answer", "removed")]).await;
+    assert_eq!(status, 200);
+    assert!(page.contains("We have removed it"), "{page}");
+
+    gateway.asked.notice.lock().unwrap().state = v1::NoticeState::Watched.into();
+    let (_, page) = open(&gateway, "GET", "good").await;
+    assert!(page.contains("Nothing more is asked of you") && !page.contains("<form"));
 }
 
 #[tokio::test]
@@ -204,7 +244,7 @@ async fn an_answer_that_stands_is_shown_and_a_withdrawn_notice_asks_for_none() {
 async fn a_link_that_does_not_hold_gets_a_page_that_says_so() {
     let gateway = start().await;
     for (token, status, says) in [
-        ("expired", 410, "has expired"),
+        ("expired", 410, "You are sent a new link"),
         ("forged", 404, "does not lead to a notice"),
         ("down", 503, "Not available"),
     ] {
