@@ -156,7 +156,8 @@ impl FromVerification {
             | Body::RemovalConfirmed(_)
             | Body::Reappeared(_)
             | Body::CaseClosed(_)
-            | Body::CaseReopened(_) => None,
+            | Body::CaseReopened(_)
+            | Body::MailReceived(_) => None,
         })
     }
 

@@ -40,6 +40,7 @@ pub const fn name(body: &Body) -> &'static str {
         Body::Reappeared(_) => "Reappeared",
         Body::CaseClosed(_) => "CaseClosed",
         Body::CaseReopened(_) => "CaseReopened",
+        Body::MailReceived(_) => "MailReceived",
     }
 }
 

@@ -150,7 +150,11 @@ words! {
         NoContact = "no_contact",
         Onion = "onion",
         ReappearedChanged = "reappeared_changed",
+        Replied = "replied",
     }
+
+    /// What a mail is that came back to one of ours.
+    MailKind "kind" { Bounced = "bounced", Delayed = "delayed", Automatic = "automatic", Reply = "reply", }
 
     /// What a member of staff may do.
     StaffRole "role" { Analyst = "analyst", Supervisor = "supervisor", Operator = "operator", Auditor = "auditor", }
@@ -207,7 +211,7 @@ impl ReviewReason {
     pub const fn is_about_page(self) -> bool {
         match self {
             Self::Soft404 | Self::ReappearedChanged => true,
-            Self::Disputed | Self::NoContact | Self::Onion => false,
+            Self::Disputed | Self::NoContact | Self::Onion | Self::Replied => false,
         }
     }
 }

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::Error;
+use crate::mail::MailDoor;
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -21,6 +22,8 @@ pub struct Config {
     /// Proxies in front of the gateway, whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     pub limits: Limits,
+    /// Where mails come back to, for a role that has an address for it.
+    pub mail: MailDoor,
 }
 
 impl Default for Config {
@@ -32,6 +35,7 @@ impl Default for Config {
             helpline: "a helpline for young people, such as Childline in the UK (0800 1111)".into(),
             trusted_proxies: Vec::new(),
             limits: Limits::default(),
+            mail: MailDoor::default(),
         }
     }
 }
@@ -65,7 +69,7 @@ impl Config {
                 sentence: "a rate's per_second and burst are at least 1",
             });
         }
-        Ok(())
+        self.mail.check()
     }
 
     /// Whether the outside reaches the gateway over TLS.

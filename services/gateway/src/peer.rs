@@ -11,7 +11,12 @@ pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// The address to count against: of IPv6 the /64, which is one subscriber's.
 pub(crate) fn counted(peer: Peer, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    match client(peer, headers, trusted) {
+    subscriber(client(peer, headers, trusted))
+}
+
+/// Of IPv6 the /64, which is one subscriber's.
+pub(crate) fn subscriber(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
         IpAddr::V6(ip) => {
             let [a, b, c, d, ..] = ip.segments();
             IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))

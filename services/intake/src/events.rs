@@ -76,6 +76,7 @@ fn command(body: &Body) -> Result<Option<Command>, &'static str> {
         | Body::NoticeWithdrawn(_)
         | Body::HostMoved(_)
         | Body::CaseClosed(_)
-        | Body::CaseReopened(_) => return Ok(None),
+        | Body::CaseReopened(_)
+        | Body::MailReceived(_) => return Ok(None),
     }))
 }

@@ -94,6 +94,7 @@ fn says(envelope: &Envelope) -> Result<Says, &'static str> {
         Body::VerdictUpheld(_)
         | Body::ReviewRequested(_)
         | Body::NoticeBounced(_)
+        | Body::MailReceived(_)
         | Body::NoticeWithdrawn(_)
         | Body::HostMoved(_) => Says::Nothing,
     })

@@ -117,6 +117,7 @@ fn new_case(decision: &Actionable) -> CaseFile {
         seen: None,
         asked_print: None,
         gone_prints: Vec::new(),
+        hurried_to: None,
         dispatched_at: None,
         delivered_at: None,
         acknowledged_at: None,

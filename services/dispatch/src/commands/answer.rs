@@ -159,6 +159,7 @@ impl Dossier {
         }
         let case = self.case_mut();
         case.acknowledged_at.get_or_insert(now);
+        case.hurried_to = None;
         if claims {
             case.removal_claimed_at.get_or_insert(now);
         }

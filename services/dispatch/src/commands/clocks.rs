@@ -8,6 +8,14 @@ use crate::lifecycle::notice::{self, Command};
 use crate::policy::RungRule;
 use crate::store::{Notice, Pause};
 
+/// Whether a rung turns to somebody else, or goes another way to the same.
+pub(super) const fn turns(rung: Rung) -> bool {
+    match rung {
+        Rung::NextContact | Rung::Upstream | Rung::Registrar => true,
+        Rung::Host | Rung::Remind | Rung::Regulator | Rung::Supervisor => false,
+    }
+}
+
 impl Dossier {
     /// When a rung is due; never while a pause stops it. A claim under check defers the providers' rungs, within bounds.
     pub(super) fn rung_due(&self, cx: &Context<'_>, n: usize) -> Option<OffsetDateTime> {
@@ -19,10 +27,21 @@ impl Dossier {
             return None;
         }
         let due = self.case.ladder_from? + rule.after;
+        let due = match self.case.hurried_to {
+            Some(by) if self.is_next_contact(cx, n) => due.min(by),
+            _ => due,
+        };
         match (self.case.claim_since, self.case.claim_until) {
             (Some(_), Some(until)) => Some(due.max(until)),
             _ => Some(due),
         }
+    }
+
+    /// Whether this rung is the next that turns to another contact.
+    fn is_next_contact(&self, cx: &Context<'_>, n: usize) -> bool {
+        let ladder = &self.regime(cx).ladder;
+        let next = (0..ladder.len()).find(|n| turns(ladder[*n].rung) && !self.has_fired(cx, *n));
+        next == Some(n)
     }
 
     /// Whether a rung has fired in this episode: known by what it is and when it is due, so that a policy that was

@@ -102,6 +102,10 @@ async fn retire_webhooks(
 impl Dossier {
     fn delivered(&mut self, cx: &Context<'_>, n: usize, channel: DeliveryChannel, attempts: i32) {
         let now = cx.now;
+        if channel == DeliveryChannel::Email && self.notices[n].returned_at.is_some() {
+            // A mail may come back before its relay's word for it is written down.
+            return;
+        }
         let sent = self.put(n, Command::Send);
         let notice = self.notice_mut(n);
         notice.sent_at.get_or_insert(now);

@@ -95,6 +95,7 @@ impl Dossier {
         case.closed_at = None;
         case.flagged_at = None;
         case.watch_step = 0;
+        case.hurried_to = None;
     }
 
     /// The law that holds is that of the first who is told.
@@ -188,6 +189,10 @@ impl Dossier {
             attempts: 0,
             false_claims: 0,
             last_failure: None,
+            returned_at: None,
+            delayed_at: None,
+            auto_replied_at: None,
+            replied_at: None,
         };
         self.notices.push(notice);
         let n = self.notices.len() - 1;
@@ -204,6 +209,7 @@ impl Dossier {
         notice.sequence += 1;
         notice.message = message;
         notice.text = text;
+        notice.returned_at = None;
         self.enqueue(n);
     }
 }

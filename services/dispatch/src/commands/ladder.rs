@@ -12,6 +12,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::Rules;
+use super::clocks::turns;
 use super::dossier::{Context, Dossier};
 use super::episode::bit;
 use super::work::Work;
@@ -64,6 +65,9 @@ impl Dossier {
         };
         if fired {
             self.case_mut().last_rung = Some(rule.rung);
+            if turns(rule.rung) {
+                self.case_mut().hurried_to = None;
+            }
         }
         let rungs = self.regime(cx).ladder.len();
         if (0..rungs).all(|n| self.has_fired(cx, n))
@@ -95,7 +99,7 @@ impl Dossier {
     }
 
     /// Whether a provider has said anything in this episode, to whichever step.
-    fn has_answered(&self, provider: &ProviderId) -> bool {
+    pub(super) fn has_answered(&self, provider: &ProviderId) -> bool {
         self.current().any(|n| {
             self.notices[n].provider_id == *provider && self.notices[n].acknowledged_at.is_some()
         })

@@ -11,6 +11,7 @@ mod dossier;
 mod episode;
 mod hold;
 mod ladder;
+mod mailed;
 mod probed;
 mod removal;
 mod reroute;
@@ -34,6 +35,7 @@ pub use attribute::{Attributed, attributed};
 pub use delivered::{fetched, record_delivered, record_unreachable};
 pub use hold::{Held, hold, release};
 pub use ladder::{fire_due, next_rungs};
+pub use mailed::{Mailed, mailed};
 pub use probed::record_probes;
 pub use supply::{Supply, supply};
 pub use verdict::{Upheld, uphold, withdraw};
@@ -62,7 +64,7 @@ pub struct Delivered {
 pub struct Unreachable {
     pub notice_id: NoticeId,
     pub channel: DeliveryChannel,
-    /// Stable: `gone`, `mailbox_unavailable`, `gave_up`.
+    /// Stable: `gone`, `mailbox_unavailable`, `mail_returned`, `gave_up`.
     pub reason: &'static str,
     pub attempts: i32,
     /// When the attempt began: an endpoint that was named later is another.

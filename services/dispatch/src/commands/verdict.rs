@@ -111,6 +111,8 @@ impl Dossier {
             ReviewReason::NoContact => self.find_again(cx)?,
             // A hidden service has nobody to tell: the regulator and a supervisor are all there is.
             ReviewReason::Onion => self.give_up(cx),
+            // Somebody has read it. What it asked for was done where it belongs.
+            ReviewReason::Replied => {}
         }
         self.ask_what_waited(cx)
     }

@@ -6,6 +6,7 @@ mod directory;
 mod form;
 mod keys;
 mod link;
+mod mail;
 mod parse;
 mod preferences;
 mod providers;
@@ -40,6 +41,8 @@ struct Inner {
     rules: Rules,
     staff: StaffTokenVerifier,
     hotline: Hotline,
+    /// Right of the @ in the addresses that mails come back to.
+    returns: Option<String>,
     plain_webhooks: bool,
     checkpoint: Latest,
     /// Of notices.
@@ -67,6 +70,10 @@ impl Dispatch {
             verifier: rules.keyring.verifier(SigningContext::Notice),
             proofs: rules.keyring.verifier(SigningContext::Proof),
             hotline: config.hotline.clone(),
+            returns: config
+                .mail
+                .as_ref()
+                .and_then(|mail| mail.return_domain.clone()),
             plain_webhooks: config.plain_webhooks,
             pool,
             clock,
@@ -115,6 +122,8 @@ methods! {
     set_preferences: SetPreferencesRequest -> SetPreferencesResponse;
     view_by_link: ViewByLinkRequest -> ViewByLinkResponse;
     answer_by_link: AnswerByLinkRequest -> AnswerByLinkResponse;
+    check_mailbox: CheckMailboxRequest -> CheckMailboxResponse;
+    receive_mail: ReceiveMailRequest -> ReceiveMailResponse;
     list_signing_keys: ListSigningKeysRequest -> ListSigningKeysResponse;
     get_case_dispatch: GetCaseDispatchRequest -> GetCaseDispatchResponse;
     search_notices: SearchNoticesRequest -> SearchNoticesResponse;

@@ -14,6 +14,8 @@ pub enum Command {
     Reroute,
     /// No channel is left.
     Bounce,
+    /// What was handed over has come back: the provider does not have it after all.
+    Return,
     /// The provider said something.
     Answer(Answer),
     /// Checks agreed that it is gone.
@@ -176,6 +178,25 @@ pub const fn apply(state: NoticeState, command: Command) -> Outcome {
             | Phase::Watched
             | Phase::Closed
             | Phase::Withdrawn => Outcome::Repeat,
+        },
+        // Who has answered has it, whatever a mail server says.
+        Command::Return => match state {
+            NoticeState::Sent | NoticeState::Delivered => Outcome::To(NoticeState::Queued),
+            NoticeState::Queued | NoticeState::Escalated => Outcome::Record,
+            NoticeState::Acknowledged
+            | NoticeState::RemovalClaimed
+            | NoticeState::Removed
+            | NoticeState::Watched
+            | NoticeState::Closed
+            | NoticeState::Bounced
+            | NoticeState::NotOurs
+            | NoticeState::NeedInformation
+            | NoticeState::NeedTime
+            | NoticeState::Preserved
+            | NoticeState::Disputed
+            | NoticeState::NoAction
+            | NoticeState::Moved
+            | NoticeState::Withdrawn => Outcome::Repeat,
         },
         Command::Answer(answer) => answer_in(state, phase, answer),
         Command::Confirm => match phase {

@@ -6,27 +6,27 @@ use super::{Message, case, may_leave, notice};
 
 /// Q queued, S sent, D delivered, A acknowledged, C removal claimed, R removed, W watched, X closed, B bounced,
 /// N not ours, I need information, T need time, P preserved, U disputed, O no action, E escalated, M moved, V withdrawn;
-/// `+` an event alone, `=` a repeat, `.` over, `!` refused. Columns: send, deliver, reroute, bounce; the ten answers;
+/// `+` an event alone, `=` a repeat, `.` over, `!` refused. Columns: send, deliver, reroute, bounce, return; the ten answers;
 /// confirm, refute, inform, uphold, resume, escalate, watch, close, withdraw.
 const NOTICES: [(NoticeState, &str); 18] = [
-    (NoticeState::Queued, "SD=B ACCMNPITUO R=!==E=XV"),
-    (NoticeState::Sent, "=DQB ACCMNPITUO R=!==E=XV"),
-    (NoticeState::Delivered, "==== ACCMNPITUO R=!==E=XV"),
-    (NoticeState::Acknowledged, "==== =CCMNPITUO R=!==E=XV"),
-    (NoticeState::RemovalClaimed, "==== ===MN+ITUO RD!==E=XV"),
-    (NoticeState::Removed, "==== .......... =.....WXV"),
-    (NoticeState::Watched, "==== .......... =.....=XV"),
-    (NoticeState::Closed, "==== .......... .......=V"),
-    (NoticeState::Bounced, "==== ACCMNPITUO ==!==+=XV"),
-    (NoticeState::NotOurs, "==== =CCM=PITUO ==!==+=XV"),
-    (NoticeState::NeedInformation, "==== =CCMNP=TUO R=D=AE=XV"),
-    (NoticeState::NeedTime, "==== =CCMNPI=UO R=!=AE=XV"),
-    (NoticeState::Preserved, "==== =CCMN=ITUO R=!==E=XV"),
-    (NoticeState::Disputed, "==== =CCMNPIT=O R=!DAE=XV"),
-    (NoticeState::NoAction, "==== =CCMNPITU= ==!==+=XV"),
-    (NoticeState::Escalated, "=+=+ ACCMNPITUO R=!==+=XV"),
-    (NoticeState::Moved, "==== =CC=NPITUO ==!==+=XV"),
-    (NoticeState::Withdrawn, "==== .......... ........="),
+    (NoticeState::Queued, "SD=B+ ACCMNPITUO R=!==E=XV"),
+    (NoticeState::Sent, "=DQBQ ACCMNPITUO R=!==E=XV"),
+    (NoticeState::Delivered, "====Q ACCMNPITUO R=!==E=XV"),
+    (NoticeState::Acknowledged, "===== =CCMNPITUO R=!==E=XV"),
+    (NoticeState::RemovalClaimed, "===== ===MN+ITUO RD!==E=XV"),
+    (NoticeState::Removed, "===== .......... =.....WXV"),
+    (NoticeState::Watched, "===== .......... =.....=XV"),
+    (NoticeState::Closed, "===== .......... .......=V"),
+    (NoticeState::Bounced, "===== ACCMNPITUO ==!==+=XV"),
+    (NoticeState::NotOurs, "===== =CCM=PITUO ==!==+=XV"),
+    (NoticeState::NeedInformation, "===== =CCMNP=TUO R=D=AE=XV"),
+    (NoticeState::NeedTime, "===== =CCMNPI=UO R=!=AE=XV"),
+    (NoticeState::Preserved, "===== =CCMN=ITUO R=!==E=XV"),
+    (NoticeState::Disputed, "===== =CCMNPIT=O R=!DAE=XV"),
+    (NoticeState::NoAction, "===== =CCMNPITU= ==!==+=XV"),
+    (NoticeState::Escalated, "=+=++ ACCMNPITUO R=!==+=XV"),
+    (NoticeState::Moved, "===== =CC=NPITUO ==!==+=XV"),
+    (NoticeState::Withdrawn, "===== .......... ........="),
 ];
 
 /// U up, G gone, W watched, H held, X exhausted, C closed, V withdrawn; `<` back to before the hold, `?` look first,
@@ -49,7 +49,8 @@ fn next_notice_command(command: notice::Command) -> Option<notice::Command> {
         Command::Send => Command::Deliver,
         Command::Deliver => Command::Reroute,
         Command::Reroute => Command::Bounce,
-        Command::Bounce => Command::Answer(Answer::Acknowledged),
+        Command::Bounce => Command::Return,
+        Command::Return => Command::Answer(Answer::Acknowledged),
         Command::Answer(answer) => match answer {
             Answer::Acknowledged => Command::Answer(Answer::Removed),
             Answer::Removed => Command::Answer(Answer::Unavailable),

@@ -165,6 +165,10 @@ fn policy(text: &PolicyText, faults: &mut Faults) -> Policy {
             each: faults.duration("pauses.each", &text.pauses.each),
             total: faults.duration("pauses.total", &text.pauses.total),
         },
+        automatic_reply: text
+            .automatic_reply
+            .as_ref()
+            .map(|wait| faults.duration("automatic_reply", wait)),
         regimes,
     }
 }

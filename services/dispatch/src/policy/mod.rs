@@ -23,6 +23,9 @@ pub struct Policy {
     /// Looks after a confirmed removal, each since the confirmation, growing. The case closes after the last.
     pub watch: Vec<Duration>,
     pub pauses: Pauses,
+    /// From a machine's answer in somebody's absence to the next contact, where no person answers first. None: such an
+    /// answer is written down and moves nothing.
+    pub automatic_reply: Option<Duration>,
     pub regimes: Vec<Regime>,
 }
 

@@ -10,6 +10,8 @@ pub(super) struct PolicyText {
     pub(super) probe: ProbeText,
     pub(super) watch: Vec<Spanned<String>>,
     pub(super) pauses: PausesText,
+    #[serde(default)]
+    pub(super) automatic_reply: Option<Spanned<String>>,
     pub(super) regimes: Vec<Spanned<RegimeText>>,
 }
 

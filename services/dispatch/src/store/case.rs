@@ -63,6 +63,7 @@ pub struct CaseFile {
     pub asked_print: Option<Mark>,
     /// Of pages that a person has called gone, the newest last.
     pub gone_prints: Vec<Mark>,
+    pub hurried_to: Option<OffsetDateTime>,
     pub dispatched_at: Option<OffsetDateTime>,
     pub delivered_at: Option<OffsetDateTime>,
     pub acknowledged_at: Option<OffsetDateTime>,
@@ -88,7 +89,7 @@ pub async fn lock_cases(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Cas
             seen_status, seen_length, seen_etag, seen_type, dispatched_at, delivered_at, acknowledged_at,
             removal_claimed_at, confirmed_at, closed_at, flagged_at, moves, review_id, review_reason,
             resolve_at, due_at, unsettled, fired,
-            asked_print, gone_prints
+            asked_print, gone_prints, hurried_to
         from case_file
         where case_id = any($1)
         order by case_id
@@ -111,7 +112,7 @@ pub async fn cases(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<CaseFile
             seen_status, seen_length, seen_etag, seen_type, dispatched_at, delivered_at, acknowledged_at,
             removal_claimed_at, confirmed_at, closed_at, flagged_at, moves, review_id, review_reason,
             resolve_at, due_at, unsettled, fired,
-            asked_print, gone_prints
+            asked_print, gone_prints, hurried_to
         from case_file
         where case_id = any($1)",
     )
@@ -134,7 +135,7 @@ pub async fn put_cases(conn: &mut PgConnection, rows: &[&CaseFile]) -> Result<()
             paused_until, pauses, paused_ms, claim_since, claim_until, checks, agreed, changed, watch_step,
             seen_status, seen_length, seen_etag, seen_type, dispatched_at, delivered_at, acknowledged_at,
             removal_claimed_at, confirmed_at, closed_at, flagged_at, moves, review_id, review_reason,
-            resolve_at, due_at, unsettled, fired, asked_print, gone_prints)
+            resolve_at, due_at, unsettled, fired, asked_print, gone_prints, hurried_to)
         select
             r.case_id, r.decision_id, r.category, r.media, r.received_at, r.verified_at, r.live, r.resumes,
             r.held_since, r.regime, r.policy_version, r.episode, r.steps, r.episode_at, r.ladder_from,
@@ -142,7 +143,7 @@ pub async fn put_cases(conn: &mut PgConnection, rows: &[&CaseFile]) -> Result<()
             r.claim_until, r.checks, r.agreed, r.changed, r.watch_step, r.seen_status, r.seen_length,
             r.seen_etag, r.seen_type, r.dispatched_at, r.delivered_at, r.acknowledged_at, r.removal_claimed_at,
             r.confirmed_at, r.closed_at, r.flagged_at, r.moves, r.review_id, r.review_reason, r.resolve_at,
-            r.due_at, r.unsettled, r.fired, r.asked_print, r.gone_prints
+            r.due_at, r.unsettled, r.fired, r.asked_print, r.gone_prints, r.hurried_to
         from unnest(
             $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::text[],
             $8::text[], $9::timestamptz[], $10::text[], $11::text[], $12::integer[], $13::integer[],
@@ -152,13 +153,13 @@ pub async fn put_cases(conn: &mut PgConnection, rows: &[&CaseFile]) -> Result<()
             $30::text[], $31::text[], $32::timestamptz[], $33::timestamptz[], $34::timestamptz[],
             $35::timestamptz[], $36::timestamptz[], $37::timestamptz[], $38::timestamptz[], $39::integer[],
             $40::uuid[], $41::text[], $42::timestamptz[], $43::timestamptz[], $44::boolean[], $45::text[],
-            $46::text[], $47::text[]) as r (
+            $46::text[], $47::text[], $48::timestamptz[]) as r (
             case_id, decision_id, category, media, received_at, verified_at, live, resumes, held_since, regime,
             policy_version, episode, steps, episode_at, ladder_from, rungs_fired, last_rung, paused_since,
             paused_until, pauses, paused_ms, claim_since, claim_until, checks, agreed, changed, watch_step,
             seen_status, seen_length, seen_etag, seen_type, dispatched_at, delivered_at, acknowledged_at,
             removal_claimed_at, confirmed_at, closed_at, flagged_at, moves, review_id, review_reason,
-            resolve_at, due_at, unsettled, fired, asked_print, gone_prints)
+            resolve_at, due_at, unsettled, fired, asked_print, gone_prints, hurried_to)
         order by r.case_id
         on conflict (case_id) do update set
             decision_id = excluded.decision_id, category = excluded.category, media = excluded.media,
@@ -178,7 +179,7 @@ pub async fn put_cases(conn: &mut PgConnection, rows: &[&CaseFile]) -> Result<()
             flagged_at = excluded.flagged_at, moves = excluded.moves, review_id = excluded.review_id,
             review_reason = excluded.review_reason, resolve_at = excluded.resolve_at, due_at = excluded.due_at,
             unsettled = excluded.unsettled, fired = excluded.fired, asked_print = excluded.asked_print,
-            gone_prints = excluded.gone_prints",
+            gone_prints = excluded.gone_prints, hurried_to = excluded.hurried_to",
     )
     .bind(column(rows, |c| c.case_id.uuid()))
     .bind(column(rows, |c| c.decision_id.uuid()))
@@ -227,6 +228,7 @@ pub async fn put_cases(conn: &mut PgConnection, rows: &[&CaseFile]) -> Result<()
     .bind(column(rows, |c| c.fired.as_deref()))
     .bind(column(rows, |c| c.asked_print.as_ref().map(Mark::as_str)))
     .bind(column(rows, |c| mark::text(&c.gone_prints)))
+    .bind(column(rows, |c| c.hurried_to))
     .execute(conn)
     .await?
     .rows_affected();
@@ -280,6 +282,7 @@ fn case_file(row: &PgRow) -> Result<CaseFile, Error> {
         seen: seen(&r)?,
         asked_print: r.parse_optional("asked_print")?,
         gone_prints: mark::read(&r, "gone_prints")?,
+        hurried_to: r.get("hurried_to")?,
         dispatched_at: r.get("dispatched_at")?,
         delivered_at: r.get("delivered_at")?,
         acknowledged_at: r.get("acknowledged_at")?,

@@ -27,7 +27,9 @@ pub use key::*;
 pub use lines::*;
 pub use listing::*;
 pub use mark::Mark;
-pub use notice::{Notice, case_of_notices, notices_of_cases, owned_notices, put_notices};
+pub use notice::{
+    Notice, addressee, case_of_notices, notices_of_cases, owned_notices, put_notices,
+};
 pub use provider::*;
 pub use receipt::*;
 pub use seal::{CaseSeal, put_regulator, put_seals, seals};

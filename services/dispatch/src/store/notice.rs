@@ -47,6 +47,10 @@ pub struct Notice {
     pub last_failure: Option<String>,
     pub named: Option<ProviderId>,
     pub followed: bool,
+    pub returned_at: Option<OffsetDateTime>,
+    pub delayed_at: Option<OffsetDateTime>,
+    pub auto_replied_at: Option<OffsetDateTime>,
+    pub replied_at: Option<OffsetDateTime>,
 }
 
 /// All notices of these cases, by case and step. Their cases are locked.
@@ -60,7 +64,7 @@ pub async fn notices_of_cases(
             id, case_id, provider_id, episode, step, rung, state, sequence, message, channel, tried, feed,
             opened_at, sent_at, delivered_at, acknowledged_at, removal_claimed_at, confirmed_at,
             acknowledge_due_at, due_at, overdue_from, answer, until, preserved_at, note, text, escalated_to,
-            attempts, false_claims, last_failure, named, followed
+            attempts, false_claims, last_failure, named, followed, returned_at, delayed_at, auto_replied_at, replied_at
         from notice
         where case_id = any($1)
         order by case_id, episode, step",
@@ -87,6 +91,29 @@ pub async fn case_of_notices(
         .into_iter()
         .map(|(id, case)| (NoticeId::new(id), CaseId::new(case)))
         .collect())
+}
+
+/// Whom a notice goes to, where there is such a notice.
+pub async fn addressee(
+    conn: &mut PgConnection,
+    notice: NoticeId,
+) -> Result<Option<ProviderId>, Error> {
+    let row = sqlx::query(
+        "-- addressee
+        select provider_id from notice where id = $1",
+    )
+    .bind(notice.uuid())
+    .fetch_optional(conn)
+    .await?;
+    let read = |row: &PgRow| {
+        let r = Reader {
+            table: "notice",
+            id: notice.uuid(),
+            row,
+        };
+        r.parse("provider_id")
+    };
+    row.as_ref().map(read).transpose()
 }
 
 /// As [`case_of_notices`], for those notices only that belong to the provider named beside them.
@@ -122,24 +149,25 @@ pub async fn put_notices(conn: &mut PgConnection, rows: &[&Notice]) -> Result<()
             id, case_id, provider_id, episode, step, rung, state, sequence, message, channel, tried, feed,
             opened_at, sent_at, delivered_at, acknowledged_at, removal_claimed_at, confirmed_at,
             acknowledge_due_at, due_at, overdue_from, answer, until, preserved_at, note, text, escalated_to,
-            attempts, false_claims, last_failure, named, followed)
+            attempts, false_claims, last_failure, named, followed, returned_at, delayed_at, auto_replied_at, replied_at)
         select
             r.id, r.case_id, r.provider_id, r.episode, r.step, r.rung, r.state, r.sequence, r.message,
             r.channel, r.tried, r.feed, r.opened_at, r.sent_at, r.delivered_at, r.acknowledged_at,
             r.removal_claimed_at, r.confirmed_at, r.acknowledge_due_at, r.due_at, r.overdue_from, r.answer,
             r.until, r.preserved_at, r.note, r.text, r.escalated_to, r.attempts, r.false_claims, r.last_failure,
-            r.named, r.followed
+            r.named, r.followed, r.returned_at, r.delayed_at, r.auto_replied_at, r.replied_at
         from unnest(
             $1::uuid[], $2::uuid[], $3::text[], $4::integer[], $5::integer[], $6::text[], $7::text[],
             $8::integer[], $9::text[], $10::text[], $11::smallint[], $12::bigint[], $13::timestamptz[],
             $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::timestamptz[],
             $19::timestamptz[], $20::timestamptz[], $21::timestamptz[], $22::text[], $23::timestamptz[],
             $24::timestamptz[], $25::bytea[], $26::bytea[], $27::text[], $28::integer[], $29::integer[],
-            $30::text[], $31::text[], $32::boolean[]) as r (
+            $30::text[], $31::text[], $32::boolean[], $33::timestamptz[], $34::timestamptz[], $35::timestamptz[],
+            $36::timestamptz[]) as r (
             id, case_id, provider_id, episode, step, rung, state, sequence, message, channel, tried, feed,
             opened_at, sent_at, delivered_at, acknowledged_at, removal_claimed_at, confirmed_at,
             acknowledge_due_at, due_at, overdue_from, answer, until, preserved_at, note, text, escalated_to,
-            attempts, false_claims, last_failure, named, followed)
+            attempts, false_claims, last_failure, named, followed, returned_at, delayed_at, auto_replied_at, replied_at)
         order by r.id
         on conflict (id) do update set
             state = excluded.state, sequence = excluded.sequence, message = excluded.message,
@@ -151,7 +179,9 @@ pub async fn put_notices(conn: &mut PgConnection, rows: &[&Notice]) -> Result<()
             until = excluded.until, preserved_at = excluded.preserved_at, note = excluded.note,
             text = excluded.text, escalated_to = excluded.escalated_to, attempts = excluded.attempts,
             false_claims = excluded.false_claims, last_failure = excluded.last_failure,
-            named = excluded.named, followed = excluded.followed",
+            named = excluded.named, followed = excluded.followed, returned_at = excluded.returned_at,
+            delayed_at = excluded.delayed_at, auto_replied_at = excluded.auto_replied_at,
+            replied_at = excluded.replied_at",
     )
     .bind(column(rows, |n| n.id.uuid()))
     .bind(column(rows, |n| n.case_id.uuid()))
@@ -185,6 +215,10 @@ pub async fn put_notices(conn: &mut PgConnection, rows: &[&Notice]) -> Result<()
     .bind(column(rows, |n| n.last_failure.as_deref()))
     .bind(column(rows, |n| n.named.as_ref().map(ProviderId::as_str)))
     .bind(column(rows, |n| n.followed))
+    .bind(column(rows, |n| n.returned_at))
+    .bind(column(rows, |n| n.delayed_at))
+    .bind(column(rows, |n| n.auto_replied_at))
+    .bind(column(rows, |n| n.replied_at))
     .execute(conn)
     .await?
     .rows_affected();
@@ -235,5 +269,9 @@ fn notice(row: &PgRow) -> Result<Notice, Error> {
         last_failure: r.get("last_failure")?,
         named: r.parse_optional("named")?,
         followed: r.get("followed")?,
+        returned_at: r.get("returned_at")?,
+        delayed_at: r.get("delayed_at")?,
+        auto_replied_at: r.get("auto_replied_at")?,
+        replied_at: r.get("replied_at")?,
     })
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use dispatch::channels::MailSettings;
 use dispatch::{Config, Deps, Hints, link};
 use domain::id::CaseId;
 use domain::word::{Answer, NoticeState, ProviderRole};
@@ -32,7 +33,19 @@ impl Served {
     pub(crate) async fn start() -> Self {
         let bench = Bench::new().await;
         let keyring = Arc::clone(&bench.rules.keyring);
-        Self::start_with(bench, keyring).await
+        Self::start_with(bench, keyring, None).await
+    }
+
+    /// Mails come back to this domain; where they go out, nobody listens.
+    pub(crate) async fn with_returns(domain: &str) -> Self {
+        let bench = Bench::new().await;
+        let keyring = Arc::clone(&bench.rules.keyring);
+        let mail = MailSettings {
+            port: 1,
+            return_domain: Some(domain.to_owned()),
+            ..MailSettings::default()
+        };
+        Self::start_with(bench, keyring, Some(mail)).await
     }
 
     /// The same bench, served anew after the key for bodies was replaced.
@@ -46,15 +59,16 @@ impl Served {
         let keys = json["body"]["keys"].as_array_mut().unwrap();
         keys.insert(0, serde_json::json!({"id": "h-next", "key": another}));
         let keyring = Keyring::parse(&json.to_string()).unwrap();
-        Self::start_with(self.bench, Arc::new(keyring)).await
+        Self::start_with(self.bench, Arc::new(keyring), None).await
     }
 
-    async fn start_with(bench: Bench, keyring: Arc<Keyring>) -> Self {
+    async fn start_with(bench: Bench, keyring: Arc<Keyring>, mail: Option<MailSettings>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let shutdown = CancellationToken::new();
         let config = Config {
             resolve_names: false,
+            mail,
             ..Config::default()
         };
         let deps = Deps {

@@ -5,6 +5,7 @@ mod bad_input;
 mod gone;
 mod grpc;
 mod ladder;
+mod mailed;
 mod opening;
 mod pull;
 mod removal;

@@ -39,6 +39,8 @@ pub enum Call {
     View(v1::ViewByLinkRequest),
     AnswerByLink(v1::AnswerByLinkRequest),
     Keys,
+    Mailbox(String),
+    Mail(v1::ReceiveMailRequest),
 }
 
 pub struct Backend {
@@ -309,6 +311,35 @@ impl DispatchService for Backend {
         Ok(Response::new(v1::ListSigningKeysResponse {
             keys: vec![key("n1", "notice"), key("w1", "webhook")],
         }))
+    }
+
+    async fn check_mailbox(
+        &self,
+        request: Request<v1::CheckMailboxRequest>,
+    ) -> Answer<v1::CheckMailboxResponse> {
+        let address = request.get_ref().address.clone();
+        self.note(request, |asked| Call::Mailbox(asked.address));
+        if address.starts_with("down") {
+            return Err(Problem::of(Kind::Unavailable).into());
+        }
+        let for_reports = address.starts_with("b1-");
+        if for_reports || address.starts_with("r1-") {
+            Ok(Response::new(v1::CheckMailboxResponse { for_reports }))
+        } else {
+            Err(refused(Kind::NotFound, "mailbox_unknown", "address"))
+        }
+    }
+
+    async fn receive_mail(
+        &self,
+        request: Request<v1::ReceiveMailRequest>,
+    ) -> Answer<v1::ReceiveMailResponse> {
+        let busy = request.get_ref().address.contains("busy");
+        self.note(request, Call::Mail);
+        if busy {
+            return Err(Problem::of(Kind::Unavailable).into());
+        }
+        Ok(Response::new(v1::ReceiveMailResponse {}))
     }
 
     async fn put_providers(

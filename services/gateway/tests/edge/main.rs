@@ -6,6 +6,7 @@ mod backend;
 mod document;
 mod http;
 mod limits;
+mod mail;
 mod page;
 mod provider;
 mod reports;

@@ -1,5 +1,6 @@
 //! A gateway on a free port, with recorders behind it.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 
 pub struct Gateway {
     pub base: String,
+    /// Of the mail door.
+    pub mail: SocketAddr,
     pub client: Client,
     pub asked: Arc<Backend>,
     pub shutdown: CancellationToken,
@@ -52,9 +55,12 @@ pub async fn start_before(
     owners: CancellationToken,
 ) -> Gateway {
     let channel = platform::grpc::channel(address).unwrap();
+    let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mail = door.local_addr().unwrap();
     let deps = Deps {
         intake: channel.clone(),
         dispatch: channel,
+        mail: Some(door),
         config,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -63,6 +69,7 @@ pub async fn start_before(
     Gateway {
         running: tokio::spawn(gateway::run(deps, listener, shutdown.clone())),
         base,
+        mail,
         client: client(),
         asked,
         shutdown,

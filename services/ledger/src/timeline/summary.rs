@@ -4,8 +4,8 @@
 use domain::event::Body;
 use domain::wire::time;
 use domain::word::{
-    AgeBand, Answer, Category, DeliveryChannel, Media, NotActionableReason, ReportChannel,
-    ReviewReason, Rung,
+    AgeBand, Answer, Category, DeliveryChannel, MailKind, Media, NotActionableReason,
+    ReportChannel, ReviewReason, Rung,
 };
 use proto::v1;
 use time::OffsetDateTime;
@@ -26,6 +26,7 @@ pub fn of(body: &Body) -> String {
         Body::NoticeSent(said) => notice_sent(said),
         Body::NoticeDelivered(said) => notice_delivered(said),
         Body::NoticeBounced(said) => notice_bounced(said),
+        Body::MailReceived(said) => mail_received(said),
         Body::NoticeAnswered(said) => notice_answered(said),
         Body::NoticeEscalated(said) => notice_escalated(said),
         Body::NoticeWithdrawn(said) => {
@@ -129,6 +130,27 @@ fn notice_bounced(said: &v1::NoticeBounced) -> String {
         channel(said.channel),
         said.reason
     )
+}
+
+fn mail_received(said: &v1::MailReceived) -> String {
+    let what = match MailKind::from_wire(said.kind) {
+        Ok(MailKind::Bounced) => "came back: it could not be delivered",
+        Ok(MailKind::Delayed) => "is not delivered yet, by word of a mail server",
+        Ok(MailKind::Automatic) => "was answered by a machine, which acknowledges nothing",
+        Ok(MailKind::Reply) => {
+            "was answered by mail; a person has to read it in the hotline's mailbox"
+        }
+        Err(_) => "was answered by a mail of an unknown kind",
+    };
+    let from = match said.from_domain.as_str() {
+        "" => String::new(),
+        domain => format!(", from {domain}"),
+    };
+    let status = match said.status.as_str() {
+        "" => String::new(),
+        status => format!(" (status {status})"),
+    };
+    format!("{} {what}{from}{status}.", notice(said.notice.as_ref()))
 }
 
 fn notice_answered(said: &v1::NoticeAnswered) -> String {

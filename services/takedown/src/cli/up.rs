@@ -13,9 +13,10 @@ use super::{At, database_url};
 use crate::output::{facts, tell};
 use crate::system::{self, LOCAL_OPERATOR, Listen, Options, Settings, System};
 
-/// The console's and the gateway's ports, where they are free.
+/// The console's, the gateway's and the mail door's ports, where they are free.
 const CONSOLE: u16 = 7400;
 const GATEWAY: u16 = 7401;
+const MAIL: u16 = 7425;
 
 /// Runs every role in this process, on a database that it finds or keeps itself.
 ///
@@ -31,6 +32,9 @@ pub(super) struct Args {
     /// Where the gateway listens. [default: 127.0.0.1:7401, or a free port where that is taken]
     #[arg(long, value_name = "ADDRESS")]
     gateway_listen: Option<SocketAddr>,
+    /// Where mails come back to, by SMTP. [default: 127.0.0.1:7425, or a free port where that is taken]
+    #[arg(long, value_name = "ADDRESS")]
+    mail_listen: Option<SocketAddr>,
     /// The escalation policy (YAML). [default: the one of deploy/policies/production.yaml]
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
@@ -49,6 +53,7 @@ pub(super) async fn run(args: Args) -> Result<()> {
         gateway: args
             .gateway_listen
             .map_or(Listen::Prefer(GATEWAY), Listen::At),
+        mail: args.mail_listen.map_or(Listen::Prefer(MAIL), Listen::At),
         settings,
         ..Options::new(args.at.data.path()?)
     };
@@ -83,6 +88,7 @@ fn announce(args: &Args, system: &System, data_dir: &std::path::Path) {
     let value = json!({
         "console": addresses.console,
         "gateway": addresses.gateway,
+        "mail_door": system.mail_door().to_string(),
         "intake": addresses.intake,
         "verification": addresses.verification,
         "dispatch": addresses.dispatch,
@@ -95,6 +101,7 @@ fn announce(args: &Args, system: &System, data_dir: &std::path::Path) {
         let mut text = facts([
             ("console", addresses.console.clone()),
             ("gateway", addresses.gateway.clone()),
+            ("mail door", system.mail_door().to_string()),
             ("data folder", data_dir.display().to_string()),
         ]);
         text.push_str("\n\nReady. Ctrl-C ends it.");

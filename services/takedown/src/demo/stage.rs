@@ -141,6 +141,7 @@ pub fn settings(premises: &Premises) -> Result<Table> {
         [dispatch.mail]
         host = \"{}\"
         port = {}
+        return_domain = \"returns.hotline.example\"
         [dispatch.delivery.retry]
         first_seconds = 0.2
         longest_seconds = 2.0",

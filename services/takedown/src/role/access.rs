@@ -84,6 +84,8 @@ pub const RULES: &[Rule] = &[
     ("takedown.v1.DispatchService/SetPreferences", GATEWAY),
     ("takedown.v1.DispatchService/ViewByLink", GATEWAY),
     ("takedown.v1.DispatchService/AnswerByLink", GATEWAY),
+    ("takedown.v1.DispatchService/CheckMailbox", GATEWAY),
+    ("takedown.v1.DispatchService/ReceiveMail", GATEWAY),
     (
         "takedown.v1.DispatchService/ListSigningKeys",
         &["gateway", "operator"],

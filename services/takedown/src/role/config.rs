@@ -75,6 +75,8 @@ pub struct Dispatch {
 pub struct Gateway {
     /// Where HTTP is taken; TLS towards the outside ends in front of it.
     pub listen: Option<SocketAddr>,
+    /// Where mails come back to. [default: nowhere]
+    pub mail_listen: Option<SocketAddr>,
     /// Towards the other roles.
     pub tls: Security,
     pub peers: GatewayPeers,

@@ -91,9 +91,14 @@ async fn dispatch(process: &mut Process, file: config::Dispatch) -> Result<()> {
 
 async fn gateway(process: &mut Process, file: config::Gateway) -> Result<()> {
     let transport = file.tls.transport(process.role.name())?;
+    let mail = match file.mail_listen {
+        Some(at) => Some(process.bind(Some(at), &file.tls).await?),
+        None => None,
+    };
     let deps = gateway::Deps {
         intake: transport.channel("intake", &file.peers.intake)?,
         dispatch: transport.channel("dispatch", &file.peers.dispatch)?,
+        mail,
         config: file.settings,
     };
     let listener = process.bind(file.listen, &file.tls).await?;

@@ -52,6 +52,8 @@ pub(super) struct Listeners {
     pub(super) dispatch: TcpListener,
     pub(super) ledger: TcpListener,
     pub(super) gateway: TcpListener,
+    /// Of the gateway, for mail.
+    pub(super) mail: TcpListener,
     pub(super) console: TcpListener,
 }
 
@@ -67,6 +69,7 @@ impl Listeners {
             dispatch: free.bind("dispatch", say).await?,
             ledger: free.bind("ledger", say).await?,
             gateway: options.gateway.bind("gateway", say).await?,
+            mail: options.mail.bind("mail door", say).await?,
             console: options.console.bind("console", say).await?,
         })
     }

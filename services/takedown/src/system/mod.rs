@@ -9,6 +9,7 @@ mod listen;
 mod migrate;
 mod roles;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,6 +77,8 @@ pub struct Options {
     /// None starts the private Postgres of the data folder.
     pub database_url: Option<SecretString>,
     pub gateway: Listen,
+    /// Where mails come back to, for a `dispatch.mail.return_domain`.
+    pub mail: Listen,
     pub console: Listen,
     pub clock: Clock,
     /// Who is reminded of what, and when; see [`policy`].
@@ -92,6 +95,7 @@ impl Options {
             data_dir: data_dir.into(),
             database_url: None,
             gateway: Listen::free(),
+            mail: Listen::free(),
             console: Listen::free(),
             clock: Clock::Database,
             policy: policy(PRODUCTION_POLICY).expect("a test reads the policies that are built in"),
@@ -104,6 +108,7 @@ impl Options {
 /// A running system. Dropping it ends it, abruptly for what is in flight; [`System::stop`] waits.
 pub struct System {
     addresses: Addresses,
+    mail_door: SocketAddr,
     client: Client,
     keyring: Arc<Keyring>,
     new_password: Option<SecretString>,
@@ -134,6 +139,7 @@ impl System {
 
         let listeners = Listeners::bind(&options, say).await?;
         let addresses = listeners.addresses()?;
+        let mail_door = listeners.mail.local_addr()?;
         let (new_password, session) = roles::local_operator(&pools, &options.clock, say).await?;
         let client = Client::new(&addresses, session.clone())?;
 
@@ -168,6 +174,7 @@ impl System {
         };
         let system = Self {
             addresses,
+            mail_door,
             client,
             keyring,
             new_password,
@@ -191,6 +198,11 @@ impl System {
 
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
+    }
+
+    /// Where mails come back to, by SMTP.
+    pub fn mail_door(&self) -> SocketAddr {
+        self.mail_door
     }
 
     /// The services as the local operator, who has every role.

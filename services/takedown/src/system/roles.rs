@@ -141,6 +141,7 @@ impl Start<'_> {
         let deps = gateway::Deps {
             intake: intake.clone(),
             dispatch: dispatch.clone(),
+            mail: Some(listeners.mail),
             config: settings.gateway,
         };
         spawn::gateway(tasks, deps, listeners.gateway);
