@@ -2,18 +2,14 @@
 //! brings the browser and its packages.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use domain::word::{Category, DeliveryChannel, ProviderRole};
-use proto::v1::{
-    ClaimCasesRequest, DecideCasesRequest, DecisionItem, GetVerificationCountsRequest,
-    ListOverdueRequest, Provider, PutProvidersRequest, ReportChannel, ReportItem,
-    SubmitReportsRequest, Verdict, verdict,
-};
+use domain::word::{DeliveryChannel, ProviderRole};
+use proto::v1::{ListOverdueRequest, Provider, PutProvidersRequest};
 use secrecy::ExposeSecret as _;
 use takedown::client::Client;
 use takedown::system::{DEMO_POLICY, LOCAL_OPERATOR, Options, System, policy};
+use tests::desk;
 use tokio::process::Command;
 
 const CASES: usize = 6;
@@ -72,75 +68,19 @@ async fn overdue_case(client: &Client) -> Result<String> {
         providers: vec![host],
     };
     client.dispatch().put_providers(providers).await?;
-    submit(client, vec!["https://host-one.example/picture".to_owned()]).await?;
-    wait_until_queued(client, 1).await?;
-    let request = ClaimCasesRequest {
-        limit: 1,
-        case_id: String::new(),
-    };
-    let claimed = client.verification().claim_cases(request).await?;
-    let claimed = claimed.into_inner().claimed.pop().context("no claim")?;
-    let case = claimed.assessment.context("a claim has no case")?;
-    let actionable = verdict::Verdict::Actionable(Category::B.wire());
-    let decision = DecisionItem {
-        case_id: case.case_id.clone(),
-        claim_token: claimed.claim_token,
-        version: case.version,
-        verdict: Some(Verdict {
-            verdict: Some(actionable),
-        }),
-    };
-    let request = DecideCasesRequest {
-        items: vec![decision],
-    };
-    client.verification().decide_cases(request).await?;
-    until(async || {
+    let case = desk::act(client, "https://host-one.example/picture").await?;
+    desk::until("a clock runs out", async || {
         let request = ListOverdueRequest { page: None };
         let overdue = client.dispatch().list_overdue(request).await?;
         Ok(overdue.get_ref().total > 0)
     })
     .await?;
-    Ok(case.case_id)
+    Ok(case)
 }
 
 /// Reports that nothing decides by itself, until they wait in the queue.
 async fn wait_for_cases(client: &Client) -> Result<()> {
     let urls = (0..CASES).map(|n| format!("https://album{n}.example/picture/{n}"));
-    submit(client, urls.collect()).await?;
-    wait_until_queued(client, CASES as u64 + 1).await
-}
-
-async fn submit(client: &Client, urls: Vec<String>) -> Result<()> {
-    let items = urls.into_iter().map(|url| ReportItem {
-        url,
-        ..ReportItem::default()
-    });
-    let request = SubmitReportsRequest {
-        channel: ReportChannel::Public.into(),
-        items: items.collect(),
-        ..SubmitReportsRequest::default()
-    };
-    client.intake().submit_reports(request).await?;
-    Ok(())
-}
-
-async fn wait_until_queued(client: &Client, cases: u64) -> Result<()> {
-    until(async || {
-        let request = GetVerificationCountsRequest {};
-        let counts = client
-            .verification()
-            .get_verification_counts(request)
-            .await?;
-        Ok(counts.get_ref().cases == cases)
-    })
-    .await
-}
-
-async fn until(holds: impl AsyncFn() -> Result<bool>) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !holds().await? {
-        ensure!(Instant::now() < deadline, "it does not come about");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    Ok(())
+    desk::submit(client, urls.collect()).await?;
+    desk::wait_until_queued(client, CASES as u64 + 1).await
 }
