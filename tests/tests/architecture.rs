@@ -52,6 +52,7 @@ fn every_path_and_item_that_the_documents_name_exists() {
         "docs/ARCHITECTURE.md",
         "docs/DEPLOYMENT.md",
         "docs/OPERATIONS.md",
+        "docs/PROVIDER_MAIL.md",
         "README.md",
     ] {
         let text = fs::read_to_string(root().join(document)).unwrap();

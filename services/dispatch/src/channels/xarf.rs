@@ -41,7 +41,11 @@ pub(super) fn report(
         "classification": "baseline",
         "detection_method": "manual_review",
         "content_removed": false,
-        "description": format!("{}. Removal is due by {}.", signed.legal_basis, rfc3339(content.due_at)),
+        "description": format!(
+            "{}. Removal is due by {}.",
+            signed.legal_basis.trim_end_matches('.'),
+            rfc3339(content.due_at)
+        ),
         "tags": [format!("category:{}", content.category.as_str().to_ascii_lowercase())],
     });
     if let Some(name) = host.domain() {

@@ -45,7 +45,7 @@ async fn a_mail_says_what_and_where_and_how_to_answer() {
         "https://opal.example/a?b=1",
         "Demonstration only",
         "http://127.0.0.1:8080/n/",
-        "Opening this link changes nothing",
+        "Opening the link changes nothing",
         "\"xarf_version\"",
         "\"type\":\"csam\"",
         "\"signed\":",

@@ -76,8 +76,8 @@ fn kind(sender: Option<&str>, mail: &Message<'_>) -> Option<What> {
             _ => Some(What::Automatic),
         };
     }
-    // RFC 3834 section 5.3: whatever is sent by a machine for a machine has no sender; a report that is not in its form
-    // says no more than that.
+    // RFC 5321 section 4.5.5: what nobody may answer to has no sender. A report that is not in the form of one says no more
+    // than that.
     let by_machine = sender.is_none() || is_automatic(mail) || is_machine(author(mail).as_deref());
     Some(if by_machine {
         What::Automatic
@@ -101,7 +101,7 @@ fn of_delivery(mail: &Message<'_>) -> Option<What> {
     }
 }
 
-/// RFC 3834 section 5, and what programs write that do not know it.
+/// RFC 3834 section 5, and what programs write that do not know it (section 3.1.8, and names of their own).
 fn is_automatic(mail: &Message<'_>) -> bool {
     let value = |name: &'static str| {
         let raw = mail.header_raw(name)?;
@@ -116,7 +116,7 @@ fn is_automatic(mail: &Message<'_>) -> bool {
             .is_some_and(|word| matches!(word.as_str(), "auto_reply" | "bulk" | "junk"))
 }
 
-/// Mailboxes that nobody sits at (RFC 5321 section 6.1, and what many call theirs).
+/// Mailboxes that nobody sits at, by what they are mostly called.
 fn is_machine(author: Option<&str>) -> bool {
     let local = author.and_then(|address| address.split('@').next());
     local.is_some_and(|local| {

@@ -96,7 +96,7 @@ fn report_of(content: &crate::store::Content) -> lettre::message::MultiPartBuild
     MultiPart::builder().header(ContentType::parse(&kind).expect("a media type"))
 }
 
-/// RFC 5965 section 7.2 allows this part no other encoding.
+/// RFC 5965 section 7.1 allows this part no other encoding.
 fn feedback_part(fields: String) -> SinglePart {
     let body = Body::dangerous_pre_encoded(fields.into(), ContentTransferEncoding::SevenBit);
     SinglePart::builder()
@@ -107,7 +107,7 @@ fn feedback_part(fields: String) -> SinglePart {
 
 fn json_part(name: &str, json: String) -> SinglePart {
     let file = format!("{name}.json");
-    let kind = format!("application/json; charset=utf-8; name={file}");
+    let kind = format!("application/json; name={file}");
     SinglePart::builder()
         .header(ContentType::parse(&kind).expect("a media type"))
         .header(ContentDisposition::attachment(&file))
