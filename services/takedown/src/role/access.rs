@@ -106,6 +106,7 @@ pub const RULES: &[Rule] = &[
     ("takedown.v1.LedgerService/ListCheckpoints", STAFF),
     // Whoever hears a log reads what the bus lost; each producer knows which of these hear its own.
     ("takedown.v1.LogService/ReadLog", HEARERS),
+    ("takedown.v1.ParkedService/ListParked", STAFF),
     ("grpc.health.v1.Health/Check", ANYBODY),
     ("grpc.health.v1.Health/Watch", ANYBODY),
     (
