@@ -58,6 +58,8 @@ pub const RULES: &[Rule] = &[
     ("takedown.v1.VerificationService/AssessAgain", STAFF),
     ("takedown.v1.VerificationService/HoldCase", STAFF),
     ("takedown.v1.VerificationService/ReleaseHold", STAFF),
+    ("takedown.v1.VerificationService/GetWorkload", STAFF),
+    ("takedown.v1.VerificationService/ListDisagreements", STAFF),
     ("takedown.v1.VerificationService/ImportHashes", OPERATOR),
     ("takedown.v1.VerificationService/ApproveHashList", STAFF),
     ("takedown.v1.VerificationService/ListHashLists", STAFF),
