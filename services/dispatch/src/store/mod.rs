@@ -14,6 +14,7 @@ mod notice;
 mod provider;
 mod receipt;
 mod row;
+mod scorecard;
 mod seal;
 mod timer;
 
@@ -30,5 +31,6 @@ pub use mark::Mark;
 pub use notice::{Notice, case_of_notices, notices_of_cases, owned_notices, put_notices};
 pub use provider::*;
 pub use receipt::*;
+pub use scorecard::{Kept, Scorecard, scorecard};
 pub use seal::{CaseSeal, put_regulator, put_seals, seals};
 pub use timer::*;

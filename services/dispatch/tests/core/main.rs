@@ -8,5 +8,6 @@ mod ladder;
 mod opening;
 mod pull;
 mod removal;
+mod scorecard;
 mod support;
 mod verdicts;
