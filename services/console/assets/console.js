@@ -133,8 +133,9 @@
   }
 
   // What was written is not lost where a session ended over it: it waits in this tab, through the sign-in, for its own
-  // page and nothing else.
+  // page and its own writer, and for nothing else.
   const DRAFT = 'takedown-draft';
+  const who = document.querySelector('.who')?.textContent;
   const form = document.querySelector('form[action="/sign-in"]');
   const refused = document.getElementById('form-refused');
   try {
@@ -142,14 +143,16 @@
     if (draft && (form || refused)) {
       sessionStorage.setItem(DRAFT, JSON.stringify({ ...draft, waits: true }));
     } else if (draft) {
-      if (!draft.waits || location.pathname === draft.page) sessionStorage.removeItem(DRAFT);
-      if (draft.waits && location.pathname === draft.page) restore(draft);
+      const theirs = draft.waits && location.pathname === draft.page && draft.who === who;
+      // On the way from the sign-in to its page it goes on waiting.
+      if (!draft.waits || draft.who !== who || theirs) sessionStorage.removeItem(DRAFT);
+      if (theirs) restore(draft);
     }
     document.addEventListener('submit', (event) => {
       const kept = [...event.target.querySelectorAll('[data-keep]')].map((field) => [field.id, field.value]);
       if (!kept.length) return;
       const page = location.pathname.replace(/\/reveal$/, '');
-      sessionStorage.setItem(DRAFT, JSON.stringify({ page, kept }));
+      sessionStorage.setItem(DRAFT, JSON.stringify({ page, kept, who }));
     });
   } catch { /* no storage: what was written is lost with the session */ }
 
