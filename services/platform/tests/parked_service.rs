@@ -10,7 +10,7 @@ use platform::principal::Role;
 use platform::sealed::{Keyring, SigningContext, StaffClaims, StaffTokenIssuer};
 use proto::v1::ListParkedRequest;
 use proto::v1::parked_service_client::ParkedServiceClient;
-use support::clerk::{Clerk, Trouble};
+use support::clerk::{Clerk, Trouble, make_room};
 use support::{CONSUMER, PRODUCER, World, event};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,7 @@ fn asking(keyring: &Keyring, audience: &str, role: Role) -> Request<ListParkedRe
 #[tokio::test]
 async fn parked_events_are_shown_to_those_who_look_after_them() {
     let world = World::new().await;
+    make_room(&world.hearer).await;
     let clerk = Clerk::default();
     let consumer = Consumer::new(world.hearer.clone(), CONSUMER, PRODUCER, clerk.clone());
     let case = Uuid::new_v4();

@@ -256,9 +256,6 @@ fn theirs(figures: &[v1::ClockFigure], card: &v1::Scorecard) -> Vec<Clock> {
 }
 
 fn percent(part: u64, all: u64) -> String {
-    if all == 0 {
-        "–".to_owned()
-    } else {
-        format!("{} %", part * 100 / all)
-    }
+    let of_hundred = (part * 100).checked_div(all);
+    of_hundred.map_or_else(|| "–".to_owned(), |share| format!("{share} %"))
 }

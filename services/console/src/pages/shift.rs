@@ -4,7 +4,7 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Html;
-use platform::error::Kind;
+use platform::error::{Kind, Problem};
 use proto::v1;
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -94,19 +94,10 @@ pub(crate) async fn fragment(edge: &Edge, signed: &Signed) -> Result<String, Ref
 
 async fn view(edge: &Edge, signed: &Signed, place: &Place) -> Result<String, Refused> {
     let (board, workload, disagreements, names) = futures::join!(
-        edge.board(signed),
-        async {
-            let mut client = edge.verification(signed).await?;
-            let request = v1::GetWorkloadRequest {};
-            edge.ask(client.get_workload(request)).await
-        },
-        async {
-            let mut client = edge.verification(signed).await?;
-            let request = v1::ListDisagreementsRequest {
-                page: Some(page_of(place.cursor.as_ref())),
-            };
-            edge.ask(client.list_disagreements(request)).await
-        },
+        // Four owners at once are too much to carry along beside the others.
+        Box::pin(edge.board(signed)),
+        workload(edge, signed),
+        disagreements(edge, signed, place),
         Names::read(edge, signed),
     );
     let (board, names) = (board?, names?);
@@ -151,6 +142,24 @@ async fn view(edge: &Edge, signed: &Signed, place: &Place) -> Result<String, Ref
         missing,
     };
     Ok(view.render()?)
+}
+
+async fn workload(edge: &Edge, signed: &Signed) -> Result<v1::GetWorkloadResponse, Problem> {
+    let mut client = edge.verification(signed).await?;
+    let request = v1::GetWorkloadRequest {};
+    edge.ask(client.get_workload(request)).await
+}
+
+async fn disagreements(
+    edge: &Edge,
+    signed: &Signed,
+    place: &Place,
+) -> Result<v1::ListDisagreementsResponse, Problem> {
+    let mut client = edge.verification(signed).await?;
+    let request = v1::ListDisagreementsRequest {
+        page: Some(page_of(place.cursor.as_ref())),
+    };
+    edge.ask(client.list_disagreements(request)).await
 }
 
 /// An owner's part, or nothing of it and a word that it is missing. Whoever may not read it is told so.

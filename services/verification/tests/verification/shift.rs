@@ -177,9 +177,9 @@ async fn an_analyst_holds_what_they_have_in_hand_and_a_supervisor_releases_it() 
     assert_eq!(code(&not_in_hand.unwrap_err()), "role_required");
     house.claim(&one, of.case).await.unwrap();
     for _ in 0..2 {
-        let held = client.hold_case(one.ask(hold.clone())).await;
-        let held = held.unwrap().into_inner().assessment.unwrap();
-        assert_eq!((held.state(), held.held_until), (State::PoliceHold, until));
+        let answer = client.hold_case(one.ask(hold.clone())).await;
+        let case = answer.unwrap().into_inner().assessment.unwrap();
+        assert_eq!((case.state(), case.held_until), (State::PoliceHold, until));
     }
     let release = v1::ReleaseHoldRequest {
         case_id: of.case.to_string(),
