@@ -18,6 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "dispatch",
         "ledger",
         "log",
+        "parked",
         "events",
     ]
     .map(|name| format!("takedown/v1/{name}.proto"));

@@ -2,88 +2,24 @@
 // fetched from anybody else, and the same work without scripts.
 //
 // Takes CONSOLE_URL, CONSOLE_USER and CONSOLE_PASSWORD (an analyst and supervisor; at least three undecided cases wait in the
-// queue), CONSOLE_CASE (the id of a case with a notice that is overdue),
-// TAKEDOWN_BROWSER or CHROMIUM (the browser's program), NODE_PATH (its packages), SCREENSHOTS (a folder, if any).
+// queue), CONSOLE_CASE (the id of a case with a notice that is overdue), and what desk.mjs takes.
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { base, env, faults, focused, go, heading, judged, launch, signIn as signInAs, visitor as visitorOf } from './desk.mjs';
 
-const require = createRequire(import.meta.url);
-const { chromium } = require('playwright-core');
-const { AxeBuilder } = require('@axe-core/playwright');
-
-const env = (name) => {
-  assert.ok(process.env[name], `${name} is not set`);
-  return process.env[name];
-};
-const base = env('CONSOLE_URL').replace(/\/$/, '');
 const user = env('CONSOLE_USER');
 const password = env('CONSOLE_PASSWORD');
 const overdueCase = env('CONSOLE_CASE');
-const pictures = process.env.SCREENSHOTS;
 
 let browser;
-const faults = [];
-
-before(async () => {
-  browser = await chromium.launch({
-    executablePath: process.env.TAKEDOWN_BROWSER || process.env.CHROMIUM || '/usr/bin/chromium-headless-shell',
-    args: ['--no-sandbox'],
-  });
-  if (pictures) mkdirSync(pictures, { recursive: true });
-});
-
+before(async () => { browser = await launch(); });
 after(() => browser?.close());
 
-// A context that notes every request to anybody else and everything that the policy or a script complains of.
-async function visitor(options = {}) {
-  const context = await browser.newContext(options);
-  context.setDefaultTimeout(15_000);
-  context.on('request', (request) => {
-    if (new URL(request.url()).origin !== new URL(base).origin) faults.push(`fetched ${new URL(request.url()).origin}`);
-  });
-  context.on('console', (message) => {
-    // A refused form is shown by a page with its own status, which the browser's log calls an error.
-    if (message.type() === 'error' && !/status of 4\d\d/.test(message.text())) faults.push(message.text());
-  });
-  context.on('weberror', (error) => faults.push(String(error.error())));
-  const page = await context.newPage();
-  return { context, page };
-}
-
-async function judged(page, name) {
-  const { violations } = await new AxeBuilder({ page })
-    .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'])
-    .analyze();
-  const found = violations.map((v) => `${name}: ${v.id}: ${v.help}: ${v.nodes.map((n) => n.html).join(' | ')}`);
-  assert.deepEqual(found, []);
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  assert.ok(wide <= 0, `${name} is ${wide} px wider than its window`);
-  if (pictures) await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
-}
+const visitor = (options) => visitorOf(browser, options);
 
 async function signIn(page, path = '/') {
   await page.goto(base + path);
-  await page.waitForURL(/\/sign-in/);
-  await page.focus('#name');
-  await page.keyboard.type(user);
-  await page.keyboard.press('Tab');
-  await page.keyboard.type(password);
-  await page.keyboard.press('Enter');
-  await page.waitForURL((url) => !url.pathname.startsWith('/sign-in'));
-}
-
-const heading = (page) => page.locator('h1').first().innerText();
-const focused = (page, what) => page.evaluate((what) => document.activeElement?.[what] ?? '', what);
-
-// Presses a key that leads to another page, and waits until that one is there.
-async function go(page, key, path) {
-  const arrived = page.waitForEvent('load');
-  await page.keyboard.press(key);
-  await arrived;
-  assert.equal(new URL(page.url()).pathname, path);
+  await signInAs(page, user, password);
 }
 
 const rows = (page) => page.locator('main table.list tbody th a');
@@ -117,7 +53,7 @@ test('somebody who is signed in walks every page by keyboard', async () => {
   assert.equal(await focused(page, 'id'), 'main');
 
   const pages = [['1', '/', 'pipeline'], ['2', '/queue', 'queue'], ['3', '/overdue', 'overdue'], ['4', '/cases', 'cases'],
-    ['5', '/providers', 'providers'], ['6', '/lists', 'lists']];
+    ['5', '/providers', 'providers'], ['6', '/lists', 'lists'], ['7', '/shift', 'shift'], ['8', '/parked', 'parked']];
   for (const [key, path, name] of pages) {
     // The search is ready to be typed into; Escape leaves it.
     await page.keyboard.press('Escape');
@@ -205,7 +141,7 @@ test('everything works without scripts', async () => {
 test('every page fits a telephone', async () => {
   const { context, page } = await visitor({ viewport: { width: 360, height: 740 } });
   await signIn(page);
-  for (const path of ['/', '/queue', '/overdue', '/cases', '/providers', '/lists']) {
+  for (const path of ['/', '/queue', '/overdue', '/cases', '/providers', '/lists', '/shift', '/parked']) {
     await page.goto(base + path);
     await judged(page, `small${path.replace('/', '-')}`);
   }

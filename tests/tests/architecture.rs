@@ -50,6 +50,7 @@ fn declares(line: &str, item: &str) -> bool {
 fn every_path_and_item_that_the_documents_name_exists() {
     for document in [
         "docs/ARCHITECTURE.md",
+        "docs/CONSOLE.md",
         "docs/DEPLOYMENT.md",
         "docs/OPERATIONS.md",
         "docs/PROVIDER_MAIL.md",
@@ -59,6 +60,23 @@ fn every_path_and_item_that_the_documents_name_exists() {
         assert!(document != "docs/ARCHITECTURE.md" || named(&text).len() > 30);
         assert_eq!(missing(&text), Vec::<String>::new(), "{document}");
     }
+}
+
+#[test]
+fn every_picture_that_a_document_shows_is_there_and_no_other() {
+    let document = fs::read_to_string(root().join("docs/CONSOLE.md")).unwrap();
+    let shown: BTreeSet<String> = document
+        .split("](images/")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
+        .map(str::to_owned)
+        .collect();
+    let kept: BTreeSet<String> = fs::read_dir(root().join("docs/images"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(shown.len() > 10, "{shown:?}");
+    assert_eq!(shown, kept);
 }
 
 #[test]

@@ -122,7 +122,7 @@ impl Board {
         self.signs_by_role().map(|(_, sign)| sign)
     }
 
-    fn signs_by_role(&self) -> impl Iterator<Item = (&'static str, &v1::Sign)> + Clone {
+    pub(crate) fn signs_by_role(&self) -> impl Iterator<Item = (&'static str, &v1::Sign)> + Clone {
         let intake = self.intake.as_ref().ok().map(|of| &of.signs);
         let verification = self.verification.as_ref().ok().map(|of| &of.signs);
         let dispatch = self.dispatch.as_ref().ok().map(|of| &of.signs);

@@ -5,6 +5,7 @@ use proto::v1;
 use proto::v1::dispatch_service_client::DispatchServiceClient;
 use proto::v1::intake_service_client::IntakeServiceClient;
 use proto::v1::ledger_service_client::LedgerServiceClient;
+use proto::v1::parked_service_client::ParkedServiceClient;
 use proto::v1::verification_service_client::VerificationServiceClient;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -57,6 +58,25 @@ impl Edge {
     /// Verification before anybody is signed in.
     pub(crate) fn reception(&self) -> VerificationServiceClient<Channel> {
         VerificationServiceClient::new(self.deps.verification.clone())
+    }
+
+    /// What each owner answers for alike: events that it could not apply.
+    pub(crate) async fn parked(
+        &self,
+        signed: &Signed,
+        owner: Audience,
+    ) -> Result<ParkedServiceClient<Authorised>, Problem> {
+        let token = self.token(&signed.session, owner).await?;
+        let channel = match owner {
+            Audience::Intake => &self.deps.intake,
+            Audience::Verification => &self.deps.verification,
+            Audience::Dispatch => &self.deps.dispatch,
+            Audience::Ledger => &self.deps.ledger,
+        };
+        Ok(ParkedServiceClient::with_interceptor(
+            channel.clone(),
+            Bearer(token.header),
+        ))
     }
 
     /// Waits for an owner's answer, but not for ever.

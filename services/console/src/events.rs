@@ -11,7 +11,7 @@ use platform::error::{Kind, Problem};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::edge::Edge;
-use crate::pages::{overdue, pipeline};
+use crate::pages::{overdue, pipeline, shift};
 use crate::posted::Asked;
 use crate::refused::Refused;
 use crate::session::Signed;
@@ -27,6 +27,17 @@ const SIGNED_OUT: &str = "<p class=\"alarm\" role=\"alert\">Your session is over
 enum Live {
     Pipeline,
     Overdue(overdue::Place),
+    Shift,
+}
+
+impl Live {
+    /// Looks of the others for one of this: what an owner has to add up for each reader is asked for less often.
+    fn pace(&self) -> u32 {
+        match self {
+            Self::Pipeline | Self::Overdue(_) => 1,
+            Self::Shift => 5,
+        }
+    }
 }
 
 pub(crate) async fn pipeline(
@@ -42,6 +53,13 @@ pub(crate) async fn overdue(
     signed: Result<Signed, Refused>,
 ) -> Result<Response, Refused> {
     follow(edge, signed, Live::Overdue(place))
+}
+
+pub(crate) async fn shift(
+    State(edge): State<Edge>,
+    signed: Result<Signed, Refused>,
+) -> Result<Response, Refused> {
+    follow(edge, signed, Live::Shift)
 }
 
 fn follow(edge: Edge, signed: Result<Signed, Refused>, live: Live) -> Result<Response, Refused> {
@@ -103,7 +121,8 @@ impl Follower {
             let first = self.shown.is_empty();
             let turn = async {
                 if !first {
-                    tokio::time::sleep(self.edge.config().refresh()).await;
+                    let refresh = self.edge.config().refresh();
+                    tokio::time::sleep(refresh * self.live.pace()).await;
                 }
                 self.render().await
             };
@@ -135,6 +154,7 @@ impl Follower {
         match &self.live {
             Live::Pipeline => pipeline::fragment(&self.edge, &self.signed).await,
             Live::Overdue(place) => overdue::fragment(&self.edge, &self.signed, place).await,
+            Live::Shift => shift::fragment(&self.edge, &self.signed).await,
         }
     }
 }

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::edge::Edge;
 use crate::refused::Refused;
-use crate::session::Signed;
+use crate::session::{Signed, came_from};
 
 /// What stands behind the question mark.
 pub(crate) struct Asked<T>(pub(crate) T);
@@ -54,12 +54,15 @@ impl<T: DeserializeOwned> FromRequest<Edge> for Posted<T> {
             .await
             .map_err(|_| incomplete())?;
         if !signed.session.holds(&token.form_token) {
-            return Err(Problem::new(
+            let refused = Refused::from(Problem::new(
                 Kind::Forbidden,
                 "form_token",
                 "This form belongs to another session; open the page again and send it from there.",
-            )
-            .into());
+            ));
+            return Err(match came_from(&parts.headers) {
+                Some(page) => refused.back(page, "the page"),
+                None => refused,
+            });
         }
         let Form(form) = Form::<T>::from_request(again(parts), edge)
             .await

@@ -99,7 +99,7 @@ impl IntoResponse for Refused {
         };
         let page = ProblemPage {
             frame: Frame::outside(),
-            title: title(told.problem.kind),
+            title: title(&told.problem),
             told: &told,
         };
         let mut response = match page.render() {
@@ -123,8 +123,11 @@ pub(crate) fn sign_in(back: Option<&str>) -> String {
     }
 }
 
-pub(crate) fn title(kind: Kind) -> &'static str {
-    match kind {
+fn title(problem: &Problem) -> &'static str {
+    if matches!(problem.code.as_ref(), "form_token" | "other_site") {
+        return "This form was not taken";
+    }
+    match problem.kind {
         Kind::Invalid => "That cannot be taken as it is",
         Kind::NotFound => "There is no such thing here",
         Kind::Unauthenticated => "Sign in first",

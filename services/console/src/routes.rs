@@ -9,7 +9,7 @@ use platform::error::{Kind, Problem};
 
 use crate::edge::Edge;
 use crate::pages::{
-    acts, case, cases, decide, lists, overdue, pipeline, providers, queue, sign_in,
+    acts, case, cases, decide, lists, overdue, parked, pipeline, providers, queue, shift, sign_in,
 };
 use crate::refused::Refused;
 use crate::{assets, events, guard, health};
@@ -27,7 +27,10 @@ pub(crate) fn router(edge: Edge) -> Router {
         .route("/queue/next", post(queue::claim_next))
         .route("/queue/{case}", get(decide::page))
         .route("/queue/{case}/claim", post(decide::claim))
-        .route("/queue/{case}/reveal", post(decide::reveal))
+        .route(
+            "/queue/{case}/reveal",
+            get(decide::once_more).post(decide::reveal),
+        )
         .route("/queue/{case}/release", post(decide::release))
         .route("/queue/{case}/decide", post(decide::decide))
         .route("/overdue", get(overdue::page))
@@ -45,6 +48,9 @@ pub(crate) fn router(edge: Edge) -> Router {
         .route("/lists/approve", post(lists::approve_list))
         .route("/rules/approve", post(lists::approve_rule))
         .route("/rules/retire", post(lists::retire_rule))
+        .route("/shift", get(shift::page))
+        .route("/shift/events", get(events::shift))
+        .route("/parked", get(parked::page))
         .route("/assets/{digest}/{*name}", get(assets::serve))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

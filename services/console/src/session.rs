@@ -7,8 +7,9 @@ use axum::extract::FromRequestParts;
 use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::{Cookie, SameSite};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use http::Method;
+use http::header::{HOST, REFERER};
 use http::request::Parts;
+use http::{HeaderMap, Method};
 use platform::error::Kind;
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
@@ -61,10 +62,12 @@ impl FromRequestParts<Edge> for Signed {
 
     async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refused> {
         let jar = CookieJar::from_headers(&parts.headers);
-        // Only what can be read again is worth coming back to.
-        let back = (parts.method == Method::GET)
-            .then(|| parts.uri.path_and_query().map(ToString::to_string))
-            .flatten();
+        // Only what can be read again is worth coming back to: for a form, the page that it stood on.
+        let back = if parts.method == Method::GET {
+            parts.uri.path_and_query().map(ToString::to_string)
+        } else {
+            came_from(&parts.headers)
+        };
         let Some(session) = Session::from_jar(edge, &jar) else {
             return Err(Refused::SignIn(back));
         };
@@ -77,6 +80,15 @@ impl FromRequestParts<Edge> for Signed {
             Err(problem) => Err(problem.into()),
         }
     }
+}
+
+/// The page of ours that a form was sent from, if the browser says so.
+pub(crate) fn came_from(headers: &HeaderMap) -> Option<String> {
+    let text = |name| headers.get(name)?.to_str().ok();
+    let (_, rest) = text(REFERER)?.split_once("://")?;
+    let at = rest.find('/')?;
+    let (host, path) = rest.split_at(at);
+    (host == text(HOST)?).then(|| path.to_owned())
 }
 
 /// The browser refuses a `__Host-` cookie that did not come over TLS for exactly this host.
@@ -101,6 +113,23 @@ pub(crate) fn cookie(edge: &Edge, session: String) -> Cookie<'static> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_form_comes_back_to_its_own_page_and_to_no_other_site() {
+        let from = |referer: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, "console.example:7400".parse().unwrap());
+            headers.insert(REFERER, referer.parse().unwrap());
+            came_from(&headers)
+        };
+        assert_eq!(
+            from("https://console.example:7400/cases/1?x=2").as_deref(),
+            Some("/cases/1?x=2")
+        );
+        assert_eq!(from("https://other.example/cases/1"), None);
+        assert_eq!(from("https://console.example:7400"), None);
+        assert_eq!(from("nothing"), None);
+    }
 
     #[test]
     fn a_form_token_holds_for_its_own_session_only() {

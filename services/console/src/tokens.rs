@@ -45,15 +45,22 @@ pub(crate) struct Who {
     pub(crate) analyst: bool,
     pub(crate) supervisor: bool,
     pub(crate) operator: bool,
+    pub(crate) auditor: bool,
 }
 
 impl Who {
+    /// Sees what concerns everybody.
+    pub(crate) fn oversees(&self) -> bool {
+        self.supervisor || self.auditor
+    }
+
     fn new(staff: v1::Staff) -> Self {
         let has = |role: StaffRole| staff.roles.contains(&role.wire());
         Self {
             analyst: has(StaffRole::Analyst),
             supervisor: has(StaffRole::Supervisor),
             operator: has(StaffRole::Operator),
+            auditor: has(StaffRole::Auditor),
             subject: staff.subject,
             name: staff.name,
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use platform::bus::{Bus, Consumer};
+use platform::bus::{Bus, Consumer, ParkedServer};
 use platform::clock::Clock;
 use platform::connector::Connector;
 use platform::db::{MigrationSet, Schema};
@@ -134,6 +134,7 @@ pub async fn run(
     let server = Server::new(proto::DESCRIPTORS)
         .add_service(DispatchServiceServer::new(service).max_decoding_message_size(MAX_MESSAGE))
         .add_service(LogServer::new(deps.pool.clone(), SERVICE, &READERS))
+        .add_service(ParkedServer::new(deps.pool.clone(), &deps.keyring, SERVICE))
         .ready_while(database(deps.pool.clone()));
     let serving = server.serve(listener, stop.clone());
     loops.spawn(async move { Ok(serving.await?) });

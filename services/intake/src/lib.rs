@@ -17,7 +17,7 @@ mod submission;
 use std::sync::Arc;
 use std::time::Duration;
 
-use platform::bus::{Bus, Consumer};
+use platform::bus::{Bus, Consumer, ParkedServer};
 use platform::clock::Clock;
 use platform::db::{MigrationSet, Schema};
 use platform::grpc::{Listener, Server, database};
@@ -93,6 +93,7 @@ pub async fn run(
     let relay = Relay::new(deps.pool.clone(), SCHEMA.name, Uuid::new_v4())
         .with_hints(appended.clone(), Hint::default())
         .on(&deps.bus);
+    let parked = ParkedServer::new(deps.pool.clone(), &deps.keyring, SCHEMA.name);
     let service = grpc::Intake::new(
         deps.pool.clone(),
         deps.keyring,
@@ -104,6 +105,7 @@ pub async fn run(
     let server = Server::new(proto::DESCRIPTORS)
         .add_service(IntakeServiceServer::new(service))
         .add_service(LogServer::new(deps.pool.clone(), SCHEMA.name, &READERS))
+        .add_service(parked)
         .ready_while(database(deps.pool.clone()));
 
     let mut tasks = Tasks::new(shutdown);

@@ -89,6 +89,11 @@ pub async fn run(
             deps.pool.clone(),
             staff,
         )))
+        .add_service(bus::ParkedServer::new(
+            deps.pool.clone(),
+            &deps.keyring,
+            SCHEMA.name,
+        ))
         .ready_while(database(deps.pool.clone()))
         .ready_while(Arc::new(move || {
             let still = still.load(Ordering::Relaxed);

@@ -17,6 +17,10 @@ pub struct Config {
     pub second_analyst: Vec<Category>,
     /// A dispute of an analyst's verdict is reviewed by another analyst, where there is one.
     pub review_by_another: bool,
+    /// Whoever alone gave a verdict may take it back within so many seconds without a supervisor; 0 for never.
+    pub undo_seconds: u32,
+    /// Nobody takes back a verdict that they stand behind: another person has to, who is a supervisor.
+    pub withdraw_by_another: bool,
     /// URLs that one person may open in a shift.
     pub reveals_per_shift: u32,
     pub shift_seconds: u32,
@@ -36,6 +40,8 @@ impl Default for Config {
             proof_seconds: 24 * 3600,
             second_analyst: Vec::new(),
             review_by_another: true,
+            undo_seconds: 15 * 60,
+            withdraw_by_another: false,
             reveals_per_shift: 200,
             shift_seconds: 8 * 3600,
             session_idle_seconds: 12 * 3600,
@@ -53,6 +59,10 @@ impl Config {
 
     pub(crate) fn proof(&self) -> time::Duration {
         time::Duration::seconds(self.proof_seconds.into())
+    }
+
+    pub(crate) fn undo(&self) -> time::Duration {
+        time::Duration::seconds(self.undo_seconds.into())
     }
 
     pub(crate) fn shift(&self) -> time::Duration {

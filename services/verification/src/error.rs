@@ -72,6 +72,8 @@ refusals! {
     NO_VERDICT FailedPrecondition "case_undecided" "This case has no verdict to take back.";
     OTHER_VERDICT FailedPrecondition "verdict_does_not_fit" "A case under review takes uphold, withdraw, second look or, where a page changed, gone; any other takes a category, a reason, second look or needs information.";
     NO_CHANGED_PAGE FailedPrecondition "page_not_in_question" "Gone is an answer to a question about a changed page, and none is open in this case; uphold or withdraw the verdict, or pass it on for a second look.";
+    UNDO_NOT_YOURS Forbidden "undo_not_yours" "You may take back a verdict that you alone gave, for a short time and while nobody questions it; any other a supervisor withdraws.";
+    WITHDRAW_OWN FailedPrecondition "withdraw_by_another" "You stand behind this verdict; by this hotline's rules another supervisor has to withdraw it.";
     STANDS FailedPrecondition "verdict_stands" "A verdict stands; withdraw it before the case is assessed again.";
     NOT_FOR_YOU FailedPrecondition "another_analyst_needed" "You have reported or judged this case already; somebody else has to take it.";
     NOT_YOUR_ROLE Forbidden "role_required" "This case asks for another role; reviews without a contact are a supervisor's, all else an analyst's.";

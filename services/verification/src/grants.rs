@@ -12,6 +12,7 @@ pub const GRANTS: Grants = Grants {
         // Only ever added to.
         ("judgement", &[Select, Insert]),
         ("reveal", &[Select, Insert]),
+        ("second_look", &[Select, Insert]),
         ("knowledge", &[Select, Update]),
         ("hash_list", &[Select, Insert, Update]),
         ("hash_entry", &[Select, Insert]),

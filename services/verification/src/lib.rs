@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use platform::bus::{Bus, Consumer};
+use platform::bus::{Bus, Consumer, ParkedServer};
 use platform::clock::Clock;
 use platform::db::{MigrationSet, Schema};
 use platform::grpc::{Listener, Server};
@@ -146,6 +146,7 @@ pub async fn run(
     let log = LogServer::new(deps.pool.clone(), SERVICE, &READERS);
     let server = Server::new(proto::DESCRIPTORS)
         .add_service(log)
+        .add_service(ParkedServer::new(deps.pool.clone(), &deps.keyring, SERVICE))
         .add_service(
             VerificationServiceServer::new(Grpc::new(&deps, means, appended, approved))
                 .max_decoding_message_size(platform::grpc::MAX_MESSAGE),

@@ -8,13 +8,18 @@ use domain::invalid::text;
 use domain::wire::timestamp;
 use proto::v1;
 use serde::Deserialize;
-use time::PrimitiveDateTime;
+use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
+use time::{OffsetDateTime, PrimitiveDateTime};
 
 use super::sign_in::Nothing;
 use crate::edge::Edge;
 use crate::posted::Posted;
 use crate::refused::Refused;
+
+/// A browser's field for date and time.
+const MINUTES: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]");
 
 #[derive(Deserialize)]
 pub(crate) struct Words {
@@ -22,22 +27,33 @@ pub(crate) struct Words {
     reason: String,
 }
 
+#[derive(Deserialize)]
+pub(crate) struct Withdrawal {
+    #[serde(default)]
+    reason: String,
+    /// Ticked: into the queue again at once.
+    again: Option<String>,
+}
+
 pub(crate) async fn withdraw(
     State(edge): State<Edge>,
     Path(case): Path<String>,
-    Posted(signed, form): Posted<Words>,
+    Posted(signed, form): Posted<Withdrawal>,
 ) -> Result<Redirect, Refused> {
+    let again = form.again.is_some();
     let case: CaseId = case.parse()?;
     let done = async {
         let request = v1::WithdrawVerdictRequest {
             case_id: case.to_string(),
             reason: text("reason", &form.reason, 500)?,
+            assess_again: again,
         };
         let mut client = edge.verification(&signed).await?;
         edge.ask(client.withdraw_verdict(request)).await?;
         Ok(())
     };
-    answered(done.await, case, "withdrawn")
+    let code = if again { "undone" } else { "withdrawn" };
+    answered(done.await, case, code)
 }
 
 pub(crate) async fn assess_again(
@@ -74,9 +90,8 @@ pub(crate) async fn hold(
 ) -> Result<Redirect, Refused> {
     let case: CaseId = case.parse()?;
     let done = async {
-        let minutes = format_description!("[year]-[month]-[day]T[hour]:[minute]");
         let until = form.until.get(..16).unwrap_or_default();
-        let until = PrimitiveDateTime::parse(until, minutes).map_err(|_| {
+        let until = PrimitiveDateTime::parse(until, MINUTES).map_err(|_| {
             Invalid::new(
                 "time_malformed",
                 "until",
@@ -136,6 +151,12 @@ pub(crate) async fn supply(
         Ok(())
     };
     answered(done.await, case, "supplied")
+}
+
+/// Three days from now, as a browser's field for date and time takes it.
+pub(super) fn hold_until(now: OffsetDateTime) -> String {
+    let until = now + time::Duration::days(3);
+    until.format(MINUTES).unwrap_or_default()
 }
 
 fn answered(done: Result<(), Refused>, case: CaseId, code: &str) -> Result<Redirect, Refused> {

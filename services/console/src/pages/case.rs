@@ -9,6 +9,7 @@ use proto::v1;
 use proto::v1::find_reports_request::By;
 use serde::Deserialize;
 
+use super::acts;
 use super::cases::ReportRow;
 use super::row::{CaseRow, NoticeRow};
 use super::{Frame, Missing, Names, render};
@@ -33,6 +34,11 @@ struct Page {
     truncated: bool,
     may_supervise: bool,
     may_answer: bool,
+    may_claim: bool,
+    /// The act that the reader came for, whose form is open.
+    act: &'static str,
+    /// When a hold ends if nothing else is said, as a field for date and time has it.
+    hold_until: String,
 }
 
 struct Dispatched {
@@ -56,6 +62,7 @@ struct Entry {
 #[derive(Deserialize)]
 pub(crate) struct Place {
     done: Option<String>,
+    act: Option<String>,
 }
 
 pub(crate) async fn page(
@@ -134,7 +141,14 @@ pub(crate) async fn page(
             };
             of.entries.into_iter().map(entry).collect()
         }),
+        act: match place.act.as_deref() {
+            Some("withdraw") => "withdraw",
+            Some("hold") => "hold",
+            _ => "",
+        },
+        hold_until: acts::hold_until(now),
         may_supervise: signed.who.supervisor,
+        may_claim: signed.who.analyst || signed.who.supervisor,
         may_answer: signed.who.analyst || signed.who.supervisor || signed.who.operator,
         frame: Frame::new("/cases", &signed).done(place.done.as_deref()),
     })

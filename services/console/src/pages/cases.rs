@@ -1,9 +1,9 @@
-//! Finding a case: by a report's reference, the case's id, a submitter's own id, or a URL.
+//! Finding a case: by a report's reference, the case's or a notice's id, a submitter's own id, or a URL.
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use domain::id::{CaseId, Reference};
+use domain::id::{CaseId, NoticeId, Reference};
 use domain::invalid::text;
 use platform::error::{Kind, Problem};
 use proto::v1;
@@ -98,6 +98,11 @@ pub(crate) async fn page(
             return answer(&signed, &asked, true, found);
         }
     }
+    if let Ok(notice) = asked.parse::<NoticeId>()
+        && let Some(case) = case_of(&edge, &signed, notice).await.map_err(back)?
+    {
+        return Ok(Redirect::to(&format!("/cases/{case}")).into_response());
+    }
     answer(&signed, &asked, true, Vec::new())
 }
 
@@ -141,6 +146,22 @@ fn answer(
             .collect(),
     })?;
     Ok(page.into_response())
+}
+
+/// The case that a notice is about.
+async fn case_of(
+    edge: &Edge,
+    signed: &Signed,
+    notice: NoticeId,
+) -> Result<Option<CaseId>, Refused> {
+    let mut client = edge.dispatch(signed).await?;
+    let request = v1::SearchNoticesRequest {
+        notice_id: notice.to_string(),
+        ..Default::default()
+    };
+    let found = edge.ask(client.search_notices(request)).await?;
+    let case = found.notices.first().map(|notice| notice.case_id.parse());
+    Ok(case.transpose()?)
 }
 
 /// Reports that fit. An owner that knows none may say so or give none.

@@ -153,6 +153,20 @@ impl Choice {
             .find(|choice| choice.entry().name == name)
     }
 
+    /// Gives a verdict of its own, which can be taken back.
+    pub(super) const fn is_verdict(self) -> bool {
+        match self {
+            Self::A | Self::B | Self::C | Self::NotIllegal | Self::NotFound | Self::OutOfScope => {
+                true
+            }
+            Self::NeedsInformation
+            | Self::SecondLook
+            | Self::Uphold
+            | Self::Gone
+            | Self::Withdraw => false,
+        }
+    }
+
     pub(super) const fn recorded(self) -> &'static str {
         self.entry().recorded
     }

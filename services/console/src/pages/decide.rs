@@ -5,13 +5,14 @@ use axum::extract::{Path, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use domain::id::CaseId;
 use domain::invalid::text;
-use domain::word::ReviewReason;
+use domain::word::{AssessmentState, ReviewReason};
 use platform::error::{Kind, Problem};
 use proto::v1;
 use serde::Deserialize;
 
+use super::acts;
 use super::choice::{Choice, Entry};
-use super::queue::{Place, Recorded, next};
+use super::queue::{Own, Place, Recorded, next};
 use super::row::CaseRow;
 use super::sign_in::Nothing;
 use super::{Frame, Names, render};
@@ -32,6 +33,8 @@ struct Page {
     claim_token: String,
     revealed: Option<v1::RevealUrlResponse>,
     may_claim: bool,
+    own: Option<Own>,
+    hold_until: String,
 }
 
 pub(crate) async fn page(
@@ -88,6 +91,8 @@ async fn read(
             .collect(),
         asks_if_gone: about_page,
         case: CaseRow::new(assessment, &names, &signed.who.subject, now),
+        own: Own::read(edge, signed).await?,
+        hold_until: acts::hold_until(now),
         claim_token,
         revealed,
         recorded: None,
@@ -138,6 +143,12 @@ pub(crate) async fn reveal(
         .map_err(|problem| back(problem.into()))?;
     let page = read(&edge, &signed, case, Some(revealed)).await?;
     Ok(render(&page)?.into_response())
+}
+
+/// The page of a reveal, loaded again: the case without the address.
+pub(crate) async fn once_more(_: Signed, Path(case): Path<String>) -> Result<Redirect, Refused> {
+    let case: CaseId = case.parse()?;
+    Ok(Redirect::to(&format!("/queue/{case}")))
 }
 
 #[derive(Deserialize)]
@@ -202,8 +213,8 @@ pub(crate) async fn decide(
     };
     let mut client = edge.verification(&signed).await?;
     let answer = edge.ask(client.decide_cases(request)).await.map_err(back)?;
-    match answer.results.into_iter().next().and_then(|one| one.result) {
-        Some(v1::decision_result::Result::Assessment(_)) => {}
+    let after = match answer.results.into_iter().next().and_then(|one| one.result) {
+        Some(v1::decision_result::Result::Assessment(after)) => after,
         // An item's problem has no kind on the wire; its sentence says what to do.
         Some(v1::decision_result::Result::Problem(problem)) => {
             return Err(back(Problem::new(
@@ -213,8 +224,11 @@ pub(crate) async fn decide(
             )));
         }
         None => return Err(back(Problem::of(Kind::Internal))),
+    };
+    let mut recorded = format!("recorded={}&of={case}", choice.entry().name);
+    if choice.is_verdict() && after.state == AssessmentState::AwaitingSecond.wire() {
+        recorded.push_str("&first_of_two=1");
     }
-    let recorded = format!("recorded={}&of={case}", choice.entry().name);
     let to = match form.then.as_str() {
         "next" => next(&edge, &signed).await?,
         _ => None,

@@ -7,10 +7,12 @@ mod choice;
 pub(crate) mod decide;
 pub(crate) mod lists;
 pub(crate) mod overdue;
+pub(crate) mod parked;
 pub(crate) mod pipeline;
 pub(crate) mod providers;
 pub(crate) mod queue;
 mod row;
+pub(crate) mod shift;
 pub(crate) mod sign_in;
 mod signs;
 mod stages;
@@ -39,14 +41,16 @@ pub(crate) struct Frame {
     pub(crate) done: &'static str,
 }
 
-/// Entries of the menu, in the order of their keys 1, 2, 3 …
-pub(crate) const MENU: [(&str, &str); 6] = [
+/// Entries of the menu, in the order of their keys 1, 2, 3 …; the last two for those who may read them.
+const MENU: [(&str, &str); 8] = [
     ("/", "Pipeline"),
     ("/queue", "Queue"),
     ("/overdue", "Overdue"),
     ("/cases", "Cases"),
     ("/providers", "Providers"),
     ("/lists", "Lists and rules"),
+    ("/shift", "Shift"),
+    ("/parked", "Parked"),
 ];
 
 impl Frame {
@@ -69,6 +73,20 @@ impl Frame {
         }
     }
 
+    /// What the reader finds in the menu.
+    pub(crate) fn menu(&self) -> Vec<(&'static str, &'static str)> {
+        let Some(who) = self.who.as_deref() else {
+            return Vec::new();
+        };
+        let is_theirs = |path: &str| match path {
+            "/shift" => who.oversees(),
+            "/parked" => who.oversees() || who.operator,
+            _ => true,
+        };
+        let entries = MENU.into_iter();
+        entries.filter(|(path, _)| is_theirs(path)).collect()
+    }
+
     pub(crate) fn is_here(&self, path: &str) -> bool {
         self.here == path
     }
@@ -79,6 +97,9 @@ impl Frame {
             "released" => "The case is back in the queue.",
             "withdrawn" => {
                 "The verdict is withdrawn. Notices that stand on it are being retracted."
+            }
+            "undone" => {
+                "The verdict is taken back, and the case is in the queue again. Notices that stood on it are being retracted."
             }
             "queued" => "The case is in the queue again.",
             "held" => "A police hold is on this case. Nothing is sent while it lasts.",
@@ -135,6 +156,12 @@ impl Names {
                 .map(|one| (one.subject, one.name))
                 .collect(),
         ))
+    }
+
+    /// Several people; empty for nobody.
+    fn of_all(&self, subjects: &[String]) -> String {
+        let names: Vec<String> = subjects.iter().map(|one| self.of(one)).collect();
+        names.join(", ")
     }
 
     fn of(&self, subject: &str) -> String {

@@ -1,4 +1,4 @@
-//! Providers: how fast they are, and how right we are.
+//! Providers: how fast and true to their word they are, and how fast and right we are towards them.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -16,7 +16,7 @@ use crate::edge::Edge;
 use crate::posted::Asked;
 use crate::refused::{Refused, query};
 use crate::session::Signed;
-use crate::show::{When, count, label, word};
+use crate::show::{When, count, label, length, word};
 
 #[derive(Template)]
 #[template(path = "providers.html")]
@@ -92,14 +92,35 @@ struct One {
     upstream: String,
     registrar: String,
     origin: String,
-    clocks: Vec<[String; 4]>,
+    theirs: Vec<Clock>,
+    ours: Vec<[String; 4]>,
+    accuracy: Accuracy,
     states: Vec<(String, String, When)>,
-    disputed: String,
-    withdrawn: String,
     false_claims: String,
     missing: Vec<Missing>,
     notices: Vec<NoticeRow>,
     next: Option<String>,
+}
+
+/// A clock of theirs, beside what was allowed.
+struct Clock {
+    name: String,
+    p50: String,
+    p99: String,
+    notices: String,
+    /// What is allowed and how often it was kept; nothing where the clock has no limit.
+    due: String,
+    kept: String,
+}
+
+/// How right we were towards them.
+struct Accuracy {
+    retracted: String,
+    retracted_disputed: String,
+    open: String,
+    refused: String,
+    /// Of what they were sent, in hundredths.
+    share: String,
 }
 
 pub(crate) async fn one(
@@ -149,10 +170,7 @@ fn view(
 ) -> One {
     let summary = answer.summary.unwrap_or_default();
     let provider = summary.provider.clone().unwrap_or_default();
-    let of_state = |state: &str| {
-        let these = answer.by_state.iter().filter(|count| count.stage == state);
-        count(these.map(|count| count.count).sum())
-    };
+    let card = answer.scorecard.clone().unwrap_or_default();
     let or_none = |text: String| {
         if text.is_empty() {
             "–".to_owned()
@@ -180,9 +198,15 @@ fn view(
         upstream: provider.upstream,
         registrar: provider.registrar,
         origin: provider.origin,
-        clocks: clocks(&answer.clocks),
-        disputed: of_state("disputed"),
-        withdrawn: of_state("withdrawn"),
+        theirs: theirs(&answer.clocks, &card),
+        ours: clocks(&card.ours),
+        accuracy: Accuracy {
+            retracted: count(card.retracted),
+            retracted_disputed: count(card.retracted_disputed),
+            open: count(card.disputes_open),
+            refused: count(card.disputes_refused),
+            share: percent(card.retracted, summary.notices_total),
+        },
         states: answer
             .by_state
             .iter()
@@ -200,4 +224,38 @@ fn view(
         row: Row::new(summary),
         frame: Frame::new("/providers", signed),
     }
+}
+
+fn theirs(figures: &[v1::ClockFigure], card: &v1::Scorecard) -> Vec<Clock> {
+    let line = |(figure, shown): (&v1::ClockFigure, [String; 4])| {
+        let promise = match figure.clock.as_str() {
+            "acknowledged" => card.answered.as_ref(),
+            "confirmed_removed" => card.removed.as_ref(),
+            _ => None,
+        };
+        let due = promise.filter(|kept| kept.in_time + kept.late > 0);
+        let [name, p50, p99, notices] = shown;
+        Clock {
+            name,
+            p50,
+            p99,
+            notices,
+            due: due.map_or_else(String::new, |kept| length(kept.allowed_seconds)),
+            kept: due.map_or_else(String::new, |kept| {
+                let all = kept.in_time + kept.late;
+                format!(
+                    "{} of {} ({})",
+                    count(kept.in_time),
+                    count(all),
+                    percent(kept.in_time, all)
+                )
+            }),
+        }
+    };
+    figures.iter().zip(clocks(figures)).map(line).collect()
+}
+
+fn percent(part: u64, all: u64) -> String {
+    let of_hundred = (part * 100).checked_div(all);
+    of_hundred.map_or_else(|| "–".to_owned(), |share| format!("{share} %"))
 }

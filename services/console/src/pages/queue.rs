@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::row::CaseRow;
 use super::sign_in::Nothing;
 use super::{Frame, Names, page_of, render};
+use crate::board::part;
 use crate::edge::Edge;
 use crate::posted::{Asked, Posted};
 use crate::refused::{Refused, query};
@@ -27,12 +28,48 @@ struct Page {
     rows: Vec<CaseRow>,
     next: Option<String>,
     may_claim: bool,
+    own: Option<Own>,
+}
+
+/// The reader's own part of this shift.
+pub(super) struct Own {
+    pub(super) in_hand: u64,
+    pub(super) verdicts: u64,
+    pub(super) reveals: u64,
+    pub(super) allowed: u32,
+}
+
+impl Own {
+    /// Nothing where verification does not tell.
+    pub(super) async fn read(edge: &Edge, signed: &Signed) -> Result<Option<Self>, Refused> {
+        let mut client = edge.verification(signed).await?;
+        let answer = part(
+            edge.ask(client.get_workload(v1::GetWorkloadRequest {}))
+                .await,
+        )?;
+        let Ok(load) = answer else {
+            return Ok(None);
+        };
+        let allowed = load.reveals_allowed;
+        let mut people = load.people.into_iter();
+        let mine = people.find(|one| one.subject == signed.who.subject);
+        Ok(mine.map(|mine| Self {
+            in_hand: mine.in_hand,
+            verdicts: mine.verdicts,
+            reveals: mine.reveals,
+            allowed,
+        }))
+    }
 }
 
 /// A verdict just given, so that a slip can be put right at once.
 pub(super) struct Recorded {
     pub(super) verdict: &'static str,
     pub(super) case: String,
+    /// A first verdict that waits for a second analyst.
+    pub(super) first_of_two: bool,
+    /// It stands, and can be taken back.
+    pub(super) may_undo: bool,
 }
 
 #[derive(Deserialize)]
@@ -42,6 +79,7 @@ pub(crate) struct Place {
     pub(super) done: Option<String>,
     pub(super) recorded: Option<String>,
     pub(super) of: Option<String>,
+    first_of_two: Option<String>,
 }
 
 pub(crate) async fn page(
@@ -90,6 +128,7 @@ pub(crate) async fn page(
             })
             .collect(),
         may_claim: signed.who.analyst || signed.who.supervisor,
+        own: Own::read(&edge, &signed).await?,
         frame: Frame::new("/queue", &signed).done(place.done.as_deref()),
     })
 }
@@ -128,9 +167,12 @@ impl Recorded {
     pub(super) fn of(place: &Place) -> Option<Self> {
         let verdict = super::choice::Choice::parse(place.recorded.as_deref()?)?;
         let case: domain::id::CaseId = place.of.as_deref()?.parse().ok()?;
+        let first_of_two = place.first_of_two.is_some();
         Some(Self {
             verdict: verdict.recorded(),
             case: case.to_string(),
+            first_of_two,
+            may_undo: verdict.is_verdict() && !first_of_two,
         })
     }
 }

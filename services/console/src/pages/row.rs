@@ -30,6 +30,12 @@ pub(crate) struct CaseRow {
     pub(crate) review: String,
     pub(crate) version: u64,
     pub(crate) hashes: String,
+    /// People behind the verdict, by name; empty where a list or a rule decided.
+    pub(crate) decided_by: String,
+    pub(crate) held_until: When,
+    pub(crate) undo_until: When,
+    /// The reader alone gave the verdict, and may still take it back.
+    pub(crate) may_undo: bool,
     waits_for: String,
 }
 
@@ -73,6 +79,14 @@ impl CaseRow {
                 String::new()
             },
             claimed_until: When::age(of.claimed_until.as_ref(), now),
+            decided_by: names.of_all(&of.approvers),
+            held_until: When::at(of.held_until.as_ref(), now),
+            may_undo: of.approvers == [me]
+                && of
+                    .undo_until
+                    .as_ref()
+                    .is_some_and(|until| is_ahead(until, now)),
+            undo_until: When::age(of.undo_until.as_ref(), now),
             verdict,
             basis: of.basis,
             decided: When::at(of.decided_at.as_ref(), now),
@@ -122,6 +136,10 @@ impl CaseRow {
     }
 }
 
+fn is_ahead(at: &prost_types::Timestamp, now: OffsetDateTime) -> bool {
+    domain::wire::time("at", at).is_ok_and(|at| at > now)
+}
+
 /// A notice as dispatch has it.
 pub(crate) struct NoticeRow {
     pub(crate) id: String,
@@ -145,6 +163,9 @@ pub(crate) struct NoticeRow {
     pub(crate) due: When,
     pub(crate) failure: String,
     pub(crate) text: String,
+    /// The newest message about it, where that is not the notice itself.
+    pub(crate) message: String,
+    pub(crate) sequence: u32,
 }
 
 impl NoticeRow {
@@ -165,6 +186,11 @@ impl NoticeRow {
             confirmed: When::at(of.confirmed_removed_at.as_ref(), now),
             due: When::age(of.due_at.as_ref(), now),
             failure: label(&of.last_failure),
+            message: match of.message.as_str() {
+                "notice" => String::new(),
+                message => label(message),
+            },
+            sequence: of.sequence,
             attempts: of.attempts,
             episode: of.episode,
             step: of.step,

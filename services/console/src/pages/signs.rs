@@ -113,7 +113,7 @@ fn consumers(board: &Board) -> Step {
 }
 
 /// Signs are counts or whole seconds, and never negative.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

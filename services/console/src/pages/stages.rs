@@ -52,6 +52,52 @@ pub(super) fn stages(
     tables
 }
 
+/// Where something waits for a person, or for a provider's word: the ages that a supervisor watches.
+pub(super) fn waiting(
+    verification: Option<&v1::GetVerificationCountsResponse>,
+    dispatch: Option<&v1::GetDispatchCountsResponse>,
+    now: OffsetDateTime,
+) -> Vec<Stages> {
+    let only = |counts: &[v1::StageCount], these: &[&str]| -> Vec<v1::StageCount> {
+        let counts = counts.iter();
+        let these = counts.filter(|of| these.contains(&of.stage.as_str()));
+        these.cloned().collect()
+    };
+    let mut tables = Vec::with_capacity(2);
+    if let Some(of) = verification {
+        let these = [
+            "queued",
+            "claimed",
+            "awaiting_second",
+            "under_review",
+            "needs_information",
+            "police_hold",
+        ];
+        tables.push(Stages {
+            caption: "Cases that wait for us, since they were received",
+            rows: rows(&only(&of.by_state, &these), now),
+        });
+    }
+    if let Some(of) = dispatch {
+        let these = [
+            "queued",
+            "sent",
+            "delivered",
+            "acknowledged",
+            "removal_claimed",
+            "need_information",
+            "need_time",
+            "disputed",
+            "bounced",
+        ];
+        tables.push(Stages {
+            caption: "Notices that are open, since they were opened",
+            rows: rows(&only(&of.by_notice_state, &these), now),
+        });
+    }
+    tables
+}
+
 /// Stages in which nothing is left to wait for: how old their oldest member is tells nobody anything.
 const AT_REST: [&str; 16] = [
     "actionable",

@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use tonic::metadata::MetadataMap;
 
 use super::form::{read, show};
-use super::show::{clock, stage};
+use super::show::{clock, scorecard, stage};
 use super::{Inner, cursor, parse};
 use crate::directory::Provider;
 use crate::store::ProviderFigures;
@@ -113,11 +113,14 @@ impl Inner {
         let clocks = store::provider_clocks(&mut conn, id.as_str()).await?;
         let states = store::count_provider(&mut conn, id.as_str()).await?;
         let false_claims = store::count_false_claims(&mut conn, Some(id.as_str())).await?;
+        let now = self.clock.now(&mut conn).await?;
+        let kept = store::scorecard(&mut conn, now, id.as_str()).await?;
         Ok(v1::GetProviderResponse {
             summary: Some(self.summary_of(&principal, provider, &figures)?),
             clocks: clocks.iter().map(clock).collect(),
             by_state: states.into_iter().map(stage).collect(),
             false_claims: false_claims.cast_unsigned(),
+            scorecard: Some(scorecard(&kept)),
         })
     }
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::Inner;
 use crate::attribution::stands;
 use crate::document::{self, Issue};
-use crate::store::{self, ClockStats, Content, Stage, Summary};
+use crate::store::{self, ClockStats, Content, Kept, Scorecard, Stage, Summary};
 use crate::{Error, delivery};
 
 impl Inner {
@@ -166,6 +166,7 @@ fn summary(row: &Summary, pending: Option<&delivery::Pending>, text: String) -> 
             .filter(|_| row.delivered_at.is_none())
             .unwrap_or_default(),
         text,
+        message: row.message.to_string(),
     }
 }
 
@@ -183,5 +184,22 @@ pub(super) fn clock(stats: &ClockStats) -> v1::ClockFigure {
         p50_seconds: stats.p50,
         p99_seconds: stats.p99,
         count: stats.count.cast_unsigned(),
+    }
+}
+
+pub(super) fn scorecard(card: &Scorecard) -> v1::Scorecard {
+    let kept = |kept: &Kept| v1::Kept {
+        in_time: kept.in_time.cast_unsigned(),
+        late: kept.late.cast_unsigned(),
+        allowed_seconds: kept.allowed,
+    };
+    v1::Scorecard {
+        answered: Some(kept(&card.answered)),
+        removed: Some(kept(&card.removed)),
+        ours: card.ours.iter().map(clock).collect(),
+        retracted: card.retracted.cast_unsigned(),
+        retracted_disputed: card.retracted_disputed.cast_unsigned(),
+        disputes_open: card.disputes_open.cast_unsigned(),
+        disputes_refused: card.disputes_refused.cast_unsigned(),
     }
 }

@@ -81,7 +81,12 @@ impl Inner {
             "" => None,
             text => Some(text.parse::<CaseId>()?.uuid()),
         };
+        let notice = match request.notice_id.as_str() {
+            "" => None,
+            text => Some(text.parse::<NoticeId>()?.uuid()),
+        };
         let search = Search {
+            notice,
             provider: provider.as_ref().map(ProviderId::as_str),
             case,
             states: &states,

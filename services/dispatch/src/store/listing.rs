@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::row::Reader;
 use crate::Error;
+use crate::lifecycle::Message;
 
 /// A notice as staff see it in lists.
 pub struct Summary {
@@ -37,6 +38,7 @@ pub struct Summary {
     /// Sealed under the case's data key.
     pub note: Option<Vec<u8>>,
     pub last_failure: Option<String>,
+    pub message: Message,
 }
 
 /// What staff look for.
@@ -44,6 +46,7 @@ pub struct Summary {
 pub struct Search<'a> {
     pub provider: Option<&'a str>,
     pub case: Option<Uuid>,
+    pub notice: Option<Uuid>,
     pub states: &'a [&'a str],
     /// Where the page before ended: newer ones were on it.
     pub before: Option<(OffsetDateTime, Uuid)>,
@@ -60,13 +63,15 @@ pub async fn search_notices(
         "-- search_notices
         select n.id, n.case_id, n.provider_id, n.episode, n.step, n.sequence, n.rung, n.state, n.channel, c.category,
             n.attempts, n.opened_at, n.delivered_at, n.acknowledged_at, n.removal_claimed_at, n.confirmed_at,
-            n.acknowledge_due_at, n.due_at, n.overdue_from, c.received_at, c.regime, n.answer, n.note, n.last_failure
+            n.acknowledge_due_at, n.due_at, n.overdue_from, c.received_at, c.regime, n.answer, n.note, n.last_failure,
+            n.message
         from notice n
         join case_file c on c.case_id = n.case_id
         where ($1::text is null or n.provider_id = $1)
           and ($2::uuid is null or n.case_id = $2)
           and (cardinality($3::text[]) = 0 or n.state = any($3))
           and ($4::timestamptz is null or (n.opened_at, n.id) < ($4, $5))
+          and ($7::uuid is null or n.id = $7)
         order by n.opened_at desc, n.id desc
         limit $6",
     )
@@ -76,6 +81,7 @@ pub async fn search_notices(
     .bind(at)
     .bind(id)
     .bind(search.limit)
+    .bind(search.notice)
     .fetch_all(conn)
     .await?;
     rows.iter().map(summary).collect()
@@ -93,7 +99,8 @@ pub async fn overdue_notices(
         "-- overdue_notices
         select n.id, n.case_id, n.provider_id, n.episode, n.step, n.sequence, n.rung, n.state, n.channel, c.category,
             n.attempts, n.opened_at, n.delivered_at, n.acknowledged_at, n.removal_claimed_at, n.confirmed_at,
-            n.acknowledge_due_at, n.due_at, n.overdue_from, c.received_at, c.regime, n.answer, n.note, n.last_failure
+            n.acknowledge_due_at, n.due_at, n.overdue_from, c.received_at, c.regime, n.answer, n.note, n.last_failure,
+            n.message
         from notice n
         join case_file c on c.case_id = n.case_id
         where n.overdue_from < $1
@@ -152,5 +159,6 @@ fn summary(row: &PgRow) -> Result<Summary, Error> {
         answer: r.parse_optional("answer")?,
         note: r.get("note")?,
         last_failure: r.get("last_failure")?,
+        message: Message::parse(r.get("message")?).ok_or_else(|| r.damaged("message"))?,
     })
 }

@@ -14,6 +14,7 @@ mod notice;
 mod provider;
 mod receipt;
 mod row;
+mod scorecard;
 mod seal;
 mod timer;
 
@@ -32,5 +33,6 @@ pub use notice::{
 };
 pub use provider::*;
 pub use receipt::*;
+pub use scorecard::{Kept, Scorecard, scorecard};
 pub use seal::{CaseSeal, put_regulator, put_seals, seals};
 pub use timer::*;

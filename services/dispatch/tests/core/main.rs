@@ -9,5 +9,6 @@ mod mailed;
 mod opening;
 mod pull;
 mod removal;
+mod scorecard;
 mod support;
 mod verdicts;

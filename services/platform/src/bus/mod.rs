@@ -17,6 +17,7 @@ mod local;
 mod mend;
 mod one_by_one;
 mod parked;
+mod parked_service;
 mod parking;
 mod remote;
 
@@ -37,6 +38,7 @@ pub use crate::kafka::{
 pub use asked::{Asked, ask_replay, asked};
 pub use consumer::Consumer;
 pub use parked::{Approval, Parked, discard, list, replay};
+pub use parked_service::ParkedServer;
 
 /// What carries events between services.
 #[derive(Clone, Debug, Default)]

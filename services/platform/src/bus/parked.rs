@@ -62,6 +62,13 @@ pub async fn list(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<Parke
     .collect()
 }
 
+/// How many events are parked in all.
+pub async fn count(conn: &mut PgConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar("-- count_parked\nselect count(*) from parked_event")
+        .fetch_one(conn)
+        .await
+}
+
 /// Applies a case's parked events in order and lets the case flow again. Returns how many; 0 when it is not blocked.
 /// On an error the caller rolls back, and everything stays parked.
 pub async fn replay<H: Heed>(

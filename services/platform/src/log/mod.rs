@@ -34,8 +34,8 @@ pub use read::{Head, LogReader, heads, read};
 pub(crate) use read::{envelope, heads_sql, read_sql};
 pub use relay::Relay;
 pub use retention::{Kept, keep};
-pub(crate) use serve::CALLER;
 pub use serve::LogServer;
+pub(crate) use serve::{CALLER, timestamp};
 pub use signs::SIGNS;
 
 /// Number of shards of every log. Fixed: a case's shard is written into its events.

@@ -1,6 +1,6 @@
 //! `LogService`: a producer's log, read over the wire by the consumers that are registered for it.
 //!
-//! The only message of `proto` that platform knows. Must not read by anything but position, and must not tell a
+//! Beside it platform knows the messages of `ParkedService` and the signs of a role, and no other of `proto`. Must not read by anything but position, and must not tell a
 //! stranger even where the log ends.
 
 use std::pin::Pin;
@@ -11,6 +11,7 @@ use proto::v1::log_service_server::{LogService, LogServiceServer};
 use proto::v1::read_log_response::Part;
 use proto::v1::{LogBounds, LogEvent, ReadLogRequest, ReadLogResponse};
 use sqlx::PgPool;
+use time::OffsetDateTime;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -163,12 +164,17 @@ fn event(event: Envelope) -> LogEvent {
         case_id: event.case_id.to_string(),
         kind: event.kind,
         caused_by: event.caused_by.map(|id| id.to_string()).unwrap_or_default(),
-        occurred_at: Some(Timestamp {
-            seconds: event.occurred_at.unix_timestamp(),
-            nanos: event.occurred_at.nanosecond() as i32,
-        }),
+        occurred_at: Some(timestamp(event.occurred_at)),
         traceparent: event.traceparent.unwrap_or_default(),
         payload: event.payload,
+    }
+}
+
+/// A moment on the wire.
+pub(crate) fn timestamp(at: OffsetDateTime) -> Timestamp {
+    Timestamp {
+        seconds: at.unix_timestamp(),
+        nanos: at.nanosecond() as i32,
     }
 }
 

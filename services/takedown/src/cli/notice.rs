@@ -62,6 +62,7 @@ async fn search(list: &List, client: &Client) -> Result<()> {
             provider_id: list.provider.clone().unwrap_or_default(),
             case_id: list.case.clone().unwrap_or_default(),
             states: list.states.iter().map(|state| state.wire()).collect(),
+            notice_id: String::new(),
         };
         let answer = client
             .dispatch()

@@ -58,6 +58,8 @@ pub const RULES: &[Rule] = &[
     ("takedown.v1.VerificationService/AssessAgain", STAFF),
     ("takedown.v1.VerificationService/HoldCase", STAFF),
     ("takedown.v1.VerificationService/ReleaseHold", STAFF),
+    ("takedown.v1.VerificationService/GetWorkload", STAFF),
+    ("takedown.v1.VerificationService/ListDisagreements", STAFF),
     ("takedown.v1.VerificationService/ImportHashes", OPERATOR),
     ("takedown.v1.VerificationService/ApproveHashList", STAFF),
     ("takedown.v1.VerificationService/ListHashLists", STAFF),
@@ -108,6 +110,7 @@ pub const RULES: &[Rule] = &[
     ("takedown.v1.LedgerService/ListCheckpoints", STAFF),
     // Whoever hears a log reads what the bus lost; each producer knows which of these hear its own.
     ("takedown.v1.LogService/ReadLog", HEARERS),
+    ("takedown.v1.ParkedService/ListParked", STAFF),
     ("grpc.health.v1.Health/Check", ANYBODY),
     ("grpc.health.v1.Health/Watch", ANYBODY),
     (

@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::claims::seeker;
+use super::looks::Before;
 use super::{Outbox, ascending, verdict};
 use crate::auth::Person;
 use crate::case::{ANALYST, Case, Finding};
@@ -177,6 +178,7 @@ fn judge(
         case.state.apply(Command::Say(saying))?;
         return Err(Refusal::NO_CHANGED_PAGE.into());
     }
+    let before = Before::of(case);
     case.apply(Command::Say(saying))?;
     case.spend_claim(item.verdict.text());
 
@@ -240,6 +242,7 @@ fn judge(
             return Err(Error::bad_row("assessment", "sealed_item", case.id));
         }
     }
+    before.compare(item.verdict, me, out);
     Ok(Done::Now)
 }
 

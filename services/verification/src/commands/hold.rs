@@ -17,7 +17,8 @@ use crate::lifecycle::{Command, State};
 use crate::means::Means;
 use crate::store;
 
-/// Holds a case, or gives a hold another end.
+/// Holds a case, or gives a hold another end. An analyst holds what they have in hand; any other case, and the release,
+/// are a supervisor's.
 pub(crate) async fn hold(
     conn: &mut PgConnection,
     means: &Means,
@@ -27,7 +28,7 @@ pub(crate) async fn hold(
     reason: &str,
     until: OffsetDateTime,
 ) -> Result<Case, Error> {
-    person.require(Role::Supervisor)?;
+    person.require_any([Role::Supervisor, Role::Analyst])?;
     if until <= now {
         return Err(Refusal::HOLD_PAST.into());
     }
@@ -38,6 +39,12 @@ pub(crate) async fn hold(
     };
     if running.is_some_and(|hold| hold.until == Some(until)) {
         return Ok(case);
+    }
+    let in_hand = case
+        .claim
+        .is_some_and(|claim| claim.by == person.subject && claim.until > now);
+    if !in_hand {
+        person.require(Role::Supervisor)?;
     }
     case.apply(Command::Hold)?;
     case.spend_claim("held".to_owned());

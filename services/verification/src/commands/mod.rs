@@ -5,6 +5,7 @@ pub(crate) mod claims;
 pub(crate) mod decide;
 pub(crate) mod hold;
 pub(crate) mod lists;
+mod looks;
 pub(crate) mod renew;
 pub(crate) mod reports;
 pub(crate) mod reveal;
@@ -27,6 +28,7 @@ use crate::error::{Error, Refusal};
 use crate::means::Means;
 use crate::store;
 use crate::store::acts::Judgement;
+use crate::store::looks::SecondLook;
 
 /// Who acts when no person does.
 const SYSTEM: &str = "system:verification";
@@ -36,6 +38,7 @@ struct Outbox {
     now: OffsetDateTime,
     events: Vec<NewEvent>,
     acts: Vec<Judgement>,
+    looks: Vec<SecondLook>,
 }
 
 impl Outbox {
@@ -44,6 +47,7 @@ impl Outbox {
             now,
             events: Vec::new(),
             acts: Vec::new(),
+            looks: Vec::new(),
         }
     }
 
@@ -81,8 +85,16 @@ impl Outbox {
         &mut self.acts[last]
     }
 
+    /// Notes what the act that was recorded last says of the verdict before it.
+    fn look(&mut self, look: impl FnOnce(Uuid, OffsetDateTime) -> SecondLook) {
+        if let Some(act) = self.acts.last() {
+            self.looks.push(look(act.id, self.now));
+        }
+    }
+
     async fn write(self, conn: &mut PgConnection) -> sqlx::Result<()> {
         store::acts::record(conn, &self.acts).await?;
+        store::looks::record(conn, &self.looks).await?;
         log::append(conn, &self.events).await
     }
 }

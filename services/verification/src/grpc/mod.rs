@@ -5,6 +5,8 @@ mod parse;
 mod queue;
 mod show;
 mod staff;
+mod standing;
+mod workload;
 
 use std::sync::Arc;
 
@@ -154,6 +156,8 @@ methods! {
     assess_again(AssessAgainRequest) -> AssessAgainResponse;
     hold_case(HoldCaseRequest) -> HoldCaseResponse;
     release_hold(ReleaseHoldRequest) -> ReleaseHoldResponse;
+    get_workload(GetWorkloadRequest) -> GetWorkloadResponse;
+    list_disagreements(ListDisagreementsRequest) -> ListDisagreementsResponse;
     import_hashes(ImportHashesRequest) -> ImportHashesResponse;
     approve_hash_list(ApproveHashListRequest) -> ApproveHashListResponse;
     list_hash_lists(ListHashListsRequest) -> ListHashListsResponse;

@@ -235,13 +235,23 @@ pub(super) fn cursor(page: Option<&v1::Page>) -> Result<Option<Place>, Invalid> 
     }
     let bytes = URL_SAFE_NO_PAD.decode(text).ok();
     let place = bytes.as_deref().and_then(place);
-    place.map(Some).ok_or_else(|| {
-        Invalid::new(
-            "cursor_malformed",
-            "page.cursor",
-            "send the cursor of the previous answer as it was, or none for the first page",
-        )
-    })
+    place.map(Some).ok_or_else(bad_cursor)
+}
+
+fn bad_cursor() -> Invalid {
+    Invalid::new(
+        "cursor_malformed",
+        "page.cursor",
+        "send the cursor of the previous answer as it was, or none for the first page",
+    )
+}
+
+/// The cursor of a list that is in the order of its ids.
+pub(super) fn id_cursor(page: Option<&v1::Page>) -> Result<Option<Uuid>, Invalid> {
+    match page.map_or("", |page| page.cursor.as_str()) {
+        "" => Ok(None),
+        text => Uuid::parse_str(text).map(Some).map_err(|_| bad_cursor()),
+    }
 }
 
 fn place(bytes: &[u8]) -> Option<Place> {

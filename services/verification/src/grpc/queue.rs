@@ -1,8 +1,8 @@
-//! Calls about cases: the queue, claims, verdicts, holds.
+//! Calls about cases in the queue: who waits, claims, reveals, verdicts.
 
 use domain::Invalid;
 use domain::id::CaseId;
-use domain::wire::{required_time, timestamp};
+use domain::wire::timestamp;
 use domain::word::AssessmentState;
 use proto::v1;
 use tonic::Request;
@@ -11,7 +11,7 @@ use super::{Grpc, parse, show, transact};
 use platform::metrics;
 
 use crate::case::Case;
-use crate::commands::{claims, decide, hold, reveal, withdraw};
+use crate::commands::{claims, decide, reveal};
 use crate::error::{Error, Refusal};
 use crate::roster::Roster;
 use crate::signs::SIGNS;
@@ -209,93 +209,6 @@ impl Grpc {
             url: revealed.url.reveal().to_owned(),
             used: revealed.used,
             allowed: revealed.allowed,
-        })
-    }
-
-    pub(super) async fn withdraw_verdict(
-        &self,
-        request: Request<v1::WithdrawVerdictRequest>,
-    ) -> Result<v1::WithdrawVerdictResponse, Error> {
-        let (person, request) = self.admit(request)?;
-        let id: CaseId = request.case_id.parse()?;
-        let reason = parse::reason(&request.reason)?;
-        let case = transact!(self, |conn, now| withdraw::withdraw(
-            conn,
-            &self.means,
-            &person,
-            now,
-            id,
-            &reason
-        ))?;
-        self.appended.ring();
-        Ok(v1::WithdrawVerdictResponse {
-            assessment: self.shown_one(case).await?,
-        })
-    }
-
-    pub(super) async fn assess_again(
-        &self,
-        request: Request<v1::AssessAgainRequest>,
-    ) -> Result<v1::AssessAgainResponse, Error> {
-        let (person, request) = self.admit(request)?;
-        let id: CaseId = request.case_id.parse()?;
-        let reason = parse::reason(&request.reason)?;
-        let case = transact!(self, |conn, now| withdraw::assess_again(
-            conn,
-            &self.means,
-            &person,
-            now,
-            id,
-            &reason
-        ))?;
-        Ok(v1::AssessAgainResponse {
-            assessment: self.shown_one(case).await?,
-        })
-    }
-
-    pub(super) async fn hold_case(
-        &self,
-        request: Request<v1::HoldCaseRequest>,
-    ) -> Result<v1::HoldCaseResponse, Error> {
-        let (person, request) = self.admit(request)?;
-        let id: CaseId = request.case_id.parse()?;
-        let reason = parse::reason(&request.reason)?;
-        let until = required_time("until", request.until.as_ref())?;
-        // What Postgres keeps, so that a repeated request names the same moment.
-        let until = until
-            .replace_nanosecond(until.nanosecond() / 1000 * 1000)
-            .unwrap_or(until);
-        let case = transact!(self, |conn, now| hold::hold(
-            conn,
-            &self.means,
-            &person,
-            now,
-            id,
-            &reason,
-            until
-        ))?;
-        self.appended.ring();
-        Ok(v1::HoldCaseResponse {
-            assessment: self.shown_one(case).await?,
-        })
-    }
-
-    pub(super) async fn release_hold(
-        &self,
-        request: Request<v1::ReleaseHoldRequest>,
-    ) -> Result<v1::ReleaseHoldResponse, Error> {
-        let (person, request) = self.admit(request)?;
-        let id: CaseId = request.case_id.parse()?;
-        let case = transact!(self, |conn, now| hold::release(
-            conn,
-            &self.means,
-            &person,
-            now,
-            id
-        ))?;
-        self.appended.ring();
-        Ok(v1::ReleaseHoldResponse {
-            assessment: self.shown_one(case).await?,
         })
     }
 

@@ -8,7 +8,9 @@ use proto::v1;
 
 use crate::case::{Case, Finding};
 use crate::commands::rules::Shown;
+use crate::commands::withdraw;
 use crate::error::Error;
+use crate::lifecycle::State;
 use crate::means::Means;
 use crate::roster::Roster;
 use crate::store::staff::Member;
@@ -52,6 +54,16 @@ pub(super) fn assessment(means: &Means, roster: &Roster, case: &Case) -> v1::Ass
         } else {
             String::new()
         },
+        approvers: withdraw::people_behind(case)
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        undo_until: withdraw::undo_until(&means.config, case).map(timestamp),
+        held_until: case
+            .hold
+            .filter(|_| matches!(case.state, State::Held(_)))
+            .and_then(|hold| hold.until)
+            .map(timestamp),
     }
 }
 
@@ -78,13 +90,16 @@ pub(super) fn problem(error: Error, outer: &str) -> v1::ItemProblem {
     }
 }
 
-pub(super) fn staff(member: &Member) -> v1::Staff {
-    let role = |role: Role| match role {
+pub(super) fn role(role: Role) -> i32 {
+    match role {
         Role::Analyst => StaffRole::Analyst.wire(),
         Role::Supervisor => StaffRole::Supervisor.wire(),
         Role::Operator => StaffRole::Operator.wire(),
         Role::Auditor => StaffRole::Auditor.wire(),
-    };
+    }
+}
+
+pub(super) fn staff(member: &Member) -> v1::Staff {
     v1::Staff {
         subject: member.subject.to_string(),
         name: member.name.clone(),

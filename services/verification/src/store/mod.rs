@@ -3,10 +3,12 @@
 pub(crate) mod acts;
 pub(crate) mod cases;
 pub(crate) mod lists;
+pub(crate) mod looks;
 pub(crate) mod queue;
 pub(crate) mod reports;
 pub(crate) mod rules;
 pub(crate) mod staff;
+pub(crate) mod workload;
 
 use std::fmt::{Display, Write as _};
 use std::str::FromStr;
@@ -15,7 +17,7 @@ use crate::case::Finding;
 use crate::error::Error;
 
 /// Reads a word from a row; a bad one is named by table, column and id.
-fn parsed<T: FromStr>(
+pub(crate) fn parsed<T: FromStr>(
     text: &str,
     table: &'static str,
     column: &'static str,

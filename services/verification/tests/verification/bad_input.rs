@@ -48,6 +48,8 @@ async fn no_credential_and_bad_ones_open_nothing() {
         assess_again AssessAgainRequest;
         hold_case HoldCaseRequest;
         release_hold ReleaseHoldRequest;
+        get_workload GetWorkloadRequest;
+        list_disagreements ListDisagreementsRequest;
         import_hashes ImportHashesRequest;
         approve_hash_list ApproveHashListRequest;
         list_hash_lists ListHashListsRequest;
@@ -116,6 +118,25 @@ async fn a_role_does_only_what_is_its_own() {
         house,
         analyst.ask(hold),
         hold_case,
+        PermissionDenied,
+        "role_required"
+    );
+    let withdraw = v1::WithdrawVerdictRequest {
+        case_id: case_id.clone(),
+        reason: "reason".into(),
+        assess_again: true,
+    };
+    refused!(
+        house,
+        auditor.ask(withdraw),
+        withdraw_verdict,
+        PermissionDenied,
+        "role_required"
+    );
+    refused!(
+        house,
+        analyst.ask(v1::ListDisagreementsRequest { page: None }),
+        list_disagreements,
         PermissionDenied,
         "role_required"
     );
@@ -228,6 +249,7 @@ async fn cases_are_named_by_ids_that_exist() {
                 .withdraw_verdict(all.ask(v1::WithdrawVerdictRequest {
                     case_id: id(),
                     reason: reason(),
+                    ..Default::default()
                 }))
                 .await
                 .map(|_| ()),
@@ -277,6 +299,7 @@ async fn cases_are_named_by_ids_that_exist() {
     let withdraw = |reason: String| v1::WithdrawVerdictRequest {
         case_id: case_id.clone(),
         reason,
+        ..Default::default()
     };
     refused!(
         house,

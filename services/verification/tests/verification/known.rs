@@ -412,6 +412,7 @@ async fn what_a_list_or_a_rule_was_wrong_about_it_does_not_decide_again() {
         let withdraw = v1::WithdrawVerdictRequest {
             case_id: of.case.to_string(),
             reason: "it is wrong here".into(),
+            ..Default::default()
         };
         house
             .client

@@ -10,4 +10,5 @@ mod house;
 mod known;
 mod pace;
 mod reviews;
+mod shift;
 mod staff;

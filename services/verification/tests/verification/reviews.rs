@@ -145,12 +145,14 @@ async fn a_supervisor_withdraws_a_verdict_once() {
     let message = v1::WithdrawVerdictRequest {
         case_id: of.case.to_string(),
         reason: "it was the wrong page".into(),
+        ..Default::default()
     };
+    let other = house.person(&[Role::Analyst]);
     let forbidden = house
         .client
-        .withdraw_verdict(analyst.ask(message.clone()))
+        .withdraw_verdict(other.ask(message.clone()))
         .await;
-    assert_eq!(code(&forbidden.unwrap_err()), "role_required");
+    assert_eq!(code(&forbidden.unwrap_err()), "undo_not_yours");
     for _ in 0..2 {
         let answer = house
             .client
@@ -184,6 +186,7 @@ async fn a_not_actionable_verdict_that_is_withdrawn_is_assessed_again_by_others(
     let message = v1::WithdrawVerdictRequest {
         case_id: of.case.to_string(),
         reason: "look again".into(),
+        ..Default::default()
     };
     house
         .client
@@ -347,6 +350,7 @@ fn withdraw(of: &Reported) -> v1::WithdrawVerdictRequest {
     v1::WithdrawVerdictRequest {
         case_id: of.case.to_string(),
         reason: "it was the wrong page".into(),
+        ..Default::default()
     }
 }
 

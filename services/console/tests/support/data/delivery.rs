@@ -85,18 +85,42 @@ pub fn dispatch(owners: &Owners) {
         move |_: v1::GetProviderRequest, _| {
             Ok(v1::GetProviderResponse {
                 summary: Some(summary()),
-                clocks: vec![v1::ClockFigure {
-                    clock: "delivered".into(),
-                    p50_seconds: 0.3,
-                    p99_seconds: 8.0,
-                    count: 400,
-                }],
+                clocks: ["delivered", "acknowledged"]
+                    .map(|clock| v1::ClockFigure {
+                        clock: clock.into(),
+                        p50_seconds: 0.3,
+                        p99_seconds: 8.0,
+                        count: 400,
+                    })
+                    .to_vec(),
                 by_state: vec![
                     count("delivered", 9),
                     count("disputed", 2),
                     count("withdrawn", 1),
                 ],
                 false_claims: 4,
+                scorecard: Some(v1::Scorecard {
+                    answered: Some(v1::Kept {
+                        in_time: 300,
+                        late: 100,
+                        allowed_seconds: 3600.0,
+                    }),
+                    removed: Some(v1::Kept {
+                        in_time: 200,
+                        late: 50,
+                        allowed_seconds: 86_400.0,
+                    }),
+                    ours: vec![v1::ClockFigure {
+                        clock: "dispatched".into(),
+                        p50_seconds: 0.9,
+                        p99_seconds: 4.0,
+                        count: 380,
+                    }],
+                    retracted: 4,
+                    retracted_disputed: 3,
+                    disputes_open: 2,
+                    disputes_refused: 7,
+                }),
             })
         },
     );

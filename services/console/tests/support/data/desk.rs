@@ -125,6 +125,75 @@ pub fn queue(owners: &Owners) {
         |_: v1::HoldCaseRequest, _| Ok(v1::HoldCaseResponse { assessment: None }),
     );
     owners.on(
+        "VerificationService/GetWorkload",
+        |_: v1::GetWorkloadRequest, _| {
+            let person = |subject: &str, name: &str, reveals| v1::Workload {
+                subject: subject.into(),
+                name: name.into(),
+                roles: vec![v1::StaffRole::Analyst as i32],
+                in_hand: 2,
+                claim_ends_at: at(-600),
+                verdicts: 31,
+                passed_on: 4,
+                reveals,
+                seen_at: at(90),
+            };
+            Ok(v1::GetWorkloadResponse {
+                people: vec![person(SUBJECT, "sam", 3), person(NOTICE, HOSTILE, 190)],
+                since: at(8 * 3600),
+                reveals_allowed: 200,
+                for_nobody: 1,
+            })
+        },
+    );
+    owners.on(
+        "VerificationService/ListDisagreements",
+        |_: v1::ListDisagreementsRequest, _| {
+            Ok(v1::ListDisagreementsResponse {
+                disagreements: vec![v1::Disagreement {
+                    case_id: WAITING.into(),
+                    look: "second".into(),
+                    first_by: vec![SUBJECT.into()],
+                    first: "A".into(),
+                    second_by: NOTICE.into(),
+                    second: "not_illegal".into(),
+                    at: at(700),
+                }],
+                next_cursor: "older&x".into(),
+                looks: vec![v1::LookCount {
+                    look: "second".into(),
+                    agreed: 47,
+                    disagreed: 3,
+                }],
+            })
+        },
+    );
+    owners.on(
+        "ParkedService/ListParked",
+        |_: v1::ListParkedRequest, token| {
+            let parked = |producer: &str, kind: &str| v1::ParkedEvent {
+                consumer: "dispatch".into(),
+                producer: producer.into(),
+                case_id: WAITING.into(),
+                event_id: NOTICE.into(),
+                kind: kind.into(),
+                reason: HOSTILE.into(),
+                parked_at: at(3700),
+            };
+            let events = match token {
+                Some("token-for-dispatch") => vec![
+                    parked("verification", "CaseActionable"),
+                    parked("verification", "CaseHeld"),
+                ],
+                _ => Vec::new(),
+            };
+            Ok(v1::ListParkedResponse {
+                total: events.len() as u64,
+                events,
+            })
+        },
+    );
+    owners.on(
         "VerificationService/ListHashLists",
         |_: v1::ListHashListsRequest, _| {
             Ok(v1::ListHashListsResponse {

@@ -87,7 +87,11 @@ pub(super) async fn run(command: Command) -> Result<()> {
         Command::Withdraw { at, case, reason } => {
             let client = at.client()?;
             let case_id = case_id(&client, &case).await?;
-            let request = WithdrawVerdictRequest { case_id, reason };
+            let request = WithdrawVerdictRequest {
+                case_id,
+                reason,
+                assess_again: false,
+            };
             let answer = client.verification().withdraw_verdict(request).await?;
             changed(&at, answer.into_inner().assessment);
             Ok(())

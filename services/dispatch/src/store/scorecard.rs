@@ -1,0 +1,150 @@
+//! How well each side kept its word towards the other: one provider's notices, looked at once.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::ClockStats;
+use crate::Error;
+
+/// A promise about a time: how often it was kept, and what was allowed.
+pub struct Kept {
+    pub in_time: i64,
+    pub late: i64,
+    /// Seconds, in the median.
+    pub allowed: f64,
+}
+
+pub struct Scorecard {
+    pub answered: Kept,
+    pub removed: Kept,
+    /// Of our own work, each since the case was received.
+    pub ours: Vec<ClockStats>,
+    pub retracted: i64,
+    pub retracted_disputed: i64,
+    pub disputes_open: i64,
+    pub disputes_refused: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct Theirs {
+    answered_in_time: i64,
+    answered_late: i64,
+    answer_allowed: Option<f64>,
+    removed_in_time: i64,
+    removed_late: i64,
+    removal_allowed: Option<f64>,
+    retracted: i64,
+    retracted_disputed: i64,
+    disputes_open: i64,
+    disputes_refused: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct Ours {
+    verified: Option<Vec<f64>>,
+    dispatched: Option<Vec<f64>>,
+    delivered: Option<Vec<f64>>,
+    cases: i64,
+    reached: i64,
+}
+
+pub async fn scorecard(
+    conn: &mut PgConnection,
+    now: OffsetDateTime,
+    provider: &str,
+) -> Result<Scorecard, Error> {
+    let theirs = theirs(conn, now, provider).await?;
+    let ours = ours(conn, provider).await?;
+    let clock = |clock, values: &Option<Vec<f64>>, count| {
+        let at = |n: usize| {
+            let values = values.as_deref().unwrap_or_default();
+            values.get(n).copied().unwrap_or_default()
+        };
+        ClockStats {
+            clock,
+            p50: at(0),
+            p99: at(1),
+            count,
+        }
+    };
+    Ok(Scorecard {
+        answered: Kept {
+            in_time: theirs.answered_in_time,
+            late: theirs.answered_late,
+            allowed: theirs.answer_allowed.unwrap_or_default(),
+        },
+        removed: Kept {
+            in_time: theirs.removed_in_time,
+            late: theirs.removed_late,
+            allowed: theirs.removal_allowed.unwrap_or_default(),
+        },
+        ours: vec![
+            clock("verified", &ours.verified, ours.cases),
+            clock("dispatched", &ours.dispatched, ours.cases),
+            clock("delivered", &ours.delivered, ours.reached),
+        ],
+        retracted: theirs.retracted,
+        retracted_disputed: theirs.retracted_disputed,
+        disputes_open: theirs.disputes_open,
+        disputes_refused: theirs.disputes_refused,
+    })
+}
+
+/// What was taken back, and what turned out to be elsewhere, is held against nobody.
+async fn theirs(
+    conn: &mut PgConnection,
+    now: OffsetDateTime,
+    provider: &str,
+) -> Result<Theirs, Error> {
+    Ok(sqlx::query_as(
+        "-- scorecard_theirs
+        select
+            count(*) filter (where counts and acknowledged_at <= acknowledge_due_at) as answered_in_time,
+            count(*) filter (where counts and coalesce(acknowledged_at, $2) > acknowledge_due_at) as answered_late,
+            percentile_cont(0.5) within group (order by extract(epoch from acknowledge_due_at - opened_at)::float8)
+                filter (where counts) as answer_allowed,
+            count(*) filter (where counts and confirmed_at <= due_at) as removed_in_time,
+            count(*) filter (where counts and coalesce(confirmed_at, $2) > due_at) as removed_late,
+            percentile_cont(0.5) within group (order by extract(epoch from due_at - opened_at)::float8)
+                filter (where counts) as removal_allowed,
+            count(*) filter (where message = 'retraction') as retracted,
+            count(*) filter (where message = 'retraction' and answer = 'disputed') as retracted_disputed,
+            count(*) filter (where state = 'disputed') as disputes_open,
+            count(*) filter (where message = 'upheld' or (answer = 'disputed' and state not in ('disputed', 'withdrawn')))
+                as disputes_refused
+        from (
+            select state, answer, message, opened_at, acknowledged_at, confirmed_at, acknowledge_due_at, due_at,
+                state not in ('withdrawn', 'not_ours', 'moved') as counts
+            from notice where provider_id = $1
+        ) n",
+    )
+    .bind(provider)
+    .bind(now)
+    .fetch_one(conn)
+    .await?)
+}
+
+/// The first notice about each case that was not taken back: reminders and later episodes begin with what the provider
+/// did.
+async fn ours(conn: &mut PgConnection, provider: &str) -> Result<Ours, Error> {
+    Ok(sqlx::query_as(
+        "-- scorecard_ours
+        select
+            percentile_cont(array[0.5, 0.99]) within group (order by extract(epoch from c.verified_at - c.received_at)::float8)
+                as verified,
+            percentile_cont(array[0.5, 0.99]) within group (order by extract(epoch from n.opened_at - c.received_at)::float8)
+                as dispatched,
+            percentile_cont(array[0.5, 0.99]) within group (order by extract(epoch from n.delivered_at - c.received_at)::float8)
+                filter (where n.delivered_at is not null) as delivered,
+            count(*) as cases,
+            count(n.delivered_at) as reached
+        from (
+            select distinct on (case_id) case_id, opened_at, delivered_at
+            from notice where provider_id = $1 and rung = 'host' and state <> 'withdrawn'
+            order by case_id, episode, step
+        ) n join case_file c on c.case_id = n.case_id",
+    )
+    .bind(provider)
+    .fetch_one(conn)
+    .await?)
+}
