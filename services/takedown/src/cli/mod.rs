@@ -7,6 +7,7 @@ mod backup;
 mod case;
 mod doctor;
 mod import;
+mod init;
 mod ledger;
 mod migrate;
 mod notice;
@@ -64,6 +65,8 @@ enum Command {
     Console(role::Args),
     /// Brings the database up to date and ends.
     Migrate(migrate::Args),
+    /// Makes keyring, first account and the operators' credential for separate roles, and ends.
+    Init(init::Args),
     /// Checks everything that the roles need, and says what to do.
     Doctor(doctor::Args),
     /// Writes database and keyring into a new folder, as of one moment, while the system runs.
@@ -140,6 +143,7 @@ impl Command {
             Self::Up(args) => up::run(args).await.map(|()| true),
             Self::Demo(args) => demo::run(args, database_url()).await,
             Self::Migrate(args) => migrate::run(args).await.map(|()| true),
+            Self::Init(args) => init::run(args).await.map(|()| true),
             Self::Doctor(args) => doctor::run(args).await,
             Self::Backup(args) => backup::take(args).await.map(|()| true),
             Self::Restore(args) => backup::restore(args).await.map(|()| true),
@@ -166,6 +170,7 @@ impl Command {
         match self {
             Self::Up(args) => args.at.format,
             Self::Migrate(args) => args.at.format,
+            Self::Init(args) => args.at.format,
             Self::Doctor(args) => args.at.format,
             Self::Backup(args) => args.at.format,
             Self::Restore(args) => args.at.format,

@@ -133,3 +133,48 @@ async fn migrate_brings_an_empty_database_up_to_date_and_may_be_repeated() {
         .unwrap();
     assert!(there);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn init_makes_once_what_separate_roles_need_and_may_be_repeated() {
+    let database = TestDatabase::new(&[]).await;
+    let dir = folder();
+    let config = file(
+        dir.path(),
+        "init.toml",
+        "ledger_origin = \"hotline.example/log\"\n[addresses]\nintake = \"https://intake:7410\"\n\
+         verification = \"https://verification:7411\"\ndispatch = \"https://dispatch:7412\"\n\
+         ledger = \"https://ledger:7413\"\ngateway = \"http://gateway:7401\"\nconsole = \"http://console:7400\"\n",
+    );
+    let init = || {
+        let output = takedown(Some(&database), dir.path())
+            .args(["init", "--json", "--config", &config])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", errors(&output));
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+        (said, read("keyring.json"), read("client.toml"))
+    };
+    let (first, keyring, client) = init();
+    assert_eq!(first["keyring_made"], true);
+    assert!(client.contains("https://dispatch:7412") && client.contains("hotline.example/log"));
+    let (second, same, renewed) = init();
+    assert!(second["password"].is_null(), "told once");
+    assert_eq!((&second["keyring_made"], &same), (&false.into(), &keyring));
+    assert_ne!(client, renewed, "the credential is a fresh one");
+
+    // Keyring and account are those of the installation: whoever starts on them goes on.
+    let up = Up::on(Some(database), dir, &[]);
+    let password = first["password"].as_str().unwrap().to_owned().into();
+    up.client()
+        .sign_in("local-operator", &password)
+        .await
+        .unwrap();
+
+    let nowhere = folder();
+    let output = takedown(None, nowhere.path())
+        .args(["init", "--json"])
+        .output()
+        .unwrap();
+    assert!(errors(&output).contains("DATABASE_URL"));
+}
