@@ -162,7 +162,8 @@ fn a_wrong_arrow_would_be_found() {
     assert_eq!(wrong(&crates).len(), 5, "{:?}", wrong(&crates));
 }
 
-/// What platform may know of the wire: how a log is read, and a figure of the metrics; nothing that an event means.
+/// What platform may know of the wire: how a log is read, what lies parked, and a figure of the metrics; nothing that an
+/// event means.
 #[test]
 fn platform_knows_the_log_service_alone() {
     let known = [
@@ -173,6 +174,8 @@ fn platform_knows_the_log_service_alone() {
         "LogBounds",
         "LogEvent",
         "Sign",
+        "parked_service_",
+        "ParkedService",
     ];
     let mut files = Vec::new();
     rust_files(&root().join("services/platform/src"), &mut files);

@@ -1,5 +1,5 @@
 //! Who speaks: staff by a token of at most a minute, providers by their own key.
-//! Says the same of a key that is unknown, revoked or wrong.
+//! Says the same of a key that is unknown, revoked, at its end or wrong.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -54,6 +54,11 @@ pub(crate) fn staff_with(
     refusal.map_or(Ok(principal), Err)
 }
 
+/// Whether whoever speaks shows a provider's key, true or not.
+pub(crate) fn is_provider(metadata: &MetadataMap) -> Result<bool, Problem> {
+    Ok(bearer(metadata)?.is_some_and(|token| token.starts_with(PREFIX)))
+}
+
 /// A provider whose key has this scope.
 pub(crate) async fn provider(
     conn: &mut PgConnection,
@@ -63,7 +68,7 @@ pub(crate) async fn provider(
 ) -> Result<Provider, Error> {
     let text = bearer(metadata)?.ok_or_else(|| missing("your key, which begins with tdh_"))?;
     let (key_id, secret) = take_apart(text).ok_or_else(refused)?;
-    let key = store::provider_key(conn, key_id)
+    let key = store::provider_key(conn, clock::wall(), key_id)
         .await?
         .filter(|key| equal(&key.secret_hash, &digest(secret)))
         .ok_or_else(refused)?;

@@ -31,8 +31,16 @@ pub struct Provider {
     pub row_id: Uuid,
     /// Abuse mailbox, sealed.
     pub contact: Option<Vec<u8>>,
-    /// Webhook address, sealed.
-    pub webhook: Option<Vec<u8>>,
+    /// Where its webhooks go; none where it has none, or the one it has is gone.
+    pub webhook: Option<WebhookAt>,
+}
+
+/// The endpoint of a provider that is in use.
+#[derive(Clone)]
+pub struct WebhookAt {
+    pub endpoint_id: Uuid,
+    /// Sealed.
+    pub address: Vec<u8>,
 }
 
 impl Provider {

@@ -122,15 +122,7 @@ pub async fn run(
         loops.spawn(always(checkpoint.clone().run(ledger, stop.clone())));
     }
 
-    let service = Dispatch::new(
-        deps.pool.clone(),
-        deps.clock.clone(),
-        rules,
-        staff,
-        &deps.config,
-        checkpoint,
-        bell,
-    );
+    let service = Dispatch::new(&deps, rules, staff, checkpoint, webhook(&deps), bell);
     let server = Server::new(proto::DESCRIPTORS)
         .add_service(DispatchServiceServer::new(service).max_decoding_message_size(MAX_MESSAGE))
         .add_service(LogServer::new(deps.pool.clone(), SERVICE, &READERS))
@@ -194,6 +186,12 @@ fn timers(deps: &Deps, rules: &Rules, bell: &Hint) -> Timers {
     }
 }
 
+fn webhook(deps: &Deps) -> Webhook {
+    let signer = deps.keyring.signer(SigningContext::Notice);
+    let timeout = deps.config.delivery.timeout();
+    Webhook::new(deps.connector.clone(), signer, timeout)
+}
+
 fn courier(deps: &Deps, rules: &Rules, checkpoint: &Latest, bell: &Hint) -> Result<Courier, Error> {
     let settings = deps.config.delivery.clone();
     let timeout = settings.timeout();
@@ -203,7 +201,6 @@ fn courier(deps: &Deps, rules: &Rules, checkpoint: &Latest, bell: &Hint) -> Resu
         .as_ref()
         .map(|mail| Mail::new(mail, &deps.config.hotline, &deps.keyring, timeout))
         .transpose()?;
-    let signer = deps.keyring.signer(SigningContext::Notice);
     Ok(Courier::new(Parts {
         pool: deps.pool.clone(),
         clock: deps.clock.clone(),
@@ -211,7 +208,7 @@ fn courier(deps: &Deps, rules: &Rules, checkpoint: &Latest, bell: &Hint) -> Resu
         settings,
         hotline: deps.config.hotline.clone(),
         checkpoint: checkpoint.clone(),
-        webhook: Webhook::new(deps.connector.clone(), signer, timeout),
+        webhook: webhook(deps),
         connector: deps.connector.clone(),
         mail,
         bell: bell.clone(),

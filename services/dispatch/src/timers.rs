@@ -19,6 +19,10 @@ use crate::{Error, attribution, store};
 const BATCH: i64 = 500;
 /// How long a receipt answers a repeated idempotency key.
 const RECEIPTS: time::Duration = time::Duration::days(7);
+/// How long a provider may look at what was sent to it.
+const ATTEMPTS: time::Duration = time::Duration::days(30);
+/// Old rows dropped in one transaction.
+const BITE: i64 = 10_000;
 /// A case whose clocks could not fire is tried again after this.
 const AGAIN: time::Duration = time::Duration::minutes(5);
 const SWEEP: Duration = Duration::from_hours(1);
@@ -67,13 +71,20 @@ impl Timers {
         Ok(fired)
     }
 
-    /// Drops receipts that are too old to be asked for.
+    /// Drops receipts and attempts that are too old to be asked for, in bites.
     pub async fn sweep(&self) -> Result<u64, Error> {
-        let mut tx = self.pool.begin().await?;
-        let before = self.clock.now(&mut tx).await? - RECEIPTS;
-        let dropped = store::drop_receipts(&mut tx, before, 10_000).await?;
-        tx.commit().await?;
-        Ok(dropped)
+        let mut dropped = 0;
+        loop {
+            let mut tx = self.pool.begin().await?;
+            let now = self.clock.now(&mut tx).await?;
+            let receipts = store::drop_receipts(&mut tx, now - RECEIPTS, BITE).await?;
+            let attempts = store::drop_attempts(&mut tx, now - ATTEMPTS, BITE).await?;
+            tx.commit().await?;
+            dropped += receipts + attempts;
+            if receipts.max(attempts) < BITE.cast_unsigned() {
+                return Ok(dropped);
+            }
+        }
     }
 
     /// Fires until the shutdown.
@@ -94,7 +105,7 @@ impl Timers {
                 swept = tokio::time::Instant::now();
                 if let Err(error) = self.sweep().await {
                     let problem = Problem::from(error);
-                    tracing::warn!(problem.code = %problem.code, "old receipts could not be dropped");
+                    tracing::warn!(problem.code = %problem.code, "what is too old could not be dropped");
                 }
             }
         }

@@ -23,6 +23,11 @@ impl Credential {
         self.0.clone()
     }
 
+    /// For telling callers apart; not to be kept.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.as_encoded_bytes()
+    }
+
     /// None where there is no header; an error where it is not one bearer credential.
     fn of(headers: &HeaderMap) -> Result<Option<Self>, Refused> {
         let mut values = headers.get_all(AUTHORIZATION).iter();

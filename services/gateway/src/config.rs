@@ -90,6 +90,10 @@ pub struct Limits {
     pub in_flight: usize,
     /// Connections that are open at a time.
     pub connections: usize,
+    /// Event streams that are open at a time.
+    pub streams: usize,
+    /// Of them, of one bearer credential.
+    pub streams_each: usize,
     /// From a request's head to its answer.
     pub call_seconds: u64,
 }
@@ -101,6 +105,8 @@ impl Default for Limits {
             address: Rate::new(5000, 10_000),
             in_flight: 1024,
             connections: 4096,
+            streams: 512,
+            streams_each: 8,
             call_seconds: 30,
         }
     }

@@ -6,12 +6,14 @@ use bytes::Bytes;
 use proto::v1::dispatch_service_client::DispatchServiceClient;
 use proto::v1::intake_service_client::IntakeServiceClient;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tonic::Request;
 use tonic::transport::Channel;
 
 use crate::caller::Credential;
 use crate::limits::Limiter;
-use crate::{Config, Deps};
+use crate::streams::Streams;
+use crate::{Config, Deps, docs};
 
 /// What every route works with. Cheap to clone.
 #[derive(Clone)]
@@ -24,6 +26,10 @@ pub(crate) struct Inner {
     pub(crate) by_credential: Limiter,
     pub(crate) by_address: Limiter,
     pub(crate) in_flight: Arc<Semaphore>,
+    pub(crate) streams: Streams,
+    /// Streams end by it; everything else is finished.
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) docs: Arc<utoipa_swagger_ui::Config<'static>>,
     /// The OpenAPI document, rendered once.
     pub(crate) document: OnceLock<Bytes>,
 }
@@ -37,12 +43,15 @@ impl std::ops::Deref for Edge {
 }
 
 impl Edge {
-    pub(crate) fn new(deps: Deps) -> Self {
+    pub(crate) fn new(deps: Deps, shutdown: CancellationToken) -> Self {
         let limits = &deps.config.limits;
         Self(Arc::new(Inner {
             by_credential: Limiter::new(limits.credential),
             by_address: Limiter::new(limits.address),
             in_flight: Arc::new(Semaphore::new(limits.in_flight)),
+            streams: Streams::new(limits.streams, limits.streams_each),
+            shutdown,
+            docs: Arc::new(docs::config()),
             document: OnceLock::new(),
             intake_channel: deps.intake,
             dispatch_channel: deps.dispatch,

@@ -7,6 +7,7 @@
 
 mod caller;
 mod config;
+mod docs;
 mod edge;
 mod guard;
 mod health;
@@ -21,6 +22,7 @@ mod provider;
 mod reports;
 mod routes;
 mod serve;
+mod streams;
 mod words;
 
 pub use config::{Config, Limits, Rate};
@@ -59,7 +61,7 @@ pub async fn run(
     deps.config.check()?;
     let limits = deps.config.limits.clone();
     let mail = deps.mail.take();
-    let edge = edge::Edge::new(deps);
+    let edge = edge::Edge::new(deps, shutdown.clone());
     let letters = async {
         if let Some(listener) = mail {
             mail::serve(edge.clone(), listener, shutdown.clone()).await;

@@ -83,7 +83,8 @@ pub(crate) fn of_item(item: &v1::ItemProblem) -> Problem {
         "not_found" => Kind::NotFound,
         "forbidden" | "scope_required" | "role_required" => Kind::Forbidden,
         "conflict" | KEY_REUSED => Kind::Conflict,
-        "failed_precondition" => Kind::FailedPrecondition,
+        // The clock has passed what was asked for: nothing is wrong with how it is written.
+        "failed_precondition" | "until_past" => Kind::FailedPrecondition,
         "exhausted" | "quota_exceeded" | "database_exhausted" => Kind::Exhausted,
         "unavailable" | "database_unavailable" => Kind::Unavailable,
         "internal" | "database" => Kind::Internal,

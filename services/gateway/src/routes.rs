@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use platform::error::{Kind, Problem};
+use serde_json::{Value, json};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -18,7 +19,7 @@ use crate::edge::Edge;
 use crate::guard::{guard, panicked};
 use crate::input::NoQuery;
 use crate::problem::{Always, Refused};
-use crate::{health, keys, page, provider, reports};
+use crate::{docs, health, keys, page, provider, reports};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -33,6 +34,8 @@ use crate::{health, keys, page, provider, reports};
     tags(
         (name = "notices", description = "What was sent to you, and your answers"),
         (name = "preferences", description = "How notices reach you"),
+        (name = "webhooks", description = "Endpoints, and what was sent to you"),
+        (name = "access", description = "Your keys for this API"),
         (name = "keys", description = "What notices are signed with"),
         (name = "mail", description = "The page behind the link in a mail"),
         (name = "reports", description = "Reporting, and what became of a report"),
@@ -90,6 +93,19 @@ fn documented() -> OpenApiRouter<Edge> {
             provider::preferences::read,
             provider::preferences::write
         ))
+        .routes(routes!(provider::events::follow))
+        .routes(routes!(
+            provider::webhooks::list,
+            provider::webhooks::create
+        ))
+        .routes(routes!(provider::webhooks::delete))
+        .routes(routes!(provider::webhooks::rotate))
+        .routes(routes!(provider::webhooks::test))
+        .routes(routes!(provider::deliveries::list))
+        .routes(routes!(provider::deliveries::redeliver))
+        .routes(routes!(provider::keys::list, provider::keys::create))
+        .routes(routes!(provider::keys::rotate))
+        .routes(routes!(provider::keys::revoke))
         .routes(routes!(keys::signing_keys))
         .routes(routes!(page::show, page::answer))
         .routes(routes!(page::style))
@@ -97,6 +113,8 @@ fn documented() -> OpenApiRouter<Edge> {
         .routes(routes!(reports::outcome::read))
         .routes(routes!(reports::outcome::withdraw))
         .routes(routes!(described))
+        .routes(routes!(docs::index))
+        .routes(routes!(docs::file))
         .routes(routes!(health::alive))
         .routes(routes!(health::ready))
 }
@@ -119,10 +137,41 @@ fn rendered(public_base: &str) -> Result<Bytes, Problem> {
     for server in document.servers.iter_mut().flatten() {
         public_base.clone_into(&mut server.url);
     }
+    let internal = |_| Problem::of(Kind::Internal);
+    let mut document = serde_json::to_value(&document).map_err(internal)?;
+    for (schema, property, value, needed) in NEEDED {
+        let condition = &mut document["components"]["schemas"][schema]["allOf"];
+        let rule = json!({
+            "if": { "properties": { property: { "const": value } } },
+            "then": { "required": [needed], "properties": { needed: { "type": "string", "minLength": 1 } } },
+        });
+        match condition {
+            Value::Array(rules) => rules.push(rule),
+            none => *none = json!([rule]),
+        }
+    }
+    for (schema, list) in JUDGED {
+        let items = &mut document["components"]["schemas"][schema]["properties"][list]["items"];
+        *items = json!({
+            "anyOf": [items.take(), { "description": "Anything else costs only itself: its result is a problem." }],
+        });
+    }
     serde_json::to_vec(&document)
         .map(Bytes::from)
-        .map_err(|_| Problem::of(Kind::Internal))
+        .map_err(internal)
 }
+
+/// Lists whose items are judged one by one: one that is not right is answered, and not refused. Schema and property.
+const JUDGED: [(&str, &str); 2] = [("Answers", "answers"), ("Submission", "items")];
+
+/// What must be there where something else is said, which the attributes of a schema cannot express: schema, property, its
+/// value, and what it needs.
+const NEEDED: [(&str, &str, &str, &str); 4] = [
+    ("AnswerBody", "answer", "need_time", "until"),
+    ("AnswerItem", "answer", "need_time", "until"),
+    ("Wanted", "channel", "webhook", "webhook_url"),
+    ("Wanted", "channel", "email", "abuse_contact"),
+];
 
 async fn unknown() -> Refused {
     Problem::new(

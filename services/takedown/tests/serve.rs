@@ -67,7 +67,7 @@ impl Host {
     async fn of(system: &System, id: &str, behaviour: Behaviour) -> Self {
         let request = CreateProviderKeyRequest {
             provider_id: id.to_owned(),
-            scopes: Vec::new(),
+            ..CreateProviderKeyRequest::default()
         };
         let made = system
             .client()

@@ -301,7 +301,7 @@ async fn providers(client: &Client, street: &Street) -> Result<HashMap<String, S
     for provider in &street.providers {
         let request = CreateProviderKeyRequest {
             provider_id: provider.id.clone(),
-            scopes: vec![],
+            ..CreateProviderKeyRequest::default()
         };
         let key = client
             .dispatch()

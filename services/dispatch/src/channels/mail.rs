@@ -29,6 +29,8 @@ use crate::document::{Hotline, Signed};
 use crate::mailbox::{self, Sent};
 use crate::store::Content;
 
+pub use letter::message_id;
+
 /// The relay that takes our mail.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -1,4 +1,5 @@
-//! Webhooks as the Standard Webhooks specification has them, signed with Ed25519 (`v1a`).
+//! Webhooks as the Standard Webhooks specification has them: signed with Ed25519 (`v1a`), and with each shared secret of
+//! the endpoint (`v1`) where it has one.
 //!
 //! The message id is that of the notice and its sequence, so that whoever is sent it twice sees one. Everything goes
 //! through the connector; a redirect is a failure.
@@ -8,14 +9,16 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use domain::id::NoticeId;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use platform::connector::{Connector, ConnectorError, ReadBody, Request, Response};
-use platform::sealed::Signer;
-use serde_json::json;
+use platform::sealed::{Opened, Signer};
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use url::Url;
+use uuid::Uuid;
 
 use super::{Failure, Outcome};
 use crate::document::{Signed, rfc3339, view};
@@ -24,6 +27,28 @@ use crate::store::Content;
 
 /// What follows an answer is read to its end up to here, so that the connection can be used again.
 const ANSWER: usize = 16 * 1024;
+
+/// Where a message goes, and the secrets that its receiver may check it with, the present one first.
+pub struct Target {
+    pub address: Opened,
+    pub secrets: Vec<standardwebhooks::Webhook>,
+}
+
+/// What one attempt came to, with the status of the answer where there was one.
+#[derive(Debug, Clone, Copy)]
+pub struct Answered {
+    pub outcome: Outcome,
+    pub status: Option<StatusCode>,
+}
+
+impl From<Outcome> for Answered {
+    fn from(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            status: None,
+        }
+    }
+}
 
 /// Sends webhooks. Cheap to clone.
 #[derive(Clone)]
@@ -43,52 +68,88 @@ impl Webhook {
         }
     }
 
-    /// Makes one attempt.
-    pub async fn send(&self, endpoint: &str, content: &Content, signed: &Signed) -> Outcome {
-        let Ok(url) = endpoint.parse::<Url>() else {
-            return Outcome::Unreachable("gone");
+    /// Makes one attempt to hand a notice over.
+    pub async fn send(&self, target: &Target, content: &Content, signed: &Signed) -> Answered {
+        let id = message_id(content.notice_id, content.sequence);
+        let kind = kind(content.message);
+        let data = view(content, signed);
+        self.post(target, &id, kind, signed.issued_at, &data).await
+    }
+
+    /// Makes one attempt with a message that is no notice.
+    pub async fn test(
+        &self,
+        target: &Target,
+        id: &str,
+        endpoint_id: Uuid,
+        now: OffsetDateTime,
+    ) -> Answered {
+        let data = json!({ "endpoint_id": endpoint_id });
+        self.post(target, id, "endpoint.test", now, &data).await
+    }
+
+    async fn post(
+        &self,
+        target: &Target,
+        id: &str,
+        kind: &str,
+        now: OffsetDateTime,
+        data: &Value,
+    ) -> Answered {
+        let url = target.address.text().ok();
+        let Some(url) = url.and_then(|text| text.parse::<Url>().ok()) else {
+            return Outcome::Unreachable("gone").into();
         };
-        let Some((headers, body)) = self.message(content, signed) else {
-            return Outcome::Failed(Failure::ours("unsendable"));
+        let body = json!({ "type": kind, "timestamp": rfc3339(now), "data": data }).to_string();
+        let Some(headers) = self.headers(target, id, now, &body) else {
+            return Outcome::Failed(Failure::ours("unsendable")).into();
         };
+        let body = Bytes::from(body);
         let mut request = Request::post(url, headers, body, ANSWER);
         // The status line is the answer: whoever goes on with too much, or never ends, has answered.
         request.read = ReadBody::Drain(ANSWER);
         request.within = Some(self.timeout);
         match self.connector.send(request).await {
-            Ok(response) => judge(&response, signed.issued_at),
-            Err(error) => Outcome::Failed(failure(error)),
+            Ok(response) => Answered {
+                outcome: judge(&response, now),
+                status: Some(response.status),
+            },
+            Err(error) => Outcome::Failed(failure(error)).into(),
         }
     }
 
-    /// Headers and body; the signature is over exactly these bytes.
-    fn message(&self, content: &Content, signed: &Signed) -> Option<(HeaderMap, Bytes)> {
-        let id = format!("msg_{}_{}", content.notice_id, content.sequence);
-        let timestamp = signed.issued_at.unix_timestamp().to_string();
-        let body = json!({
-            "type": kind(content.message),
-            "timestamp": rfc3339(signed.issued_at),
-            "data": view(content, signed),
-        })
-        .to_string();
-        let signature = self
-            .signer
-            .sign_raw(format!("{id}.{timestamp}.{body}").as_bytes())
-            .ok()?;
+    /// The signatures are over exactly these bytes.
+    fn headers(
+        &self,
+        target: &Target,
+        id: &str,
+        now: OffsetDateTime,
+        body: &str,
+    ) -> Option<HeaderMap> {
+        let timestamp = now.unix_timestamp();
+        let content = format!("{id}.{timestamp}.{body}");
+        let signature = self.signer.sign_raw(content.as_bytes()).ok()?;
+        let mut signatures = format!("v1a,{}", STANDARD.encode(signature));
+        for secret in &target.secrets {
+            signatures.push(' ');
+            signatures.push_str(&secret.sign(id, timestamp, body.as_bytes()).ok()?);
+        }
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         for (name, value) in [
-            ("webhook-id", id),
-            ("webhook-timestamp", timestamp),
-            (
-                "webhook-signature",
-                format!("v1a,{}", STANDARD.encode(signature)),
-            ),
+            ("webhook-id", id.to_owned()),
+            ("webhook-timestamp", timestamp.to_string()),
+            ("webhook-signature", signatures),
         ] {
             headers.insert(HeaderName::from_static(name), value.parse().ok()?);
         }
-        Some((headers, body.into()))
+        Some(headers)
     }
+}
+
+/// The same for every attempt to hand this message over.
+pub fn message_id(notice: NoticeId, sequence: i32) -> String {
+    format!("msg_{notice}_{sequence}")
 }
 
 const fn kind(message: Message) -> &'static str {

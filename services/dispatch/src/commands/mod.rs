@@ -13,10 +13,12 @@ mod hold;
 mod ladder;
 mod mailed;
 mod probed;
+mod redeliver;
 mod removal;
 mod reroute;
 mod supply;
 mod verdict;
+pub mod webhook;
 mod work;
 
 use std::sync::Arc;
@@ -37,6 +39,7 @@ pub use hold::{Held, hold, release};
 pub use ladder::{fire_due, next_rungs};
 pub use mailed::{Mailed, mailed};
 pub use probed::record_probes;
+pub use redeliver::{Redelivery, redeliver};
 pub use supply::{Supply, supply};
 pub use verdict::{Upheld, uphold, withdraw};
 

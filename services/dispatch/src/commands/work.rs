@@ -186,6 +186,7 @@ fn new_deliveries(dossiers: &[&Dossier]) -> Vec<NewDelivery> {
             channel: notice.channel,
             sequence: notice.sequence,
             severity: d.case.category,
+            asked: false,
         })
         .collect();
     deliveries.sort_by_key(|delivery| delivery.notice_id);

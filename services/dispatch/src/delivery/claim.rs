@@ -14,9 +14,10 @@ use uuid::Uuid;
 
 use super::DeliverySettings;
 use super::store::{self, Due, Endpoint, Room};
-use crate::Error;
 use crate::attribution::stands;
+use crate::channels::webhook;
 use crate::store::{Content, readable_documents};
+use crate::{Error, commands};
 
 /// Short, so that what a killed process had under way is soon sent by another; renewed while the attempt runs.
 const LEASE: Duration = Duration::from_secs(4);
@@ -36,8 +37,8 @@ const PARKED: Duration = Duration::from_mins(10);
 pub(super) struct Job {
     pub(super) content: Content,
     pub(super) channel: DeliveryChannel,
-    /// The webhook's address or the mailbox; none when the directory has none any more.
-    pub(super) endpoint: Option<Opened>,
+    /// None when the directory has none any more.
+    pub(super) target: Option<Target>,
     /// Of the row; the content may be newer.
     pub(super) sequence: i32,
     /// Counts from 1.
@@ -46,6 +47,12 @@ pub(super) struct Job {
     /// Before this attempt.
     pub(super) in_doubt: bool,
     pub(super) claimed_at: OffsetDateTime,
+}
+
+/// Where a message goes.
+pub(super) enum Target {
+    Webhook(Uuid, webhook::Target),
+    Mailbox(Opened),
 }
 
 pub(super) struct Claimer {
@@ -58,7 +65,7 @@ pub(super) struct Claimer {
 
 /// Why a claimed row is not sent.
 enum Verdict {
-    Send(Option<Opened>),
+    Send(Option<Target>),
     /// Nobody wants it any more.
     Drop,
     /// Somebody has been at it.
@@ -120,13 +127,14 @@ impl Claimer {
                     &row,
                     content.as_ref(),
                     endpoints.get(row.provider_id.as_str()),
+                    now,
                 )
             };
             match (verdict, content) {
-                (Verdict::Send(endpoint), Some(content)) => jobs.push(Job {
+                (Verdict::Send(target), Some(content)) => jobs.push(Job {
                     content,
                     channel: row.channel,
-                    endpoint,
+                    target,
                     sequence: row.sequence,
                     attempt: row.attempts + 1,
                     token,
@@ -152,37 +160,61 @@ impl Claimer {
         Ok(jobs)
     }
 
-    fn judge(&self, row: &Due, content: Option<&Content>, endpoint: Option<&Endpoint>) -> Verdict {
+    fn judge(
+        &self,
+        row: &Due,
+        content: Option<&Content>,
+        endpoint: Option<&Endpoint>,
+        now: OffsetDateTime,
+    ) -> Verdict {
         let Some(content) = content else {
             return Verdict::Drop;
         };
-        if row.cancelled || !content.may_leave() {
+        let may_leave = content.may_leave() || (row.asked && content.may_be_shown());
+        if row.cancelled || !may_leave {
             return Verdict::Drop;
         }
         if let Err(error) = stands(content, &self.proofs) {
             tracing::warn!(case.id = %content.case_id, reason = error.reason(), "an approval proof does not hold");
             return Verdict::Park("proof_refused");
         }
-        match self.open(row, endpoint) {
-            Ok(endpoint) => Verdict::Send(endpoint),
+        match self.open(row, endpoint, now) {
+            Ok(target) => Verdict::Send(target),
             Err(_) => Verdict::Park("endpoint_refused"),
         }
     }
 
-    fn open(&self, row: &Due, endpoint: Option<&Endpoint>) -> Result<Option<Opened>, SealedError> {
+    fn open(
+        &self,
+        row: &Due,
+        endpoint: Option<&Endpoint>,
+        now: OffsetDateTime,
+    ) -> Result<Option<Target>, SealedError> {
         let Some(endpoint) = endpoint else {
             return Ok(None);
         };
-        let (purpose, sealed) = match row.channel {
-            DeliveryChannel::Webhook => (Purpose::Endpoint, &endpoint.webhook),
-            DeliveryChannel::Email => (Purpose::Contact, &endpoint.contact),
+        let (keyring, provider) = (&self.keyring, &row.provider_id);
+        match row.channel {
+            DeliveryChannel::Webhook => endpoint
+                .webhook
+                .as_ref()
+                .map(|endpoint| {
+                    let target = commands::webhook::target(keyring, provider, endpoint, now)?;
+                    Ok(Target::Webhook(endpoint.id, target))
+                })
+                .transpose(),
+            DeliveryChannel::Email => endpoint
+                .contact
+                .as_ref()
+                .map(|sealed| {
+                    let (provider, row_id) = (provider.as_str(), endpoint.row_id);
+                    let opened =
+                        keyring.open_provider(Purpose::Contact, provider, row_id, sealed)?;
+                    Ok(Target::Mailbox(opened))
+                })
+                .transpose(),
             // Who pulls is not delivered to; the table has no such row.
-            DeliveryChannel::Api => return Ok(None),
-        };
-        let open = |sealed: &Vec<u8>| {
-            self.keyring
-                .open_provider(purpose, row.provider_id.as_str(), endpoint.row_id, sealed)
-        };
-        sealed.as_ref().map(open).transpose()
+            DeliveryChannel::Api => Ok(None),
+        }
     }
 }

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use domain::word::DeliveryChannel;
 use platform::batch::in_batches;
 use platform::clock::Clock;
 use platform::connector::Connector;
@@ -18,11 +17,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::DeliverySettings;
-use super::claim::{Claimer, Job, term};
+use super::claim::{Claimer, Job, Target, term};
 use super::lanes::Lanes;
 use super::record::{Finished, Record};
 use super::store;
-use crate::channels::{Failure, Mail, Outcome, Parcel, Place, Webhook};
+use crate::channels::webhook::Answered;
+use crate::channels::{Failure, Mail, Outcome, Parcel, Place, Webhook, mail, webhook};
 use crate::checkpoint::Latest;
 use crate::commands::Rules;
 use crate::document::{self, Hotline, Issue};
@@ -163,9 +163,11 @@ impl Courier {
             let limit = courier.0.parts.settings.timeout() * 2;
             let work = work(&job);
             let sending = work.scope(courier.send(&job));
-            let outcome = tokio::time::timeout(limit, sending).await;
-            let outcome = outcome
-                .unwrap_or_else(|_| Outcome::Failed(Failure::of_endpoint("timed_out", true)));
+            let started = Instant::now();
+            let answered = tokio::time::timeout(limit, sending).await;
+            let Answered { outcome, status } = answered.unwrap_or_else(|_| {
+                Outcome::Failed(Failure::of_endpoint("timed_out", true)).into()
+            });
             if let Some(code) = outcome.code() {
                 work.failed(code);
             }
@@ -179,18 +181,25 @@ impl Courier {
             Finished {
                 ticket,
                 sequence: job.sequence,
+                message_id: courier.message_id(&job),
                 attempt: job.attempt,
                 in_doubt: job.in_doubt,
                 claimed_at: job.claimed_at,
+                endpoint_id: match job.target {
+                    Some(Target::Webhook(endpoint_id, _)) => Some(endpoint_id),
+                    Some(Target::Mailbox(_)) | None => None,
+                },
+                took: started.elapsed(),
                 outcome,
+                status,
             }
         }
     }
 
-    async fn send(&self, job: &Job) -> Outcome {
+    async fn send(&self, job: &Job) -> Answered {
         let parts = &self.0.parts;
-        let Some(endpoint) = job.endpoint.as_ref().and_then(|e| e.text().ok()) else {
-            return Outcome::Unreachable("gone");
+        let Some(target) = &job.target else {
+            return Outcome::Unreachable("gone").into();
         };
         let content = &job.content;
         let checkpoint = parts.checkpoint.note();
@@ -202,9 +211,12 @@ impl Courier {
             signer: &self.0.signer,
         };
         let signed = document::build(content, &issue);
-        match (job.channel, &parts.mail) {
-            (DeliveryChannel::Webhook, _) => parts.webhook.send(endpoint, content, &signed).await,
-            (DeliveryChannel::Email, Some(mail)) => {
+        match (target, &parts.mail) {
+            (Target::Webhook(_, target), _) => parts.webhook.send(target, content, &signed).await,
+            (Target::Mailbox(mailbox), Some(mail)) => {
+                let Ok(mailbox) = mailbox.text() else {
+                    return Outcome::Unreachable("gone").into();
+                };
                 let parcel = Parcel {
                     content,
                     signed: &signed,
@@ -212,11 +224,9 @@ impl Courier {
                     place: &self.place(job).await,
                     attempt: job.attempt,
                 };
-                mail.send(endpoint, &parcel).await
+                mail.send(mailbox, &parcel).await.into()
             }
-            (DeliveryChannel::Email, None) => Outcome::Failed(Failure::ours("no_relay")),
-            // The claim makes no job of these.
-            (DeliveryChannel::Api, _) => Outcome::Failed(Failure::ours("not_delivered_to")),
+            (Target::Mailbox(_), None) => Outcome::Failed(Failure::ours("no_relay")).into(),
         }
     }
 
@@ -230,6 +240,16 @@ impl Courier {
         Place {
             addresses: addresses.unwrap_or_default(),
             at: job.claimed_at,
+        }
+    }
+
+    fn message_id(&self, job: &Job) -> String {
+        let (notice, sequence) = (job.content.notice_id, job.content.sequence);
+        match job.target {
+            Some(Target::Mailbox(_)) => {
+                mail::message_id(notice, sequence, &self.0.parts.hotline.domain)
+            }
+            Some(Target::Webhook(..)) | None => webhook::message_id(notice, sequence),
         }
     }
 

@@ -17,6 +17,8 @@ pub struct NewDelivery {
     pub channel: DeliveryChannel,
     pub sequence: i32,
     pub severity: Category,
+    /// By its addressee, once more: it goes out also where nothing waits for an answer.
+    pub asked: bool,
 }
 
 /// Puts messages in line, each due at once. A notice has one message in line: the newest takes the place of an earlier
@@ -43,15 +45,16 @@ pub async fn enqueue(
     let severities: Vec<i16> = rows.iter().map(|d| d.severity as i16).collect();
     sqlx::query(
         "-- enqueue
-        insert into delivery (notice_id, case_id, provider_id, channel, sequence, severity, due_at, attempts, in_doubt, cancelled)
-        select notice_id, case_id, provider_id, channel, sequence, severity, $7, 0, false, false
-        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::smallint[])
-            as n (notice_id, case_id, provider_id, channel, sequence, severity)
+        insert into delivery (notice_id, case_id, provider_id, channel, sequence, severity, due_at, attempts, in_doubt,
+            cancelled, asked)
+        select notice_id, case_id, provider_id, channel, sequence, severity, $7, 0, false, false, asked
+        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::smallint[], $8::bool[])
+            as n (notice_id, case_id, provider_id, channel, sequence, severity, asked)
         order by notice_id
         on conflict (notice_id) do update set
             provider_id = excluded.provider_id, channel = excluded.channel, sequence = excluded.sequence,
             severity = excluded.severity, due_at = greatest(excluded.due_at, delivery.lease_until), attempts = 0,
-            cancelled = false, last_failure = null",
+            cancelled = false, last_failure = null, asked = excluded.asked",
     )
     .bind(ids)
     .bind(cases)
@@ -60,6 +63,7 @@ pub async fn enqueue(
     .bind(sequences)
     .bind(severities)
     .bind(now)
+    .bind(rows.iter().map(|d| d.asked).collect::<Vec<_>>())
     .execute(conn)
     .await?;
     Ok(())

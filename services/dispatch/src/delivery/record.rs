@@ -1,7 +1,9 @@
 //! Recording what came of attempts: in batches, each row guarded by the lease under which it was sent.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use http::StatusCode;
 use platform::batch::Command;
 use platform::clock::Clock;
 use platform::plant::{self, Plant};
@@ -16,17 +18,45 @@ use crate::Error;
 use crate::breaker::Seen;
 use crate::channels::{Failure, Outcome};
 use crate::commands::{Delivered, Rules, Unreachable, record_delivered, record_unreachable};
+use crate::store::{Attempt, put_attempts};
 
 /// One attempt that is over.
 pub(super) struct Finished {
     /// Until it is recorded it counts as under way.
     pub(super) ticket: Ticket,
     pub(super) sequence: i32,
+    /// Of the message that went out, as its addressee sees it.
+    pub(super) message_id: String,
     pub(super) attempt: i32,
     /// Before this attempt.
     pub(super) in_doubt: bool,
     pub(super) claimed_at: OffsetDateTime,
+    /// Of a webhook.
+    pub(super) endpoint_id: Option<Uuid>,
+    pub(super) took: Duration,
     pub(super) outcome: Outcome,
+    /// Of an answer over HTTP.
+    pub(super) status: Option<StatusCode>,
+}
+
+impl Finished {
+    /// As its addressee may look at it.
+    fn to_look_at(&self) -> Attempt {
+        let (provider_id, channel) = self.ticket.lane().clone();
+        let notice_id = self.ticket.notice_id();
+        Attempt {
+            provider_id,
+            message_id: self.message_id.clone(),
+            notice_id: Some(notice_id),
+            endpoint_id: self.endpoint_id,
+            channel,
+            attempt: self.attempt,
+            outcome: self.outcome.code().unwrap_or("delivered").to_owned(),
+            http_status: self.status.map(|status| status.as_u16().into()),
+            started_at: self.claimed_at,
+            took_millis: i32::try_from(self.took.as_millis()).unwrap_or(i32::MAX),
+        }
+    }
 }
 
 /// Writes what came of a batch of attempts.
@@ -69,6 +99,8 @@ impl Command<Finished> for Record<'_> {
         store::release(conn, &ends.again).await?;
         record_delivered(conn, self.rules, now, &ends.delivered).await?;
         record_unreachable(conn, self.rules, now, &ends.unreachable).await?;
+        let attempts: Vec<Attempt> = items.iter().map(Finished::to_look_at).collect();
+        put_attempts(conn, &attempts).await?;
         let recovered = self.health(conn, items, now).await?;
         Ok(items
             .iter()

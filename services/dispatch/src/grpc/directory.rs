@@ -9,12 +9,12 @@ use proto::v1;
 use sqlx::PgConnection;
 use tonic::metadata::MetadataMap;
 
-use super::form::{read, show};
+use super::form::{Written, read, show};
 use super::show::{clock, scorecard, stage};
 use super::{Inner, cursor, parse};
 use crate::directory::Provider;
 use crate::store::ProviderFigures;
-use crate::{Error, auth, store};
+use crate::{Error, auth, commands, store};
 
 const PROVIDERS: usize = 1000;
 const PAGE: i64 = 50;
@@ -38,23 +38,31 @@ impl Inner {
             )
             .into());
         }
-        let mut written: HashMap<ProviderId, Provider> = HashMap::new();
+        let mut written: HashMap<ProviderId, Written> = HashMap::new();
         let mut problems = Vec::new();
         for (n, provider) in request.providers.iter().enumerate() {
             match read(&self.rules.keyring, provider, self.plain_webhooks) {
                 // The last of several with one id stands.
-                Ok(provider) => {
-                    written.insert(provider.id.clone(), provider);
+                Ok(entry) => {
+                    written.insert(entry.provider.id.clone(), entry);
                 }
                 Err(invalid) => problems.push(invalid.within(&format!("providers[{n}]")).into()),
             }
         }
-        let mut rows: Vec<Provider> = written.into_values().collect();
-        rows.sort_by(|a, b| a.id.cmp(&b.id));
+        let mut rows: Vec<(Provider, String)> = written
+            .into_values()
+            .map(|entry| (entry.provider, entry.webhook_url))
+            .collect();
+        rows.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
         if !rows.is_empty() {
             let mut tx = self.pool.begin().await?;
             let now = self.clock.now(&mut tx).await?;
-            store::put_providers(&mut tx, now, &rows).await?;
+            let providers: Vec<&Provider> = rows.iter().map(|(provider, _)| provider).collect();
+            store::put_providers(&mut tx, now, &providers).await?;
+            let keyring = &self.rules.keyring;
+            for (provider, address) in &rows {
+                commands::webhook::choose(&mut tx, keyring, now, &provider.id, address).await?;
+            }
             tx.commit().await?;
         }
         Ok(v1::PutProvidersResponse {

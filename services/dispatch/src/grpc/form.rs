@@ -6,36 +6,39 @@ use domain::url::DomainName;
 use domain::word::{DeliveryChannel, ProviderRole};
 use ipnet::IpNet;
 use platform::principal::{Principal, Role};
-use platform::sealed::{Keyring, Purpose};
+use platform::sealed::{Keyring, Opened, Purpose, SealedError};
 use proto::v1;
 use uuid::Uuid;
 
 use super::preferences::{contact, webhook};
-use crate::Error;
 use crate::directory::Provider;
+use crate::{Error, commands};
 
 /// Names, and networks, of one provider.
 const PLACES: usize = 10_000;
 
-/// One entry of the directory, its endpoints sealed.
+/// One entry of the directory, its contact sealed, and where its webhooks go.
+pub(super) struct Written {
+    pub(super) provider: Provider,
+    pub(super) webhook_url: String,
+}
+
 pub(super) fn read(
     keyring: &Keyring,
     text: &v1::Provider,
     plain_webhooks: bool,
-) -> Result<Provider, Invalid> {
+) -> Result<Written, Invalid> {
     let id: ProviderId = text.provider_id.parse()?;
     let row_id = Uuid::new_v4();
-    let seal = |purpose, value: String| {
-        (!value.is_empty()).then(|| {
-            keyring
-                .seal_provider(purpose, id.as_str(), row_id, value.as_bytes())
-                .into_bytes()
-        })
-    };
     let channel = DeliveryChannel::from_wire(text.channel)?;
     let mailbox = contact(&text.abuse_contact)?;
-    let address = webhook(&text.webhook_url, plain_webhooks)?;
-    Ok(Provider {
+    let webhook_url = webhook("webhook_url", &text.webhook_url, plain_webhooks)?;
+    let contact = (!mailbox.is_empty()).then(|| {
+        keyring
+            .seal_provider(Purpose::Contact, id.as_str(), row_id, mailbox.as_bytes())
+            .into_bytes()
+    });
+    let provider = Provider {
         role: ProviderRole::from_wire(text.role)?,
         country: country(&text.country)?,
         asn: i64::from(text.asn),
@@ -45,10 +48,14 @@ pub(super) fn read(
         registrar: other("registrar", &text.registrar)?,
         origin: other("origin", &text.origin)?,
         channel,
-        contact: seal(Purpose::Contact, mailbox),
-        webhook: seal(Purpose::Endpoint, address),
+        contact,
+        webhook: None,
         row_id,
         id,
+    };
+    Ok(Written {
+        provider,
+        webhook_url,
     })
 }
 
@@ -131,13 +138,10 @@ pub(super) fn show(
 ) -> Result<v1::Provider, Error> {
     let name = |id: &Option<ProviderId>| id.as_ref().map(ToString::to_string).unwrap_or_default();
     let operator = principal.require_role(Role::Operator).is_ok();
-    let open = |purpose, sealed: &Option<Vec<u8>>| match sealed {
-        Some(sealed) if operator => {
-            let opened =
-                keyring.open_provider(purpose, provider.id.as_str(), provider.row_id, sealed)?;
-            Ok::<_, Error>(opened.text()?.to_owned())
-        }
-        Some(_) | None => Ok(String::new()),
+    let reached = if operator {
+        reached(keyring, provider)?
+    } else {
+        Reached::default()
     };
     Ok(v1::Provider {
         provider_id: provider.id.to_string(),
@@ -154,7 +158,32 @@ pub(super) fn show(
         registrar: name(&provider.registrar),
         origin: name(&provider.origin),
         channel: provider.channel.wire(),
-        abuse_contact: open(Purpose::Contact, &provider.contact)?,
-        webhook_url: open(Purpose::Endpoint, &provider.webhook)?,
+        abuse_contact: reached.contact,
+        webhook_url: reached.webhook,
+    })
+}
+
+/// Where a provider is reached, opened; empty where it is not.
+#[derive(Default)]
+pub(super) struct Reached {
+    pub(super) contact: String,
+    pub(super) webhook: String,
+}
+
+pub(super) fn reached(keyring: &Keyring, provider: &Provider) -> Result<Reached, Error> {
+    let contact = provider.contact.as_ref().map(|sealed| {
+        let (id, row) = (provider.id.as_str(), provider.row_id);
+        keyring.open_provider(Purpose::Contact, id, row, sealed)
+    });
+    let webhook = provider.webhook.as_ref().map(|at| {
+        commands::webhook::open_address(keyring, &provider.id, at.endpoint_id, &at.address)
+    });
+    let text = |opened: Option<Result<Opened, SealedError>>| match opened {
+        Some(opened) => Ok::<_, Error>(opened?.text()?.to_owned()),
+        None => Ok(String::new()),
+    };
+    Ok(Reached {
+        contact: text(contact)?,
+        webhook: text(webhook)?,
     })
 }

@@ -2,16 +2,19 @@
 
 mod answers;
 mod cursor;
+mod deliveries;
 mod directory;
 mod form;
 mod keys;
 mod link;
 mod mail;
+mod once;
 mod parse;
 mod preferences;
 mod providers;
 mod show;
 mod staff;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -25,7 +28,8 @@ use proto::v1::dispatch_service_server::DispatchService;
 use sqlx::PgPool;
 use tonic::{Request, Response, Status};
 
-use crate::Config;
+use crate::Deps;
+use crate::channels::Webhook;
 use crate::checkpoint::Latest;
 use crate::commands::Rules;
 use crate::document::Hotline;
@@ -45,6 +49,8 @@ struct Inner {
     returns: Option<String>,
     plain_webhooks: bool,
     checkpoint: Latest,
+    /// For tests of endpoints; notices go by the courier.
+    webhook: Webhook,
     /// Of notices.
     signer: Signer,
     verifier: Verifier,
@@ -56,14 +62,14 @@ struct Inner {
 
 impl Dispatch {
     pub(crate) fn new(
-        pool: PgPool,
-        clock: Clock,
+        deps: &Deps,
         rules: Rules,
         staff: StaffTokenVerifier,
-        config: &Config,
         checkpoint: Latest,
+        webhook: Webhook,
         bell: Hint,
     ) -> Self {
+        let (pool, clock, config) = (&deps.pool, &deps.clock, &deps.config);
         Self(Arc::new(Inner {
             answers: answers::gather(pool.clone(), clock.clone(), rules.clone(), bell.clone()),
             signer: rules.keyring.signer(SigningContext::Notice),
@@ -75,11 +81,12 @@ impl Dispatch {
                 .as_ref()
                 .and_then(|mail| mail.return_domain.clone()),
             plain_webhooks: config.plain_webhooks,
-            pool,
-            clock,
+            pool: pool.clone(),
+            clock: clock.clone(),
             rules,
             staff,
             checkpoint,
+            webhook,
             bell,
         }))
     }
@@ -113,6 +120,8 @@ methods! {
     list_providers: ListProvidersRequest -> ListProvidersResponse;
     get_provider: GetProviderRequest -> GetProviderResponse;
     create_provider_key: CreateProviderKeyRequest -> CreateProviderKeyResponse;
+    list_provider_keys: ListProviderKeysRequest -> ListProviderKeysResponse;
+    rotate_provider_key: RotateProviderKeyRequest -> RotateProviderKeyResponse;
     revoke_provider_key: RevokeProviderKeyRequest -> RevokeProviderKeyResponse;
     list_notices: ListNoticesRequest -> ListNoticesResponse;
     get_notice: GetNoticeRequest -> GetNoticeResponse;
@@ -120,6 +129,13 @@ methods! {
     verify_notice: VerifyNoticeRequest -> VerifyNoticeResponse;
     get_preferences: GetPreferencesRequest -> GetPreferencesResponse;
     set_preferences: SetPreferencesRequest -> SetPreferencesResponse;
+    create_webhook_endpoint: CreateWebhookEndpointRequest -> CreateWebhookEndpointResponse;
+    list_webhook_endpoints: ListWebhookEndpointsRequest -> ListWebhookEndpointsResponse;
+    delete_webhook_endpoint: DeleteWebhookEndpointRequest -> DeleteWebhookEndpointResponse;
+    rotate_webhook_secret: RotateWebhookSecretRequest -> RotateWebhookSecretResponse;
+    test_webhook_endpoint: TestWebhookEndpointRequest -> TestWebhookEndpointResponse;
+    list_deliveries: ListDeliveriesRequest -> ListDeliveriesResponse;
+    redeliver_notices: RedeliverNoticesRequest -> RedeliverNoticesResponse;
     view_by_link: ViewByLinkRequest -> ViewByLinkResponse;
     answer_by_link: AnswerByLinkRequest -> AnswerByLinkResponse;
     check_mailbox: CheckMailboxRequest -> CheckMailboxResponse;

@@ -7,8 +7,9 @@ use proto::v1;
 use tonic::metadata::MetadataMap;
 
 use super::Inner;
+use super::form::reached;
 use crate::directory::Provider;
-use crate::{Error, auth, store};
+use crate::{Error, auth, commands, store};
 
 const LONGEST: usize = 2048;
 
@@ -43,7 +44,8 @@ impl Inner {
         let within = |invalid: Invalid| invalid.within("preferences");
         let channel = DeliveryChannel::from_wire(wanted.channel).map_err(within)?;
         let mailbox = contact(&wanted.abuse_contact).map_err(within)?;
-        let address = webhook(&wanted.webhook_url, self.plain_webhooks).map_err(within)?;
+        let address = webhook("webhook_url", &wanted.webhook_url, self.plain_webhooks);
+        let address = address.map_err(within)?;
         let needed = match channel {
             DeliveryChannel::Api => None,
             DeliveryChannel::Webhook => address.is_empty().then_some("preferences.webhook_url"),
@@ -52,48 +54,38 @@ impl Inner {
         if let Some(field) = needed {
             return Err(Invalid::missing(field).into());
         }
+        let keyring = &self.rules.keyring;
+        let now = self.clock.now(&mut tx).await?;
         let mut provider = store::lock_provider(&mut tx, caller.id.as_str())
             .await?
             .ok_or_else(|| Error::not_found("provider"))?;
-        let seal = |purpose, value: String| {
-            (!value.is_empty()).then(|| {
-                let (id, row) = (provider.id.as_str(), provider.row_id);
-                let sealed = self
-                    .rules
-                    .keyring
-                    .seal_provider(purpose, id, row, value.as_bytes());
-                sealed.into_bytes()
-            })
-        };
-        let (sealed_contact, sealed_webhook) = (
-            seal(Purpose::Contact, mailbox),
-            seal(Purpose::Endpoint, address),
-        );
         provider.channel = channel;
-        provider.contact = sealed_contact;
-        provider.webhook = sealed_webhook;
-        let now = self.clock.now(&mut tx).await?;
-        store::put_providers(&mut tx, now, std::slice::from_ref(&provider)).await?;
+        provider.contact = (!mailbox.is_empty()).then(|| {
+            let (id, row) = (provider.id.as_str(), provider.row_id);
+            keyring
+                .seal_provider(Purpose::Contact, id, row, mailbox.as_bytes())
+                .into_bytes()
+        });
+        store::put_providers(&mut tx, now, &[&provider]).await?;
+        commands::webhook::choose(&mut tx, keyring, now, &provider.id, &address).await?;
+        let written = store::lock_provider(&mut tx, caller.id.as_str())
+            .await?
+            .ok_or_else(|| Error::not_found("provider"))?;
         tx.commit().await?;
         Ok(v1::SetPreferencesResponse {
-            preferences: Some(self.preferences(&provider)?),
+            preferences: Some(self.preferences(&written)?),
             webhook_public_key: self.signer.public_key().whpk(),
         })
     }
 
     fn preferences(&self, provider: &Provider) -> Result<v1::Preferences, Error> {
-        let open = |purpose, sealed: &Option<Vec<u8>>| match sealed {
-            Some(sealed) => {
-                let (id, row) = (provider.id.as_str(), provider.row_id);
-                let opened = self.rules.keyring.open_provider(purpose, id, row, sealed)?;
-                Ok::<_, Error>(opened.text()?.to_owned())
-            }
-            None => Ok(String::new()),
-        };
+        let reached = reached(&self.rules.keyring, provider)?;
+        let endpoint = provider.webhook.as_ref().map(|at| at.endpoint_id);
         Ok(v1::Preferences {
             channel: provider.channel.wire(),
-            webhook_url: open(Purpose::Endpoint, &provider.webhook)?,
-            abuse_contact: open(Purpose::Contact, &provider.contact)?,
+            webhook_url: reached.webhook,
+            abuse_contact: reached.contact,
+            webhook_endpoint_id: endpoint.map(|id| id.to_string()).unwrap_or_default(),
         })
     }
 }
@@ -112,7 +104,7 @@ pub(super) fn contact(text: &str) -> Result<String, Invalid> {
 }
 
 /// Where webhooks go, or nothing.
-pub(super) fn webhook(text: &str, plain: bool) -> Result<String, Invalid> {
+pub(super) fn webhook(field: &str, text: &str, plain: bool) -> Result<String, Invalid> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(String::new());
@@ -129,7 +121,7 @@ pub(super) fn webhook(text: &str, plain: bool) -> Result<String, Invalid> {
     } else {
         Err(Invalid::new(
             "webhook_malformed",
-            "webhook_url",
+            field,
             "write an https address without user information, such as https://host.example/abuse",
         ))
     }

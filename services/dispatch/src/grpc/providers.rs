@@ -1,7 +1,7 @@
 //! What providers do with their own key: they see what was sent to them, and nothing else.
 
 use domain::Invalid;
-use domain::id::{NoticeId, ProviderId};
+use domain::id::{CaseId, NoticeId, ProviderId};
 use domain::word::NoticeState;
 use platform::sealed::{KeyId, PublicKey, SigningContext};
 use proto::v1;
@@ -28,8 +28,24 @@ impl Inner {
         let provider = auth::provider(&mut conn, &self.rules.keyring, metadata, "read").await?;
         let (limit, after) = parse::page(request.page.as_ref(), PAGE, MOST);
         let after = cursor::number(&after)?;
-        let states = parse::states(&request.states)?;
-        let lines = store::provider_lines(&mut conn, &provider.id, &states, after, limit).await?;
+        let case = match request.case_id.as_str() {
+            "" => None,
+            text => Some(text.parse::<CaseId>()?.uuid()),
+        };
+        let due_before = request
+            .due_before
+            .as_ref()
+            .map(|at| domain::wire::time("due_before", at))
+            .transpose()?;
+        let wanted = store::WantedLines {
+            states: &parse::states(&request.states)?,
+            categories: &parse::categories(&request.categories)?,
+            case,
+            due_before,
+            after,
+            limit,
+        };
+        let lines = store::provider_lines(&mut conn, &provider.id, &wanted).await?;
         let end = lines.last().map_or(after, |line| line.feed);
         Ok(v1::ListNoticesResponse {
             notices: self.read_by_provider(&mut conn, &lines).await?,

@@ -1,6 +1,7 @@
 //! Keys of providers' own access.
 
 use domain::id::ProviderId;
+use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -8,7 +9,7 @@ use uuid::Uuid;
 use super::row::Reader;
 use crate::Error;
 
-/// A key that is not revoked, as it is checked.
+/// What is checked of a key that is shown.
 pub struct ProviderKey {
     pub provider_id: ProviderId,
     pub secret_hash: Vec<u8>,
@@ -17,65 +18,123 @@ pub struct ProviderKey {
     pub vouched: Option<Vec<u8>>,
 }
 
+/// A key with what is told of it.
+pub struct KeyRow {
+    pub key: ProviderKey,
+    pub name: String,
+    pub created_at: OffsetDateTime,
+    pub expires_at: Option<OffsetDateTime>,
+    pub revoked_at: Option<OffsetDateTime>,
+}
+
+impl KeyRow {
+    pub fn holds(&self, now: OffsetDateTime) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+/// A key that holds, as it is checked.
 pub async fn provider_key(
     conn: &mut PgConnection,
+    now: OffsetDateTime,
     key_id: Uuid,
 ) -> Result<Option<ProviderKey>, Error> {
     let row = sqlx::query(
         "-- provider_key
-        select provider_id, secret_hash, scopes, vouched from provider_key where key_id = $1 and revoked_at is null",
+        select key_id, provider_id, secret_hash, scopes, vouched, name, created_at, expires_at, revoked_at
+        from provider_key where key_id = $1",
     )
     .bind(key_id)
     .fetch_optional(conn)
     .await?;
-    row.map(|row| {
-        let r = Reader {
-            table: "provider_key",
-            id: key_id,
-            row: &row,
-        };
-        Ok(ProviderKey {
-            provider_id: r.parse("provider_id")?,
-            secret_hash: row.try_get("secret_hash")?,
-            scopes: row.try_get("scopes")?,
-            vouched: row.try_get("vouched")?,
-        })
-    })
-    .transpose()
+    let row = row.as_ref().map(key).transpose()?;
+    Ok(row
+        .filter(|(_, row)| row.holds(now))
+        .map(|(_, row)| row.key))
 }
 
-/// Keeps a new key. `false` when there is no such provider.
-pub async fn put_provider_key(
+/// One key, locked against change.
+pub async fn lock_provider_key(
     conn: &mut PgConnection,
-    now: OffsetDateTime,
     key_id: Uuid,
-    key: &ProviderKey,
-    by: Uuid,
-) -> Result<bool, Error> {
-    let done = sqlx::query(
-        "-- put_provider_key
-        insert into provider_key (key_id, provider_id, secret_hash, scopes, created_at, created_by, vouched)
-        select $1, p.provider_id, $3, $4, $5, $6, $7 from provider p where p.provider_id = $2",
+) -> Result<Option<KeyRow>, Error> {
+    let row = sqlx::query(
+        "-- lock_provider_key
+        select key_id, provider_id, secret_hash, scopes, vouched, name, created_at, expires_at, revoked_at
+        from provider_key where key_id = $1 for update",
     )
     .bind(key_id)
-    .bind(key.provider_id.as_str())
-    .bind(&key.secret_hash)
-    .bind(&key.scopes)
-    .bind(now)
-    .bind(by)
-    .bind(&key.vouched)
-    .execute(conn)
+    .fetch_optional(conn)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(row.as_ref().map(key).transpose()?.map(|(_, row)| row))
 }
 
-/// `false` when there is no such key. A key that is revoked stays as it is.
+/// The keys of a provider with their ids, the newest first.
+pub async fn provider_keys(
+    conn: &mut PgConnection,
+    provider: &ProviderId,
+) -> Result<Vec<(Uuid, KeyRow)>, Error> {
+    let rows = sqlx::query(
+        "-- provider_keys
+        select key_id, provider_id, secret_hash, scopes, vouched, name, created_at, expires_at, revoked_at
+        from provider_key where provider_id = $1
+        order by created_at desc, key_id",
+    )
+    .bind(provider.as_str())
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(key).collect()
+}
+
+/// Keeps a new key of a provider that is there.
+pub async fn put_provider_key(
+    conn: &mut PgConnection,
+    key_id: Uuid,
+    row: &KeyRow,
+    by: Uuid,
+) -> Result<(), Error> {
+    sqlx::query(
+        "-- put_provider_key
+        insert into provider_key (key_id, provider_id, secret_hash, scopes, created_at, created_by, vouched, name)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(key_id)
+    .bind(row.key.provider_id.as_str())
+    .bind(&row.key.secret_hash)
+    .bind(&row.key.scopes)
+    .bind(row.created_at)
+    .bind(by)
+    .bind(&row.key.vouched)
+    .bind(&row.name)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A key holds until then at the latest.
+pub async fn end_provider_key(
+    conn: &mut PgConnection,
+    key_id: Uuid,
+    end: OffsetDateTime,
+) -> Result<(), Error> {
+    sqlx::query(
+        "-- end_provider_key
+        update provider_key set expires_at = least(expires_at, $2) where key_id = $1",
+    )
+    .bind(key_id)
+    .bind(end)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A key that is revoked stays as it is.
 pub async fn revoke_provider_key(
     conn: &mut PgConnection,
     now: OffsetDateTime,
     key_id: Uuid,
-) -> Result<bool, Error> {
-    let done = sqlx::query(
+) -> Result<(), Error> {
+    sqlx::query(
         "-- revoke_provider_key
         update provider_key set revoked_at = coalesce(revoked_at, $2) where key_id = $1",
     )
@@ -83,5 +142,28 @@ pub async fn revoke_provider_key(
     .bind(now)
     .execute(conn)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(())
+}
+
+fn key(row: &PgRow) -> Result<(Uuid, KeyRow), Error> {
+    let id: Uuid = row.try_get("key_id")?;
+    let r = Reader {
+        table: "provider_key",
+        id,
+        row,
+    };
+    let key = ProviderKey {
+        provider_id: r.parse("provider_id")?,
+        secret_hash: r.get("secret_hash")?,
+        scopes: r.get("scopes")?,
+        vouched: r.get("vouched")?,
+    };
+    let row = KeyRow {
+        key,
+        name: r.get("name")?,
+        created_at: r.get("created_at")?,
+        expires_at: r.get("expires_at")?,
+        revoked_at: r.get("revoked_at")?,
+    };
+    Ok((id, row))
 }

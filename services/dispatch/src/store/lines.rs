@@ -3,6 +3,8 @@
 use domain::id::{NoticeId, ProviderId};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
+use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::Error;
 
@@ -13,32 +15,48 @@ pub struct Line {
     pub feed: i64,
 }
 
-/// What of a provider's notices is new or changed since `after`. Without states: those that wait for an answer, and
-/// further messages.
+/// Which lines a provider asks for.
+pub struct WantedLines<'a> {
+    /// None for those that wait for an answer, and further messages.
+    pub states: &'a [&'a str],
+    /// None for all.
+    pub categories: &'a [&'a str],
+    pub case: Option<Uuid>,
+    pub due_before: Option<OffsetDateTime>,
+    pub after: i64,
+    pub limit: i64,
+}
+
+/// What of a provider's notices is new or changed since a position.
 pub async fn provider_lines(
     conn: &mut PgConnection,
     provider: &ProviderId,
-    states: &[&str],
-    after: i64,
-    limit: i64,
+    wanted: &WantedLines<'_>,
 ) -> Result<Vec<Line>, Error> {
     let rows = sqlx::query(
         "-- provider_lines
-        select id, feed
-        from notice
-        where provider_id = $1 and feed > $2
+        select n.id, n.feed
+        from notice n
+        where n.provider_id = $1 and n.feed > $2
+          and ($5::uuid is null or n.case_id = $5)
+          and ($6::timestamptz is null or n.due_at < $6)
+          and (cardinality($7::text[]) = 0
+            or exists (select from case_file c where c.case_id = n.case_id and c.category = any($7)))
           and case when cardinality($3::text[]) = 0
               then state in ('sent', 'delivered') or message in ('information', 'upheld', 'retraction')
                 or (state = 'queued' and attempts > 0)
                 or (state = 'escalated' and escalated_to not in ('remind', 'next_contact'))
               else state = any($3) end
-        order by feed
+        order by n.feed
         limit $4",
     )
     .bind(provider.as_str())
-    .bind(after)
-    .bind(states)
-    .bind(limit)
+    .bind(wanted.after)
+    .bind(wanted.states)
+    .bind(wanted.limit)
+    .bind(wanted.case)
+    .bind(wanted.due_before)
+    .bind(wanted.categories)
     .fetch_all(conn)
     .await?;
     Ok(rows.iter().map(line).collect::<sqlx::Result<_>>()?)

@@ -1,6 +1,7 @@
 //! Every SQL statement of the core, as named functions on a connection; rows are parsed into domain types on the way
 //! out. No decisions, no begin, no commit.
 
+mod attempt;
 mod case;
 mod clocks;
 mod counts;
@@ -17,7 +18,9 @@ mod row;
 mod scorecard;
 mod seal;
 mod timer;
+mod webhook;
 
+pub use attempt::*;
 pub use case::{CaseFile, Pause, Seen, cases, lock_cases, put_cases};
 pub use clocks::*;
 pub use counts::*;
@@ -36,3 +39,4 @@ pub use receipt::*;
 pub use scorecard::{Kept, Scorecard, scorecard};
 pub use seal::{CaseSeal, put_regulator, put_seals, seals};
 pub use timer::*;
+pub use webhook::*;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::row::Reader;
 use crate::Error;
-use crate::directory::Provider;
+use crate::directory::{Provider, WebhookAt};
 
 /// Grows with each change of the directory.
 pub async fn directory_version(conn: &mut PgConnection) -> Result<i64, Error> {
@@ -23,10 +23,11 @@ pub async fn directory_version(conn: &mut PgConnection) -> Result<i64, Error> {
 pub async fn providers(conn: &mut PgConnection) -> Result<Vec<Provider>, Error> {
     let rows = sqlx::query(
         "-- providers
-        select provider_id, role, country, asn, cidrs, domains, upstream, registrar, origin, channel, row_id, contact,
-            case when webhook_gone_at is null then webhook end as webhook
-        from provider
-        order by provider_id",
+        select p.provider_id, p.role, p.country, p.asn, p.cidrs, p.domains, p.upstream, p.registrar, p.origin, p.channel,
+            p.row_id, p.contact, e.endpoint_id, e.address
+        from provider p
+        left join webhook_endpoint e on e.provider_id = p.provider_id and e.in_use and e.gone_at is null
+        order by p.provider_id",
     )
     .fetch_all(conn)
     .await?;
@@ -37,11 +38,12 @@ pub async fn providers(conn: &mut PgConnection) -> Result<Vec<Provider>, Error> 
 pub async fn lock_provider(conn: &mut PgConnection, id: &str) -> Result<Option<Provider>, Error> {
     let row = sqlx::query(
         "-- lock_provider
-        select provider_id, role, country, asn, cidrs, domains, upstream, registrar, origin, channel, row_id, contact,
-            case when webhook_gone_at is null then webhook end as webhook
-        from provider
-        where provider_id = $1
-        for update",
+        select p.provider_id, p.role, p.country, p.asn, p.cidrs, p.domains, p.upstream, p.registrar, p.origin, p.channel,
+            p.row_id, p.contact, e.endpoint_id, e.address
+        from provider p
+        left join webhook_endpoint e on e.provider_id = p.provider_id and e.in_use and e.gone_at is null
+        where p.provider_id = $1
+        for update of p",
     )
     .bind(id)
     .fetch_optional(conn)
@@ -49,11 +51,11 @@ pub async fn lock_provider(conn: &mut PgConnection, id: &str) -> Result<Option<P
     row.as_ref().map(provider).transpose()
 }
 
-/// Writes providers, each once, and lets readers know.
+/// Writes providers, each once, and lets readers know. Where their webhooks go is kept beside them.
 pub async fn put_providers(
     conn: &mut PgConnection,
     now: OffsetDateTime,
-    providers: &[Provider],
+    providers: &[&Provider],
 ) -> Result<(), Error> {
     // Readers compare this row: it is changed first, so that two writers come one after the other.
     directory_changed(conn).await?;
@@ -63,13 +65,12 @@ pub async fn put_providers(
         sqlx::query(
             "-- put_providers
             insert into provider (provider_id, role, country, asn, cidrs, domains, upstream, registrar, origin, channel,
-                row_id, contact, webhook, changed_at)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                row_id, contact, changed_at)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
             on conflict (provider_id) do update set role = excluded.role, country = excluded.country, asn = excluded.asn,
                 cidrs = excluded.cidrs, domains = excluded.domains, upstream = excluded.upstream,
                 registrar = excluded.registrar, origin = excluded.origin, channel = excluded.channel,
-                row_id = excluded.row_id, contact = excluded.contact, webhook = excluded.webhook,
-                changed_at = excluded.changed_at, webhook_gone_at = null",
+                row_id = excluded.row_id, contact = excluded.contact, changed_at = excluded.changed_at",
         )
         .bind(provider.id.as_str())
         .bind(provider.role.as_str())
@@ -83,7 +84,6 @@ pub async fn put_providers(
         .bind(provider.channel.as_str())
         .bind(provider.row_id)
         .bind(&provider.contact)
-        .bind(&provider.webhook)
         .bind(now)
         .execute(&mut *conn)
         .await?;
@@ -91,32 +91,8 @@ pub async fn put_providers(
     Ok(())
 }
 
-/// The webhook of a provider is gone, if it is still the one that was tried then; tells whether that is news.
-pub async fn retire_webhook(
-    conn: &mut PgConnection,
-    now: OffsetDateTime,
-    provider: &str,
-    tried_at: OffsetDateTime,
-) -> Result<bool, Error> {
-    let retired = sqlx::query(
-        "-- retire_webhook
-        update provider set webhook_gone_at = $2
-        where provider_id = $1 and webhook is not null and webhook_gone_at is null and changed_at <= $3",
-    )
-    .bind(provider)
-    .bind(now)
-    .bind(tried_at)
-    .execute(&mut *conn)
-    .await?
-    .rows_affected()
-        == 1;
-    if retired {
-        directory_changed(conn).await?;
-    }
-    Ok(retired)
-}
-
-async fn directory_changed(conn: &mut PgConnection) -> sqlx::Result<()> {
+/// Readers load the directory again.
+pub async fn directory_changed(conn: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query("-- directory_changed\nupdate directory_version set version = version + 1")
         .execute(conn)
         .await?;
@@ -151,6 +127,12 @@ fn provider(row: &PgRow) -> Result<Provider, Error> {
         channel: r.parse("channel")?,
         row_id,
         contact: r.get("contact")?,
-        webhook: r.get("webhook")?,
+        webhook: r
+            .get::<Option<Uuid>>("endpoint_id")?
+            .zip(r.get("address")?)
+            .map(|(endpoint_id, address)| WebhookAt {
+                endpoint_id,
+                address,
+            }),
     })
 }

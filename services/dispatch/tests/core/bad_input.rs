@@ -119,7 +119,7 @@ async fn staff_calls_refuse_bad_credentials_and_bad_input() {
         assert_eq!((problem.kind, problem.code.as_ref()), (kind, code));
         let create = v1::CreateProviderKeyRequest {
             provider_id: id.into(),
-            scopes: Vec::new(),
+            ..v1::CreateProviderKeyRequest::default()
         };
         let status = s.client.create_provider_key(with(&operator, create)).await;
         let problem = Problem::from(status.unwrap_err());
@@ -128,6 +128,7 @@ async fn staff_calls_refuse_bad_credentials_and_bad_input() {
     let scope = v1::CreateProviderKeyRequest {
         provider_id: "amber".into(),
         scopes: vec![99],
+        ..v1::CreateProviderKeyRequest::default()
     };
     refused!(
         s,
@@ -312,6 +313,7 @@ async fn provider_calls_refuse_bad_credentials_and_bad_input() {
     let list = v1::ListNoticesRequest {
         states: vec![-1],
         page: None,
+        ..v1::ListNoticesRequest::default()
     };
     refused!(s, &key, list_notices, list, Invalid, "word_unknown");
     let list = v1::ListNoticesRequest {
@@ -320,6 +322,7 @@ async fn provider_calls_refuse_bad_credentials_and_bad_input() {
             size: 1,
             cursor: "A".repeat(999),
         }),
+        ..v1::ListNoticesRequest::default()
     };
     refused!(s, &key, list_notices, list, Invalid, "cursor_malformed");
     let get = |id: &str| v1::GetNoticeRequest {
@@ -406,6 +409,7 @@ async fn provider_calls_refuse_bad_credentials_and_bad_input() {
             channel,
             webhook_url: url.into(),
             abuse_contact: mailbox.into(),
+            ..v1::Preferences::default()
         }),
     };
     refused!(

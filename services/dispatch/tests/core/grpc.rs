@@ -62,7 +62,11 @@ impl Served {
         Self::start_with(self.bench, Arc::new(keyring), None).await
     }
 
-    async fn start_with(bench: Bench, keyring: Arc<Keyring>, mail: Option<MailSettings>) -> Self {
+    pub(crate) async fn start_with(
+        bench: Bench,
+        keyring: Arc<Keyring>,
+        mail: Option<MailSettings>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let shutdown = CancellationToken::new();
@@ -118,6 +122,7 @@ impl Served {
         let request = v1::CreateProviderKeyRequest {
             provider_id: provider.into(),
             scopes: scopes.iter().map(|scope| *scope as i32).collect(),
+            ..v1::CreateProviderKeyRequest::default()
         };
         let token = self.staff(&[Role::Operator]);
         let created = self.client.create_provider_key(with(&token, request)).await;
@@ -146,7 +151,7 @@ async fn list(served: &mut Served, key: &str, cursor: &str) -> (Vec<v1::Notice>,
             size: 2,
             cursor: cursor.into(),
         }),
-        states: Vec::new(),
+        ..v1::ListNoticesRequest::default()
     };
     let page = served.client.list_notices(with(key, request)).await;
     let page = page.unwrap().into_inner();
@@ -409,6 +414,7 @@ async fn operators_keep_the_directory_and_it_is_followed_at_once() {
             channel: 2,
             webhook_url: "https://fresh.example/hook".into(),
             abuse_contact: "abuse@fresh.example".into(),
+            ..v1::Preferences::default()
         }),
     };
     let set = served.client.set_preferences(with(&key, request)).await;

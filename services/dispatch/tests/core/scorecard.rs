@@ -1,5 +1,7 @@
 //! How well each side kept its word, as staff see it, and a notice found by its id.
 
+use std::sync::Arc;
+
 use domain::event::Body;
 use domain::id::CaseId;
 use domain::word::Answer;
@@ -32,7 +34,13 @@ async fn dispute(bench: &Bench, case_id: CaseId) -> String {
 
 #[tokio::test]
 async fn a_scorecard_counts_what_each_side_kept() {
-    let mut served = Served::start().await;
+    let bench = Bench::new().await;
+    let taken_back = Body::VerdictWithdrawn(v1::VerdictWithdrawn::default());
+    // Never told, for no courier runs yet: taking it back is nobody's false notice.
+    let untold = bench.act("https://kite.example/5").await;
+    bench.say(vec![(untold, taken_back.clone())]).await;
+    let keyring = Arc::clone(&bench.rules.keyring);
+    let mut served = Served::start_with(bench, keyring, None).await;
     let bench = &served.bench;
     let answered = bench.act("https://kite.example/1").await;
     let notice = bench.notices(answered).await.remove(0);
@@ -55,17 +63,12 @@ async fn a_scorecard_counts_what_each_side_kept() {
         review_id,
         gone: false,
     };
-    let taken_back = Body::VerdictWithdrawn(v1::VerdictWithdrawn::default());
     bench
         .say(vec![
-            (right, taken_back.clone()),
+            (right, taken_back),
             (wrong, Body::VerdictUpheld(stands)),
         ])
         .await;
-    // Never told: taking it back is nobody's false notice.
-    let untold = bench.act("https://kite.example/5").await;
-    bench.say(vec![(untold, taken_back)]).await;
-
     let card = scorecard(&mut served, "kite").await;
     assert_eq!((card.retracted, card.retracted_disputed), (1, 1));
     assert_eq!((card.disputes_open, card.disputes_refused), (1, 1));

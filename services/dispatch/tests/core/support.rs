@@ -118,20 +118,30 @@ impl Bench {
             self.provider("lonely", DeliveryChannel::Email, ProviderRole::Host),
             self.provider("names", DeliveryChannel::Email, ProviderRole::Registrar),
         ];
-        let mut tx = self.pool.begin().await.unwrap();
-        store::put_providers(&mut tx, self.now(), &street)
-            .await
-            .unwrap();
-        tx.commit().await.unwrap();
+        self.put(&street).await;
     }
 
     /// Puts a host into the directory, or puts it there anew.
     pub(crate) async fn put_host(&self, name: &str, channel: DeliveryChannel) {
         let host = self.provider(name, channel, ProviderRole::Host);
+        self.put(&[host]).await;
+    }
+
+    /// Whoever takes webhooks does so at `https://NAME.example/hook`.
+    async fn put(&self, providers: &[Provider]) {
         let mut tx = self.pool.begin().await.unwrap();
-        store::put_providers(&mut tx, self.now(), &[host])
-            .await
-            .unwrap();
+        let all: Vec<&Provider> = providers.iter().collect();
+        let (now, keyring) = (self.now(), &self.rules.keyring);
+        store::put_providers(&mut tx, now, &all).await.unwrap();
+        for provider in providers {
+            let address = match provider.channel {
+                DeliveryChannel::Webhook => format!("https://{}.example/hook", provider.id),
+                DeliveryChannel::Api | DeliveryChannel::Email => String::new(),
+            };
+            commands::webhook::choose(&mut tx, keyring, now, &provider.id, &address)
+                .await
+                .unwrap();
+        }
         tx.commit().await.unwrap();
     }
 
@@ -208,12 +218,7 @@ impl Bench {
             channel,
             row_id,
             contact: seal(Purpose::Contact, &format!("abuse@{name}.example")),
-            webhook: match channel {
-                DeliveryChannel::Webhook => {
-                    seal(Purpose::Endpoint, &format!("https://{name}.example/hook"))
-                }
-                DeliveryChannel::Api | DeliveryChannel::Email => None,
-            },
+            webhook: None,
         }
     }
 

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use dispatch::commands::{self, Held};
-use domain::id::CaseId;
+use domain::id::{CaseId, NoticeId};
 use domain::word::{Answer, NoticeState};
 use tokio::sync::Notify;
 
 use crate::host::{Host, Reply, line, status};
 use crate::street::{Street, until};
+use crate::support::id;
 
 async fn one_case() -> (Street, Host, CaseId) {
     let mut street = Street::new().await;
@@ -84,7 +85,8 @@ async fn a_row_written_by_hand_sends_nothing() {
             "sealed_refused",
         ),
         (
-            "update provider p set webhook = o.webhook from provider o where p.provider_id = 'opal' and o.provider_id = 'album'",
+            "update webhook_endpoint e set address = o.address from webhook_endpoint o
+             where e.provider_id = 'opal' and o.provider_id = 'album'",
             "endpoint_refused",
         ),
     ] {
@@ -288,4 +290,96 @@ async fn two_couriers_at_once_send_each_message_once() {
         second.unwrap();
     }
     assert_eq!(host.heard().len(), 41);
+}
+
+async fn asked_again(street: &Street, provider: &str, notice: NoticeId) -> Result<(), String> {
+    let mut tx = street.bench.pool.begin().await.unwrap();
+    let provider = id(provider);
+    let asked = commands::Redelivery {
+        provider: &provider,
+        notices: &[notice],
+    };
+    let now = street.bench.now();
+    let replies = commands::redeliver(&mut tx, &street.bench.rules, now, &asked).await;
+    tx.commit().await.unwrap();
+    match replies.unwrap().pop().unwrap() {
+        Ok(_) => Ok(()),
+        Err(problem) => Err(problem.code.into_owned()),
+    }
+}
+
+#[tokio::test]
+async fn what_its_addressee_asks_for_again_goes_out_under_its_id_also_when_it_was_answered() {
+    let (street, host, case) = one_case().await;
+    assert_eq!(street.courier().run_once().await.unwrap(), 1);
+    let notice = street.bench.notices(case).await.pop().unwrap();
+    street.bench.answer(&notice, Answer::Acknowledged).await;
+    assert_eq!(street.courier().run_once().await.unwrap(), 0);
+
+    assert_eq!(
+        asked_again(&street, "album", notice.id).await,
+        Err("not_found".to_owned()),
+        "it is somebody else's"
+    );
+    asked_again(&street, "opal", notice.id).await.unwrap();
+    assert_eq!(street.courier().run_once().await.unwrap(), 1);
+    let heard = host.heard();
+    assert_eq!(heard.len(), 2);
+    assert_eq!(heard[0].header("webhook-id"), heard[1].header("webhook-id"));
+    // Nothing about the notice changed by that, and nothing is left to do.
+    let after = street.bench.notices(case).await.pop().unwrap();
+    assert_eq!(
+        (after.state, after.sequence),
+        (NoticeState::Acknowledged, notice.sequence)
+    );
+    assert!(street.in_line().await.is_empty());
+
+    let mut conn = street.bench.pool.acquire().await.unwrap();
+    let wanted = dispatch::store::Wanted {
+        limit: 10,
+        ..Default::default()
+    };
+    let attempts = dispatch::store::attempts_of(&mut conn, &id("opal"), &wanted)
+        .await
+        .unwrap();
+    let told: Vec<_> = attempts
+        .iter()
+        .map(|(_, attempt)| (attempt.outcome.as_str(), attempt.http_status))
+        .collect();
+    assert_eq!(told, [("delivered", Some(200)), ("delivered", Some(200))]);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_retry_goes_out_at_once_when_it_is_asked_for() {
+    let (street, host, case) = one_case().await;
+    host.behave(|_| status(503));
+    assert_eq!(street.courier().run_once().await.unwrap(), 1);
+    assert_eq!(street.courier().run_once().await.unwrap(), 0, "it waits");
+    host.behave(|_| status(200));
+    let notice = street.bench.notices(case).await.pop().unwrap();
+    asked_again(&street, "opal", notice.id).await.unwrap();
+    assert_eq!(street.courier().run_once().await.unwrap(), 1);
+    let notice = street.bench.notices(case).await.pop().unwrap();
+    assert_eq!(notice.state, NoticeState::Delivered);
+}
+
+#[tokio::test]
+async fn a_hold_sends_nothing_that_was_not_there_before_it_whoever_asks() {
+    let (street, host, case_id) = one_case().await;
+    let mut tx = street.bench.pool.begin().await.unwrap();
+    let item = Held {
+        case_id,
+        cause: None,
+    };
+    commands::hold(&mut tx, &street.bench.rules, street.bench.now(), &[item])
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let notice = street.bench.notices(case_id).await.pop().unwrap();
+    assert_eq!(
+        asked_again(&street, "opal", notice.id).await,
+        Err("not_found".to_owned())
+    );
+    assert_eq!(street.courier().run_once().await.unwrap(), 0);
+    assert!(host.heard().is_empty());
 }

@@ -91,10 +91,15 @@ impl Street {
             channel,
             row_id,
             contact,
-            webhook: endpoint.map(|endpoint| seal(Purpose::Endpoint, endpoint)),
+            webhook: None,
         };
         let mut tx = self.bench.pool.begin().await.unwrap();
-        store::put_providers(&mut tx, self.bench.now(), &[provider])
+        let (now, keyring) = (self.bench.now(), &self.bench.rules.keyring);
+        store::put_providers(&mut tx, now, &[&provider])
+            .await
+            .unwrap();
+        let address = endpoint.unwrap_or_default();
+        dispatch::commands::webhook::choose(&mut tx, keyring, now, &provider.id, address)
             .await
             .unwrap();
         tx.commit().await.unwrap();

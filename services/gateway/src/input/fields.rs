@@ -67,7 +67,20 @@ impl<S: Sync> FromRequestParts<S> for Query {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
         let query = parts.uri.query().unwrap_or_default();
-        Ok(Self(Fields::parse(query.as_bytes())))
+        let fields = Fields::parse(query.as_bytes());
+        // A form sends fields that nobody filled in; in a query an empty one is a slip.
+        match fields.0.iter().find(|(_, value)| value.is_empty()) {
+            None => Ok(Self(fields)),
+            Some((name, _)) if is_name(name) => Err(Refused::malformed(
+                "parameter_empty",
+                format!("`{name}` is empty; give it a value, or leave it out."),
+            )
+            .field(name.clone())),
+            Some(_) => Err(Refused::malformed(
+                "parameter_empty",
+                "A parameter is empty; give it a value, or leave it out.",
+            )),
+        }
     }
 }
 

@@ -13,8 +13,14 @@ pub(crate) use partial::Partial;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::Invalid;
+use serde::de::Unexpected;
+use serde::{Deserialize as _, Deserializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::macros::datetime;
+
+const FIRST: OffsetDateTime = datetime!(1970-01-01 0:00 UTC);
+const LAST: OffsetDateTime = datetime!(2200-12-31 0:00 UTC);
 
 /// A time on the wire, from RFC 3339.
 pub(crate) fn time(field: &str, text: &str) -> Result<prost_types::Timestamp, Invalid> {
@@ -25,9 +31,29 @@ pub(crate) fn time(field: &str, text: &str) -> Result<prost_types::Timestamp, In
             format!("`{field}` is not a time; send RFC 3339, for example 2026-03-01T12:00:00Z"),
         )
     })?;
+    // Nothing here lasts beyond these; who names a time further off means one without an end.
+    let at = at.clamp(FIRST, LAST);
     let at = domain::wire::timestamp(at);
     domain::wire::time(field, &at)?;
     Ok(at)
+}
+
+/// A whole number, also where it is written with a point (JSON Schema 2020-12, 6.1.1: 1.0 is an integer).
+pub(crate) fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    let Some(number) = Option::<serde_json::Number>::deserialize(from)? else {
+        return Ok(None);
+    };
+    let whole = number.as_u64().or_else(|| {
+        let float = number.as_f64()?;
+        let fits = float.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&float);
+        fits.then_some(float as u64)
+    });
+    whole
+        .and_then(|whole| u32::try_from(whole).ok())
+        .map(Some)
+        .ok_or_else(|| {
+            serde::de::Error::invalid_type(Unexpected::Other("another number"), &"a whole number")
+        })
 }
 
 pub(crate) fn base64(field: &str, text: &str) -> Result<Vec<u8>, Invalid> {

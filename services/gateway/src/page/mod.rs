@@ -123,7 +123,8 @@ pub(crate) async fn answer(
 }
 
 /// The form's fields, for the API's document.
-#[derive(utoipa::ToSchema)]
+#[derive(utoipa::ToSchema, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the form in the OpenAPI document")]
 struct AnswerForm {
     #[schema(schema_with = crate::words::answer)]
@@ -133,7 +134,10 @@ struct AnswerForm {
     /// With `not_ours` or `moved`: who has it now, where known.
     named: Option<String>,
     /// A question, or why you disagree.
-    #[schema(max_length = 2000)]
+    #[schema(
+        max_length = 2000,
+        pattern = "^[^\\u0000-\\u0008\\u000B\\u000C\\u000E-\\u001F\\u007F-\\u009F]*$"
+    )]
     text: Option<String>,
 }
 

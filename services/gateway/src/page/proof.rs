@@ -106,7 +106,7 @@ mod tests {
 
     fn notice(keyring: &Keyring) -> v1::Notice {
         let signer = keyring.signer(SigningContext::Notice);
-        let signed = serde_json::json!({
+        let statement = serde_json::json!({
             "format": 1, "notice_id": "n", "provider_id": "amber-host",
             "commitment": hex::encode(commitment(&SALT, URL)), "key_id": signer.key_id().as_str(),
         })
@@ -117,8 +117,8 @@ mod tests {
             url: URL.into(),
             salt: SALT.to_vec().into(),
             key_id: signer.key_id().to_string(),
-            signature: signer.sign(signed.as_bytes()).to_vec().into(),
-            signed: signed.into_bytes().into(),
+            signature: signer.sign(statement.as_bytes()).to_vec().into(),
+            signed: statement.into_bytes().into(),
             ..v1::Notice::default()
         }
     }

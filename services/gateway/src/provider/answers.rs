@@ -22,7 +22,7 @@ use crate::words::{self, damaged};
 /// What you say of a notice.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an object with `answer`")]
-#[schema(example = json!({"answer": "need_time", "until": "2026-03-01T12:00:00Z"}))]
+#[schema(example = json!({"answer": "need_time", "until": "2099-03-01T12:00:00Z"}))]
 pub(crate) struct AnswerBody {
     #[schema(schema_with = words::answer)]
     answer: String,
@@ -31,11 +31,17 @@ pub(crate) struct AnswerBody {
     #[serde(default)]
     until: Option<String>,
     /// With `not_ours` or `moved`, where you know it: a provider id, a domain or an address.
-    #[schema(max_length = 253)]
+    #[schema(
+        max_length = 253,
+        pattern = "^[^\\u0000-\\u0008\\u000B\\u000C\\u000E-\\u001F\\u007F-\\u009F]*$"
+    )]
     #[serde(default)]
     named: Option<String>,
     /// With a question or a dispute: your words.
-    #[schema(max_length = 2000)]
+    #[schema(
+        max_length = 2000,
+        pattern = "^[^\\u0000-\\u0008\\u000B\\u000C\\u000E-\\u001F\\u007F-\\u009F]*$"
+    )]
     #[serde(default)]
     text: Option<String>,
 }
@@ -56,11 +62,17 @@ pub(crate) struct AnswerItem {
     #[serde(default)]
     until: Option<String>,
     /// With `not_ours` or `moved`, where you know it: a provider id, a domain or an address.
-    #[schema(max_length = 253)]
+    #[schema(
+        max_length = 253,
+        pattern = "^[^\\u0000-\\u0008\\u000B\\u000C\\u000E-\\u001F\\u007F-\\u009F]*$"
+    )]
     #[serde(default)]
     named: Option<String>,
     /// With a question or a dispute: your words.
-    #[schema(max_length = 2000)]
+    #[schema(
+        max_length = 2000,
+        pattern = "^[^\\u0000-\\u0008\\u000B\\u000C\\u000E-\\u001F\\u007F-\\u009F]*$"
+    )]
     #[serde(default)]
     text: Option<String>,
 }

@@ -2,9 +2,13 @@
 //! for dispatch to know; the gateway only carries the key.
 
 pub(crate) mod answers;
+pub(crate) mod deliveries;
+pub(crate) mod events;
+pub(crate) mod keys;
 pub(crate) mod notices;
 pub(crate) mod preferences;
 pub(crate) mod verify;
 mod view;
+pub(crate) mod webhooks;
 
 pub(crate) use view::state;

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use axum::Json;
 use axum::extract::State;
 use domain::Invalid;
-use domain::invalid::optional_text;
-use domain::word::NoticeState;
+use domain::word::{Category, NoticeState};
 use platform::error::Problem;
 use proto::v1;
 use serde::Serialize;
@@ -15,11 +14,12 @@ use utoipa::{IntoParams, ToSchema};
 use super::view::Notice;
 use crate::caller::Named;
 use crate::edge::Edge;
-use crate::input::{Fields, NoQuery, Query, Segment};
+use crate::input::{self, Fields, NoQuery, Query, Segment};
 use crate::problem::{Always, Refused, WithKey, WithName, WithValues};
 use crate::words::{self, damaged};
 
-const MAX_CURSOR: usize = 1024;
+/// Digits of a cursor.
+const CURSOR: usize = 18;
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Notices {
@@ -36,8 +36,17 @@ struct Listing {
     /// Only notices in these states; several with commas between them, or the parameter again.
     #[param(style = Form, explode = false, required = false, schema_with = states)]
     state: Option<Vec<String>>,
+    /// Only notices of these categories, A to C; several with commas between them, or the parameter again.
+    #[param(style = Form, explode = false, required = false, schema_with = categories)]
+    category: Option<Vec<String>>,
+    /// Only notices of this case.
+    #[param(format = "uuid", required = false, value_type = String)]
+    case_id: Option<String>,
+    /// Only notices whose removal is due before.
+    #[param(format = "date-time", required = false, value_type = String)]
+    due_before: Option<String>,
     /// `next_cursor` of the page before.
-    #[param(max_length = 1024)]
+    #[param(pattern = "^[0-9]{1,18}$", required = false, value_type = String)]
     cursor: Option<String>,
     /// At most so many.
     #[param(minimum = 1, maximum = 1000)]
@@ -80,40 +89,80 @@ fn states() -> utoipa::openapi::schema::Array {
         .build()
 }
 
+fn categories() -> utoipa::openapi::schema::Array {
+    utoipa::openapi::schema::ArrayBuilder::new()
+        .items(words::category())
+        .build()
+}
+
 fn wanted(mut fields: Fields) -> Result<v1::ListNoticesRequest, Refused> {
-    let states = fields
-        .take_all("state")
-        .iter()
-        .flat_map(|value| value.split(','))
-        .map(|word| Ok(word.trim().parse::<NoticeState>()?.wire()))
-        .collect::<Result<BTreeSet<_>, Invalid>>()?
-        .into_iter()
-        .collect();
-    let cursor = fields.take("cursor")?.unwrap_or_default();
-    let cursor = optional_text("cursor", &cursor, MAX_CURSOR)?;
-    let size = match fields.take("limit")? {
-        None => 0,
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|limit| (1..=1000).contains(limit))
-            .ok_or_else(|| {
-                Invalid::new(
-                    "limit_out_of_range",
-                    "limit",
-                    "`limit` is a number from 1 to 1000",
-                )
-            })?,
-    };
+    let states = words_of(&mut fields, "state", |word| {
+        word.parse().map(NoticeState::wire)
+    })?;
+    let categories = words_of(&mut fields, "category", |word| {
+        word.parse().map(Category::wire)
+    })?;
+    let case_id = fields.take("case_id")?.unwrap_or_default();
+    let due_before = fields
+        .take("due_before")?
+        .map(|text| input::time("due_before", &text))
+        .transpose()?;
+    let cursor = cursor("cursor", &fields.take("cursor")?.unwrap_or_default())?;
+    let size = limit(&mut fields)?;
     fields.finish()?;
     Ok(v1::ListNoticesRequest {
         page: Some(v1::Page { size, cursor }),
         states,
+        categories,
+        case_id,
+        due_before,
     })
 }
 
+/// Words with commas between them, or the parameter again, each once.
+fn words_of(
+    fields: &mut Fields,
+    name: &str,
+    wire: impl Fn(&str) -> Result<i32, Invalid>,
+) -> Result<Vec<i32>, Invalid> {
+    let words = fields.take_all(name);
+    let words = words.iter().flat_map(|value| value.split(','));
+    let numbers: BTreeSet<i32> = words
+        .map(|word| wire(word.trim()))
+        .collect::<Result<_, _>>()?;
+    Ok(numbers.into_iter().collect())
+}
+
+/// A cursor of ours, or none: what it is after is for its owner to say.
+pub(super) fn cursor(field: &str, text: &str) -> Result<String, Invalid> {
+    if text.len() <= CURSOR && text.bytes().all(|b| b.is_ascii_digit()) {
+        return Ok(text.to_owned());
+    }
+    Err(Invalid::new(
+        "cursor_malformed",
+        field,
+        format!("`{field}` is not one of ours; send `next_cursor` of the page before, or nothing"),
+    ))
+}
+
+/// Rows of a page; 0 where nothing is said.
+pub(super) fn limit(fields: &mut Fields) -> Result<u32, Refused> {
+    let Some(text) = fields.take("limit")? else {
+        return Ok(0);
+    };
+    let number = text.parse().ok();
+    let number = number.filter(|limit| (1..=1000).contains(limit));
+    Ok(number.ok_or_else(|| {
+        Invalid::new(
+            "limit_out_of_range",
+            "limit",
+            "`limit` is a number from 1 to 1000",
+        )
+    })?)
+}
+
 /// The owner takes the cursor as a part of `page`; here it stands alone.
-fn named_as_here(status: tonic::Status) -> Refused {
+pub(super) fn named_as_here(status: tonic::Status) -> Refused {
     let mut problem = Problem::from(status);
     if let Some(inner) = problem
         .field

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use domain::Invalid;
 use domain::word::DeliveryChannel;
 use proto::v1;
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,7 @@ use crate::words::{self, damaged};
 pub(crate) struct Wanted {
     #[schema(schema_with = words::delivery_channel)]
     channel: String,
-    /// Where webhooks go; needed with `webhook`.
+    /// Where webhooks go; needed with `webhook`. An address that is none of your endpoints yet becomes one.
     #[schema(format = "uri")]
     #[serde(default)]
     webhook_url: Option<String>,
@@ -35,6 +36,9 @@ pub(crate) struct Preferences {
     #[schema(schema_with = words::delivery_channel)]
     channel: &'static str,
     webhook_url: Option<String>,
+    /// The endpoint of that address.
+    #[schema(format = "uuid")]
+    webhook_endpoint_id: Option<String>,
     abuse_contact: Option<String>,
     /// Check webhooks with it (Standard Webhooks, `v1a`).
     #[schema(example = "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=")]
@@ -75,8 +79,9 @@ pub(crate) async fn write(
 ) -> Result<Json<Preferences>, Refused> {
     let preferences = v1::Preferences {
         channel: wanted.channel.parse::<DeliveryChannel>()?.wire(),
-        webhook_url: wanted.webhook_url.unwrap_or_default(),
-        abuse_contact: wanted.abuse_contact.unwrap_or_default(),
+        webhook_url: given("webhook_url", wanted.webhook_url)?,
+        abuse_contact: given("abuse_contact", wanted.abuse_contact)?,
+        ..v1::Preferences::default()
     };
     let request = v1::SetPreferencesRequest {
         preferences: Some(preferences),
@@ -87,6 +92,18 @@ pub(crate) async fn write(
         .await?
         .into_inner();
     shown(answer.preferences, answer.webhook_public_key)
+}
+
+/// What was given, or nothing; an empty text is neither.
+fn given(field: &str, text: Option<String>) -> Result<String, Invalid> {
+    match text {
+        Some(text) if text.trim().is_empty() => Err(Invalid::new(
+            "field_empty",
+            field,
+            format!("`{field}` is empty; give it a value, or leave it out"),
+        )),
+        text => Ok(text.unwrap_or_default()),
+    }
 }
 
 fn shown(
@@ -100,6 +117,7 @@ fn shown(
             .map_err(|_| damaged())?
             .as_str(),
         webhook_url: optional(preferences.webhook_url),
+        webhook_endpoint_id: optional(preferences.webhook_endpoint_id),
         abuse_contact: optional(preferences.abuse_contact),
         webhook_public_key: optional(webhook_public_key),
     }))

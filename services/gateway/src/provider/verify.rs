@@ -19,10 +19,10 @@ use crate::problem::{Always, Refused, WithBody, WithKey, WithName, WithValues};
 )]
 pub(crate) struct Held {
     /// Standard base64.
-    #[schema(format = "byte")]
+    #[schema(format = "byte", min_length = 1)]
     signed: String,
     /// Standard base64.
-    #[schema(format = "byte")]
+    #[schema(format = "byte", min_length = 1)]
     signature: String,
 }
 

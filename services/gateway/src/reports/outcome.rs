@@ -41,7 +41,7 @@ pub(crate) struct Withdrawn {
 #[utoipa::path(
     get, path = "/v1/reports/{reference}", operation_id = "read_outcome", tag = "reports",
     security((), ("partner_key" = [])),
-    params(("reference" = String, Path, description = "From the receipt; spaces, hyphens and case do not matter.", example = "7K2QX-M04DZ-9R1TB-EWH5C")),
+    params(("reference" = String, Path, description = "From the receipt; spaces, hyphens and case do not matter.", pattern = "^[ -]*(?:[0-9A-TV-Za-tv-z][ -]*){20}$", max_length = 64, example = "7K2QX-M04DZ-9R1TB-EWH5C")),
     responses((status = 200, description = "What may be told.", body = Told), Always, WithKey, WithName, WithValues)
 )]
 pub(crate) async fn read(
@@ -69,7 +69,7 @@ pub(crate) async fn read(
 #[utoipa::path(
     post, path = "/v1/reports/{reference}/withdraw", operation_id = "withdraw_report", tag = "reports",
     security((), ("partner_key" = [])),
-    params(("reference" = String, Path, description = "From the receipt; spaces, hyphens and case do not matter.", example = "7K2QX-M04DZ-9R1TB-EWH5C")),
+    params(("reference" = String, Path, description = "From the receipt; spaces, hyphens and case do not matter.", pattern = "^[ -]*(?:[0-9A-TV-Za-tv-z][ -]*){20}$", max_length = 64, example = "7K2QX-M04DZ-9R1TB-EWH5C")),
     responses((status = 200, description = "How it stands now.", body = Withdrawn), Always, WithKey, WithName, WithValues)
 )]
 pub(crate) async fn withdraw(

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use domain::Invalid;
 use domain::word::{AgeBand, HashKind, Media, ReportChannel};
+use http::StatusCode;
 use platform::error::{Kind, Problem};
 use proto::v1;
 use proto::v1::item_result::Result as Outcome;
@@ -66,7 +67,8 @@ pub(crate) async fn submit(
     let results = edge
         .intake()
         .submit_reports(request)
-        .await?
+        .await
+        .map_err(refused)?
         .into_inner()
         .results;
     let mut kinds = Vec::new();
@@ -145,6 +147,15 @@ fn item(item: ReportItem) -> Result<v1::ReportItem, Invalid> {
             .map(|at| input::time("received_at", &at))
             .transpose()?,
     })
+}
+
+/// A key that nobody can guess is asked of whoever has no other credential: with one, the same request is right.
+fn refused(status: tonic::Status) -> Refused {
+    let mut refused = Refused::from(status);
+    if refused.problem.code == "idempotency_key_weak" {
+        refused.status = StatusCode::FORBIDDEN;
+    }
+    refused
 }
 
 fn judged(

@@ -39,6 +39,17 @@ pub enum Call {
     View(v1::ViewByLinkRequest),
     AnswerByLink(v1::AnswerByLinkRequest),
     Keys,
+    OwnKeys,
+    CreateKey(v1::CreateProviderKeyRequest),
+    RotateKey(v1::RotateProviderKeyRequest),
+    RevokeKey(v1::RevokeProviderKeyRequest),
+    Endpoints,
+    CreateEndpoint(v1::CreateWebhookEndpointRequest),
+    DeleteEndpoint(v1::DeleteWebhookEndpointRequest),
+    RotateSecret(v1::RotateWebhookSecretRequest),
+    TestEndpoint(v1::TestWebhookEndpointRequest),
+    Deliveries(v1::ListDeliveriesRequest),
+    Redeliver(v1::RedeliverNoticesRequest),
     Mailbox(String),
     Mail(v1::ReceiveMailRequest),
 }
@@ -120,6 +131,56 @@ pub fn notice() -> v1::Notice {
     }
 }
 
+fn own_key() -> v1::ProviderKey {
+    v1::ProviderKey {
+        key_id: NOTICE.into(),
+        scopes: vec![
+            v1::ProviderScope::Read.into(),
+            v1::ProviderScope::Settings.into(),
+        ],
+        name: "desk".into(),
+        created_at: Some(NOON),
+        is_current: true,
+        ..Default::default()
+    }
+}
+
+fn endpoint() -> v1::WebhookEndpoint {
+    v1::WebhookEndpoint {
+        endpoint_id: NOTICE.into(),
+        url: "https://hook.amber.example/in".into(),
+        in_use: true,
+        has_secret: true,
+        former_secret_until: Some(NOON),
+        created_at: Some(NOON),
+        gone_at: None,
+    }
+}
+
+fn delivery() -> v1::Delivery {
+    v1::Delivery {
+        delivery_id: "7".into(),
+        message_id: "msg_test_1".into(),
+        endpoint_id: NOTICE.into(),
+        channel: v1::DeliveryChannel::Webhook.into(),
+        attempt: 1,
+        at: Some(NOON),
+        took_millis: 12,
+        outcome: "http_5xx".into(),
+        http_status: 503,
+        ..Default::default()
+    }
+}
+
+/// One of the things there are, by its id.
+fn named(id: &str, field: &str) -> Result<(), Status> {
+    match id {
+        NOTICE => Ok(()),
+        UNKNOWN => Err(refused(Kind::NotFound, "not_found", field)),
+        _ => Err(refused(Kind::Invalid, "id_malformed", field)),
+    }
+}
+
 fn problem(code: &str, field: &str) -> v1::ItemProblem {
     v1::ItemProblem {
         code: code.into(),
@@ -165,7 +226,7 @@ impl DispatchService for Backend {
     ) -> Answer<v1::ListNoticesResponse> {
         let cursor = request.get_ref().page.clone().unwrap_or_default().cursor;
         self.note(request, Call::List);
-        if cursor == "forged" {
+        if cursor == "13" {
             let refusal = Problem::new(
                 Kind::Invalid,
                 "cursor_malformed",
@@ -173,9 +234,15 @@ impl DispatchService for Backend {
             );
             return Err(refusal.field("page.cursor").into());
         }
+        // There is one, and nothing after it.
+        let notices = if cursor == "42" {
+            Vec::new()
+        } else {
+            vec![notice()]
+        };
         Ok(Response::new(v1::ListNoticesResponse {
-            notices: vec![notice()],
-            next_cursor: "next".into(),
+            notices,
+            next_cursor: "42".into(),
         }))
     }
 
@@ -365,16 +432,137 @@ impl DispatchService for Backend {
 
     async fn create_provider_key(
         &self,
-        _: Request<v1::CreateProviderKeyRequest>,
+        request: Request<v1::CreateProviderKeyRequest>,
     ) -> Answer<v1::CreateProviderKeyResponse> {
-        Err(never())
+        self.note(request, Call::CreateKey);
+        Ok(Response::new(v1::CreateProviderKeyResponse {
+            key_id: NOTICE.into(),
+            key: "tdh_new".into(),
+            about: Some(own_key()),
+        }))
+    }
+
+    async fn list_provider_keys(
+        &self,
+        request: Request<v1::ListProviderKeysRequest>,
+    ) -> Answer<v1::ListProviderKeysResponse> {
+        self.note(request, |_| Call::OwnKeys);
+        Ok(Response::new(v1::ListProviderKeysResponse {
+            keys: vec![own_key()],
+        }))
+    }
+
+    async fn rotate_provider_key(
+        &self,
+        request: Request<v1::RotateProviderKeyRequest>,
+    ) -> Answer<v1::RotateProviderKeyResponse> {
+        named(&request.get_ref().key_id, "key_id")?;
+        self.note(request, Call::RotateKey);
+        Ok(Response::new(v1::RotateProviderKeyResponse {
+            key_id: NOTICE.into(),
+            key: "tdh_new".into(),
+            about: Some(own_key()),
+            former: Some(own_key()),
+        }))
     }
 
     async fn revoke_provider_key(
         &self,
-        _: Request<v1::RevokeProviderKeyRequest>,
+        request: Request<v1::RevokeProviderKeyRequest>,
     ) -> Answer<v1::RevokeProviderKeyResponse> {
-        Err(never())
+        named(&request.get_ref().key_id, "key_id")?;
+        self.note(request, Call::RevokeKey);
+        Ok(Response::new(v1::RevokeProviderKeyResponse {}))
+    }
+
+    async fn create_webhook_endpoint(
+        &self,
+        request: Request<v1::CreateWebhookEndpointRequest>,
+    ) -> Answer<v1::CreateWebhookEndpointResponse> {
+        self.note(request, Call::CreateEndpoint);
+        Ok(Response::new(v1::CreateWebhookEndpointResponse {
+            endpoint: Some(endpoint()),
+            secret: "whsec_x".into(),
+        }))
+    }
+
+    async fn list_webhook_endpoints(
+        &self,
+        request: Request<v1::ListWebhookEndpointsRequest>,
+    ) -> Answer<v1::ListWebhookEndpointsResponse> {
+        self.note(request, |_| Call::Endpoints);
+        Ok(Response::new(v1::ListWebhookEndpointsResponse {
+            endpoints: vec![endpoint()],
+        }))
+    }
+
+    async fn delete_webhook_endpoint(
+        &self,
+        request: Request<v1::DeleteWebhookEndpointRequest>,
+    ) -> Answer<v1::DeleteWebhookEndpointResponse> {
+        named(&request.get_ref().endpoint_id, "endpoint_id")?;
+        self.note(request, Call::DeleteEndpoint);
+        Ok(Response::new(v1::DeleteWebhookEndpointResponse {}))
+    }
+
+    async fn rotate_webhook_secret(
+        &self,
+        request: Request<v1::RotateWebhookSecretRequest>,
+    ) -> Answer<v1::RotateWebhookSecretResponse> {
+        named(&request.get_ref().endpoint_id, "endpoint_id")?;
+        self.note(request, Call::RotateSecret);
+        Ok(Response::new(v1::RotateWebhookSecretResponse {
+            endpoint: Some(endpoint()),
+            secret: "whsec_y".into(),
+        }))
+    }
+
+    async fn test_webhook_endpoint(
+        &self,
+        request: Request<v1::TestWebhookEndpointRequest>,
+    ) -> Answer<v1::TestWebhookEndpointResponse> {
+        named(&request.get_ref().endpoint_id, "endpoint_id")?;
+        self.note(request, Call::TestEndpoint);
+        Ok(Response::new(v1::TestWebhookEndpointResponse {
+            delivery: Some(delivery()),
+        }))
+    }
+
+    async fn list_deliveries(
+        &self,
+        request: Request<v1::ListDeliveriesRequest>,
+    ) -> Answer<v1::ListDeliveriesResponse> {
+        self.note(request, Call::Deliveries);
+        Ok(Response::new(v1::ListDeliveriesResponse {
+            deliveries: vec![delivery()],
+            next_cursor: String::new(),
+        }))
+    }
+
+    async fn redeliver_notices(
+        &self,
+        request: Request<v1::RedeliverNoticesRequest>,
+    ) -> Answer<v1::RedeliverNoticesResponse> {
+        use v1::redelivery_result::Result as Said;
+        let asked = request.get_ref().notice_ids.clone();
+        self.note(request, Call::Redeliver);
+        if asked.is_empty() {
+            return Err(refused(Kind::Invalid, "field_missing", "notice_ids"));
+        }
+        let results = asked.into_iter().enumerate().map(|(n, notice_id)| {
+            let result = if notice_id == UNKNOWN {
+                Said::Problem(problem("not_found", &format!("notice_ids[{n}]")))
+            } else {
+                Said::Channel(v1::DeliveryChannel::Webhook.into())
+            };
+            v1::RedeliveryResult {
+                notice_id,
+                result: Some(result),
+            }
+        });
+        Ok(Response::new(v1::RedeliverNoticesResponse {
+            results: results.collect(),
+        }))
     }
 
     async fn get_case_dispatch(

@@ -6,7 +6,7 @@ use gateway::Config;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::backend::{Backend, NOTICE};
+use crate::backend::{Backend, UNKNOWN};
 use crate::setup::{KEY, json, problem, start, start_before, start_with};
 
 #[tokio::test]
@@ -243,7 +243,7 @@ async fn a_log_names_the_route_and_never_the_path_the_key_or_the_body() {
         gateway.get(&format!("/n/{token}")).await;
     }
     gateway
-        .get(&format!("/provider/v1/notices/{NOTICE}?who=secret"))
+        .get(&format!("/provider/v1/notices/{UNKNOWN}?who=secret"))
         .await;
     gateway.get("/v1/reports/secret-reference").await;
     let body = json!({"channel": "public", "items": [{"url": "https://secret.example/"}]});
@@ -251,7 +251,7 @@ async fn a_log_names_the_route_and_never_the_path_the_key_or_the_body() {
     post.send().await.unwrap();
     let log = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
     assert!(log.contains("/n/{token}"), "{log}");
-    for secret in ["forged-token", "/n/down", NOTICE, "secret", KEY, "example"] {
+    for secret in ["forged-token", "/n/down", UNKNOWN, "secret", KEY, "example"] {
         assert!(!log.contains(secret), "{secret} is in {log}");
     }
 }

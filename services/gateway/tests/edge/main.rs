@@ -2,8 +2,11 @@
 //!
 //! Behind it stand recorders of what it asked, not the owners; what the owners make of it is tested with them.
 
+mod access;
 mod backend;
+mod docs;
 mod document;
+mod events;
 mod http;
 mod limits;
 mod mail;

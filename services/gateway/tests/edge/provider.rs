@@ -32,24 +32,30 @@ async fn the_key_goes_on_to_its_owner_and_nothing_is_asked_without_one() {
 #[tokio::test]
 async fn a_listing_is_asked_for_as_the_query_says() {
     let gateway = start().await;
-    let path = "/provider/v1/notices?state=sent,delivered&state=escalated&cursor=c1&limit=50";
-    let page = json(gateway.keyed("GET", path), 200).await;
-    assert_eq!(page["next_cursor"], "next");
+    let path = format!(
+        "/provider/v1/notices?state=sent,delivered&state=escalated&category=B,A&case_id={NOTICE}\
+         &due_before=2026-03-01T12:00:00Z&cursor=17&limit=50"
+    );
+    let page = json(gateway.keyed("GET", &path), 200).await;
+    assert_eq!(page["next_cursor"], "42");
     assert_eq!(
         gateway.asked.only().1,
         Call::List(v1::ListNoticesRequest {
             page: Some(v1::Page {
                 size: 50,
-                cursor: "c1".into()
+                cursor: "17".into()
             }),
             states: vec![
                 v1::NoticeState::Sent.into(),
                 v1::NoticeState::Delivered.into(),
                 v1::NoticeState::Escalated.into()
             ],
+            categories: vec![v1::Category::A.into(), v1::Category::B.into()],
+            case_id: NOTICE.into(),
+            due_before: Some(NOON),
         })
     );
-    let forged = gateway.keyed("GET", "/provider/v1/notices?cursor=forged");
+    let forged = gateway.keyed("GET", "/provider/v1/notices?cursor=13");
     let said = problem(forged, 422, "cursor_malformed").await;
     assert_eq!(
         (&said["field"], &said["detail"]),
@@ -58,12 +64,15 @@ async fn a_listing_is_asked_for_as_the_query_says() {
     gateway.asked.take();
     for (query, status, code, field) in [
         ("state=gone", 422, "word_unknown", "state"),
+        ("category=D", 422, "word_unknown", "category"),
+        ("due_before=soon", 422, "time_malformed", "due_before"),
         ("limit=0", 422, "limit_out_of_range", "limit"),
         ("limit=1001", 422, "limit_out_of_range", "limit"),
         ("limit=many", 422, "limit_out_of_range", "limit"),
         ("limit=1&limit=2", 400, "parameter_repeated", "limit"),
         ("page=2", 400, "parameter_unknown", "page"),
-        ("cursor=a%00b", 422, "field_control_character", "cursor"),
+        ("cursor=a%00b", 422, "cursor_malformed", "cursor"),
+        ("cursor=", 400, "parameter_empty", "cursor"),
     ] {
         let path = format!("/provider/v1/notices?{query}");
         let said = problem(gateway.keyed("GET", &path), status, code).await;
@@ -273,7 +282,7 @@ async fn preferences_are_read_and_replaced() {
     let read = json(gateway.keyed("GET", path), 200).await;
     assert_eq!(
         read,
-        json!({"channel": "api", "webhook_url": null, "abuse_contact": null, "webhook_public_key": "whpk_x"})
+        json!({"channel": "api", "webhook_url": null, "webhook_endpoint_id": null, "abuse_contact": null, "webhook_public_key": "whpk_x"})
     );
     gateway.asked.take();
     let wanted = json!({"channel": "webhook", "webhook_url": "https://hook.amber.example/in"});
@@ -286,7 +295,7 @@ async fn preferences_are_read_and_replaced() {
             preferences: Some(v1::Preferences {
                 channel: v1::DeliveryChannel::Webhook.into(),
                 webhook_url: "https://hook.amber.example/in".into(),
-                abuse_contact: String::new(),
+                ..v1::Preferences::default()
             })
         })
     );

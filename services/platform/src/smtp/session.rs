@@ -27,8 +27,8 @@ pub(super) struct Session<M: Mailroom> {
     shutdown: CancellationToken,
     is_secure: bool,
     faults: u32,
-    /// Since MAIL: its sender.
-    sender: Option<Option<String>>,
+    /// Since MAIL: its sender, empty where it was the null one.
+    sender: Option<String>,
     recipients: Vec<M::Recipient>,
 }
 
@@ -112,7 +112,7 @@ impl<M: Mailroom> Session<M> {
             }
             Command::Mail(sender, _) => {
                 self.forget();
-                self.sender = Some(sender);
+                self.sender = Some(sender.unwrap_or_default());
                 GO_ON
             }
             Command::Rcpt(_) if self.sender.is_none() => self.fault("503 5.5.1 MAIL comes first"),
@@ -204,7 +204,7 @@ impl<M: Mailroom> Session<M> {
             }
         }
         let mail = Mail {
-            sender: self.sender.take().flatten(),
+            sender: self.sender.take().filter(|sender| !sender.is_empty()),
             recipients: std::mem::take(&mut self.recipients),
             bytes,
         };

@@ -41,7 +41,13 @@ pub(super) struct Args {
     /// Settings of the roles (TOML, a table for each). Variables such as TAKEDOWN_SET_GATEWAY__PUBLIC_BASE go over it.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Webhooks to http addresses below .example go to this loopback address: for trying a client on this machine.
+    #[arg(long, value_name = "ADDRESS")]
+    hooks_at: Option<SocketAddr>,
 }
+
+/// What stands for the made-up hosts of whoever tries a client: plain HTTP, so that it is nobody's real address.
+const TRIED: &str = "*.example:80";
 
 pub(super) async fn run(args: Args) -> Result<()> {
     let settings: Settings = config::load(args.config.as_deref(), "TAKEDOWN_SET_")?;
@@ -61,6 +67,11 @@ pub(super) async fn run(args: Args) -> Result<()> {
         let text =
             std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
         options.policy = system::policy(&text)?;
+    }
+    if let Some(at) = args.hooks_at {
+        let map = &mut options.connector.map;
+        map.insert(TRIED, at).context("--hooks-at")?;
+        options.settings.dispatch.plain_webhooks = true;
     }
     let data_dir = options.data_dir.clone();
 

@@ -89,7 +89,7 @@ pub async fn providers(cast: &Cast, street: &Street) -> Result<HashMap<String, S
     for provider in &street.providers {
         let request = CreateProviderKeyRequest {
             provider_id: provider.id.clone(),
-            scopes: Vec::new(),
+            ..CreateProviderKeyRequest::default()
         };
         let answer = dispatch.create_provider_key(request).await?.into_inner();
         keys.insert(provider.id.clone(), answer.key.into());

@@ -9,6 +9,7 @@ use platform::grpc::{Access, Rule};
 const GATEWAY: &[&str] = &["gateway"];
 const STAFF: &[&str] = &["console", "operator"];
 const OPERATOR: &[&str] = &["operator"];
+const EDGE_OR_OPERATOR: &[&str] = &["gateway", "operator"];
 const HEARERS: &[&str] = &["intake", "verification", "dispatch", "ledger"];
 const ANYBODY: &[&str] = &[
     "intake",
@@ -23,19 +24,10 @@ const ANYBODY: &[&str] = &[
 /// Methods by service. `operator` is whoever works at the command line.
 pub const RULES: &[Rule] = &[
     // Reports come in by the edge, and in bulk by the command line.
-    (
-        "takedown.v1.IntakeService/SubmitReports",
-        &["gateway", "operator"],
-    ),
+    ("takedown.v1.IntakeService/SubmitReports", EDGE_OR_OPERATOR),
     ("takedown.v1.IntakeService/StreamReports", OPERATOR),
-    (
-        "takedown.v1.IntakeService/GetOutcome",
-        &["gateway", "operator"],
-    ),
-    (
-        "takedown.v1.IntakeService/WithdrawReport",
-        &["gateway", "operator"],
-    ),
+    ("takedown.v1.IntakeService/GetOutcome", EDGE_OR_OPERATOR),
+    ("takedown.v1.IntakeService/WithdrawReport", EDGE_OR_OPERATOR),
     ("takedown.v1.IntakeService/FindReports", STAFF),
     ("takedown.v1.IntakeService/CreatePartner", OPERATOR),
     ("takedown.v1.IntakeService/ListPartners", STAFF),
@@ -71,12 +63,26 @@ pub const RULES: &[Rule] = &[
         "takedown.v1.VerificationService/GetVerificationCounts",
         STAFF,
     ),
-    // The directory and providers' keys are kept at the command line.
+    // The directory is kept at the command line, providers' keys there or by themselves.
     ("takedown.v1.DispatchService/PutProviders", OPERATOR),
     ("takedown.v1.DispatchService/ListProviders", STAFF),
     ("takedown.v1.DispatchService/GetProvider", STAFF),
-    ("takedown.v1.DispatchService/CreateProviderKey", OPERATOR),
-    ("takedown.v1.DispatchService/RevokeProviderKey", OPERATOR),
+    (
+        "takedown.v1.DispatchService/CreateProviderKey",
+        EDGE_OR_OPERATOR,
+    ),
+    (
+        "takedown.v1.DispatchService/ListProviderKeys",
+        EDGE_OR_OPERATOR,
+    ),
+    (
+        "takedown.v1.DispatchService/RotateProviderKey",
+        EDGE_OR_OPERATOR,
+    ),
+    (
+        "takedown.v1.DispatchService/RevokeProviderKey",
+        EDGE_OR_OPERATOR,
+    ),
     // Providers come by the edge alone.
     ("takedown.v1.DispatchService/ListNotices", GATEWAY),
     ("takedown.v1.DispatchService/GetNotice", GATEWAY),
@@ -84,13 +90,20 @@ pub const RULES: &[Rule] = &[
     ("takedown.v1.DispatchService/VerifyNotice", GATEWAY),
     ("takedown.v1.DispatchService/GetPreferences", GATEWAY),
     ("takedown.v1.DispatchService/SetPreferences", GATEWAY),
+    ("takedown.v1.DispatchService/CreateWebhookEndpoint", GATEWAY),
+    ("takedown.v1.DispatchService/ListWebhookEndpoints", GATEWAY),
+    ("takedown.v1.DispatchService/DeleteWebhookEndpoint", GATEWAY),
+    ("takedown.v1.DispatchService/RotateWebhookSecret", GATEWAY),
+    ("takedown.v1.DispatchService/TestWebhookEndpoint", GATEWAY),
+    ("takedown.v1.DispatchService/ListDeliveries", GATEWAY),
+    ("takedown.v1.DispatchService/RedeliverNotices", GATEWAY),
     ("takedown.v1.DispatchService/ViewByLink", GATEWAY),
     ("takedown.v1.DispatchService/AnswerByLink", GATEWAY),
     ("takedown.v1.DispatchService/CheckMailbox", GATEWAY),
     ("takedown.v1.DispatchService/ReceiveMail", GATEWAY),
     (
         "takedown.v1.DispatchService/ListSigningKeys",
-        &["gateway", "operator"],
+        EDGE_OR_OPERATOR,
     ),
     ("takedown.v1.DispatchService/GetCaseDispatch", STAFF),
     ("takedown.v1.DispatchService/SearchNotices", STAFF),

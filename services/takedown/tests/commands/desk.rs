@@ -15,7 +15,7 @@ fn host(up: &Up) -> Value {
         r#"[{"id":"host-one","role":"host","channel":"api","domains":["host-one.example"]}]"#;
     std::fs::write(&file, providers).unwrap();
     up.json(&["provider", "put", file.to_str().unwrap()]);
-    up.json(&["provider", "key", "host-one"])
+    up.json(&["provider", "key", "create", "host-one"])
 }
 
 /// Decides everything that waits: actionable. Returns how many there were.
@@ -113,7 +113,7 @@ async fn a_question_is_answered_a_case_is_held_and_let_go_and_a_verdict_is_taken
     assert_eq!(withdrawn["state"], "withdrawn", "{withdrawn}");
 
     // A key that was taken away opens nothing.
-    let revoked = up.json(&["provider", "revoke-key", key["key_id"].as_str().unwrap()]);
+    let revoked = up.json(&["provider", "key", "revoke", key["key_id"].as_str().unwrap()]);
     assert_eq!(revoked["revoked"], key["key_id"]);
     assert_eq!(ask().await.unwrap().status().as_u16(), 401);
 }

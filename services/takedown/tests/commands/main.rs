@@ -8,4 +8,5 @@ mod import;
 mod on_a_broker;
 mod operators;
 mod program;
+mod provider_day;
 mod start;

@@ -78,7 +78,7 @@ async fn providers_and_staff_are_kept_by_operators() {
     let put = up.json(&["provider", "put", file.to_str().unwrap()]);
     assert_eq!(put["written"], 2, "{put}");
     assert_eq!(up.json(&["provider", "list"]).as_array().unwrap().len(), 2);
-    let key = up.json(&["provider", "key", "host-one", "--scope", "read"]);
+    let key = up.json(&["provider", "key", "create", "host-one", "--scope", "read"]);
     assert!(key["key"].as_str().unwrap().starts_with("tdh_"));
     assert_eq!(
         up.json(&["provider", "show", "host-two"])["upstream"],

@@ -16,6 +16,7 @@
 
 use std::time::SystemTime;
 
+use domain::id::NoticeId;
 use lettre::message::header::{ContentDisposition, ContentTransferEncoding, ContentType};
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Body, Mailbox, MultiPart, SinglePart};
@@ -27,6 +28,11 @@ use crate::channels::xarf;
 use crate::document::view;
 use crate::lifecycle::Message;
 
+/// The same for every attempt to hand this message over (RFC 5322 section 3.6.4).
+pub fn message_id(notice: NoticeId, sequence: i32, domain: &str) -> String {
+    format!("<{notice}.{sequence}@{domain}>")
+}
+
 impl Mail {
     /// The Message-ID is that of the notice and its sequence, so that a message sent twice is one. All that one addressee
     /// is told of one case is one thread: it refers to the first notice (RFC 5322 section 3.6.4).
@@ -36,7 +42,7 @@ impl Mail {
         parcel: &Parcel<'_>,
     ) -> Result<Letter, lettre::error::Error> {
         let content = parcel.content;
-        let id = |notice, sequence| format!("<{notice}.{sequence}@{}>", self.hotline.domain);
+        let id = |notice, sequence| message_id(notice, sequence, &self.hotline.domain);
         let first = id(content.first_notice_id, 1);
         let own = id(content.notice_id, content.sequence);
         let mut letter = Letter::builder()

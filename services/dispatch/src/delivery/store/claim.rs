@@ -19,6 +19,8 @@ pub(in crate::delivery) struct Due {
     pub(in crate::delivery) attempts: i32,
     pub(in crate::delivery) in_doubt: bool,
     pub(in crate::delivery) cancelled: bool,
+    /// By its addressee, once more.
+    pub(in crate::delivery) asked: bool,
 }
 
 /// How many may be claimed.
@@ -100,7 +102,7 @@ pub(in crate::delivery) async fn lock_due(
 ) -> Result<Vec<Due>, Error> {
     let rows = sqlx::query(
         "-- lock_due
-        select notice_id, provider_id, channel, sequence, attempts, in_doubt, cancelled
+        select notice_id, provider_id, channel, sequence, attempts, in_doubt, cancelled, asked
         from delivery
         where notice_id = any($1) and case_id = any($2) and due_at <= $3
         order by notice_id
@@ -124,6 +126,7 @@ fn due_row(row: &PgRow) -> Result<Due, Error> {
         attempts: row.try_get("attempts")?,
         in_doubt: row.try_get("in_doubt")?,
         cancelled: row.try_get("cancelled")?,
+        asked: row.try_get("asked")?,
     })
 }
 

@@ -6,8 +6,10 @@ use sqlx::{PgConnection, PgPool, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::Error;
 use crate::breaker::Health;
 use crate::delivery::lanes::Lane;
+use crate::store::{WebhookEndpoint, webhook_endpoint};
 
 /// The health of these endpoints, locked, in their order; well where nothing is known.
 pub(in crate::delivery) async fn lock_health(
@@ -104,28 +106,32 @@ pub(in crate::delivery) async fn wake(
 /// Where a provider is reached, as it is stored.
 pub(in crate::delivery) struct Endpoint {
     pub(in crate::delivery) row_id: Uuid,
-    pub(in crate::delivery) webhook: Option<Vec<u8>>,
     pub(in crate::delivery) contact: Option<Vec<u8>>,
+    pub(in crate::delivery) webhook: Option<WebhookEndpoint>,
 }
 
 pub(in crate::delivery) async fn endpoints(
     conn: &mut PgConnection,
     providers: &[&str],
-) -> sqlx::Result<HashMap<String, Endpoint>> {
+) -> Result<HashMap<String, Endpoint>, Error> {
     let rows = sqlx::query(
         "-- endpoints
-        select provider_id, row_id, case when webhook_gone_at is null then webhook end as webhook, contact
-        from provider where provider_id = any($1)",
+        select p.provider_id, p.row_id, p.contact, e.endpoint_id, e.address, e.secret, e.former_secret, e.former_until,
+            e.in_use, e.created_at, e.gone_at
+        from provider p
+        left join webhook_endpoint e on e.provider_id = p.provider_id and e.in_use and e.gone_at is null
+        where p.provider_id = any($1)",
     )
     .bind(providers)
     .fetch_all(conn)
     .await?;
     rows.iter()
         .map(|row| {
+            let has_webhook = row.try_get::<Option<Uuid>, _>("endpoint_id")?.is_some();
             let endpoint = Endpoint {
                 row_id: row.try_get("row_id")?,
-                webhook: row.try_get("webhook")?,
                 contact: row.try_get("contact")?,
+                webhook: has_webhook.then(|| webhook_endpoint(row)).transpose()?,
             };
             Ok((row.try_get("provider_id")?, endpoint))
         })

@@ -1,17 +1,18 @@
 //! `provider`: the directory of who hosts what, providers' keys, and the reference client.
 
+mod key;
 mod put;
 mod show;
+mod trial;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use platform::shutdown;
-use proto::v1::{CreateProviderKeyRequest, ProviderScope, RevokeProviderKeyRequest};
 use serde_json::json;
 
 use super::At;
-use crate::output::{Format, facts};
+use crate::output::Format;
 use crate::street;
 
 #[derive(Debug, clap::Subcommand)]
@@ -35,42 +36,21 @@ pub(super) enum Command {
         at: At,
         id: String,
     },
-    /// Makes a key for a provider's own access; shown once.
-    Key {
+    /// Keys of a provider's own access.
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Makes up a host with notices to answer, and a key for it: for trying a client against a system on this machine.
+    Trial {
         #[command(flatten)]
         at: At,
+        /// Of the host; its pages are at ID.example.
         id: String,
-        /// What the key may do; all where none is given.
-        #[arg(long = "scope", value_name = "SCOPE")]
-        scopes: Vec<Scope>,
-    },
-    /// Ends a provider's key.
-    RevokeKey {
-        #[command(flatten)]
-        at: At,
-        /// The key's id, as `provider key` showed it.
-        key_id: String,
+        /// So many notices.
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=100))]
+        notices: u8,
     },
     /// The reference client: receives notices as a provider does, verifies them and answers.
     Serve(Box<street::serve::Options>),
-}
-
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-pub(super) enum Scope {
-    Read,
-    Answer,
-    Settings,
-}
-
-impl Scope {
-    fn wire(self) -> i32 {
-        let scope = match self {
-            Self::Read => ProviderScope::Read,
-            Self::Answer => ProviderScope::Answer,
-            Self::Settings => ProviderScope::Settings,
-        };
-        scope.into()
-    }
 }
 
 impl Command {
@@ -79,8 +59,8 @@ impl Command {
             Self::Put { at, .. }
             | Self::List { at }
             | Self::Show { at, .. }
-            | Self::Key { at, .. }
-            | Self::RevokeKey { at, .. } => at.format,
+            | Self::Trial { at, .. } => at.format,
+            Self::Key(command) => command.format(),
             Self::Serve(options) => options.format,
         }
     }
@@ -91,17 +71,8 @@ pub(super) async fn run(command: Command) -> Result<()> {
         Command::Put { at, file } => put::put(&at, &file).await,
         Command::List { at } => show::list(&at).await,
         Command::Show { at, id } => show::show(&at, id).await,
-        Command::Key { at, id, scopes } => key(&at, id, &scopes).await,
-        Command::RevokeKey { at, key_id } => {
-            let request = RevokeProviderKeyRequest {
-                key_id: key_id.clone(),
-            };
-            at.client()?.dispatch().revoke_provider_key(request).await?;
-            at.format.print(&json!({ "revoked": key_id }), || {
-                format!("revoked {key_id}")
-            });
-            Ok(())
-        }
+        Command::Key(command) => key::run(command).await,
+        Command::Trial { at, id, notices } => trial::run(&at, id, notices).await,
         Command::Serve(options) => {
             let format = options.format;
             let shutdown = shutdown::on_signals()?;
@@ -121,28 +92,4 @@ fn listening(format: Format, on: &street::serve::Listening) {
         let all = [webhook, smtp, polls].into_iter().flatten();
         all.collect::<Vec<_>>().join("\n")
     });
-}
-
-async fn key(at: &At, id: String, scopes: &[Scope]) -> Result<()> {
-    let request = CreateProviderKeyRequest {
-        provider_id: id.clone(),
-        scopes: scopes.iter().map(|scope| scope.wire()).collect(),
-    };
-    let answer = at
-        .client()?
-        .dispatch()
-        .create_provider_key(request)
-        .await?
-        .into_inner();
-    at.format.print(
-        &json!({ "provider_id": id, "key_id": answer.key_id, "key": answer.key }),
-        || {
-            facts([
-                ("provider", id.clone()),
-                ("key id", answer.key_id.clone()),
-                ("key (shown once)", answer.key.clone()),
-            ])
-        },
-    );
-    Ok(())
 }
