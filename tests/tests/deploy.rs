@@ -73,15 +73,19 @@ fn read(role: Role, path: &Path) {
 }
 
 /// What is not said where it is not wanted.
-const OPTIONAL: [&str; 4] = [
+const OPTIONAL: [&str; 7] = [
+    "mail_listen",
     "policy",
     "settings.mail.host",
+    "settings.mail.name",
     "settings.mail.port",
+    "settings.mail.return_domain",
     "settings.mail.tls",
 ];
 
-/// What the samples say in words: the probes' listener, and Kafka.
-const BESIDE: [&str; 5] = [
+/// What the samples say in words: the probes' listener, Kafka, and the mail door's certificate.
+const BESIDE: [&str; 6] = [
+    "settings.mail.tls",
     "monitor.listen",
     "bus.bootstrap",
     "bus.tls.ca",
