@@ -1,15 +1,16 @@
-//! Generates the message and service code; keeps the descriptor set for gRPC reflection.
+//! Generates the code of messages and services, and the descriptor set for gRPC reflection.
 
 use std::fmt::Write as _;
 use std::{env, fs, path::PathBuf};
 
-/// What must not be shown: an address of the material, a hash of it or of a body with it, a child's number.
-/// A message with such a field has a `Debug` that says its name and no more.
-const HIDDEN: [&str; 4] = ["url", "body_digest", "unique_number", "external_id"];
+/// Fields that must never be shown: the URL of the material, the hash of a body that contains it, a young
+/// person's number. `Debug` of a message with such a field, and of `Hash`, shows only the name of the
+/// message.
+const SECRET_FIELDS: [&str; 4] = ["url", "body_digest", "unique_number", "external_id"];
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "a build script is told where to write by the environment"
+    reason = "cargo passes the output directory of a build script in the environment"
 )]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
@@ -28,28 +29,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         out.join("takedown.bin"),
         prost::Message::encode_to_vec(&descriptors),
     )?;
-    let mut skipped = Vec::new();
-    let mut shown_instead = String::new();
+    let mut without_derived_debug = Vec::new();
+    let mut debug_impls = String::new();
     for message in descriptors.file.iter().flat_map(|file| &file.message_type) {
         let name = message.name();
-        let hidden = |field: &str| HIDDEN.contains(&field);
-        if name != "Hash" && !message.field.iter().any(|field| hidden(field.name())) {
+        let is_secret = |field: &str| SECRET_FIELDS.contains(&field);
+        if name != "Hash" && !message.field.iter().any(|field| is_secret(field.name())) {
             continue;
         }
-        skipped.push(format!(".takedown.v1.{name}"));
-        let choices = message.oneof_decl.iter();
-        let choices = choices.map(|choice| format!("{}::{}", snake(name), camel(choice.name())));
-        for shown in choices.chain([name.to_owned()]) {
+        without_derived_debug.push(format!(".takedown.v1.{name}"));
+        let oneofs = message.oneof_decl.iter();
+        let oneofs = oneofs.map(|oneof| format!("{}::{}", snake(name), camel(oneof.name())));
+        for rust_type in oneofs.chain([name.to_owned()]) {
             writeln!(
-                shown_instead,
-                "impl ::core::fmt::Debug for {shown} {{\n    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {{\n        f.write_str(\"<{name}>\")\n    }}\n}}"
+                debug_impls,
+                "impl ::core::fmt::Debug for {rust_type} {{\n    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {{\n        f.write_str(\"<{name}>\")\n    }}\n}}"
             )?;
         }
     }
-    fs::write(out.join("hidden.rs"), shown_instead)?;
+    fs::write(out.join("debug_impls.rs"), debug_impls)?;
     tonic_prost_build::configure()
         .bytes(".")
-        .skip_debug(skipped)
+        .skip_debug(without_derived_debug)
         .compile_fds(descriptors)?;
     println!("cargo:rerun-if-changed=takedown");
     Ok(())
@@ -57,16 +58,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn snake(name: &str) -> String {
     let mut snake = String::new();
-    for letter in name.chars() {
-        if letter.is_ascii_uppercase() && !snake.is_empty() {
+    for char in name.chars() {
+        if char.is_ascii_uppercase() && !snake.is_empty() {
             snake.push('_');
         }
-        snake.push(letter.to_ascii_lowercase());
+        snake.push(char.to_ascii_lowercase());
     }
     snake
 }
 
 fn camel(name: &str) -> String {
-    let capital = |word: &str| word[..1].to_ascii_uppercase() + &word[1..];
+    let capital = |part: &str| part[..1].to_ascii_uppercase() + &part[1..];
     name.split('_').map(capital).collect()
 }

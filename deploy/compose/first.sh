@@ -1,7 +1,7 @@
 #!/bin/sh
-# What an installation has once: a keyring, the first account for the console, and a credential for the operators' commands.
-# Each further start leaves keyring and account as they are and renews the credential.
-# usage: OWNER_DATABASE_URL=… first.sh FOLDER
+# Creates what an installation needs once: a keyring, the first account for the console, and a credential for
+# the operators' commands. Further runs keep keyring and account and renew the credential.
+# usage: OWNER_DATABASE_URL=... first.sh FOLDER
 set -eu
 umask 077
 

@@ -1,4 +1,5 @@
-//! Generated messages, clients and servers of `takedown.v1`. Nothing by hand; domain types are parsed from these at the edges.
+//! Generated messages, clients and servers of `takedown.v1`. Services parse them into types of the `domain`
+//! crate.
 #![allow(
     clippy::all,
     clippy::pedantic,
@@ -6,13 +7,13 @@
     reason = "generated code"
 )]
 
-/// The one version of the wire format.
+/// Version 1, the only version.
 pub mod v1 {
     tonic::include_proto!("takedown.v1");
-    include!(concat!(env!("OUT_DIR"), "/hidden.rs"));
+    include!(concat!(env!("OUT_DIR"), "/debug_impls.rs"));
 }
 
-/// The compiled descriptors, for gRPC reflection.
+/// The encoded descriptor set, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/takedown.bin"));
 
 #[cfg(test)]
@@ -20,16 +21,16 @@ mod tests {
     use crate::v1;
 
     #[test]
-    fn what_carries_an_address_a_hash_or_a_childs_number_does_not_show_it() {
+    fn debug_never_shows_a_url_a_hash_or_a_young_persons_number() {
         let secret = || "needle".to_owned();
-        let item = v1::ReportItem {
+        let report = v1::NewReport {
             external_id: secret(),
             url: secret(),
             hashes: vec![v1::Hash {
                 kind: 1,
                 value: secret(),
             }],
-            ..v1::ReportItem::default()
+            ..v1::NewReport::default()
         };
         let facts = v1::ReportRemoveFacts {
             unique_number: secret(),
@@ -37,20 +38,20 @@ mod tests {
         };
         let by = v1::find_reports_request::By::Url(secret());
         let entry = v1::HashEntry {
-            hash: item.hashes.first().cloned(),
+            hash: report.hashes.first().cloned(),
             ..v1::HashEntry::default()
         };
         let notice = v1::Notice {
             url: secret(),
             ..v1::Notice::default()
         };
-        assert_eq!(format!("{item:?}"), "<ReportItem>");
-        let shown = format!("{item:#?} {facts:?} {by:?} {entry:?} {notice:?}");
+        assert_eq!(format!("{report:?}"), "<NewReport>");
+        let shown = format!("{report:#?} {facts:?} {by:?} {entry:?} {notice:?}");
         assert!(!shown.contains("needle"), "{shown}");
         let request = v1::StreamReportsRequest {
             submission: 7,
             request: Some(v1::SubmitReportsRequest {
-                items: vec![item],
+                reports: vec![report],
                 ..v1::SubmitReportsRequest::default()
             }),
         };

@@ -1,7 +1,7 @@
-// The page that shows the API's document, in a real browser: it renders every operation, tries one, and asks nobody but the
-// gateway for anything.
+// The page that shows the API description, in a real browser: it renders every operation, calls one, and fetches from the
+// gateway only.
 //
-// Takes GATEWAY_URL, TAKEDOWN_BROWSER (the browser's program), NODE_PATH (its packages).
+// Reads GATEWAY_URL, TAKEDOWN_BROWSER (the browser's program), NODE_PATH (its packages).
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { test } from 'node:test';
@@ -11,7 +11,7 @@ const { chromium } = require('playwright-core');
 
 const base = process.env.GATEWAY_URL.replace(/\/$/, '');
 
-test('the document is shown, tried, and comes from the gateway alone', async () => {
+test('the API description is rendered, can be tried, and is fetched from the gateway only', async () => {
   const browser = await chromium.launch({ executablePath: process.env.TAKEDOWN_BROWSER, args: ['--no-sandbox'] });
   try {
     const page = await browser.newPage();

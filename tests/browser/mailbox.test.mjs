@@ -1,8 +1,9 @@
-// The page behind a mail's link, as a phone shows it and without scripts: nothing scrolls sideways, nothing that axe finds,
-// nothing fetched from anybody else; every answer can be given, by one click or with words, and a mistake keeps what was typed.
+// The page that the link of a notice mail opens, on a phone and without scripts: it does not scroll sideways, axe finds
+// nothing, and nothing is fetched from another site; every answer can be given, by one click or with text, and a mistake
+// keeps what was typed.
 //
-// Takes NOTICE_LINK (of a notice that waits for an answer), TAKEDOWN_BROWSER or CHROMIUM (the browser's program), NODE_PATH
-// (its packages), SCREENSHOTS (a folder, if any). Leaves the notice disputed.
+// Reads NOTICE_LINK (of a notice that waits for an answer), TAKEDOWN_BROWSER or CHROMIUM (the browser's program), NODE_PATH
+// (its packages), SCREENSHOTS (a folder, optional). Leaves the notice disputed.
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -15,7 +16,7 @@ const { AxeBuilder } = require('@axe-core/playwright');
 
 const link = process.env.NOTICE_LINK;
 assert.ok(link, 'NOTICE_LINK is not set');
-const pictures = process.env.SCREENSHOTS;
+const screenshots = process.env.SCREENSHOTS;
 
 const ANSWERS = ['acknowledged', 'removed', 'unavailable', 'moved', 'not_ours', 'preserved', 'need_information', 'need_time',
   'disputed', 'no_action'];
@@ -28,12 +29,12 @@ before(async () => {
     executablePath: process.env.TAKEDOWN_BROWSER || process.env.CHROMIUM || '/usr/bin/chromium-headless-shell',
     args: ['--no-sandbox'],
   });
-  if (pictures) mkdirSync(pictures, { recursive: true });
+  if (screenshots) mkdirSync(screenshots, { recursive: true });
 });
 
 after(() => browser?.close());
 
-async function phone(options = {}) {
+async function openPhone(options = {}) {
   const context = await browser.newContext({ viewport: { width: 320, height: 640 }, hasTouch: true, ...options });
   context.setDefaultTimeout(15_000);
   context.on('request', (request) => {
@@ -45,50 +46,50 @@ async function phone(options = {}) {
   return { context, page: await context.newPage() };
 }
 
-async function fits(page, name) {
-  // What axe runs is put into the page by the browser, also where its own scripts are off.
+async function assertFits(page, name) {
+  // The browser can run this also where the scripts of the page are off.
   const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   assert.ok(wide <= 0, `${name} is ${wide} px wider than the phone`);
-  if (pictures) await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
+  if (screenshots) await page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: true });
 }
 
-test('nothing is wrong with it for a reader by ear or by eye', async () => {
-  const { context, page } = await phone();
+test('axe finds nothing on the page', async () => {
+  const { context, page } = await openPhone();
   await page.goto(link);
   await page.locator('summary').click();
   const { violations } = await new AxeBuilder({ page })
     .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'])
     .analyze();
   assert.deepEqual(violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.html).join(' | ')}`), []);
-  await fits(page, 'notice-with-its-proof');
+  await assertFits(page, 'notice-with-its-proof');
   await context.close();
 });
 
-test('a phone without scripts shows the notice, its proof and every answer, and takes them', async () => {
-  const { context, page } = await phone({ javaScriptEnabled: false });
+test('a phone without scripts shows the notice, its proof and every answer, and accepts answers', async () => {
+  const { context, page } = await openPhone({ javaScriptEnabled: false });
   await page.goto(link);
-  await fits(page, 'notice');
+  await assertFits(page, 'notice');
   assert.match(await page.locator('#proof').innerText(), /has checked it: the hotline signed/);
   for (const answer of ANSWERS) assert.equal(await page.locator(`#answer-${answer}`).count(), 1, answer);
   assert.match(await page.locator('#state').innerText(), /delivered/);
 
-  // What is large enough for a thumb.
+  // Large enough for a thumb.
   for (const button of await page.locator('.clicks button').all()) {
     const { height } = await button.boundingBox();
     assert.ok(height >= 44, `a button of ${height} px`);
   }
   await page.getByRole('button', { name: 'We have received it' }).tap();
   await page.getByRole('heading', { name: 'Your answer is recorded' }).waitFor();
-  await fits(page, 'answered');
+  await assertFits(page, 'answered');
   await page.getByRole('link', { name: 'Back to the notice' }).tap();
   assert.match(await page.locator('#state').innerText(), /acknowledged/);
 
-  // A mistake is told where it is, and nothing that was typed is lost.
+  // A mistake is reported at its field, and nothing that was typed is lost.
   await page.locator('#answer-need_time').check();
   await page.locator('#text').fill('We need the weekend.');
   await page.getByRole('button', { name: 'Send the answer' }).tap();
   await page.getByRole('alert').waitFor();
-  await fits(page, 'mistake');
+  await assertFits(page, 'mistake');
   assert.equal(await page.locator('#text').inputValue(), 'We need the weekend.');
   assert.ok(await page.locator('#answer-need_time').isChecked());
 
@@ -100,14 +101,14 @@ test('a phone without scripts shows the notice, its proof and every answer, and 
   await context.close();
 });
 
-test('a link that is none looks like a page, too', async () => {
-  const { context, page } = await phone({ javaScriptEnabled: false });
+test('an invalid link shows a page, too', async () => {
+  const { context, page } = await openPhone({ javaScriptEnabled: false });
   const response = await page.goto(`${link}x`);
   assert.equal(response.status(), 404);
-  await fits(page, 'no-link');
+  await assertFits(page, 'invalid-link');
   await context.close();
 });
 
-test('nothing was fetched from anybody else, and nothing complained', () => {
+test('nothing was fetched from another site, and no script failed', () => {
   assert.deepEqual(faults, []);
 });

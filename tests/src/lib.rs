@@ -1,6 +1,7 @@
-//! What the tests and measuring programs share. It may see every crate, and no crate sees it.
+//! Shared code of the system tests and of the programs for crash tests, measurements and leak searches. It may depend on
+//! every crate; no crate depends on it.
 
+pub mod analyst;
 pub mod crash;
-pub mod desk;
 pub mod load;
 pub mod search;

@@ -1,7 +1,7 @@
-//! Finds URLs in files, whatever form they took on the way: raw, percent-encoded, base64 (any alignment, both alphabets),
-//! hexadecimal, UTF-16, and each of these inside gzip or zlib streams.
+//! Finds URLs in files, in any of these forms: raw, percent-encoded, base64 (any alignment, both alphabets), hexadecimal,
+//! UTF-16, and each of these inside gzip or zlib streams.
 //!
-//! It must not print what it looked for: a finding names the file, the offset and the form.
+//! It must not print the searched text: a finding contains the file, the offset and the form.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +16,7 @@ use base64::engine::{GeneralPurpose, general_purpose::NO_PAD};
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// As browsers write a URL into a path or query of another.
+/// The characters that browsers percent-encode when a URL is part of another URL's path or query.
 const COMPONENT: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -30,31 +30,32 @@ const COMPONENT: &AsciiSet = &CONTROLS
     .add(b'=')
     .add(b'%');
 
-/// Bytes that a compressed stream may hold before it is taken for something else.
-const MOST_INFLATED: u64 = 256 << 20;
+/// Bytes that are inflated of one compressed stream at most.
+const MAX_INFLATED: u64 = 256 << 20;
 
-/// Something that was looked for and found.
+/// One occurrence of a searched text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Finding {
+pub struct UrlFinding {
     pub file: PathBuf,
     pub offset: usize,
     pub form: &'static str,
     pub compressed: bool,
 }
 
-/// All forms of all needles, ready to look for.
-pub struct Search {
+/// A search for every form of several texts.
+pub struct UrlSearch {
     automaton: AhoCorasick,
     forms: Vec<&'static str>,
 }
 
-impl Search {
-    /// Looks for these texts. Texts shorter than 12 bytes would be found by accident and are refused.
+impl UrlSearch {
+    /// # Errors
+    /// A text is shorter than 12 bytes; it would occur by accident.
     pub fn new<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self> {
         let mut patterns: BTreeSet<(Vec<u8>, &'static str)> = BTreeSet::new();
         for text in texts {
-            anyhow::ensure!(text.len() >= 12, "a text to look for is too short");
-            forms(text, &mut patterns);
+            anyhow::ensure!(text.len() >= 12, "a searched text is shorter than 12 bytes");
+            add_forms(text, &mut patterns);
         }
         let (patterns, forms): (Vec<_>, Vec<_>) = patterns.into_iter().unzip();
         Ok(Self {
@@ -63,22 +64,23 @@ impl Search {
         })
     }
 
-    /// Every finding below these folders. Links are not followed; what vanishes meanwhile is passed over.
-    pub fn below(&self, folders: &[PathBuf]) -> Result<(Vec<Finding>, usize)> {
+    /// Searches these folders recursively; returns the findings and the number of files. Symbolic links are not followed,
+    /// and files that disappear during the search are skipped.
+    pub fn search_folders(&self, folders: &[PathBuf]) -> Result<(Vec<UrlFinding>, usize)> {
         let (mut findings, mut files) = (Vec::new(), 0);
-        let mut waiting: Vec<PathBuf> = folders.to_vec();
-        while let Some(path) = waiting.pop() {
+        let mut pending: Vec<PathBuf> = folders.to_vec();
+        while let Some(path) = pending.pop() {
             let Ok(kind) = fs::symlink_metadata(&path) else {
                 continue;
             };
             if kind.is_dir() {
                 for entry in fs::read_dir(&path).with_context(|| path.display().to_string())? {
-                    waiting.push(entry?.path());
+                    pending.push(entry?.path());
                 }
             } else if kind.is_file() {
                 files += 1;
                 if let Ok(bytes) = fs::read(&path) {
-                    self.in_bytes(&path, &bytes, &mut findings);
+                    self.search_file(&path, &bytes, &mut findings);
                 }
             }
         }
@@ -86,27 +88,31 @@ impl Search {
         Ok((findings, files))
     }
 
-    fn in_bytes(&self, file: &Path, bytes: &[u8], findings: &mut Vec<Finding>) {
-        self.plain(file, bytes, 0, false, findings);
+    fn search_file(&self, file: &Path, bytes: &[u8], findings: &mut Vec<UrlFinding>) {
+        self.search_bytes(file, bytes, 0, false, findings);
         for start in 0..bytes.len().saturating_sub(2) {
             if let Some(inflated) = inflate(&bytes[start..]) {
-                self.plain(file, &inflated, start, true, findings);
+                self.search_bytes(file, &inflated, start, true, findings);
             }
         }
     }
 
-    fn plain(
+    fn search_bytes(
         &self,
         file: &Path,
         bytes: &[u8],
-        at: usize,
+        stream_offset: usize,
         compressed: bool,
-        findings: &mut Vec<Finding>,
+        findings: &mut Vec<UrlFinding>,
     ) {
         for found in self.automaton.find_iter(bytes) {
-            findings.push(Finding {
+            findings.push(UrlFinding {
                 file: file.to_owned(),
-                offset: if compressed { at } else { found.start() },
+                offset: if compressed {
+                    stream_offset
+                } else {
+                    found.start()
+                },
                 form: self.forms[found.pattern().as_usize()],
                 compressed,
             });
@@ -114,32 +120,32 @@ impl Search {
     }
 }
 
-/// What a compressed stream at the beginning of these bytes holds, if there is one.
+/// Inflates a compressed stream at the beginning of these bytes, if there is one.
 fn inflate(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     match bytes {
         [0x1f, 0x8b, 0x08, ..] => {
-            // What inflates before the stream breaks off counts as well.
+            // The part of a truncated stream that can be inflated is searched as well.
             let _ = MultiGzDecoder::new(bytes)
-                .take(MOST_INFLATED)
+                .take(MAX_INFLATED)
                 .read_to_end(&mut out);
         }
         [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] => {
             let _ = ZlibDecoder::new(bytes)
-                .take(MOST_INFLATED)
+                .take(MAX_INFLATED)
                 .read_to_end(&mut out);
         }
         _ => return None,
     }
     if out.is_empty() && bytes.starts_with(&[0x1f, 0x8b]) && bytes.len() > 10 {
         let _ = DeflateDecoder::new(&bytes[10..])
-            .take(MOST_INFLATED)
+            .take(MAX_INFLATED)
             .read_to_end(&mut out);
     }
     (!out.is_empty()).then_some(out)
 }
 
-fn forms(text: &str, into: &mut BTreeSet<(Vec<u8>, &'static str)>) {
+fn add_forms(text: &str, into: &mut BTreeSet<(Vec<u8>, &'static str)>) {
     let bytes = text.as_bytes();
     into.insert((bytes.to_vec(), "raw"));
     for set in [COMPONENT, NON_ALPHANUMERIC] {
@@ -153,7 +159,8 @@ fn forms(text: &str, into: &mut BTreeSet<(Vec<u8>, &'static str)>) {
     into.insert((wide, "utf-16"));
     for alphabet in [STANDARD, URL_SAFE] {
         let engine = GeneralPurpose::new(&alphabet, NO_PAD);
-        // The three ways in which the text may lie across groups of three octets; what mixes with a neighbour is cut.
+        // The three alignments of the text to groups of three octets, without the characters that also encode adjacent
+        // octets.
         for before in 0..3_usize {
             let mut padded = vec![0_u8; before];
             padded.extend_from_slice(bytes);
@@ -175,7 +182,7 @@ mod tests {
     const URL: &str = "img.lotus.test/a/b?c=1";
 
     #[test]
-    fn every_form_is_found_and_names_its_place() {
+    fn every_form_is_found_with_its_file() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
         let engine = GeneralPurpose::new(&STANDARD, NO_PAD);
@@ -194,8 +201,8 @@ mod tests {
         write("gzip", &gzip.finish().unwrap());
         write("clean", b"nothing of img.lotus.test here");
 
-        let search = Search::new([URL]).unwrap();
-        let (findings, files) = search.below(&[folder.path().to_owned()]).unwrap();
+        let search = UrlSearch::new([URL]).unwrap();
+        let (findings, files) = search.search_folders(&[folder.path().to_owned()]).unwrap();
         let found: BTreeSet<String> = findings
             .iter()
             .map(|f| f.file.file_name().unwrap().to_string_lossy().into_owned())

@@ -1,37 +1,37 @@
-//! The providers' API as strangers use it: its document in a browser, and every operation under a fuzzer that knows nothing
-//! but the document. `./dev test` brings the browser, `./dev test --all` the fuzzer.
+//! The provider API without prior knowledge: its OpenAPI document in a browser, and every operation under a fuzzer that
+//! knows only the document. `./dev test` installs the browser, `./dev test --all` the fuzzer.
 
 use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use domain::word::{DeliveryChannel, ProviderRole};
-use platform::config::variable;
+use domain::enums::{DeliveryChannel, ProviderRole};
+use platform::config::env_var;
 use platform::testing::TestDatabase;
-use proto::v1::{CreateProviderKeyRequest, Provider, PutProvidersRequest};
+use proto::v1::{CreateProviderKeyRequest, Provider, UpsertProvidersRequest};
 use takedown::client::Client;
 use takedown::system::{Options, System};
 use tokio::process::Command;
 
-/// Examples for each operation and phase.
+/// Examples per operation and phase.
 const EXAMPLES: &str = "40";
 
 async fn system(database: &TestDatabase, folder: &Path) -> Result<System> {
     let mut options = Options::new(folder.join("data"));
     options.database_url = Some(database.url().into());
     options.settings.dispatch.resolve_names = false;
-    // Whoever is named by an example is nobody.
-    let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
-    options.connector.map.insert("*.example", nobody)?;
+    // No host of an example exists.
+    let closed_port = SocketAddr::from(([127, 0, 0, 1], 9));
+    options.connector.map.insert("*.example", closed_port)?;
     System::start(options, &|line| eprintln!("{line}")).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn browser_shows_the_document_and_asks_nobody_else() -> Result<()> {
-    let browser = variable("TAKEDOWN_BROWSER");
+async fn browser_shows_the_document_without_external_requests() -> Result<()> {
+    let browser = env_var("TAKEDOWN_BROWSER");
     ensure!(
         browser.is_some(),
-        "there is no TAKEDOWN_BROWSER; run `./dev test`, or pass `--skip browser`"
+        "TAKEDOWN_BROWSER is not set; run `./dev test`, or pass `--skip browser`"
     );
     let database = TestDatabase::new(&[]).await;
     let folder = tempfile::tempdir()?;
@@ -43,25 +43,25 @@ async fn browser_shows_the_document_and_asks_nobody_else() -> Result<()> {
         .output()
         .await
         .context("starting node")?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     system.stop().await?;
     ensure!(
         output.status.success(),
-        "the browser's test failed:\n{said}"
+        "the browser's test failed:\n{stdout}"
     );
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes minutes, and its program comes from a public registry: `./dev test --all`"]
-async fn schemathesis_passes_over_the_whole_document() -> Result<()> {
-    let program = variable("TAKEDOWN_SCHEMATHESIS").context(
-        "there is no TAKEDOWN_SCHEMATHESIS; run `./dev test --all`, or pass `--skip schemathesis`",
+#[ignore = "takes minutes and needs a program from a public registry: `./dev test --all`"]
+async fn schemathesis_finds_no_fault_in_any_operation() -> Result<()> {
+    let program = env_var("TAKEDOWN_SCHEMATHESIS").context(
+        "TAKEDOWN_SCHEMATHESIS is not set; run `./dev test --all`, or pass `--skip schemathesis`",
     )?;
     let database = TestDatabase::new(&[]).await;
     let folder = tempfile::tempdir()?;
     let system = system(&database, folder.path()).await?;
-    let key = key(system.client()).await?;
+    let key = create_provider_key(system.client()).await?;
     let output = Command::new(program)
         .arg("run")
         .arg(format!("{}/openapi.json", system.addresses().gateway))
@@ -73,14 +73,14 @@ async fn schemathesis_passes_over_the_whole_document() -> Result<()> {
         .output()
         .await
         .context("starting schemathesis")?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     system.stop().await?;
-    ensure!(output.status.success(), "schemathesis found:\n{said}");
+    ensure!(output.status.success(), "schemathesis found:\n{stdout}");
     Ok(())
 }
 
-/// A provider's key with every right.
-async fn key(client: &Client) -> Result<String> {
+/// Creates a provider and an API key with every right.
+async fn create_provider_key(client: &Client) -> Result<String> {
     let provider = Provider {
         provider_id: "amber-host".to_owned(),
         role: ProviderRole::Host.wire(),
@@ -88,14 +88,14 @@ async fn key(client: &Client) -> Result<String> {
         domains: vec!["amber-host.example".to_owned()],
         ..Provider::default()
     };
-    let request = PutProvidersRequest {
+    let request = UpsertProvidersRequest {
         providers: vec![provider],
     };
-    client.dispatch().put_providers(request).await?;
+    client.dispatch().upsert_providers(request).await?;
     let request = CreateProviderKeyRequest {
         provider_id: "amber-host".to_owned(),
         ..CreateProviderKeyRequest::default()
     };
-    let made = client.dispatch().create_provider_key(request).await?;
-    Ok(made.into_inner().key)
+    let created = client.dispatch().create_provider_key(request).await?;
+    Ok(created.into_inner().key)
 }

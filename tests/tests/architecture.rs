@@ -1,4 +1,4 @@
-//! What the documents name exists: every path, every item named behind a `#`, and every alarm; and no alarm is left out.
+//! Every path, item (after a `#`), picture, alarm and alert that the documents name exists, and none is left out.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,21 +8,21 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The code spans of a document that name a path: they hold a slash and no space, and begin with a folder of ours.
-fn named(document: &str) -> Vec<String> {
-    let tops = ["proto/", "services/", "tests/", "deploy/", "docs/", ".ci/"];
+/// The code spans of a document that name a path of this repository.
+fn named_paths(document: &str) -> Vec<String> {
+    let folders = ["proto/", "services/", "tests/", "deploy/", "docs/", ".ci/"];
     document
         .split('`')
         .skip(1)
         .step_by(2)
-        .filter(|span| tops.iter().any(|top| span.starts_with(top)) && !span.contains(' '))
+        .filter(|span| folders.iter().any(|folder| span.starts_with(folder)) && !span.contains(' '))
         .map(str::to_owned)
         .collect()
 }
 
-/// What is missing of the names in a document.
+/// The paths and items in a document that do not exist.
 fn missing(document: &str) -> Vec<String> {
-    named(document)
+    named_paths(document)
         .into_iter()
         .filter(|name| {
             let (path, item) = name.split_once('#').unwrap_or((name, ""));
@@ -36,18 +36,18 @@ fn missing(document: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whether a line declares the item, whatever may see it.
+/// Whether a line declares the item, with any visibility.
 fn declares(line: &str, item: &str) -> bool {
-    let words: Vec<&str> = line
+    let tokens: Vec<&str> = line
         .split(|c: char| !c.is_alphanumeric() && c != '_')
         .collect();
-    words
+    tokens
         .windows(2)
         .any(|pair| matches!(pair[0], "fn" | "struct" | "enum" | "trait") && pair[1] == item)
 }
 
 #[test]
-fn every_path_and_item_that_the_documents_name_exists() {
+fn every_path_and_item_in_the_documents_exists() {
     for document in [
         "docs/ARCHITECTURE.md",
         "docs/CONSOLE.md",
@@ -57,13 +57,13 @@ fn every_path_and_item_that_the_documents_name_exists() {
         "README.md",
     ] {
         let text = fs::read_to_string(root().join(document)).unwrap();
-        assert!(document != "docs/ARCHITECTURE.md" || named(&text).len() > 30);
+        assert!(document != "docs/ARCHITECTURE.md" || named_paths(&text).len() > 30);
         assert_eq!(missing(&text), Vec::<String>::new(), "{document}");
     }
 }
 
 #[test]
-fn every_picture_that_a_document_shows_is_there_and_no_other() {
+fn the_console_guide_shows_exactly_the_pictures_in_the_repository() {
     let document = fs::read_to_string(root().join("docs/CONSOLE.md")).unwrap();
     let shown: BTreeSet<String> = document
         .split("](images/")
@@ -71,20 +71,20 @@ fn every_picture_that_a_document_shows_is_there_and_no_other() {
         .filter_map(|rest| rest.split(')').next())
         .map(str::to_owned)
         .collect();
-    let kept: BTreeSet<String> = fs::read_dir(root().join("docs/images"))
+    let existing: BTreeSet<String> = fs::read_dir(root().join("docs/images"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     assert!(shown.len() > 10, "{shown:?}");
-    assert_eq!(shown, kept);
+    assert_eq!(shown, existing);
 }
 
 #[test]
-fn a_name_that_is_gone_is_found_missing() {
-    let document = "see `services/intake/src/lib.rs`, `services/gone.rs` and `services/intake/src/lib.rs#vanished`";
+fn a_path_that_does_not_exist_is_reported() {
+    let document = "see `services/intake/src/lib.rs`, `services/absent.rs` and `services/intake/src/lib.rs#vanished`";
     assert_eq!(
         missing(document),
-        ["services/gone.rs", "services/intake/src/lib.rs#vanished"]
+        ["services/absent.rs", "services/intake/src/lib.rs#vanished"]
     );
 }
 
@@ -101,7 +101,7 @@ fn sources(folder: &Path, into: &mut String) {
 }
 
 #[test]
-fn every_alarm_has_a_line_that_says_what_to_do() {
+fn every_alarm_has_a_remedy_in_the_guide() {
     let mut code = String::new();
     sources(&root().join("services"), &mut code);
     let raised: BTreeSet<&str> = code
@@ -112,19 +112,23 @@ fn every_alarm_has_a_line_that_says_what_to_do() {
     assert!(raised.len() > 15, "{raised:?}");
     let document = fs::read_to_string(root().join("docs/OPERATIONS.md")).unwrap();
     let (_, alarms) = document.split_once("\n## Alarms\n").unwrap();
-    let told: BTreeSet<&str> = alarms
+    let documented: BTreeSet<&str> = alarms
         .lines()
         .filter(|line| line.starts_with("| `"))
         .filter_map(|line| line.split('|').nth(1))
         .flat_map(|cell| cell.split('`').skip(1).step_by(2))
         .collect();
-    let silent: Vec<_> = raised.difference(&told).collect();
-    assert_eq!(silent, Vec::<&&str>::new(), "no line in docs/OPERATIONS.md");
-    // Some are raised by a code that is a value.
-    let invented = told
+    let undocumented: Vec<_> = raised.difference(&documented).collect();
+    assert_eq!(
+        undocumented,
+        Vec::<&&str>::new(),
+        "no line in docs/OPERATIONS.md"
+    );
+    // Some codes are passed as values.
+    let unknown = documented
         .iter()
         .filter(|name| !code.contains(&format!("\"{name}\"")));
-    assert_eq!(invented.collect::<Vec<_>>(), Vec::<&&str>::new());
+    assert_eq!(unknown.collect::<Vec<_>>(), Vec::<&&str>::new());
 }
 
 #[test]
@@ -134,10 +138,10 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
         read("deploy/chart/files/alerts.yaml"),
         read("docs/OPERATIONS.md"),
     );
-    let after = |text: &str, mark: &str| -> BTreeSet<String> {
+    let after = |text: &str, prefix: &str| -> BTreeSet<String> {
         let lines = text
             .lines()
-            .filter_map(|line| line.trim().strip_prefix(mark));
+            .filter_map(|line| line.trim().strip_prefix(prefix));
         lines.map(str::to_owned).collect()
     };
     let named = after(&alerts, "- alert: ");
@@ -145,10 +149,10 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
     let sections = after(&guide, "### Takedown");
     let sections = sections.iter().map(|name| format!("Takedown{name}"));
     assert_eq!(named, sections.collect());
-    // Where an alert leads is the section of its name.
-    let places = after(&alerts, "runbook: docs/OPERATIONS.md#");
+    // The annotation links to the section of the alert's name.
+    let runbooks = after(&alerts, "runbook: docs/OPERATIONS.md#");
     assert_eq!(
-        places,
+        runbooks,
         named.iter().map(|name| name.to_lowercase()).collect()
     );
 }

@@ -1,22 +1,23 @@
-//! The console in a real browser, over the whole system. The browser's part is `tests/browser/console.test.mjs`; `./dev test`
-//! brings the browser and its packages.
+//! The console in a real browser, over the whole system. The browser's part is `tests/browser/console.test.mjs`;
+//! `./dev test` installs the browser and its packages.
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use domain::word::{DeliveryChannel, ProviderRole};
-use proto::v1::{ListOverdueRequest, Provider, PutProvidersRequest};
+use domain::enums::{DeliveryChannel, ProviderRole};
+use proto::v1::{ListOverdueRequest, Provider, UpsertProvidersRequest};
 use secrecy::ExposeSecret as _;
 use takedown::client::Client;
 use takedown::system::{DEMO_POLICY, LOCAL_OPERATOR, Options, System, policy};
-use tests::desk;
+use tests::analyst;
 use tokio::process::Command;
 
+/// Undecided cases in the queue.
 const CASES: usize = 6;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn browser_walks_every_page_and_decides_by_keyboard() -> Result<()> {
-    let browser = platform::config::variable("TAKEDOWN_BROWSER");
+async fn browser_visits_every_page_and_decides_by_keyboard() -> Result<()> {
+    let browser = platform::config::env_var("TAKEDOWN_BROWSER");
     ensure!(
         browser.is_some(),
         "there is no TAKEDOWN_BROWSER; run `./dev test`, or pass `--skip browser`"
@@ -25,17 +26,17 @@ async fn browser_walks_every_page_and_decides_by_keyboard() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut options = Options::new(folder.path().join("data"));
     options.database_url = Some(database.url().into());
-    // Its clocks run out in seconds, and its rungs come long after the test.
+    // Deadlines pass within seconds, and the rungs of the ladder are due long after the test.
     options.policy = policy(&DEMO_POLICY.replace("s, rung:", "h, rung:"))?;
     options.settings.dispatch.resolve_names = false;
     let system = System::start(options, &|line| eprintln!("{line}")).await?;
-    let overdue = overdue_case(system.client()).await?;
-    wait_for_cases(system.client()).await?;
+    let overdue = create_overdue_case(system.client()).await?;
+    fill_queue(system.client()).await?;
 
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser/console.test.mjs");
     let password = system
         .new_password()
-        .context("the first start makes an account")?;
+        .context("the first start creates an account")?;
     let output = Command::new("node")
         .arg("--test")
         .arg(script)
@@ -46,17 +47,17 @@ async fn browser_walks_every_page_and_decides_by_keyboard() -> Result<()> {
         .output()
         .await
         .context("starting node")?;
-    let said = String::from_utf8_lossy(&output.stdout);
+    let report = String::from_utf8_lossy(&output.stdout);
     system.stop().await?;
     ensure!(
         output.status.success(),
-        "the browser's tests failed:\n{said}"
+        "the browser tests failed:\n{report}"
     );
     Ok(())
 }
 
-/// A case whose host was told and has let its clock run out; its id.
-async fn overdue_case(client: &Client) -> Result<String> {
+/// Creates a case whose host was notified and has missed its deadline, and returns its id.
+async fn create_overdue_case(client: &Client) -> Result<String> {
     let host = Provider {
         provider_id: "host-one".to_owned(),
         role: ProviderRole::Host.wire(),
@@ -64,12 +65,12 @@ async fn overdue_case(client: &Client) -> Result<String> {
         domains: vec!["host-one.example".to_owned()],
         ..Provider::default()
     };
-    let providers = PutProvidersRequest {
+    let providers = UpsertProvidersRequest {
         providers: vec![host],
     };
-    client.dispatch().put_providers(providers).await?;
-    let case = desk::act(client, "https://host-one.example/picture").await?;
-    desk::until("a clock runs out", async || {
+    client.dispatch().upsert_providers(providers).await?;
+    let case = analyst::report_and_decide(client, "https://host-one.example/picture").await?;
+    analyst::wait_until("a deadline passes", async || {
         let request = ListOverdueRequest { page: None };
         let overdue = client.dispatch().list_overdue(request).await?;
         Ok(overdue.get_ref().total > 0)
@@ -78,9 +79,9 @@ async fn overdue_case(client: &Client) -> Result<String> {
     Ok(case)
 }
 
-/// Reports that nothing decides by itself, until they wait in the queue.
-async fn wait_for_cases(client: &Client) -> Result<()> {
+/// Reports URLs that no list or rule decides, and waits until their cases are queued.
+async fn fill_queue(client: &Client) -> Result<()> {
     let urls = (0..CASES).map(|n| format!("https://album{n}.example/picture/{n}"));
-    desk::submit(client, urls.collect()).await?;
-    desk::wait_until_queued(client, CASES as u64 + 1).await
+    analyst::submit(client, urls.collect()).await?;
+    analyst::wait_until_queued(client, CASES as u64 + 1).await
 }

@@ -1,12 +1,12 @@
-//! What the chart hands to the roles: each file is read as its role reads it, and has the fields of deploy/config and no
-//! others. `./dev test` says where helm is; the rest of the chart is judged by `tests/deploy`.
+//! The configuration files that the chart renders: each is parsed like its role parses it, and has the fields of deploy/config and
+//! no others. Needs helm in TAKEDOWN_HELM, as `./dev test` sets it. `tests/deploy` checks the rest of the chart.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use platform::config::{load, variable};
+use platform::config::{env_var, load};
 use serde::de::DeserializeOwned;
 use takedown::role::{Role, config};
 
@@ -14,34 +14,34 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The chart with the values of a file.
+/// Renders the chart with a file of values.
 fn render(values: &str) -> String {
-    let helm = variable("TAKEDOWN_HELM")
-        .expect("there is no TAKEDOWN_HELM; run `./dev test --all`, or pass `--skip rendered`");
+    let helm = env_var("TAKEDOWN_HELM")
+        .expect("TAKEDOWN_HELM is not set; run `./dev test --all`, or pass `--skip rendered`");
     let output = Command::new(helm)
         .args(["template", "takedown", "deploy/chart", "--values"])
         .arg(format!("deploy/chart/{values}"))
         .current_dir(root())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A text of a ConfigMap: what is indented below its name.
+/// A file in a ConfigMap: the lines indented below its name.
 fn text(rendered: &str, name: &str) -> String {
     let head = format!("\n  {name}: |\n");
     let (_, rest) = rendered
         .split_once(&head)
-        .unwrap_or_else(|| panic!("there is no {name}"));
+        .unwrap_or_else(|| panic!("{name} is missing"));
     rest.lines()
         .take_while(|line| line.starts_with("    ") || line.is_empty())
         .flat_map(|line| [line.trim_start(), "\n"])
         .collect()
 }
 
-/// The fields of a TOML text, such as `settings.mail.port`; each stands on a line of its own.
+/// The fields of a TOML text with one field per line, such as `settings.mail.port`.
 fn fields(text: &str) -> BTreeSet<String> {
     let mut table = String::new();
     let mut fields = BTreeSet::new();
@@ -55,7 +55,7 @@ fn fields(text: &str) -> BTreeSet<String> {
     fields
 }
 
-/// Reads a file as the role does.
+/// Parses a file like the role does.
 fn read(role: Role, path: &Path) {
     fn read_as<T: DeserializeOwned>(path: &Path) -> Result<(), String> {
         let read: Result<T, _> = load(Some(path), "TAKEDOWN_NOWHERE_");
@@ -72,7 +72,7 @@ fn read(role: Role, path: &Path) {
     read.unwrap_or_else(|error| panic!("{role}: {error}"));
 }
 
-/// What is not said where it is not wanted.
+/// Fields that are left out if they are not configured.
 const OPTIONAL: [&str; 7] = [
     "mail_listen",
     "policy",
@@ -83,8 +83,8 @@ const OPTIONAL: [&str; 7] = [
     "settings.mail.tls",
 ];
 
-/// What the samples say in words: the probes' listener, Kafka, and the mail door's certificate.
-const BESIDE: [&str; 6] = [
+/// Fields that the samples have only in comments.
+const IN_COMMENTS: [&str; 6] = [
     "settings.mail.tls",
     "monitor.listen",
     "bus.bootstrap",
@@ -94,7 +94,7 @@ const BESIDE: [&str; 6] = [
 ];
 
 #[test]
-fn rendered_files_are_what_the_roles_read() {
+fn rendered_files_are_valid_configurations_of_the_roles() {
     let folder = tempfile::tempdir().unwrap();
     for values in [
         "values.yaml",
@@ -110,26 +110,29 @@ fn rendered_files_are_what_the_roles_read() {
         for name in Role::ALL.map(Role::name).into_iter().chain(["migrate"]) {
             let sample = root().join(format!("deploy/config/{name}.toml"));
             let sample = fields(&fs::read_to_string(sample).unwrap());
-            let ours = fields(&text(&rendered, &format!("{name}.toml")));
+            let rendered_fields = fields(&text(&rendered, &format!("{name}.toml")));
             assert!(sample.len() > 4, "{name}: {sample:?}");
-            let more: Vec<_> = ours.difference(&sample).collect();
+            let additional: Vec<_> = rendered_fields.difference(&sample).collect();
             assert!(
-                more.iter().all(|field| BESIDE.contains(&field.as_str())),
-                "{values}: {name} has {more:?}"
+                additional
+                    .iter()
+                    .all(|field| IN_COMMENTS.contains(&field.as_str())),
+                "{values}: {name} has {additional:?}"
             );
-            let less: Vec<_> = sample.difference(&ours).collect();
-            let whole = values == "ci/kafka-values.yaml";
+            let missing: Vec<_> = sample.difference(&rendered_fields).collect();
+            let is_complete = values == "ci/kafka-values.yaml";
             assert!(
-                less.iter()
-                    .all(|field| !whole && OPTIONAL.contains(&field.as_str())),
-                "{values}: {name} lacks {less:?}"
+                missing
+                    .iter()
+                    .all(|field| !is_complete && OPTIONAL.contains(&field.as_str())),
+                "{values}: {name} lacks {missing:?}"
             );
         }
     }
 }
 
 #[test]
-fn the_chart_is_of_this_version() {
+fn the_chart_has_the_version_of_the_workspace() {
     let chart = fs::read_to_string(root().join("deploy/chart/Chart.yaml")).unwrap();
     let version = concat!("\nappVersion: ", env!("CARGO_PKG_VERSION"), "\n");
     assert!(chart.contains(version), "{chart}");

@@ -1,10 +1,10 @@
-//! `./dev` with tools of the test's own in place of the machine's.
+//! `./dev` with replaced tools.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-/// A program that does nothing but end so.
+/// Creates a program that only exits with this code.
 fn tool(dir: &Path, name: &str, exit: i32) {
     let path = dir.join(name);
     std::fs::write(&path, format!("#!/bin/sh\nexit {exit}\n")).unwrap();
@@ -12,7 +12,7 @@ fn tool(dir: &Path, name: &str, exit: i32) {
 }
 
 #[test]
-fn packages_that_could_not_be_fetched_are_asked_for_again() {
+fn a_failed_package_installation_is_not_recorded_as_installed() {
     let folder = tempfile::tempdir().unwrap();
     let tools = folder.path().join("tools");
     std::fs::create_dir(&tools).unwrap();
@@ -27,13 +27,19 @@ fn packages_that_could_not_be_fetched_are_asked_for_again() {
         .env("XDG_CACHE_HOME", folder.path())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
-    assert!(said.contains("skipped: the tests in a browser"), "{said}");
+    assert!(
+        stderr.contains("skipped: the tests in a browser"),
+        "{stderr}"
+    );
     let cache = folder.path().join("takedown/browser");
-    assert!(cache.join("package-lock.json").exists(), "it was not tried");
+    assert!(
+        cache.join("package-lock.json").exists(),
+        "the installation was not tried"
+    );
     assert!(
         !cache.join("installed.json").exists(),
-        "what failed counts as done"
+        "a failed installation counts as installed"
     );
 }

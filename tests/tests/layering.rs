@@ -1,7 +1,8 @@
-//! The direction of dependencies, and a few things that no crate may do.
+//! The direction of dependencies between crates, and rules that every crate follows.
 //!
-//! `proto <- domain <- services -> platform`; no service knows another, the edges know no database, and
-//! only the program and these tests see everything. Platform knows one service of `proto`, the log's own. A new crate must be given its place here first.
+//! `proto <- domain <- services -> platform`. No service depends on another, the edges have no database driver, and only the
+//! program and these tests may depend on everything. Platform knows only the log's parts of `proto`. A new crate must be
+//! added here first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,14 +11,14 @@ use std::process::Command;
 const CORE: [&str; 4] = ["intake", "verification", "dispatch", "ledger"];
 const EDGES: [&str; 2] = ["gateway", "console"];
 
-/// What an edge to the outside must not be able to reach by itself.
-const DATABASE: [&str; 4] = ["sqlx", "postgres", "tokio-postgres", "diesel"];
+/// Database drivers, which an edge must not depend on.
+const DATABASE_DRIVERS: [&str; 4] = ["sqlx", "postgres", "tokio-postgres", "diesel"];
 
-/// The modules of `platform` that lead to one.
-const WAYS_TO_A_DATABASE: [&str; 3] = ["db", "embedded", "testing"];
+/// The modules of `platform` that open database connections.
+const DATABASE_MODULES: [&str; 3] = ["db", "embedded", "testing"];
 
-/// The crates of this workspace that each may depend on; `None` for one that has no place yet.
-fn may_see(name: &str) -> Option<BTreeSet<&'static str>> {
+/// The crates of this workspace that a crate may depend on; `None` for an unknown crate.
+fn allowed_dependencies(name: &str) -> Option<BTreeSet<&'static str>> {
     let below = ["proto", "domain", "platform"];
     if CORE.contains(&name) || EDGES.contains(&name) {
         return Some(below.into());
@@ -38,7 +39,7 @@ fn may_see(name: &str) -> Option<BTreeSet<&'static str>> {
     }
 }
 
-/// Each crate of the workspace with all it depends on: normal, build and test dependencies alike.
+/// Each crate of the workspace with its normal, build and test dependencies.
 fn workspace() -> BTreeMap<String, BTreeSet<String>> {
     let output = Command::new(env!("CARGO"))
         .args([
@@ -76,30 +77,30 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Arrows that point the wrong way.
-fn wrong(crates: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
-    let mut wrong = Vec::new();
+/// Forbidden dependencies.
+fn violations(crates: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+    let mut violations = Vec::new();
     for (name, dependencies) in crates {
-        let Some(allowed) = may_see(name) else {
-            wrong.push(format!("{name} has no place in the layers"));
+        let Some(allowed) = allowed_dependencies(name) else {
+            violations.push(format!("{name} is not listed in the layers"));
             continue;
         };
         for dependency in dependencies {
-            let ours = crates.contains_key(dependency);
-            if ours && !allowed.contains(dependency.as_str()) {
-                wrong.push(format!("{name} must not depend on {dependency}"));
+            let is_workspace_crate = crates.contains_key(dependency);
+            if is_workspace_crate && !allowed.contains(dependency.as_str()) {
+                violations.push(format!("{name} must not depend on {dependency}"));
             }
-            if EDGES.contains(&name.as_str()) && DATABASE.contains(&dependency.as_str()) {
-                wrong.push(format!(
-                    "{name} must not reach a database, but depends on {dependency}"
+            if EDGES.contains(&name.as_str()) && DATABASE_DRIVERS.contains(&dependency.as_str()) {
+                violations.push(format!(
+                    "{name} must not have a database driver, but depends on {dependency}"
                 ));
             }
         }
     }
-    wrong
+    violations
 }
 
-/// The modules of `platform` that a source names, also those that share a pair of braces.
+/// The modules of `platform` that a source names, including those in braces.
 fn platform_modules(text: &str) -> BTreeSet<&str> {
     let mut modules = BTreeSet::new();
     for (at, path) in text.match_indices("platform::") {
@@ -109,7 +110,7 @@ fn platform_modules(text: &str) -> BTreeSet<&str> {
         for (at, c) in rest.char_indices() {
             match c {
                 '{' => depth += 1,
-                // The end of the list, or of a path beside which there was none.
+                // The end of the list, or of a single path.
                 '}' if depth < 2 => break,
                 '}' => depth -= 1,
                 ',' if depth == 1 => is_next = true,
@@ -141,14 +142,14 @@ fn rust_files(dir: &Path, found: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn every_arrow_points_the_right_way() {
+fn every_dependency_is_allowed() {
     let crates = workspace();
     assert!(crates.len() >= 10, "the workspace was not read: {crates:?}");
-    assert_eq!(wrong(&crates), Vec::<String>::new());
+    assert_eq!(violations(&crates), Vec::<String>::new());
 }
 
 #[test]
-fn a_wrong_arrow_would_be_found() {
+fn a_forbidden_dependency_is_found() {
     let mut crates = workspace();
     for (from, to) in [
         ("intake", "ledger"),
@@ -159,13 +160,12 @@ fn a_wrong_arrow_would_be_found() {
     ] {
         crates.entry(from.into()).or_default().insert(to.into());
     }
-    assert_eq!(wrong(&crates).len(), 5, "{:?}", wrong(&crates));
+    assert_eq!(violations(&crates).len(), 5, "{:?}", violations(&crates));
 }
 
-/// What platform may know of the wire: how a log is read, what lies parked, and a figure of the metrics; nothing that an
-/// event means.
+/// Platform may use the log service, the parked-event service and gauge readings, but no event.
 #[test]
-fn platform_knows_the_log_service_alone() {
+fn platform_uses_only_the_log_parts_of_proto() {
     let known = [
         "log_service_",
         "LogService",
@@ -197,7 +197,7 @@ fn platform_knows_the_log_service_alone() {
                 uses += 1;
                 assert!(
                     known.iter().any(|k| name.starts_with(k)),
-                    "{} knows {name}",
+                    "{} uses {name}",
                     file.display()
                 );
             }
@@ -207,22 +207,26 @@ fn platform_knows_the_log_service_alone() {
 }
 
 #[test]
-fn an_edge_opens_no_pool() {
+fn an_edge_opens_no_database_connection() {
     for edge in EDGES {
         let mut files = Vec::new();
         rust_files(&root().join("services").join(edge).join("src"), &mut files);
         for file in files {
             let text = std::fs::read_to_string(&file).expect("a source file");
-            let mut ways = platform_modules(&text);
-            ways.retain(|module| WAYS_TO_A_DATABASE.contains(module));
-            assert!(ways.is_empty(), "{}: platform::{ways:?}", file.display());
+            let mut modules = platform_modules(&text);
+            modules.retain(|module| DATABASE_MODULES.contains(module));
+            assert!(
+                modules.is_empty(),
+                "{}: platform::{modules:?}",
+                file.display()
+            );
         }
     }
 }
 
 #[test]
-fn a_pool_would_be_found_however_it_is_imported() {
-    for (text, wanted) in [
+fn a_database_module_is_found_however_it_is_imported() {
+    for (text, expected) in [
         ("use platform::db::Pool;", vec!["db"]),
         ("platform::testing::TestDatabase::new()", vec!["testing"]),
         (
@@ -237,14 +241,14 @@ fn a_pool_would_be_found_however_it_is_imported() {
     ] {
         assert_eq!(
             platform_modules(text),
-            BTreeSet::from_iter(wanted),
+            BTreeSet::from_iter(expected),
             "{text}"
         );
     }
 }
 
 #[test]
-fn every_module_says_what_it_is_and_every_exception_its_reason() {
+fn every_module_has_a_header_and_every_lint_exception_a_reason() {
     let mut files = Vec::new();
     rust_files(&root().join("services"), &mut files);
     rust_files(&root().join("tests"), &mut files);

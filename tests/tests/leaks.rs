@@ -1,19 +1,19 @@
-//! `./dev leaks` says by its exit code whether something was found.
+//! `./dev leaks`: the exit code shows whether a URL was found.
 
 use std::process::Command;
 
 #[test]
-#[ignore = "plays two demos: minutes"]
-fn a_search_ends_well_and_the_control_does_not() {
-    for (control, wanted) in [(None, 0), (Some("--control"), 1)] {
+#[ignore = "runs two demos, which takes minutes"]
+fn a_demo_leaks_no_url_and_the_control_url_is_found() {
+    for (control, exit_code) in [(None, 0), (Some("--control"), 1)] {
         let output = Command::new(env!("CARGO_BIN_EXE_leaks"))
             .args(["--reports", "30"])
             .args(control)
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(output.status.code(), Some(wanted), "{said}");
-        let planted = said.contains("planted.log");
-        assert_eq!(planted, control.is_some(), "{said}");
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(exit_code), "{stdout}");
+        let is_control_found = stdout.contains("control.log");
+        assert_eq!(is_control_found, control.is_some(), "{stdout}");
     }
 }

@@ -1,5 +1,5 @@
-//! The first day of a host that has nothing but an abuse mailbox: through its mail server, its mail scanner, the link in the
-//! mail, and the hotline's mail door. Each test is one day of the whole system, with a clock that it moves.
+//! A host with only an abuse mailbox: notices reach it by its mail server, a scanner opens the links, the host answers by
+//! a link, and bounces and replies reach the hotline's inbound mail. Each test runs the whole system with its own clock.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -7,108 +7,112 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use dispatch::channels::MailSettings;
-use domain::word::{DeliveryChannel, NoticeState, ProviderRole};
+use domain::enums::{DeliveryChannel, NoticeState, ProviderRole};
 use lettre::address::Envelope;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use mail_parser::{Message, MessageParser, MimeHeaders as _};
 use platform::clock::{Clock, ManualClock, wall};
 use platform::connector::ConnectorMap;
-use platform::smtp::{self, Limits, Mail, Mailroom, Peer, Reply};
+use platform::smtp::{self, Limits, Mail, MailHandler, Peer, SmtpReply};
 use proto::v1::{
-    GetAssessmentRequest, NoticeSummary, Provider, PutProvidersRequest, SearchNoticesRequest,
+    GetAssessmentRequest, NoticeSummary, Provider, SearchNoticesRequest, UpsertProvidersRequest,
 };
 use reqwest::{Client, Method, StatusCode};
 use takedown::system::{DEMO_POLICY, Options, System, policy};
-use tests::desk;
+use tests::analyst;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-const RETURNS: &str = "returns.hotline.example";
+const RETURN_DOMAIN: &str = "returns.hotline.example";
 
-/// The mail server of everybody on this street: it takes what comes and keeps it.
+/// The mail server of every provider: accepts every mail and stores it.
 #[derive(Clone, Default)]
-struct Server(Arc<Mutex<Vec<Letter>>>);
+struct TestMailServer(Arc<Mutex<Vec<DeliveredMail>>>);
 
-/// One mail, as it arrived.
 #[derive(Clone)]
-struct Letter {
-    /// The envelope's sender.
+struct DeliveredMail {
+    /// Envelope sender.
     from: String,
     to: String,
     bytes: Vec<u8>,
 }
 
-impl Mailroom for Server {
+impl MailHandler for TestMailServer {
     type Recipient = String;
 
-    async fn recipient(&self, _: Peer, address: &str) -> Result<String, Reply> {
+    async fn recipient(&self, _: Peer, address: &str) -> Result<String, SmtpReply> {
         Ok(address.to_owned())
     }
 
-    async fn take(&self, mail: Mail<String>) -> Reply {
-        let letters = mail.recipients.into_iter().map(|to| Letter {
+    async fn receive(&self, mail: Mail<String>) -> SmtpReply {
+        let mails = mail.recipients.into_iter().map(|to| DeliveredMail {
             from: mail.sender.clone().unwrap_or_default(),
             to,
             bytes: mail.bytes.clone(),
         });
-        self.0.lock().unwrap().extend(letters);
-        Reply::Say("250 2.0.0 taken")
+        self.0.lock().unwrap().extend(mails);
+        SmtpReply::Continue("250 2.0.0 accepted")
     }
 }
 
-impl Letter {
-    fn read(&self) -> Message<'_> {
+impl DeliveredMail {
+    fn parse(&self) -> Message<'_> {
         MessageParser::default().parse(&self.bytes).unwrap()
     }
 
     fn text(&self) -> String {
-        self.read().body_text(0).unwrap().into_owned()
+        self.parse().body_text(0).unwrap().into_owned()
     }
 
-    /// Behind `Answer:`, as a person would copy it.
+    /// The link after `Answer:`, as a person would copy it.
     fn link(&self) -> String {
         let text = self.text();
         let line = text.lines().find_map(|line| line.strip_prefix("Answer:"));
         line.unwrap().trim().to_owned()
     }
 
-    fn replies_to(&self) -> Vec<String> {
-        let mail = self.read();
+    fn reply_addresses(&self) -> Vec<String> {
+        let mail = self.parse();
         let replies = mail.reply_to().unwrap().iter();
         replies.map(|to| to.address().unwrap().to_owned()).collect()
     }
 }
 
-struct Day {
+struct MailboxFixture {
     system: System,
     clock: ManualClock,
-    server: Server,
+    server: TestMailServer,
     http: Client,
     _end: tokio_util::sync::DropGuard,
     _folder: tempfile::TempDir,
     _database: platform::testing::TestDatabase,
 }
 
-impl Day {
-    async fn begin() -> Result<Self> {
+impl MailboxFixture {
+    async fn start() -> Result<Self> {
         let database = platform::testing::TestDatabase::new(&[]).await;
         let folder = tempfile::tempdir()?;
-        let (server, end) = (Server::default(), CancellationToken::new());
+        let (server, stop) = (TestMailServer::default(), CancellationToken::new());
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let at = listener.local_addr()?;
-        let settings = smtp::Settings {
+        let settings = smtp::SmtpSettings {
             name: "mx.test".into(),
             limits: Limits {
                 connections: 16,
                 recipients: 1,
                 size: 1 << 20,
-                patience: Duration::from_mins(1),
+                read_timeout: Duration::from_mins(1),
                 session: Duration::from_mins(10),
             },
             tls: None,
         };
-        tokio::spawn(smtp::serve(listener, server.clone(), settings, end.clone()));
+        tokio::spawn(smtp::serve(
+            listener,
+            server.clone(),
+            settings,
+            stop.clone(),
+        ));
 
         let clock = ManualClock::new(wall());
         let mut options = Options::new(folder.path().join("data"));
@@ -116,7 +120,7 @@ impl Day {
         options.clock = Clock::Manual(clock.clone());
         options.policy = policy(DEMO_POLICY)?;
         options.connector.map = ConnectorMap::default();
-        // Nobody serves there: whether a page is up is no part of this day.
+        // No server has the pages: content status is not part of these tests.
         options
             .connector
             .map
@@ -125,25 +129,25 @@ impl Day {
         options.settings.dispatch.mail = Some(MailSettings {
             host: at.ip().to_string(),
             port: at.port(),
-            return_domain: Some(RETURNS.into()),
+            return_domain: Some(RETURN_DOMAIN.into()),
             ..MailSettings::default()
         });
         let system = System::start(options, &|line| eprintln!("{line}")).await?;
-        let day = Self {
+        let fixture = Self {
             system,
             clock,
             server,
             http: Client::builder().timeout(Duration::from_secs(20)).build()?,
-            _end: end.drop_guard(),
+            _end: stop.drop_guard(),
             _folder: folder,
             _database: database,
         };
-        day.put_hosts().await?;
-        Ok(day)
+        fixture.register_providers().await?;
+        Ok(fixture)
     }
 
-    /// `kite` and `reed` have a mailbox and nothing else, and `larch` above them; so has `larch`.
-    async fn put_hosts(&self) -> Result<()> {
+    /// Registers `kite` and `reed` with their upstream `larch`. All three have only a mailbox.
+    async fn register_providers(&self) -> Result<()> {
         let provider = |name: &str, role: ProviderRole| Provider {
             provider_id: name.to_owned(),
             role: role.wire(),
@@ -158,30 +162,26 @@ impl Day {
             provider("reed", ProviderRole::Host),
             provider("larch", ProviderRole::Upstream),
         ];
-        let request = PutProvidersRequest { providers };
-        let put = self
+        let request = UpsertProvidersRequest { providers };
+        let response = self
             .system
             .client()
             .dispatch()
-            .put_providers(request)
+            .upsert_providers(request)
             .await?;
-        ensure!(put.get_ref().problems.is_empty());
+        ensure!(response.get_ref().problems.is_empty());
         Ok(())
     }
 
-    /// Waits for the mail with this number to a mailbox, from 0.
-    async fn letter(&self, to: &str, n: usize) -> Result<Letter> {
+    /// Waits for mail number `n` to a mailbox, counted from 0.
+    async fn wait_for_mail(&self, to: &str, n: usize) -> Result<DeliveredMail> {
         let to = format!("abuse@{to}.example");
         let found = || {
-            let letters = self.server.0.lock().unwrap();
-            letters
-                .iter()
-                .filter(|letter| letter.to == to)
-                .nth(n)
-                .cloned()
+            let mails = self.server.0.lock().unwrap();
+            mails.iter().filter(|mail| mail.to == to).nth(n).cloned()
         };
-        desk::until(&format!("mail {n} to {to}"), async || Ok(found().is_some())).await?;
-        found().context("it was there")
+        analyst::wait_until(&format!("mail {n} to {to}"), async || Ok(found().is_some())).await?;
+        found().context("the mail has disappeared")
     }
 
     async fn notices(&self, case_id: &str) -> Result<Vec<NoticeSummary>> {
@@ -198,9 +198,14 @@ impl Day {
         Ok(found.into_inner().notices)
     }
 
-    /// Waits until this provider's first notice of a case stands so.
-    async fn stands(&self, case_id: &str, provider: &str, state: NoticeState) -> Result<()> {
-        desk::until(&format!("{provider} {state}"), async || {
+    /// Waits until this provider's first notice of a case has this state.
+    async fn wait_for_state(
+        &self,
+        case_id: &str,
+        provider: &str,
+        state: NoticeState,
+    ) -> Result<()> {
+        analyst::wait_until(&format!("{provider} {state}"), async || {
             let notices = self.notices(case_id).await?;
             let first = notices
                 .iter()
@@ -211,12 +216,12 @@ impl Day {
         .await
     }
 
-    /// Sends a mail to the door, as somebody else's mail server; the code of a refusal.
+    /// Sends a mail to the hotline's inbound mail as a foreign mail server; the inner error is the code of a refusal.
     async fn send(&self, from: Option<&str>, to: &str, mail: &str) -> Result<Result<(), u16>> {
-        let door = self.system.mail_door();
+        let inbound = self.system.mail_address();
         let transport =
-            AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(door.ip().to_string())
-                .port(door.port())
+            AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(inbound.ip().to_string())
+                .port(inbound.port())
                 .build();
         let from = from.map(str::parse).transpose()?;
         let envelope = Envelope::new(from, vec![to.parse()?])?;
@@ -239,12 +244,12 @@ impl Day {
         Ok((response.status(), response.text().await?))
     }
 
-    async fn end(self) -> Result<()> {
+    async fn stop(self) -> Result<()> {
         self.system.stop().await
     }
 }
 
-fn bounce(of: &Letter) -> String {
+fn bounce(of: &DeliveredMail) -> String {
     let host = of.to.split('@').nth(1).unwrap();
     format!(
         "From: Mail Delivery System <MAILER-DAEMON@mx.{host}>
@@ -276,19 +281,21 @@ Diagnostic-Code: smtp; 550 5.1.1 no such user
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mailbox_is_told_reminded_and_answers_in_one_click() -> Result<()> {
-    let day = Day::begin().await?;
+async fn a_mailbox_is_notified_reminded_and_answers_with_one_click() -> Result<()> {
+    let fixture = MailboxFixture::start().await?;
     let url = "https://kite.example/album/1.jpg";
-    let case_id = desk::act(day.system.client(), url).await?;
-    let first = day.letter("kite", 0).await?;
-    says_everything_in_its_first_lines(&first, url);
-    is_well_formed(&first).await?;
+    let case_id = analyst::report_and_decide(fixture.system.client(), url).await?;
+    let first = fixture.wait_for_mail("kite", 0).await?;
+    assert_first_lines(&first, url);
+    assert_well_formed(&first).await?;
 
-    // A mail scanner opens every link, however often: nothing changes, and the page says what it is.
-    day.stands(&case_id, "kite", NoticeState::Delivered).await?;
-    let before = day.notices(&case_id).await?;
+    // A mail scanner opens the link repeatedly: nothing changes, and the page identifies itself.
+    fixture
+        .wait_for_state(&case_id, "kite", NoticeState::Delivered)
+        .await?;
+    let before = fixture.notices(&case_id).await?;
     for method in [Method::HEAD, Method::GET, Method::GET] {
-        let (status, page) = day.open(method.clone(), &first.link()).await?;
+        let (status, page) = fixture.open(method.clone(), &first.link()).await?;
         assert_eq!(status, StatusCode::OK);
         if method == Method::GET {
             for part in [
@@ -302,113 +309,143 @@ async fn a_mailbox_is_told_reminded_and_answers_in_one_click() -> Result<()> {
             }
         }
     }
-    assert_eq!(day.notices(&case_id).await?, before);
+    assert_eq!(fixture.notices(&case_id).await?, before);
 
-    // Silence brings a reminder, in the same thread.
-    day.clock.advance(time::Duration::seconds(6));
-    let reminder = day.letter("kite", 1).await?;
-    let (first_mail, second) = (first.read(), reminder.read());
+    // Without an answer a reminder follows, in the same mail thread.
+    fixture.clock.advance(time::Duration::seconds(6));
+    let reminder = fixture.wait_for_mail("kite", 1).await?;
+    let (first_mail, second) = (first.parse(), reminder.parse());
     let root = first_mail.message_id().unwrap();
     assert_ne!(second.message_id().unwrap(), root);
     assert_eq!(second.in_reply_to().as_text(), Some(root));
     assert_eq!(second.references().as_text(), Some(root));
     assert_ne!(
         reminder.from, first.from,
-        "each comes back to its own address"
+        "each mail has its own return address"
     );
 
-    // One click, and the page says so to whoever looks again.
-    let answer = day
+    // One click answers, and the page shows the answer afterwards.
+    let answer = fixture
         .http
         .post(reminder.link())
         .form(&[("answer", "acknowledged")]);
-    let answered = answer.send().await?;
-    assert_eq!(answered.status(), StatusCode::OK);
-    let (_, page) = day.open(Method::GET, &reminder.link()).await?;
+    let response = answer.send().await?;
+    assert_eq!(response.status(), StatusCode::OK);
+    let (_, page) = fixture.open(Method::GET, &reminder.link()).await?;
     assert!(page.contains("We have received it</dd>"), "{page}");
 
-    // A word of the link is changed on the way, or somebody tries: it is none, and says nothing more.
-    let (status, page) = day.open(Method::GET, &format!("{}x", first.link())).await?;
+    // An altered or guessed link leads nowhere and reveals nothing.
+    let (status, page) = fixture
+        .open(Method::GET, &format!("{}x", first.link()))
+        .await?;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(page.contains("does not lead to a notice") && !page.contains("kite"));
 
-    // Months later the link is over; the page says so, and what helps now.
-    day.clock.advance(time::Duration::days(91));
-    let (status, page) = day.open(Method::GET, &first.link()).await?;
+    // After three months the link has expired; the page says so and what to do next.
+    fixture.clock.advance(time::Duration::days(91));
+    let (status, page) = fixture.open(Method::GET, &first.link()).await?;
     assert_eq!(status, StatusCode::GONE);
-    assert!(page.contains("This link has expired") && page.contains("You are sent a new link"));
-    let late = day.http.post(first.link()).form(&[("answer", "removed")]);
+    assert!(page.contains("This link has expired") && page.contains("You will be sent a new link"));
+    let late = fixture
+        .http
+        .post(first.link())
+        .form(&[("answer", "removed")]);
     assert_eq!(late.send().await?.status(), StatusCode::GONE);
-    day.end().await
+    fixture.stop().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mail_that_comes_back_moves_the_chain_and_a_strangers_does_not() -> Result<()> {
-    let day = Day::begin().await?;
-    let client = day.system.client();
-    let case_id = desk::act(client, "https://kite.example/2").await?;
-    let first = day.letter("kite", 0).await?;
-    day.stands(&case_id, "kite", NoticeState::Delivered).await?;
+async fn a_bounce_escalates_to_the_next_provider_and_a_forged_bounce_does_not() -> Result<()> {
+    let fixture = MailboxFixture::start().await?;
+    let client = fixture.system.client();
+    let case_id = analyst::report_and_decide(client, "https://kite.example/2").await?;
+    let first = fixture.wait_for_mail("kite", 0).await?;
+    fixture
+        .wait_for_state(&case_id, "kite", NoticeState::Delivered)
+        .await?;
 
-    // Who does not know the address cannot make one, and the door is nobody's relay.
+    // Return addresses cannot be forged, and the inbound mail relays nothing.
     let forged = first.from.replacen("b1-", "b1-a", 1);
-    for stranger in [
+    for recipient in [
         forged.as_str(),
         "abuse@kite.example",
         "notices@hotline.example",
     ] {
-        assert_eq!(day.send(None, stranger, &bounce(&first)).await?, Err(550));
+        assert_eq!(
+            fixture.send(None, recipient, &bounce(&first)).await?,
+            Err(550)
+        );
     }
-    // Whoever was passed the mail on knows where to answer, and no more.
-    let replies = first.replies_to();
+    // A person to whom the mail was forwarded knows the reply address, which accepts no bounce.
+    let replies = first.reply_addresses();
     assert_eq!(replies.len(), 2);
     assert_eq!(
-        day.send(None, &replies[1], &bounce(&first)).await?,
+        fixture.send(None, &replies[1], &bounce(&first)).await?,
         Err(550)
     );
-    day.stands(&case_id, "kite", NoticeState::Delivered).await?;
+    fixture
+        .wait_for_state(&case_id, "kite", NoticeState::Delivered)
+        .await?;
 
-    let sent = day.server.0.lock().unwrap().len();
-    assert_eq!(day.send(None, &first.from, &bounce(&first)).await?, Ok(()));
-    let next = day.letter("larch", 0).await?;
+    let sent = fixture.server.0.lock().unwrap().len();
+    assert_eq!(
+        fixture.send(None, &first.from, &bounce(&first)).await?,
+        Ok(())
+    );
+    let next = fixture.wait_for_mail("larch", 0).await?;
     assert!(next.text().contains("https://kite.example/2"));
-    day.stands(&case_id, "kite", NoticeState::Bounced).await?;
-    // The same word again changes nothing, and nobody was sent a mail in reply.
-    assert_eq!(day.send(None, &first.from, &bounce(&first)).await?, Ok(()));
-    assert_eq!(day.server.0.lock().unwrap().len(), sent + 1);
-    assert_eq!(day.notices(&case_id).await?.len(), 2);
-    day.end().await
+    fixture
+        .wait_for_state(&case_id, "kite", NoticeState::Bounced)
+        .await?;
+    // The same bounce again changes nothing, and no mail is sent in reply.
+    assert_eq!(
+        fixture.send(None, &first.from, &bounce(&first)).await?,
+        Ok(())
+    );
+    assert_eq!(fixture.server.0.lock().unwrap().len(), sent + 1);
+    assert_eq!(fixture.notices(&case_id).await?.len(), 2);
+    fixture.stop().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_machines_answer_is_no_answer_and_a_persons_is_put_before_a_person() -> Result<()> {
-    let day = Day::begin().await?;
-    let client = day.system.client();
-    let case_id = desk::act(client, "https://kite.example/3").await?;
-    let first = day.letter("kite", 0).await?;
-    day.stands(&case_id, "kite", NoticeState::Delivered).await?;
+async fn an_automatic_reply_is_not_an_answer_and_a_personal_reply_is_reviewed() -> Result<()> {
+    let fixture = MailboxFixture::start().await?;
+    let client = fixture.system.client();
+    let case_id = analyst::report_and_decide(client, "https://kite.example/3").await?;
+    let first = fixture.wait_for_mail("kite", 0).await?;
+    fixture
+        .wait_for_state(&case_id, "kite", NoticeState::Delivered)
+        .await?;
     let away = format!(
         "From: Abuse <abuse@kite.example>\nTo: <{}>\nSubject: Re: Notice\nAuto-Submitted: auto-replied\n\nThis mailbox is not read.\n",
         first.from
     );
-    assert_eq!(day.send(None, &first.from, &away).await?, Ok(()));
-    day.clock.advance(time::Duration::seconds(3));
-    day.letter("larch", 0).await?;
-    // The host that a machine answered for is still asked, and may still answer.
-    day.stands(&case_id, "kite", NoticeState::Escalated).await?;
-    let answer = day.http.post(first.link()).form(&[("answer", "removed")]);
+    assert_eq!(fixture.send(None, &first.from, &away).await?, Ok(()));
+    fixture.clock.advance(time::Duration::seconds(3));
+    fixture.wait_for_mail("larch", 0).await?;
+    // After an automatic reply the host is still expected to answer, and may do so.
+    fixture
+        .wait_for_state(&case_id, "kite", NoticeState::Escalated)
+        .await?;
+    let answer = fixture
+        .http
+        .post(first.link())
+        .form(&[("answer", "removed")]);
     assert_eq!(answer.send().await?.status(), StatusCode::OK);
-    day.stands(&case_id, "kite", NoticeState::RemovalClaimed)
+    fixture
+        .wait_for_state(&case_id, "kite", NoticeState::RemovalClaimed)
         .await?;
 
-    let other = desk::act(client, "https://reed.example/4").await?;
-    let notice = day.letter("reed", 0).await?;
-    day.stands(&other, "reed", NoticeState::Delivered).await?;
-    let to = &notice.replies_to()[1];
-    let words = "From: Robin <robin@reed.example>\nSubject: Re: Notice\n\nWe took https://reed.example/4 down.\n";
-    let sent = day.send(Some("robin@reed.example"), to, words).await?;
+    let other = analyst::report_and_decide(client, "https://reed.example/4").await?;
+    let notice = fixture.wait_for_mail("reed", 0).await?;
+    fixture
+        .wait_for_state(&other, "reed", NoticeState::Delivered)
+        .await?;
+    let to = &notice.reply_addresses()[1];
+    let reply = "From: Robin <robin@reed.example>\nSubject: Re: Notice\n\nWe took https://reed.example/4 down.\n";
+    let sent = fixture.send(Some("robin@reed.example"), to, reply).await?;
     assert_eq!(sent, Ok(()));
-    desk::until("a person is asked to read it", async || {
+    analyst::wait_until("the reply is queued for review", async || {
         let request = GetAssessmentRequest {
             case_id: other.clone(),
         };
@@ -417,12 +454,14 @@ async fn a_machines_answer_is_no_answer_and_a_persons_is_put_before_a_person() -
         Ok(assessment.review == "replied")
     })
     .await?;
-    day.stands(&other, "reed", NoticeState::Delivered).await?;
-    day.end().await
+    fixture
+        .wait_for_state(&other, "reed", NoticeState::Delivered)
+        .await?;
+    fixture.stop().await
 }
 
-fn says_everything_in_its_first_lines(letter: &Letter, url: &str) {
-    let text = letter.text();
+fn assert_first_lines(mail: &DeliveredMail, url: &str) {
+    let text = mail.text();
     let lines: Vec<&str> = text.lines().take(6).collect();
     for (line, begins) in lines.iter().zip([
         "What:    child sexual abuse material, category B",
@@ -434,10 +473,10 @@ fn says_everything_in_its_first_lines(letter: &Letter, url: &str) {
     ]) {
         assert!(line.starts_with(begins), "{line}: {begins}");
     }
-    let mail = letter.read();
+    let mail = mail.parse();
     assert!(
         !mail.subject().unwrap().contains("kite"),
-        "subjects are shown"
+        "the subject names the host"
     );
     let report = mail.parts[1].content_type().unwrap();
     assert_eq!(report.attribute("report-type"), Some("feedback-report"));
@@ -448,29 +487,29 @@ fn says_everything_in_its_first_lines(letter: &Letter, url: &str) {
     assert_eq!(names, ["xarf.json", "notice.json"]);
 }
 
-/// By another program's reading, where Python is there.
-async fn is_well_formed(letter: &Letter) -> Result<()> {
+/// Checks the mail with Python's parser, if Python is installed.
+async fn assert_well_formed(mail: &DeliveredMail) -> Result<()> {
     let script = "import email, email.policy, sys
 mail = email.message_from_binary_file(sys.stdin.buffer, policy=email.policy.default)
 assert not any(part.defects for part in mail.walk()), [part.defects for part in mail.walk()]
 print(' '.join(part.get_content_type() for part in mail.walk()))";
     let file = tempfile::NamedTempFile::new()?;
-    std::fs::write(file.path(), &letter.bytes)?;
+    std::fs::write(file.path(), &mail.bytes)?;
     let python = Command::new("python3")
         .args(["-c", script])
         .stdin(std::fs::File::open(file.path())?)
         .output()
         .await;
     let Ok(output) = python else {
-        eprintln!("skipped: the reading by another program (there is no python3)");
+        eprintln!("skipped: parsing with Python (python3 is not installed)");
         return Ok(());
     };
-    let said = String::from_utf8_lossy(&output.stdout);
-    let wrong = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{wrong}");
-    // To Python a feedback report is a message, and what it holds a text.
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{stderr}");
+    // Python parses a feedback report as a message with a text part.
     assert_eq!(
-        said.trim(),
+        stdout.trim(),
         "multipart/mixed multipart/report text/plain message/feedback-report text/plain application/json application/json",
     );
     Ok(())
@@ -478,29 +517,33 @@ print(' '.join(part.get_content_type() for part in mail.walk()))";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn browser_answers_a_mail_on_a_phone_without_scripts() -> Result<()> {
-    let browser = platform::config::variable("TAKEDOWN_BROWSER");
+    let browser = platform::config::env_var("TAKEDOWN_BROWSER");
     ensure!(
         browser.is_some(),
-        "there is no TAKEDOWN_BROWSER; run `./dev test`, or pass `--skip browser`"
+        "TAKEDOWN_BROWSER is not set; run `./dev test`, or pass `--skip browser`"
     );
-    let day = Day::begin().await?;
+    let fixture = MailboxFixture::start().await?;
     let long = format!("https://kite.example/{}", "album-".repeat(40));
-    let case_id = desk::act(day.system.client(), &long).await?;
-    let letter = day.letter("kite", 0).await?;
-    day.stands(&case_id, "kite", NoticeState::Delivered).await?;
+    let case_id = analyst::report_and_decide(fixture.system.client(), &long).await?;
+    let mail = fixture.wait_for_mail("kite", 0).await?;
+    fixture
+        .wait_for_state(&case_id, "kite", NoticeState::Delivered)
+        .await?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser/mailbox.test.mjs");
     let output = Command::new("node")
         .arg("--test")
         .arg(script)
-        .env("NOTICE_LINK", letter.link())
+        .env("NOTICE_LINK", mail.link())
         .output()
         .await
         .context("starting node")?;
-    let said = String::from_utf8_lossy(&output.stdout);
+    let stdout = String::from_utf8_lossy(&output.stdout);
     ensure!(
         output.status.success(),
-        "the browser's tests failed:\n{said}"
+        "the browser's tests failed:\n{stdout}"
     );
-    day.stands(&case_id, "kite", NoticeState::Disputed).await?;
-    day.end().await
+    fixture
+        .wait_for_state(&case_id, "kite", NoticeState::Disputed)
+        .await?;
+    fixture.stop().await
 }

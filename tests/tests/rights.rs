@@ -1,16 +1,16 @@
-//! What each service's database role may do, asked of a real Postgres: every role, every table, every action. What no list
-//! names is refused, and rows that somebody wrote by SQL open nothing and send nothing.
+//! The rights of each service's database role on a real Postgres: for every role, table and action, exactly what the
+//! service's grants list is allowed.
 
 use std::collections::BTreeSet;
 
-use platform::bus::Kind;
-use platform::db::{self, Act, Grants};
+use platform::bus::BusKind;
+use platform::db::{self, Grants, Privilege};
 use platform::log;
 use platform::testing::TestDatabase;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 use takedown::system::{self, SHARED_LOGS};
 
-const LISTS: [(&str, Grants); 4] = [
+const SERVICE_GRANTS: [(&str, Grants); 4] = [
     ("intake", intake::GRANTS),
     ("verification", verification::GRANTS),
     ("dispatch", dispatch::GRANTS),
@@ -19,14 +19,14 @@ const LISTS: [(&str, Grants); 4] = [
 
 const ACTIONS: [&str; 5] = ["select", "insert", "update", "delete", "truncate"];
 
-/// A table with a column that can be written.
+/// A table and one of its writable columns.
 struct Table {
     schema: String,
     name: String,
     column: String,
 }
 
-/// Every table of the four schemas, partitions too.
+/// Every table of the four schemas, including partitions.
 async fn tables(admin: &mut PgConnection) -> Vec<Table> {
     let rows: Vec<(String, String, String)> = sqlx::query_as(
         "select n.nspname::text, c.relname::text,
@@ -49,19 +49,23 @@ async fn tables(admin: &mut PgConnection) -> Vec<Table> {
         .collect()
 }
 
-/// (schema of the table, table, action) that a service's role has, by the lists.
-fn listed(service: &str, bus: Kind) -> BTreeSet<(String, String, &'static str)> {
+/// The (schema, table, action) triples that are granted to a service's role.
+fn granted(service: &str, bus: BusKind) -> BTreeSet<(String, String, &'static str)> {
     let mut all = BTreeSet::new();
-    let own = LISTS.iter().find(|(name, _)| *name == service).unwrap().1;
-    for (table, acts) in [log::GRANTS, own].iter().flat_map(|grants| grants.tables) {
-        for act in *acts {
-            let action = match act {
-                Act::Select => "select",
-                Act::Insert => "insert",
-                Act::Update => "update",
-                Act::Delete => "delete",
-                // Not of the column that is tried; see below.
-                Act::UpdateOf(_) => continue,
+    let own = SERVICE_GRANTS
+        .iter()
+        .find(|(name, _)| *name == service)
+        .unwrap()
+        .1;
+    for (table, privileges) in [log::GRANTS, own].iter().flat_map(|grants| grants.tables) {
+        for privilege in *privileges {
+            let action = match privilege {
+                Privilege::Select => "select",
+                Privilege::Insert => "insert",
+                Privilege::Update => "update",
+                Privilege::Delete => "delete",
+                // Rights on single columns are tested separately.
+                Privilege::UpdateOf(_) => continue,
             };
             all.insert((service.to_owned(), (*table).to_owned(), action));
         }
@@ -72,8 +76,8 @@ fn listed(service: &str, bus: Kind) -> BTreeSet<(String, String, &'static str)> 
     ] {
         all.insert((service.to_owned(), history, "select"));
     }
-    // On Kafka nobody reaches into another's schema.
-    let shared = SHARED_LOGS.iter().filter(|_| bus == Kind::Local);
+    // On Kafka no role has rights in another schema.
+    let shared = SHARED_LOGS.iter().filter(|_| bus == BusKind::Local);
     for (producer, _) in shared.filter(|(_, reader)| *reader == service) {
         for (table, action) in [
             ("event", "select"),
@@ -88,14 +92,14 @@ fn listed(service: &str, bus: Kind) -> BTreeSet<(String, String, &'static str)> 
     all
 }
 
-/// Whether the role has the right: the statement changes nothing, and may fail for any other reason.
-async fn may(pool: &PgPool, statement: String) -> bool {
+/// True if the role may run the statement, which changes nothing. Other errors than missing rights are ignored.
+async fn is_allowed(pool: &PgPool, statement: String) -> bool {
     let mut tx = pool.begin().await.unwrap();
-    let outcome = sqlx::query(AssertSqlSafe(statement))
+    let result = sqlx::query(AssertSqlSafe(statement))
         .execute(&mut *tx)
         .await;
     tx.rollback().await.unwrap();
-    let Err(error) = outcome else { return true };
+    let Err(error) = result else { return true };
     let code = error
         .as_database_error()
         .and_then(sqlx::error::DatabaseError::code);
@@ -119,46 +123,49 @@ fn statement(action: &str, table: &Table) -> String {
 }
 
 #[tokio::test]
-async fn a_role_may_do_what_is_listed_and_nothing_else() {
+async fn a_role_has_exactly_the_granted_rights() {
     let database = TestDatabase::new(&[]).await;
-    // In this order: what the Local bus needs is taken back when Kafka comes.
-    for bus in [Kind::Local, Kind::Kafka] {
+    // In this order, because the change to Kafka revokes the rights that only the Local bus needs.
+    for bus in [BusKind::Local, BusKind::Kafka] {
         system::migrate(&database.url(), bus).await.unwrap();
-        holds(&database, bus).await;
+        assert_granted_rights(&database, bus).await;
     }
 }
 
-/// Every role, every table, every action.
-async fn holds(database: &TestDatabase, bus: Kind) {
+/// Tests every role, table and action.
+async fn assert_granted_rights(database: &TestDatabase, bus: BusKind) {
     let mut admin = PgConnection::connect(&database.url()).await.unwrap();
     let tables = tables(&mut admin).await;
     assert!(tables.len() > 60, "the schemas were not read");
     let mut wrong = Vec::new();
-    let mut tried = 0;
-    for (service, _) in LISTS {
+    let mut count = 0;
+    for (service, _) in SERVICE_GRANTS {
         let pool = db::pool_as_role(&database.url(), service, 2).await.unwrap();
-        let listed = listed(service, bus);
-        let mut seen = BTreeSet::new();
+        let granted = granted(service, bus);
+        let mut tested = BTreeSet::new();
         for table in &tables {
             for action in ACTIONS {
                 let key = (table.schema.clone(), table.name.clone(), action);
-                let must = listed.contains(&key);
-                let is = may(&pool, statement(action, table)).await;
-                if is != must {
+                let expected = granted.contains(&key);
+                let actual = is_allowed(&pool, statement(action, table)).await;
+                if actual != expected {
                     wrong.push(format!(
-                        "{service} {action} {}.{}: is {is}, must be {must}",
+                        "{service} {action} {}.{}: is {actual}, must be {expected}",
                         table.schema, table.name
                     ));
                 }
-                tried += 1;
-                seen.insert(key);
+                count += 1;
+                tested.insert(key);
             }
         }
-        let unknown: Vec<_> = listed.difference(&seen).collect();
-        assert!(unknown.is_empty(), "listed and not there: {unknown:?}");
+        let unknown: Vec<_> = granted.difference(&tested).collect();
+        assert!(
+            unknown.is_empty(),
+            "granted on a missing table: {unknown:?}"
+        );
 
-        // Of an event only its position may ever be written, and no table is a runtime role's to make or to drop.
-        for (statement, must) in [
+        // Only an event's position may be updated, and a runtime role may not create, drop or alter tables.
+        for (statement, expected) in [
             (
                 format!("update {service}.event set position = null where false"),
                 true,
@@ -174,47 +181,50 @@ async fn holds(database: &TestDatabase, bus: Kind) {
                 false,
             ),
         ] {
-            if may(&pool, statement.clone()).await != must {
-                wrong.push(format!("{service}: {statement}, must be {must}"));
+            if is_allowed(&pool, statement.clone()).await != expected {
+                wrong.push(format!("{service}: {statement}, must be {expected}"));
             }
         }
-        for (other, _) in LISTS {
+        for (other, _) in SERVICE_GRANTS {
             let statement = format!("select {other}.make_event_partitions('2031-01-01')");
-            if may(&pool, statement.clone()).await != (other == service) {
+            if is_allowed(&pool, statement.clone()).await != (other == service) {
                 wrong.push(format!("{service}: {statement}"));
             }
         }
     }
     assert_eq!(wrong, Vec::<String>::new(), "{bus:?}");
-    assert!(tried > 4 * 60 * 5);
+    assert!(count > 4 * 60 * 5);
 }
 
 #[tokio::test]
-async fn nobody_signs_in_as_an_owner_and_a_runtime_role_owns_nothing() {
+async fn an_owner_cannot_sign_in_and_a_runtime_role_owns_nothing() {
     let database = TestDatabase::new(&[]).await;
-    system::migrate(&database.url(), Kind::Local).await.unwrap();
+    system::migrate(&database.url(), BusKind::Local)
+        .await
+        .unwrap();
     let mut admin = PgConnection::connect(&database.url()).await.unwrap();
-    for (service, _) in LISTS {
-        let can: bool = sqlx::query_scalar("select rolcanlogin from pg_roles where rolname = $1")
-            .bind(db::owner(service))
-            .fetch_one(&mut admin)
-            .await
-            .unwrap();
-        assert!(!can, "{service}");
+    for (service, _) in SERVICE_GRANTS {
+        let can_sign_in: bool =
+            sqlx::query_scalar("select rolcanlogin from pg_roles where rolname = $1")
+                .bind(db::owner_role(service))
+                .fetch_one(&mut admin)
+                .await
+                .unwrap();
+        assert!(!can_sign_in, "{service}");
         let owned: i64 = sqlx::query_scalar(
             "select count(*) from pg_class c join pg_roles r on r.oid = c.relowner where r.rolname = $1",
         )
-        .bind(db::runtime(service))
+        .bind(db::runtime_role(service))
         .fetch_one(&mut admin)
         .await
         .unwrap();
         assert_eq!(owned, 0, "{service}");
-        let member: bool = sqlx::query_scalar("select pg_has_role($1, $2, 'member')")
-            .bind(db::runtime(service))
-            .bind(db::owner(service))
+        let is_member: bool = sqlx::query_scalar("select pg_has_role($1, $2, 'member')")
+            .bind(db::runtime_role(service))
+            .bind(db::owner_role(service))
             .fetch_one(&mut admin)
             .await
             .unwrap();
-        assert!(!member, "{service} could become its owner");
+        assert!(!is_member, "{service} can become its owner");
     }
 }

@@ -1,4 +1,5 @@
-{{/* What the chart knows of each role: its port, whom it calls (as `peers` in deploy/config), and whether it has a schema of the database. */}}
+{{/* Each role's port, the roles that it calls (`peers` in deploy/config), and whether it is a core role with a
+database schema. */}}
 {{- define "takedown.roles" -}}
 ledger: {port: 7413, core: true, calls: [intake, verification, dispatch]}
 dispatch: {port: 7412, core: true, calls: [verification, ledger]}
@@ -8,7 +9,7 @@ gateway: {port: 7401, core: false, calls: [intake, dispatch]}
 console: {port: 7400, core: false, calls: [intake, verification, dispatch, ledger]}
 {{- end }}
 
-{{/* (root, component): what its pods are found by. Never changes: a Deployment keeps its selector. */}}
+{{/* (root, component): the labels that select its pods. A Deployment's selector is immutable. */}}
 {{- define "takedown.selector" -}}
 app.kubernetes.io/name: takedown
 app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
@@ -28,7 +29,7 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
 
-{{/* (root, role): the addresses of those whom the role calls. */}}
+{{/* (root, role): the addresses of the roles that it calls. */}}
 {{- define "takedown.peers" -}}
 {{- $root := index . 0 -}}
 {{- $roles := include "takedown.roles" $root | fromYaml -}}
@@ -51,7 +52,8 @@ key = "/etc/takedown/kafka/tls.key"
 {{- end }}
 {{- end }}
 
-{{/* (root, role): the role's ConfigMap's data. Its digest stands on the pods, so that a change replaces them. */}}
+{{/* (root, role): the data of the role's ConfigMap. The pods carry its hash, so that a change replaces the
+pods. */}}
 {{- define "takedown.config" -}}
 {{- $root := index . 0 -}}
 {{- $role := index . 1 -}}
@@ -63,7 +65,7 @@ policy.yaml: |
 {{- end }}
 {{- end }}
 
-{{/* What Pod Security "restricted" asks for. The group reads the secrets' files, which belong to root. */}}
+{{/* Required by Pod Security "restricted". The group may read the Secrets' files, which belong to root. */}}
 {{- define "takedown.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 65532
@@ -79,7 +81,7 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
-{{/* Egress of whoever has a schema of the database, or makes them. */}}
+{{/* Egress to the database and, if used, Kafka. */}}
 {{- define "takedown.storeEgress" -}}
 {{- $network := .Values.network -}}
 - to: {{- toYaml $network.database.to | nindent 4 }}

@@ -1,75 +1,122 @@
-// Keys, the help about them, copying, live pages that stop, and what was written when a session ended. Every page works
-// without this file.
+// Single keys and their list, copying, updated pages that stop, and drafts that survive the end of a session. Every page
+// works without this file.
 'use strict';
 
 (() => {
   document.documentElement.classList.add('scripted');
 
-  const KEEP = 'takedown-single-keys';
+  const SINGLE_KEYS = 'takedown-single-keys';
   const help = document.getElementById('keys');
-  const on = document.getElementById('keys-on');
-  const singleKeys = () => !on || on.checked;
+  const toggle = document.getElementById('keys-on');
+  const areSingleKeysOn = () => !toggle || toggle.checked;
 
-  // Single keys can be turned off (WCAG 2.1.4); the browser remembers it, where it may.
-  if (on) {
-    try { on.checked = localStorage.getItem(KEEP) !== 'off'; } catch { /* no storage: they are on */ }
-    on.addEventListener('change', () => {
-      try { localStorage.setItem(KEEP, on.checked ? 'on' : 'off'); } catch { /* holds for this page */ }
+  // Single keys can be turned off (WCAG 2.1.4); the browser remembers it where storage is allowed.
+  if (toggle) {
+    try { toggle.checked = localStorage.getItem(SINGLE_KEYS) !== 'off'; } catch { /* no storage: they are on */ }
+    toggle.addEventListener('change', () => {
+      try { localStorage.setItem(SINGLE_KEYS, toggle.checked ? 'on' : 'off'); } catch { /* valid for this page */ }
     });
   }
-  const opener = document.getElementById('keys-open');
-  if (opener) opener.addEventListener('click', () => help.showModal());
 
-  const typing = (element) => element.closest('input:not([type=radio]):not([type=checkbox]), textarea, select');
+  // The page of a refused form is reached by the form's own address. With the page's address, loading it again does not
+  // send the form again, and a URL in a search does not stay in the address bar.
+  const address = document.getElementById('main').dataset.address;
+  if (address) history.replaceState(null, '', address);
+
+  // A key press is ignored while the browser is on its way to another page, and for a moment after a page is shown: the
+  // second press of a hasty double press must not act on a page that the reader has not seen yet.
+  const SETTLE_MS = 400;
+  const LEAVE_TIMEOUT_MS = 15_000;
+  let isSettled = false;
+  const root = document.documentElement;
+  const setSettled = (value) => {
+    isSettled = value;
+    root.dataset.keys = value ? 'ready' : 'off';
+  };
+  setSettled(false);
+  const leave = () => {
+    setSettled(false);
+    // The reader may cancel, or the server may not respond.
+    setTimeout(() => setSettled(true), LEAVE_TIMEOUT_MS);
+  };
+  addEventListener('pageshow', () => setTimeout(() => setSettled(true), SETTLE_MS));
+  addEventListener('beforeunload', leave);
+  document.addEventListener('submit', (event) => {
+    if (event.target.method !== 'dialog') leave();
+  });
+
+  // The shortcuts of the console, by key: the dialog has all of them.
+  const rows = help ? [...help.querySelectorAll('tr[data-key]')] : [];
+  const actions = new Map(rows.map((row) => [row.dataset.key, row.dataset.action]));
+  const elementOf = (action) => document.querySelector(`[data-shortcut="${action}"]`);
+
+  function openHelp() {
+    const ofPage = rows.filter((row) => row.closest('#page-keys'));
+    for (const row of ofPage) row.hidden = !elementOf(row.dataset.action);
+    document.getElementById('page-keys').hidden = ofPage.every((row) => row.hidden);
+    help.showModal();
+  }
+  document.getElementById('keys-open')?.addEventListener('click', openHelp);
+
+  const isField = (element) => element.closest('input:not([type=radio]):not([type=checkbox]), textarea, select');
+  const isButton = (element) => element.closest('button, a, summary, [type=radio], [type=checkbox]');
+
+  // The character that was typed. Where a layout has no Latin letter or no digit on the key, the position of
+  // the key counts: shortcuts work on a Greek or Cyrillic layout, and digits on a French one. Caps Lock does not matter.
+  function keyOf(event) {
+    if (event.key.length === 1) {
+      const typed = event.key.toLowerCase()[0];
+      if (/[a-z0-9/?]/.test(typed)) return typed;
+    } else if (!/^(Dead|Process|Unidentified)$/.test(event.key)) {
+      return '';
+    }
+    const position = /^(?:Key([A-Z])|(?:Digit|Numpad)([0-9]))$/.exec(event.code);
+    if (position) return (position[1] ?? position[2]).toLowerCase();
+    const isNonLatin = event.key.charCodeAt(0) > 127;
+    return isNonLatin && event.code === 'Slash' ? (event.shiftKey ? '?' : '/') : '';
+  }
 
   document.addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing) return;
-    if (typing(event.target)) {
+    if (event.getModifierState('AltGraph')) return;
+    if (isField(event.target)) {
       if (event.key === 'Escape') event.target.blur();
       return;
     }
-    if ((help && help.open) || !singleKeys()) return;
-    if (act(event.key)) event.preventDefault();
+    if (!isSettled) {
+      if (/^(Enter| )$/.test(event.key) && isButton(event.target)) event.preventDefault();
+      return;
+    }
+    if ((help && help.open) || !areSingleKeysOn()) return;
+    if (act(keyOf(event))) event.preventDefault();
   });
 
   function act(key) {
     if (key === '?') {
-      if (help) help.showModal();
+      if (help) openHelp();
       return Boolean(help);
     }
     if (key === '/') {
       const field = document.getElementById('ref');
       if (field) field.focus();
-      else location.assign('/cases');
-      return true;
+      else if (help) location.assign('/cases');
+      return Boolean(field || help);
     }
-    if (!/^[a-z0-9]$/.test(key)) return false;
-    // A verdict is chosen by its key and recorded by Enter: one slip of a finger decides nothing.
-    const choice = document.querySelector(`[data-choose-key="${key}"]`);
-    if (choice) {
-      choice.checked = true;
+    const element = actions.has(key) && elementOf(actions.get(key));
+    if (!element) return false;
+    if (element.matches('[type=radio]')) {
+      // The key of a verdict only chooses it; Enter records it.
+      element.checked = true;
       document.getElementById('record').focus();
-      return true;
+    } else if (element.matches('summary')) {
+      const details = element.parentElement;
+      details.open = true;
+      details.querySelector('input:not([type=hidden]), textarea')?.focus();
+    } else {
+      element.focus();
+      if (!isField(element)) element.click();
     }
-    const fold = document.querySelector(`[data-open-key="${key}"]`);
-    if (fold) {
-      fold.open = true;
-      const first = fold.querySelector('input:not([type=hidden]), textarea');
-      if (first) first.focus();
-      return true;
-    }
-    const field = document.querySelector(`[data-focus-key="${key}"]`);
-    if (field) {
-      field.focus();
-      return true;
-    }
-    const target = document.querySelector(`[data-key="${key}"]`);
-    if (target) {
-      target.focus();
-      target.click();
-      return true;
-    }
-    return false;
+    return true;
   }
 
   for (const button of document.querySelectorAll('[data-copy]')) {
@@ -79,7 +126,7 @@
         await navigator.clipboard.writeText(source.textContent);
         button.textContent = 'Copied';
       } catch {
-        // Not allowed here: select it, so that the browser's own copy works.
+        // Not allowed here: select it, so that the browser's own copy command works.
         getSelection().selectAllChildren(source);
       }
     });
@@ -91,82 +138,82 @@
     if (form.method === 'dialog' || form.method === 'get') return;
     if (form.dataset.sent) event.preventDefault();
     form.dataset.sent = 'yes';
+    setTimeout(() => delete form.dataset.sent, LEAVE_TIMEOUT_MS);
   });
   addEventListener('pageshow', () => {
     for (const form of document.forms) delete form.dataset.sent;
   });
 
-  let paused = false;
+  let isPaused = false;
   const pause = document.getElementById('pause');
   if (pause) {
     pause.addEventListener('click', () => {
-      // What came meanwhile was dropped: going on begins with what is true now.
-      if (paused) return location.reload();
-      paused = true;
+      // Updates that came while paused were dropped: loading the page again shows the present figures.
+      if (isPaused) return location.reload();
+      isPaused = true;
       pause.setAttribute('aria-pressed', 'true');
-      pause.firstChild.textContent = 'Go on with updates ';
+      pause.querySelector('span').textContent = 'Resume updates';
     });
     document.addEventListener('htmx:sse:before:message', (event) => {
-      if (paused) event.detail.cancelled = true;
+      if (isPaused) event.detail.cancelled = true;
     });
   }
 
-  // A page that stopped refreshing says so, and since when: old figures must not look like new ones.
-  const live = document.getElementById('live');
+  // A page that is no longer updated shows an alert with the time of its figures.
+  const updates = document.getElementById('updates');
   const stale = document.getElementById('stale');
-  if (live && stale) {
-    const patience = Number(live.dataset.patience) * 1000;
+  if (updates && stale) {
+    const limit = Number(updates.dataset.staleAfter) * 1000;
     let newest = Date.now();
     document.addEventListener('htmx:sse:before:message', () => {
       newest = Date.now();
       stale.hidden = true;
     });
     setInterval(() => {
-      if (paused || !stale.hidden || Date.now() - newest < patience) return;
+      if (isPaused || !stale.hidden || Date.now() - newest < limit) return;
       const since = new Date(newest).toISOString().slice(11, 19);
       const again = document.createElement('a');
       again.href = location.href;
       again.textContent = 'load it again';
-      stale.replaceChildren(`This page stopped refreshing at ${since} UTC. What it shows is of then. It tries again by itself, or `, again, '.');
+      stale.replaceChildren(`This page stopped refreshing at ${since} UTC. Its figures are of that time. It tries again by itself, or `, again, '.');
       stale.hidden = false;
     }, 500);
   }
 
-  // What was written is not lost where a session ended over it: it waits in this tab, through the sign-in, for its own
-  // page and its own writer, and for nothing else.
+  // What was typed into a form is kept in this tab while its session ends: after the sign-in it is restored on the form's
+  // page for the same person, and removed on any other page.
   const DRAFT = 'takedown-draft';
-  const who = document.querySelector('.who')?.textContent;
-  const form = document.querySelector('form[action="/sign-in"]');
-  const refused = document.getElementById('form-refused');
+  const person = document.querySelector('.staff-name')?.textContent;
+  const isSignIn = document.querySelector('form[action="/sign-in"]');
+  const isFormRefused = document.getElementById('form-refused');
   try {
     const draft = JSON.parse(sessionStorage.getItem(DRAFT) || 'null');
-    if (draft && (form || refused)) {
-      sessionStorage.setItem(DRAFT, JSON.stringify({ ...draft, waits: true }));
+    if (draft && (isSignIn || isFormRefused)) {
+      sessionStorage.setItem(DRAFT, JSON.stringify({ ...draft, isWaiting: true }));
     } else if (draft) {
-      const theirs = draft.waits && location.pathname === draft.page && draft.who === who;
-      // On the way from the sign-in to its page it goes on waiting.
-      if (!draft.waits || draft.who !== who || theirs) sessionStorage.removeItem(DRAFT);
-      if (theirs) restore(draft);
+      const isTheirs = draft.isWaiting && location.pathname === draft.page && draft.person === person;
+      // Between the sign-in and its page the draft goes on waiting.
+      if (!draft.isWaiting || draft.person !== person || isTheirs) sessionStorage.removeItem(DRAFT);
+      if (isTheirs) restore(draft);
     }
     document.addEventListener('submit', (event) => {
-      const kept = [...event.target.querySelectorAll('[data-keep]')].map((field) => [field.id, field.value]);
-      if (!kept.length) return;
+      const fields = [...event.target.querySelectorAll('[data-draft]')].map((field) => [field.id, field.value]);
+      if (!fields.length) return;
       const page = location.pathname.replace(/\/reveal$/, '');
-      sessionStorage.setItem(DRAFT, JSON.stringify({ page, kept, who }));
+      sessionStorage.setItem(DRAFT, JSON.stringify({ page, fields, person }));
     });
-  } catch { /* no storage: what was written is lost with the session */ }
+  } catch { /* no storage: the text is lost with the session */ }
 
   function restore(draft) {
-    const fields = draft.kept.map(([id, value]) => [document.getElementById(id), value]).filter(([field]) => field);
+    const fields = draft.fields.map(([id, value]) => [document.getElementById(id), value]).filter(([field]) => field);
     for (const [field, value] of fields) {
       field.value = value;
-      const fold = field.closest('details');
-      if (fold) fold.open = true;
+      const details = field.closest('details');
+      if (details) details.open = true;
     }
     if (fields.length) fields[0][0].focus();
   }
 
-  // After a reveal the address is what the reader wants next.
-  const revealed = document.getElementById('address');
-  if (revealed) revealed.focus();
+  // After a reveal the next thing needed is the URL.
+  document.getElementById('revealed-url')?.focus();
 })();

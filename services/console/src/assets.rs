@@ -1,5 +1,5 @@
-//! Style and scripts, compiled in. Each is asked for by its name and the beginning of its digest, so that a browser may
-//! keep it for ever and never shows an old one.
+//! Style sheets and scripts, compiled in. The address of each contains the beginning of its SHA-256, so that a browser may
+//! cache it permanently and never uses an old version.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -12,29 +12,29 @@ use rust_embed::RustEmbed;
 
 #[derive(RustEmbed)]
 #[folder = "assets"]
-struct Files;
+struct AssetFiles;
 
 static ADDRESSES: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
-    Files::iter()
+    AssetFiles::iter()
         .filter_map(|name| {
-            let file = Files::get(&name)?;
-            let digest = hex::encode(&file.metadata.sha256_hash()[..6]);
-            Some((name.to_string(), format!("/assets/{digest}/{name}")))
+            let file = AssetFiles::get(&name)?;
+            let hash = hex::encode(&file.metadata.sha256_hash()[..6]);
+            Some((name.to_string(), format!("/assets/{hash}/{name}")))
         })
         .collect()
 });
 
-/// Where a file of `assets` is served.
+/// The address of a file of `assets`.
 pub(crate) fn asset(name: &str) -> &'static str {
-    // A name that is not there would be a slip in a template; the tests load every one.
+    // Only templates pass a name, and the tests load every asset that a page names.
     ADDRESSES.get(name).map_or("", String::as_str)
 }
 
-pub(crate) async fn serve(Path((_digest, name)): Path<(String, String)>) -> Response {
-    let Some(file) = Files::get(&name) else {
+pub(crate) async fn serve(Path((_hash, name)): Path<(String, String)>) -> Response {
+    let Some(file) = AssetFiles::get(&name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let kind = match name.rsplit_once('.') {
+    let content_type = match name.rsplit_once('.') {
         Some((_, "css")) => "text/css; charset=utf-8",
         Some((_, "js")) => "text/javascript; charset=utf-8",
         Some((_, "svg")) => "image/svg+xml",
@@ -42,7 +42,7 @@ pub(crate) async fn serve(Path((_digest, name)): Path<(String, String)>) -> Resp
     };
     let mut response = file.data.into_response();
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(
         CACHE_CONTROL,
         HeaderValue::from_static("public, max-age=31536000, immutable"),

@@ -1,4 +1,4 @@
-//! The console's settings. Holds no secret: the console has none.
+//! The console's settings. It has no secrets.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use crate::Error;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Who speaks on the pages.
+    /// The hotline's name, as the sign-in page shows it.
     pub hotline: String,
-    /// Whether the session's cookie is for TLS only. Where it is not said: yes, unless the console listens on loopback.
+    /// Whether the session cookie is sent over TLS only. Default: yes, unless the console listens on loopback.
     pub secure_cookie: Option<bool>,
-    /// Requests that are worked on at a time; streams are not counted.
+    /// Maximum number of requests in progress at a time; update streams are not counted.
     pub in_flight: usize,
-    /// Pages that are kept live at a time; one more shows its figures and is not refreshed.
+    /// Maximum number of pages that are updated at a time; further pages show their figures and are not refreshed.
     pub streams: usize,
-    /// Between two looks at the figures of a live page, in milliseconds; longer while the owners are slow.
+    /// Interval between two updates of a page, in milliseconds; longer while the services are slow.
     pub refresh_ms: u64,
-    /// How long an owner may take to answer, in seconds.
+    /// Time limit of one call to a service, in seconds.
     pub call_seconds: u64,
 }
 
@@ -37,31 +37,33 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Refuses what could only fail later.
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        let bounds = [
+    /// # Errors
+    ///
+    /// Names the setting that is out of its bounds.
+    pub(crate) fn validate(&self) -> Result<(), Error> {
+        let at_least_one = [
             ("in_flight", self.in_flight),
             ("streams", self.streams),
             ("call_seconds", self.call_seconds as usize),
         ];
-        if let Some((key, _)) = bounds.into_iter().find(|(_, value)| *value == 0) {
-            let sentence = "give at least 1";
-            return Err(Error::Config { key, sentence });
+        if let Some((key, _)) = at_least_one.into_iter().find(|(_, value)| *value == 0) {
+            let advice = "give at least 1";
+            return Err(Error::Config { key, advice });
         }
         if self.refresh_ms < 100 {
             return Err(Error::Config {
                 key: "refresh_ms",
-                sentence: "give at least 100",
+                advice: "give at least 100",
             });
         }
         Ok(())
     }
 
-    pub(crate) fn call(&self) -> Duration {
+    pub(crate) fn call_timeout(&self) -> Duration {
         Duration::from_secs(self.call_seconds)
     }
 
-    pub(crate) fn refresh(&self) -> Duration {
+    pub(crate) fn refresh_interval(&self) -> Duration {
         Duration::from_millis(self.refresh_ms)
     }
 }
@@ -71,19 +73,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_only_fail_later_is_refused_at_the_start() {
-        assert!(Config::default().check().is_ok());
-        for bad in [
-            Config {
-                streams: 0,
-                ..Config::default()
-            },
-            Config {
-                refresh_ms: 5,
-                ..Config::default()
-            },
-        ] {
-            assert!(bad.check().is_err());
+    fn a_setting_out_of_bounds_is_refused_at_the_start() {
+        assert!(Config::default().validate().is_ok());
+        let no_streams = Config {
+            streams: 0,
+            ..Config::default()
+        };
+        let too_fast = Config {
+            refresh_ms: 5,
+            ..Config::default()
+        };
+        for config in [no_streams, too_fast] {
+            assert!(config.validate().is_err());
         }
     }
 }

@@ -1,35 +1,36 @@
-//! What every request shares: channels to the owners, tokens, the board, and the bounds on work.
+//! What all requests share: connections to the services, tokens, the dashboard, and the limits on concurrent work.
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::board::Latest;
-use crate::tokens::Tokens;
+use crate::dashboard::DashboardCache;
+use crate::tokens::TokenCache;
 use crate::{Config, Deps};
 
 #[derive(Clone)]
-pub(crate) struct Edge(Arc<Inner>);
+pub(crate) struct Edge(Arc<ConsoleState>);
 
-pub(crate) struct Inner {
+pub(crate) struct ConsoleState {
     pub(crate) deps: Deps,
-    pub(crate) tokens: Tokens,
-    pub(crate) board: Latest,
+    pub(crate) tokens: TokenCache,
+    pub(crate) dashboard: DashboardCache,
     pub(crate) in_flight: Semaphore,
     pub(crate) streams: Arc<Semaphore>,
-    pub(crate) secure: bool,
+    /// Cookies are sent over TLS only.
+    pub(crate) is_secure: bool,
     pub(crate) shutdown: CancellationToken,
 }
 
 impl Edge {
-    pub(crate) fn new(deps: Deps, loopback: bool, shutdown: CancellationToken) -> Self {
-        Self(Arc::new(Inner {
-            tokens: Tokens::default(),
-            board: Latest::default(),
+    pub(crate) fn new(deps: Deps, is_loopback: bool, shutdown: CancellationToken) -> Self {
+        Self(Arc::new(ConsoleState {
+            tokens: TokenCache::default(),
+            dashboard: DashboardCache::default(),
             in_flight: Semaphore::new(deps.config.in_flight),
             streams: Arc::new(Semaphore::new(deps.config.streams)),
-            secure: deps.config.secure_cookie.unwrap_or(!loopback),
+            is_secure: deps.config.secure_cookie.unwrap_or(!is_loopback),
             shutdown,
             deps,
         }))
@@ -41,9 +42,9 @@ impl Edge {
 }
 
 impl std::ops::Deref for Edge {
-    type Target = Inner;
+    type Target = ConsoleState;
 
-    fn deref(&self) -> &Inner {
+    fn deref(&self) -> &ConsoleState {
         &self.0
     }
 }

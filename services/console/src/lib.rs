@@ -1,25 +1,27 @@
-//! The edge for staff: server-rendered pages over the owners' gRPC, live by server-sent events.
+//! The console for staff: server-rendered pages over the services' gRPC, updated by server-sent events.
 //!
-//! It keeps nothing but tokens of at most a minute, decides nothing about cases or notices, and has no rights of its own:
-//! every call carries the token of whoever is signed in, and the owner checks it. No address, reference, reason or
-//! session reaches a log, an error or a metric.
+//! It stores nothing, decides nothing about cases or notices, and has no rights of its own: every call carries the token
+//! of the member of staff who is signed in, and the service that owns the data checks it. It caches tokens for at most a
+//! minute. URLs, references, reasons and sessions never appear in a log, an error or a metric.
 
 mod assets;
-mod board;
-mod calls;
 mod config;
+mod dashboard;
 mod edge;
-mod events;
-mod guard;
-mod health;
-mod lag;
+mod error_page;
+mod error_text;
+mod form;
+mod format;
+mod frame;
+mod keys;
+mod ledger_lag;
+mod middleware;
+mod page_updates;
 mod pages;
-mod posted;
-mod refused;
 mod routes;
+mod service_clients;
 mod session;
-mod show;
-mod still;
+mod stalled_consumers;
 mod tokens;
 
 pub use config::Config;
@@ -31,10 +33,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
-/// For what is in flight at the end: less than a pod's grace.
-const DRAIN: Duration = Duration::from_secs(20);
+/// Time for requests in progress to end after the shutdown signal; shorter than a pod's grace period.
+const DRAIN_TIME: Duration = Duration::from_secs(20);
 
-/// What the console needs from outside.
+/// Connections to the services, and the settings.
 #[derive(Debug, Clone)]
 pub struct Deps {
     pub intake: Channel,
@@ -46,34 +48,38 @@ pub struct Deps {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("console.{key} is not right: {sentence}")]
+    #[error("console.{key} is out of bounds: {advice}")]
     Config {
         key: &'static str,
-        sentence: &'static str,
+        advice: &'static str,
     },
     #[error("the console's listener failed")]
     Listener(#[from] std::io::Error),
 }
 
-/// Serves until the shutdown, then finishes what is in flight; streams of events end at once.
+/// Serves until the shutdown signal, then finishes the requests in progress; update streams end at once.
+///
+/// # Errors
+///
+/// A setting out of its bounds, or a failure of the listener.
 pub async fn run(
     deps: Deps,
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    deps.config.check()?;
-    let loopback = listener.local_addr()?.ip().is_loopback();
-    let edge = edge::Edge::new(deps, loopback, shutdown.clone());
+    deps.config.validate()?;
+    let is_loopback = listener.local_addr()?.ip().is_loopback();
+    let edge = edge::Edge::new(deps, is_loopback, shutdown.clone());
     let serving = axum::serve(listener, routes::router(edge))
         .with_graceful_shutdown(shutdown.clone().cancelled_owned())
         .into_future();
-    let too_late = async {
+    let drain_limit = async {
         shutdown.cancelled().await;
-        tokio::time::sleep(DRAIN).await;
-        tracing::warn!("not every request ended in time");
+        tokio::time::sleep(DRAIN_TIME).await;
+        tracing::warn!("some requests did not end in time after the shutdown signal");
     };
     tokio::select! {
         served = serving => Ok(served?),
-        () = too_late => Ok(()),
+        () = drain_limit => Ok(()),
     }
 }

@@ -1,5 +1,5 @@
-//! Who is signed in: the cookie's opaque session, known to verification alone, and the form token that goes with it.
-//! Must not look into the session, nor keep it anywhere but in the request.
+//! The session cookie, whose opaque value only verification can interpret, and the form token derived from it. A session is
+//! kept nowhere but in the request.
 
 use std::sync::Arc;
 
@@ -7,25 +7,24 @@ use axum::extract::FromRequestParts;
 use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::{Cookie, SameSite};
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::HeaderMap;
 use http::header::{HOST, REFERER};
 use http::request::Parts;
-use http::{HeaderMap, Method};
-use platform::error::Kind;
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
 use crate::edge::Edge;
-use crate::refused::Refused;
-use crate::tokens::{Audience, Who};
+use crate::error_page::PageError;
+use crate::tokens::{Audience, StaffMember};
 
-/// Longer than any session that verification makes.
+/// In octets: longer than any session that verification issues.
 const MAX_SESSION: usize = 200;
 
 #[derive(Clone)]
 pub(crate) struct Session(String);
 
 impl Session {
-    /// Given back by every form that changes something: known to our pages, unknown to any other site.
+    /// Sent back by every form that changes something. Our pages contain it; another site cannot know it.
     pub(crate) fn form_token(&self) -> String {
         // HMAC takes a key of any length.
         let mut mac = Hmac::<Sha256>::new_from_slice(self.0.as_bytes()).expect("any length");
@@ -33,14 +32,14 @@ impl Session {
         hex::encode(mac.finalize().into_bytes())
     }
 
-    pub(crate) fn holds(&self, form_token: &str) -> bool {
+    pub(crate) fn accepts_form_token(&self, form_token: &str) -> bool {
         self.form_token()
             .as_bytes()
             .ct_eq(form_token.as_bytes())
             .into()
     }
 
-    /// The opaque id itself, for verification.
+    /// The opaque value, for verification.
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
@@ -51,62 +50,67 @@ impl Session {
     }
 }
 
-/// Somebody who is signed in.
-pub(crate) struct Signed {
-    pub(crate) session: Session,
-    pub(crate) who: Arc<Who>,
-}
+impl FromRequestParts<Edge> for Session {
+    type Rejection = PageError;
 
-impl FromRequestParts<Edge> for Signed {
-    type Rejection = Refused;
-
-    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, Refused> {
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, PageError> {
         let jar = CookieJar::from_headers(&parts.headers);
-        // Only what can be read again is worth coming back to: for a form, the page that it stood on.
-        let back = if parts.method == Method::GET {
-            parts.uri.path_and_query().map(ToString::to_string)
-        } else {
-            came_from(&parts.headers)
-        };
-        let Some(session) = Session::from_jar(edge, &jar) else {
-            return Err(Refused::SignIn(back));
-        };
-        match edge.token(&session, Audience::Verification).await {
-            Ok(token) => Ok(Self {
-                session,
-                who: token.who,
-            }),
-            Err(problem) if problem.kind == Kind::Unauthenticated => Err(Refused::SignIn(back)),
-            Err(problem) => Err(problem.into()),
-        }
+        Self::from_jar(edge, &jar).ok_or(PageError::SignIn)
     }
 }
 
-/// The page of ours that a form was sent from, if the browser says so.
-pub(crate) fn came_from(headers: &HeaderMap) -> Option<String> {
+/// A session that verification accepts, with its member of staff.
+pub(crate) struct SignedIn {
+    pub(crate) session: Session,
+    pub(crate) staff: Arc<StaffMember>,
+}
+
+impl SignedIn {
+    /// # Errors
+    ///
+    /// The session is not valid, or verification does not respond.
+    pub(crate) async fn from_session(session: Session, edge: &Edge) -> Result<Self, PageError> {
+        let token = edge.token(&session, Audience::Verification).await?;
+        Ok(Self {
+            session,
+            staff: token.staff,
+        })
+    }
+}
+
+impl FromRequestParts<Edge> for SignedIn {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, edge: &Edge) -> Result<Self, PageError> {
+        let session = Session::from_request_parts(parts, edge).await?;
+        Self::from_session(session, edge).await
+    }
+}
+
+/// The page of ours that a form was sent from, if the browser sent its address.
+pub(crate) fn referring_page(headers: &HeaderMap) -> Option<String> {
     let text = |name| headers.get(name)?.to_str().ok();
     let (_, rest) = text(REFERER)?.split_once("://")?;
-    let at = rest.find('/')?;
-    let (host, path) = rest.split_at(at);
+    let (host, path) = rest.split_at(rest.find('/')?);
     (host == text(HOST)?).then(|| path.to_owned())
 }
 
-/// The browser refuses a `__Host-` cookie that did not come over TLS for exactly this host.
+/// A browser refuses a `__Host-` cookie that was not set over TLS for exactly this host (RFC 6265bis section 4.1.3.2).
 fn cookie_name(edge: &Edge) -> &'static str {
-    if edge.secure {
+    if edge.is_secure {
         "__Host-takedown-session"
     } else {
         "takedown-session"
     }
 }
 
-/// Ends with the browser; the session itself ends when verification says so.
+/// The browser drops it when it is closed; verification decides when the session itself ends.
 pub(crate) fn cookie(edge: &Edge, session: String) -> Cookie<'static> {
     Cookie::build((cookie_name(edge), session))
         .path("/")
         .http_only(true)
         .same_site(SameSite::Strict)
-        .secure(edge.secure)
+        .secure(edge.is_secure)
         .build()
 }
 
@@ -115,27 +119,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_form_comes_back_to_its_own_page_and_to_no_other_site() {
-        let from = |referer: &str| {
+    fn the_referring_page_is_a_path_on_this_host_only() {
+        let page = |referer: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(HOST, "console.example:7400".parse().unwrap());
             headers.insert(REFERER, referer.parse().unwrap());
-            came_from(&headers)
+            referring_page(&headers)
         };
         assert_eq!(
-            from("https://console.example:7400/cases/1?x=2").as_deref(),
+            page("https://console.example:7400/cases/1?x=2").as_deref(),
             Some("/cases/1?x=2")
         );
-        assert_eq!(from("https://other.example/cases/1"), None);
-        assert_eq!(from("https://console.example:7400"), None);
-        assert_eq!(from("nothing"), None);
+        assert_eq!(page("https://other.example/cases/1"), None);
+        assert_eq!(page("https://console.example:7400"), None);
+        assert_eq!(page("nothing"), None);
     }
 
     #[test]
-    fn a_form_token_holds_for_its_own_session_only() {
+    fn a_form_token_is_accepted_for_its_own_session_only() {
         let (one, other) = (Session("one".into()), Session("other".into()));
-        assert!(one.holds(&one.form_token()));
-        assert!(!one.holds(&other.form_token()));
-        assert!(!one.holds(""));
+        assert!(one.accepts_form_token(&one.form_token()));
+        assert!(!one.accepts_form_token(&other.form_token()));
+        assert!(!one.accepts_form_token(""));
     }
 }

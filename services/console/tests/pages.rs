@@ -1,21 +1,21 @@
-//! Every page over owners that answer, over owners that do not, and with input that does not fit.
+//! Every page: with all services, with some of them down, and with invalid input.
 
 mod support;
 
 use std::time::Duration;
 
 use proto::v1;
-use support::{Desk, data, location};
+use support::{TestConsole, data, hidden_value, location};
 
 #[tokio::test]
-async fn every_page_is_shown_and_nothing_on_it_runs() {
-    let desk = Desk::signed_in().await;
+async fn every_page_is_shown_and_escapes_foreign_text() {
+    let console = TestConsole::signed_in().await;
     for path in [
         "/".to_owned(),
         "/queue".to_owned(),
         "/queue?state=queued".to_owned(),
         format!("/queue/{}", data::WAITING),
-        format!("/queue/{}", data::MINE),
+        format!("/queue/{}", data::CLAIMED),
         "/overdue".to_owned(),
         "/cases".to_owned(),
         format!("/cases/{}", data::WAITING),
@@ -25,7 +25,7 @@ async fn every_page_is_shown_and_nothing_on_it_runs() {
         "/shift".to_owned(),
         "/parked".to_owned(),
     ] {
-        let page = desk.page(&path).await;
+        let page = console.page(&path).await;
         assert!(!page.contains(data::HOSTILE), "{path}");
         assert!(
             !page.contains("style=") && !page.contains("onclick"),
@@ -36,16 +36,16 @@ async fn every_page_is_shown_and_nothing_on_it_runs() {
 }
 
 #[tokio::test]
-async fn every_asset_that_a_page_names_is_served_and_kept() {
-    let desk = Desk::signed_in().await;
-    let page = desk.page("/").await;
+async fn every_asset_that_a_page_names_is_served_with_a_permanent_cache_time() {
+    let console = TestConsole::signed_in().await;
+    let page = console.page("/").await;
     let mut seen = 0;
     for piece in page.split("\"/assets/").skip(1) {
         let path = format!("/assets/{}", piece.split('"').next().unwrap());
-        let answer = desk.get(&path).await;
-        assert_eq!(answer.status(), 200, "{path}");
+        let response = console.get(&path).await;
+        assert_eq!(response.status(), 200, "{path}");
         assert!(
-            answer.headers()["cache-control"]
+            response.headers()["cache-control"]
                 .to_str()
                 .unwrap()
                 .contains("immutable")
@@ -53,36 +53,38 @@ async fn every_asset_that_a_page_names_is_served_and_kept() {
         seen += 1;
     }
     assert_eq!(seen, 5);
-    assert_eq!(desk.get("/assets/0/../Cargo.toml").await.status(), 404);
+    assert_eq!(console.get("/assets/0/../Cargo.toml").await.status(), 404);
 }
 
 #[tokio::test]
 async fn the_pipeline_shows_conservation_and_ages() {
-    let desk = Desk::signed_in().await;
-    let page = desk.page("/").await;
+    let console = TestConsole::signed_in().await;
+    let page = console.page("/").await;
     assert!(page.contains(
         "<strong>12,345</strong> accepted = the sum over all stages, <strong>0 lost</strong>"
     ));
     assert!(page.contains("2 minutes ago"));
     assert!(page.contains("Regulator"));
-    // Silence, and what cannot be applied, are alarms; what is a little late is none.
+    // A gauge above its bound is an alarm, by a symbol as well as by colour.
     let tile = |name: &str| {
         let (before, after) = page.split_once(name).unwrap();
         let (_, class) = before.rsplit_once("<li").unwrap();
-        let (rest, _) = after.split_once("</li>").unwrap();
-        (class.contains("late"), rest.to_owned())
+        let (html, _) = after.split_once("</li>").unwrap();
+        let is_alarm = class.contains("late");
+        assert_eq!(is_alarm, html.contains("Alarm: "), "{name}");
+        (is_alarm, html.to_owned())
     };
-    let (late, silence) = tile("Since the newest report");
-    assert!(late && silence.contains("at most 6"), "{silence}");
-    assert!(tile("Events that cannot be applied").0);
-    assert!(!tile("Messages due and not sent").0);
-    assert!(!tile("Consumers that stand still").0);
+    let (is_alarm, silence) = tile("Time since the newest report");
+    assert!(is_alarm && silence.contains("at most 6"), "{silence}");
+    assert!(tile("what\">Parked events").0);
+    assert!(!tile("Overdue messages").0);
+    assert!(!tile("Stalled consumers").0);
 }
 
 #[tokio::test]
-async fn what_the_ledger_has_not_heard_is_on_the_way_and_nothing_is_said_from_one_side() {
-    let desk = Desk::signed_in().await;
-    desk.owners.on(
+async fn reports_that_the_ledger_does_not_have_yet_are_in_transit() {
+    let console = TestConsole::signed_in().await;
+    console.services.on(
         "LedgerService/GetConservation",
         |_: v1::GetConservationRequest, _| {
             Ok(v1::GetConservationResponse {
@@ -91,17 +93,17 @@ async fn what_the_ledger_has_not_heard_is_on_the_way_and_nothing_is_said_from_on
                 stages: vec![data::figures::stage("removed", 12_000, 9000)],
                 lost: 0,
                 events: 70_001,
-                signs: Vec::new(),
+                gauges: Vec::new(),
             })
         },
     );
-    let page = desk.page("/").await;
+    let page = console.page("/").await;
     assert!(page.contains("<strong>12,345</strong> accepted"));
-    assert!(page.contains("345 on the way") && !page.contains("0 lost"));
-    desk.owners.down("IntakeService");
+    assert!(page.contains("345 in transit") && !page.contains("0 lost"));
+    console.services.stop("IntakeService");
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     let page = loop {
-        let page = desk.page("/").await;
+        let page = console.page("/").await;
         if page.contains("Intake: reports by outcome") {
             break page;
         }
@@ -111,27 +113,31 @@ async fn what_the_ledger_has_not_heard_is_on_the_way_and_nothing_is_said_from_on
 }
 
 #[tokio::test]
-async fn an_overdue_page_says_when_it_was_true_and_when_nobody_answers_any_more() {
-    let desk = Desk::signed_in().await;
-    assert!(desk.page("/overdue").await.contains("As of"));
-    let mut events = desk.get("/overdue/events").await;
+async fn an_overdue_page_shows_the_time_of_its_figures_and_that_dispatch_is_down() {
+    let console = TestConsole::signed_in().await;
+    assert!(console.page("/overdue").await.contains("As of"));
+    let mut events = console.get("/overdue/events").await;
     let mut text = String::new();
-    let mut until = async |mark: &str| {
-        while !text.contains(mark) {
+    let mut wait_for = async |wanted: &str| {
+        while !text.contains(wanted) {
             let chunk = tokio::time::timeout(Duration::from_secs(10), events.chunk());
-            let chunk = chunk.await.expect("an event").unwrap().expect("it goes on");
+            let chunk = chunk
+                .await
+                .expect("an event")
+                .unwrap()
+                .expect("the stream continues");
             text.push_str(std::str::from_utf8(&chunk).unwrap());
         }
     };
-    until("As of").await;
-    desk.owners.down("DispatchService");
-    until("Dispatch: what is overdue").await;
+    wait_for("As of").await;
+    console.services.stop("DispatchService");
+    wait_for("Dispatch: the overdue notices").await;
 }
 
 #[tokio::test]
-async fn only_the_newest_version_of_a_rule_is_approved_and_as_it_was_read() {
-    let desk = Desk::signed_in().await;
-    desk.owners.on(
+async fn only_the_newest_version_of_a_rule_is_approved_and_in_the_version_that_was_shown() {
+    let console = TestConsole::signed_in().await;
+    console.services.on(
         "VerificationService/ListRules",
         |_: v1::ListRulesRequest, _| {
             let rule = |version| v1::Rule {
@@ -145,62 +151,97 @@ async fn only_the_newest_version_of_a_rule_is_approved_and_as_it_was_read() {
             })
         },
     );
-    let page = desk.page("/lists").await;
+    let page = console.page("/lists").await;
     let buttons = page.matches("action=\"/rules/approve\"").count();
     assert_eq!(buttons, 1);
     assert!(page.contains("name=\"version\" value=\"2\"><button>Approve"));
-    desk.owners.on(
+    console.services.on(
         "VerificationService/ApproveRule",
         |_: v1::ApproveRuleRequest, _| Ok(v1::ApproveRuleResponse::default()),
     );
     let form = [("rule", data::NOTICE), ("version", "2")];
-    desk.send("/rules/approve", &form).await;
-    let heard = desk
-        .owners
-        .heard::<v1::ApproveRuleRequest>("VerificationService/ApproveRule");
+    console.send("/rules/approve", &form).await;
+    let received = console
+        .services
+        .received::<v1::ApproveRuleRequest>("VerificationService/ApproveRule");
     assert_eq!(
-        (heard[0].rule_id.as_str(), heard[0].version),
+        (received[0].rule_id.as_str(), received[0].version),
         (data::NOTICE, 2)
     );
 }
 
 #[tokio::test]
-async fn a_role_that_is_down_takes_its_own_figures_away_and_no_others() {
-    let desk = Desk::signed_in().await;
-    desk.owners.down("DispatchService");
-    desk.owners.down("LedgerService");
-    let page = desk.page("/").await;
+async fn a_service_that_is_down_affects_only_its_own_figures() {
+    let console = TestConsole::signed_in().await;
+    console.services.stop("DispatchService");
+    console.services.stop("LedgerService");
+    let page = console.page("/").await;
     assert!(page.contains("Some figures are missing"));
     assert!(page.contains("Dispatch: cases, notices and clocks"));
-    assert!(page.contains("Ledger: conservation"));
+    assert!(page.contains("Ledger: conservation of reports"));
     assert!(!page.contains("Intake: reports by outcome"));
     assert!(page.contains("12,345"));
-    let case = desk.page(&format!("/cases/{}", data::WAITING)).await;
+    let case = console.page(&format!("/cases/{}", data::WAITING)).await;
     assert!(case.contains("Ledger: the timeline") && case.contains("their-1"));
-    // A page that is about the missing role says so, and what to do.
-    let overdue = desk.get("/overdue").await;
+    // A page of a service that is down is an error page with the menu and the name.
+    let overdue = console.get("/overdue").await;
     assert_eq!(overdue.status(), 503);
-    assert!(overdue.text().await.unwrap().contains("does not answer"));
+    let page = overdue.text().await.unwrap();
+    assert!(page.contains("does not respond") && page.contains(">sam</span>"));
 }
 
 #[tokio::test]
-async fn a_live_page_hears_of_changes_and_ends_with_the_process() {
-    let desk = Desk::signed_in().await;
-    let mut events = desk.get("/events").await;
+async fn an_error_page_keeps_the_menu_the_name_and_the_form_while_verification_is_down() {
+    let console = TestConsole::start().await;
+    // Tokens that are never usable for a second request.
+    console.services.on(
+        "VerificationService/ExchangeSession",
+        |q: v1::ExchangeSessionRequest, _| {
+            Ok(v1::ExchangeSessionResponse {
+                token: format!("token-for-{}", q.audience),
+                expires_at: data::at(-5),
+                staff: Some(data::staff()),
+            })
+        },
+    );
+    let form = [("name", "sam"), ("password", data::PASSWORD)];
+    console.post("/sign-in", &form).await;
+    let token = hidden_value(&console.page("/queue").await, "form_token");
+    console.services.stop("VerificationService");
+    let response = console.get("/queue").await;
+    assert_eq!(response.status(), 503);
+    let page = response.text().await.unwrap();
+    assert!(page.contains(">sam</span>") && page.contains("href=\"/overdue\""));
+
+    let path = format!("/cases/{}/withdraw", data::WAITING);
+    let form = [("form_token", token.as_str()), ("reason", "mistaken")];
+    let page = console.post(&path, &form).await.text().await.unwrap();
+    assert!(page.contains(&format!("action=\"{path}\" id=\"retry\"")));
+    assert!(page.contains("name=\"reason\" value=\"mistaken\""));
+    // A form that may come from another site is not offered to be sent again.
+    let form = [("form_token", "made-up"), ("reason", "mistaken")];
+    let page = console.post(&path, &form).await.text().await.unwrap();
+    assert!(!page.contains("mistaken"));
+}
+
+#[tokio::test]
+async fn an_open_page_receives_changes_until_the_process_ends() {
+    let console = TestConsole::signed_in().await;
+    let mut events = console.get("/events").await;
     let mut text = String::new();
-    let mut until = async |mark: &str| {
-        while !text.contains(mark) {
+    let mut wait_for = async |wanted: &str| {
+        while !text.contains(wanted) {
             let chunk = tokio::time::timeout(Duration::from_secs(10), events.chunk());
             let chunk = chunk
                 .await
                 .expect("an event")
                 .unwrap()
-                .expect("the stream goes on");
+                .expect("the stream continues");
             text.push_str(std::str::from_utf8(&chunk).unwrap());
         }
     };
-    until("12,345").await;
-    desk.owners.on(
+    wait_for("12,345").await;
+    console.services.on(
         "IntakeService/GetIntakeCounts",
         |_: v1::GetIntakeCountsRequest, _| {
             Ok(v1::GetIntakeCountsResponse {
@@ -209,84 +250,95 @@ async fn a_live_page_hears_of_changes_and_ends_with_the_process() {
             })
         },
     );
-    until("55,555").await;
-    desk.shutdown.cancel();
+    wait_for("55,555").await;
+    console.shutdown.cancel();
     let ended = async { while let Ok(Some(_)) = events.chunk().await {} };
     tokio::time::timeout(Duration::from_secs(10), ended)
         .await
         .expect("the stream ends");
-    let ended = tokio::time::timeout(Duration::from_secs(10), desk.running).await;
+    let ended = tokio::time::timeout(Duration::from_secs(10), console.running).await;
     assert!(ended.expect("the console ends").unwrap().is_ok());
 }
 
 #[tokio::test]
-async fn no_more_pages_are_kept_live_than_there_is_room_for() {
-    let desk = Desk::with(console::Config {
+async fn the_number_of_update_streams_is_limited() {
+    let console = TestConsole::with_config(console::Config {
         streams: 1,
         ..console::Config::default()
     })
     .await;
-    desk.post("/sign-in", &[("name", "sam"), ("password", data::PASSWORD)])
+    console
+        .post("/sign-in", &[("name", "sam"), ("password", data::PASSWORD)])
         .await;
-    let first = desk.get("/events").await;
+    let first = console.get("/events").await;
     assert_eq!(first.status(), 200);
-    let second = desk.get("/events").await;
+    let second = console.get("/events").await;
     assert_eq!(second.status(), 503);
     assert!(second.headers().contains_key("retry-after"));
 }
 
 #[tokio::test]
-async fn a_case_is_found_by_whatever_somebody_has_in_hand() {
-    let desk = Desk::signed_in().await;
+async fn a_case_is_found_by_its_number_a_reference_an_external_id_or_a_url() {
+    let console = TestConsole::signed_in().await;
     let case = format!("/cases/{}", data::WAITING);
-    for asked in [data::WAITING, "their-1"] {
+    for reference in [data::WAITING, "their-1"] {
         assert_eq!(
-            location(&desk.get(&format!("/cases?ref={asked}")).await),
+            location(&console.get(&format!("/cases?ref={reference}")).await),
             case
         );
     }
-    let by_url = desk.send("/cases", &[("url", data::URL)]).await;
+    let by_url = console.send("/cases", &[("url", data::URL)]).await;
     assert_eq!(location(&by_url), case);
     assert!(
-        desk.page("/cases?ref=7K2QX-M04DZ-9R1TB-EWH5C")
+        console
+            .page("/cases?ref=7K2QX-M04DZ-9R1TB-EWH5C")
             .await
-            .contains("No report fits")
+            .contains("No report and no case matches")
     );
-    // A URL must not end up in the address bar and in histories.
-    let answer = desk.get("/cases?ref=https://host.example/x").await;
-    assert_eq!(answer.status(), 422);
-    assert!(!answer.text().await.unwrap().contains("host.example"));
+    let by_url = console
+        .send("/cases", &[("url", "https://other.example/")])
+        .await;
+    let page = by_url.text().await.unwrap();
+    assert!(page.contains("No case has this URL"));
+    // A URL must not stay in the address bar and in histories: it is moved to its own field, which is sent in a body.
+    let response = console.get("/cases?ref=https://host.example/x").await;
+    assert_eq!(response.status(), 422);
+    let page = response.text().await.unwrap();
+    assert!(page.contains("data-address=\"/cases\""));
+    assert_eq!(page.matches("host.example").count(), 1);
+    assert!(page.contains("spellcheck=\"false\" value=\"https://host.example/x\""));
 }
 
 #[tokio::test]
-async fn input_that_does_not_fit_is_refused_by_a_page_that_does_not_repeat_it() {
-    let desk = Desk::signed_in().await;
-    let mark = "zzmarkzz";
+async fn an_invalid_address_is_refused_by_a_page_that_does_not_repeat_it() {
+    let console = TestConsole::signed_in().await;
+    let probe = "zzprobezz";
     for (path, status) in [
-        (format!("/queue/{mark}"), 422),
-        (format!("/cases/{mark}"), 422),
-        (format!("/providers/{mark}%2F.."), 422),
-        (format!("/queue?state={mark}"), 422),
-        (format!("/queue?cursor=a&cursor={mark}"), 422),
-        (format!("/{mark}"), 404),
-        ("/queue/next".to_owned(), 405),
+        (format!("/queue/{probe}"), 422),
+        (format!("/cases/{probe}"), 422),
+        (format!("/providers/{probe}%2F.."), 422),
+        (format!("/queue?state={probe}"), 422),
+        (format!("/queue?cursor=a&cursor={probe}"), 422),
+        (format!("/{probe}"), 404),
+        ("/sign-out".to_owned(), 405),
         (
             "/cases/018f0000-0000-7000-8000-0000000000ff".to_owned(),
             404,
         ),
     ] {
-        let answer = desk.get(&path).await;
-        assert_eq!(answer.status(), status, "{path}");
-        let page = answer.text().await.unwrap();
-        assert!(page.contains("<h1 ") && !page.contains(mark), "{path}");
+        let response = console.get(&path).await;
+        assert_eq!(response.status(), status, "{path}");
+        let page = response.text().await.unwrap();
+        assert!(page.contains(">sam</span>"), "{path}: the name stays");
+        assert!(page.contains("<h1 ") && !page.contains(probe), "{path}");
     }
     let long = "x".repeat(20_000);
-    let answer = desk
+    let response = console
         .send(
-            &format!("/queue/{}/reveal", data::MINE),
+            &format!("/queue/{}/reveal", data::CLAIMED),
             &[("reason", &long)],
         )
         .await;
-    assert_eq!(answer.status(), 422);
-    assert!(answer.text().await.unwrap().contains("form_incomplete"));
+    assert_eq!(response.status(), 422);
+    assert!(response.text().await.unwrap().contains("form_incomplete"));
 }

@@ -1,38 +1,38 @@
-//! Signing in and out, and what a request needs to be taken: a session, our own origin, a form of ours.
+//! Signing in and out, and what every request that changes something needs: a session, our own origin and a form token.
 
 mod support;
 
-use support::{Desk, browser, data, hidden, location};
+use support::{TestConsole, browser, data, hidden_value, location};
 
 #[tokio::test]
-async fn nobody_sees_a_page_before_signing_in_and_comes_back_to_it_afterwards() {
-    let desk = Desk::open().await;
-    let answer = desk
-        .get("/cases/018f0000-0000-7000-8000-000000000001?done=held")
+async fn a_page_needs_a_session_and_is_returned_to_after_the_sign_in() {
+    let console = TestConsole::start().await;
+    let response = console
+        .get("/cases/018f0000-0000-7000-8000-000000000001?done=police-hold")
         .await;
-    assert_eq!(answer.status(), 303);
-    let to = location(&answer).to_owned();
+    assert_eq!(response.status(), 303);
+    let to = location(&response).to_owned();
     assert_eq!(
         to,
-        "/sign-in?return=/cases/018f0000-0000-7000-8000-000000000001?done%3Dheld"
+        "/sign-in?return=/cases/018f0000-0000-7000-8000-000000000001?done%3Dpolice-hold"
     );
-    let page = desk.page(&to).await;
-    let back = hidden(&page, "return");
+    let page = console.page(&to).await;
+    let back = hidden_value(&page, "return");
     assert_eq!(
         back,
-        "/cases/018f0000-0000-7000-8000-000000000001?done=held"
+        "/cases/018f0000-0000-7000-8000-000000000001?done=police-hold"
     );
     let form = [
         ("name", "sam"),
         ("password", data::PASSWORD),
         ("return", &back),
     ];
-    let answer = desk.post("/sign-in", &form).await;
+    let response = console.post("/sign-in", &form).await;
     assert_eq!(
-        (answer.status().as_u16(), location(&answer)),
+        (response.status().as_u16(), location(&response)),
         (303, back.as_str())
     );
-    let cookie = answer.headers()["set-cookie"].to_str().unwrap();
+    let cookie = response.headers()["set-cookie"].to_str().unwrap();
     for part in ["HttpOnly", "SameSite=Strict", "Path=/", data::SESSION] {
         assert!(cookie.contains(part), "{cookie}");
     }
@@ -41,99 +41,100 @@ async fn nobody_sees_a_page_before_signing_in_and_comes_back_to_it_afterwards() 
 
 #[tokio::test]
 async fn away_from_loopback_the_cookie_is_for_tls_only() {
-    let desk = Desk::with(console::Config {
+    let console = TestConsole::with_config(console::Config {
         secure_cookie: Some(true),
         ..console::Config::default()
     })
     .await;
     let form = [("name", "sam"), ("password", data::PASSWORD)];
-    let answer = desk.post("/sign-in", &form).await;
-    let cookie = answer.headers()["set-cookie"].to_str().unwrap();
+    let response = console.post("/sign-in", &form).await;
+    let cookie = response.headers()["set-cookie"].to_str().unwrap();
     assert!(
         cookie.starts_with("__Host-") && cookie.contains("Secure"),
         "{cookie}"
     );
-    assert!(answer.headers().contains_key("strict-transport-security"));
+    assert!(response.headers().contains_key("strict-transport-security"));
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_told_and_is_not_repeated_on_the_page() {
-    let desk = Desk::open().await;
+async fn a_wrong_password_is_reported_and_not_repeated_on_the_page() {
+    let console = TestConsole::start().await;
     let form = [("name", "sam"), ("password", "not-this-one")];
-    let answer = desk.post("/sign-in", &form).await;
-    assert_eq!(answer.status(), 422);
-    let page = answer.text().await.unwrap();
-    assert!(page.contains("Name and password do not fit"));
+    let response = console.post("/sign-in", &form).await;
+    assert_eq!(response.status(), 422);
+    let page = response.text().await.unwrap();
+    assert!(page.contains("The name or the password is wrong"));
     assert!(!page.contains("not-this-one"));
 }
 
 #[tokio::test]
-async fn a_session_that_is_over_leads_back_to_the_door() {
-    let desk = Desk::signed_in().await;
-    desk.owners.on(
+async fn a_session_that_has_ended_leads_to_the_sign_in_page() {
+    let console = TestConsole::signed_in().await;
+    console.services.on(
         "VerificationService/ExchangeSession",
         |_: proto::v1::ExchangeSessionRequest, _| {
             Err::<proto::v1::ExchangeSessionResponse, _>(tonic::Status::unauthenticated("over"))
         },
     );
-    let answer = desk.get("/queue").await;
-    assert_eq!(location(&answer), "/sign-in?return=/queue");
-    let events = desk.get("/events").await;
+    let response = console.get("/queue").await;
+    assert_eq!(location(&response), "/sign-in?return=/queue");
+    let events = console.get("/events").await;
     assert_eq!(events.headers()["content-type"], "text/event-stream");
     assert!(
         events
             .text()
             .await
             .unwrap()
-            .contains("Your session is over")
+            .contains("Your session has ended")
     );
 }
 
 #[tokio::test]
-async fn signing_out_ends_the_session_at_its_owner() {
-    let desk = Desk::signed_in().await;
-    let answer = desk.send("/sign-out", &[]).await;
-    assert_eq!(location(&answer), "/sign-in?left=1");
-    let ended = desk
-        .owners
-        .heard::<proto::v1::SignOutRequest>("VerificationService/SignOut");
+async fn signing_out_ends_the_session_in_verification() {
+    let console = TestConsole::signed_in().await;
+    let response = console.send("/sign-out", &[]).await;
+    assert_eq!(location(&response), "/sign-in?signed-out=1");
+    let ended = console
+        .services
+        .received::<proto::v1::SignOutRequest>("VerificationService/SignOut");
     assert_eq!(ended[0].session, data::SESSION);
-    assert_eq!(desk.get("/").await.status(), 303);
+    assert_eq!(console.get("/").await.status(), 303);
 }
 
 #[tokio::test]
-async fn what_changes_something_must_come_from_a_page_of_ours() {
-    let desk = Desk::signed_in().await;
+async fn a_form_is_accepted_only_from_our_own_pages() {
+    let console = TestConsole::signed_in().await;
     let path = format!("/queue/{}/claim", data::WAITING);
     // Without the form's token, with another one, from another site.
-    assert_eq!(desk.post(&path, &[]).await.status(), 403);
+    assert_eq!(console.post(&path, &[]).await.status(), 403);
     assert_eq!(
-        desk.post(&path, &[("form_token", "made-up")])
+        console
+            .post(&path, &[("form_token", "made-up")])
             .await
             .status(),
         403
     );
-    let token = hidden(&desk.page("/cases").await, "form_token");
+    let token = hidden_value(&console.page("/cases").await, "form_token");
     for (name, value) in [
         ("origin", "https://other.example"),
         ("sec-fetch-site", "cross-site"),
         ("sec-fetch-site", "same-site"),
     ] {
-        let request = desk.browser.post(format!("{}{path}", desk.base));
-        let answer = request
+        let request = console.browser.post(format!("{}{path}", console.base));
+        let response = request
             .header(name, value)
             .form(&[("form_token", &token)])
             .send()
             .await;
-        assert_eq!(answer.unwrap().status(), 403, "{name}: {value}");
+        assert_eq!(response.unwrap().status(), 403, "{name}: {value}");
     }
-    let heard = desk
-        .owners
-        .heard::<proto::v1::ClaimCasesRequest>("VerificationService/ClaimCases");
-    assert!(heard.is_empty());
-    let request = desk.browser.post(format!("{}{path}", desk.base));
+    let received = console
+        .services
+        .received::<proto::v1::ClaimCasesRequest>("VerificationService/ClaimCases");
+    assert!(received.is_empty());
+    let request = console.browser.post(format!("{}{path}", console.base));
     let own = request
-        .header("origin", &desk.base)
+        .header("origin", &console.base)
         .form(&[("form_token", &token)])
         .send()
         .await;
@@ -141,11 +142,11 @@ async fn what_changes_something_must_come_from_a_page_of_ours() {
 }
 
 #[tokio::test]
-async fn every_answer_carries_the_headers_that_protect_it() {
-    let desk = Desk::signed_in().await;
+async fn every_response_has_the_security_headers() {
+    let console = TestConsole::signed_in().await;
     for path in ["/", "/sign-in", "/nowhere", "/healthz", "/queue/not-an-id"] {
-        let answer = desk.get(path).await;
-        let policy = answer.headers()["content-security-policy"]
+        let response = console.get(path).await;
+        let policy = response.headers()["content-security-policy"]
             .to_str()
             .unwrap();
         for part in [
@@ -156,9 +157,9 @@ async fn every_answer_carries_the_headers_that_protect_it() {
         ] {
             assert!(policy.contains(part), "{path}: {policy}");
         }
-        assert_eq!(answer.headers()["cache-control"], "no-store", "{path}");
+        assert_eq!(response.headers()["cache-control"], "no-store", "{path}");
         assert_eq!(
-            answer.headers()["x-content-type-options"],
+            response.headers()["x-content-type-options"],
             "nosniff",
             "{path}"
         );
@@ -166,18 +167,18 @@ async fn every_answer_carries_the_headers_that_protect_it() {
 }
 
 #[tokio::test]
-async fn tokens_are_kept_so_that_a_page_is_not_an_exchange_each() {
-    let desk = Desk::signed_in().await;
+async fn a_token_is_reused_for_several_pages() {
+    let console = TestConsole::signed_in().await;
     for _ in 0..5 {
-        desk.page("/queue").await;
+        console.page("/queue").await;
     }
-    let exchanges = desk
-        .owners
-        .heard::<proto::v1::ExchangeSessionRequest>("VerificationService/ExchangeSession");
+    let exchanges = console
+        .services
+        .received::<proto::v1::ExchangeSessionRequest>("VerificationService/ExchangeSession");
     assert_eq!(exchanges.len(), 1);
-    // Somebody else's cookie is not helped by it.
+    // The cached token is not used for another cookie.
     let stranger = browser()
-        .get(format!("{}/queue", desk.base))
+        .get(format!("{}/queue", console.base))
         .header("cookie", "takedown-session=guessed");
     assert_eq!(stranger.send().await.unwrap().status(), 303);
 }

@@ -1,130 +1,140 @@
--- Dispatch: cases as far as their removal goes, the notices about them, who can remove what, and the clocks.
--- Runs in the service's own schema behind the event log's tables. The case row is the root: whoever changes a
--- notice holds its lock.
+-- Tables of dispatch: cases under removal, their notices and deliveries, checks of URLs, the provider directory and
+-- providers' access. They are in the service's own schema, beside the tables of the event log.
+--
+-- The row of a case is the root: a transaction that changes a notice, a delivery or a scheduled check of a case holds
+-- the lock of that row. Claims of deliveries and checks are guarded by a lease token.
 
-create table case_file (
-    case_id             uuid        primary key,
-    decision_id         uuid        not null,
-    category            text        not null check (category in ('A', 'B', 'C')),
-    media               text        check (media in ('image', 'video', 'text')),
-    received_at         timestamptz not null,
-    verified_at         timestamptz not null,
-    live                text        not null check (live in ('up', 'gone', 'watched', 'held', 'exhausted', 'closed', 'withdrawn')),
-    resumes             text        check (resumes in ('up', 'gone', 'watched', 'exhausted')),
-    held_since          timestamptz,
-    regime              text        not null,
-    policy_version      text        not null,
-    episode             integer     not null check (episode >= 0),
-    steps               integer     not null check (steps >= 0),
-    episode_at          timestamptz,
-    ladder_from         timestamptz,
-    rungs_fired         integer     not null,
-    last_rung           text        check (last_rung in ('host', 'remind', 'next_contact', 'upstream', 'registrar', 'regulator', 'supervisor')),
-    paused_since        timestamptz,
-    paused_until        timestamptz,
-    pauses              integer     not null,
-    paused_ms           bigint      not null,
-    claim_since         timestamptz,
-    claim_until         timestamptz,
-    checks              integer     not null,
-    agreed              integer     not null,
-    changed             integer     not null,
-    watch_step          integer     not null,
-    seen_status         integer,
-    seen_length         bigint,
-    seen_etag           text,
-    seen_type           text,
-    dispatched_at       timestamptz,
-    delivered_at        timestamptz,
-    acknowledged_at     timestamptz,
-    removal_claimed_at  timestamptz,
-    confirmed_at        timestamptz,
-    closed_at           timestamptz,
-    flagged_at          timestamptz,
-    moves               integer     not null,
-    review_id           uuid,
-    review_reason       text        check (review_reason in ('disputed', 'soft_404', 'no_contact', 'onion', 'reappeared_changed')),
-    resolve_at          timestamptz,
-    due_at              timestamptz,
-    unsettled           boolean     not null
+create table dispatch_case (
+    case_id              uuid        primary key,
+    decision_id          uuid        not null,
+    category             text        not null check (category in ('A', 'B', 'C')),
+    media                text        check (media in ('image', 'video', 'text')),
+    received_at          timestamptz not null,
+    verified_at          timestamptz not null,
+    content_status       text        not null check (content_status in ('online', 'offline', 'watched', 'held', 'exhausted', 'closed', 'withdrawn')),
+    resumes_as           text        check (resumes_as in ('online', 'offline', 'watched', 'exhausted')),
+    held_since           timestamptz,
+    regime               text        not null,
+    policy_version       text        not null,
+    episode              integer     not null check (episode >= 0),
+    steps                integer     not null check (steps >= 0),
+    episode_at           timestamptz,
+    ladder_from          timestamptz,
+    rungs_fired          text[]      not null,
+    last_rung            text        check (last_rung in ('host', 'remind', 'next_contact', 'upstream', 'registrar', 'regulator', 'supervisor')),
+    next_contact_by      timestamptz,
+    paused_since         timestamptz,
+    paused_until         timestamptz,
+    pauses               integer     not null,
+    paused_ms            bigint      not null,
+    claim_since          timestamptz,
+    claim_until          timestamptz,
+    checks               integer     not null,
+    checks_agreed        integer     not null,
+    checks_changed       integer     not null,
+    watch_step           integer     not null,
+    online_status        integer,
+    online_length        bigint,
+    online_etag          text,
+    online_type          text,
+    reviewed_fingerprint text,
+    offline_fingerprints text[]      not null,
+    dispatched_at        timestamptz,
+    delivered_at         timestamptz,
+    acknowledged_at      timestamptz,
+    removal_claimed_at   timestamptz,
+    confirmed_at         timestamptz,
+    closed_at            timestamptz,
+    flagged_at           timestamptz,
+    moves                integer     not null,
+    review_id            uuid,
+    review_reason        text        check (review_reason in ('disputed', 'soft_404', 'no_contact', 'onion', 'reappeared_changed', 'replied')),
+    resolve_at           timestamptz,
+    due_at               timestamptz,
+    unsettled            boolean     not null
 ) with (fillfactor = 70);
 
-comment on table case_file is 'One URL under removal. Root of its notices: its lock comes first.';
-comment on column case_file.case_id is 'Identity, given by intake.';
-comment on column case_file.decision_id is 'The decision of verification that the notices stand on.';
-comment on column case_file.category is 'Severity: A is the worst.';
-comment on column case_file.media is 'image, video or text, where the report said so.';
-comment on column case_file.received_at is 'Clock `received`: the first report of the case.';
-comment on column case_file.verified_at is 'Clock `verified`: the decision.';
-comment on column case_file.live is 'up; gone: confirmed and no watch yet; watched: confirmed, looked at again on a schedule; held: by the police; exhausted: every rung has fired and it is up; closed: the watch is over; withdrawn: the verdict was taken back.';
-comment on column case_file.resumes is 'While held: the state to return to.';
-comment on column case_file.held_since is 'While held: since when.';
-comment on column case_file.regime is 'The regime of the policy whose clocks hold.';
-comment on column case_file.policy_version is 'The version of the policy at the opening of the episode.';
-comment on column case_file.episode is 'Counts appearances; 0 before the first notice.';
-comment on column case_file.steps is 'Steps opened in this episode.';
-comment on column case_file.episode_at is 'When the episode was dispatched; the rungs of regulator and supervisor count from here and never pause.';
-comment on column case_file.ladder_from is 'As episode_at, moved later by each pause: the other rungs count from here.';
-comment on column case_file.rungs_fired is 'Bit n: rung n of the regime has fired, or was skipped, in this episode.';
-comment on column case_file.last_rung is 'The last rung that fired in this episode.';
-comment on column case_file.paused_since is 'Since when the ladder is paused by a provider''s word.';
-comment on column case_file.paused_until is 'When the pause ends at the latest, by policy.';
-comment on column case_file.pauses is 'Pauses taken in this episode.';
-comment on column case_file.paused_ms is 'Milliseconds of pauses that are over, in this episode.';
-comment on column case_file.claim_since is 'Since when a removal is being checked; null when none is.';
-comment on column case_file.claim_until is 'Until when a claim under check keeps provider rungs from firing.';
-comment on column case_file.checks is 'Checks counted since the last claim or the last contradiction.';
-comment on column case_file.agreed is 'Of these, how many found it gone.';
-comment on column case_file.changed is 'Of these, how many found something else at the same place.';
-comment on column case_file.watch_step is 'Which look of the watch comes next.';
-comment on column case_file.seen_status is 'HTTP status when it was seen up.';
-comment on column case_file.seen_length is 'Content-Length when it was seen up, bytes.';
-comment on column case_file.seen_etag is 'Digest of the ETag when it was seen up.';
-comment on column case_file.seen_type is 'Content-Type when it was seen up.';
-comment on column case_file.dispatched_at is 'Clock `dispatched`: the first notice was opened.';
-comment on column case_file.delivered_at is 'Clock `delivered`: the first delivery.';
-comment on column case_file.acknowledged_at is 'Clock `acknowledged`: the first answer.';
-comment on column case_file.removal_claimed_at is 'Clock `removal_claimed`: the first claim.';
-comment on column case_file.confirmed_at is 'Clock `confirmed_removed` of the present episode; null while it is up.';
-comment on column case_file.closed_at is 'When the watch ended, or the verdict was withdrawn.';
-comment on column case_file.flagged_at is 'When the ladder called a supervisor.';
-comment on column case_file.moves is 'How often the host changed.';
-comment on column case_file.review_id is 'A question to verification that has no answer yet.';
-comment on column case_file.review_reason is 'What that question is.';
-comment on column case_file.resolve_at is 'When the host is looked up by DNS next; null when that is done or not needed.';
-comment on column case_file.due_at is 'The next timer: a rung, the end of a pause.';
-comment on column case_file.unsettled is 'Work is still to come: a delivery, a timer, a check or a question.';
+comment on table dispatch_case is 'A case from its decision on: one URL under removal. Its row is locked before the rows of its notices.';
+comment on column dispatch_case.case_id is 'Id of the case, assigned by intake.';
+comment on column dispatch_case.decision_id is 'The decision of verification that the notices are based on.';
+comment on column dispatch_case.category is 'Severity: A is the most severe.';
+comment on column dispatch_case.media is 'image, video or text; null if the report did not state it.';
+comment on column dispatch_case.received_at is 'Receipt of the first report: the start of the case''s clocks.';
+comment on column dispatch_case.verified_at is 'Time of the decision (clock `verified`).';
+comment on column dispatch_case.content_status is 'online; offline: removal confirmed, without a watch so far; watched: removal confirmed, and checked on a schedule; held: by the police; exhausted: online after every rung has fired; closed: the watch has ended; withdrawn: the verdict was withdrawn.';
+comment on column dispatch_case.resumes_as is 'While held: the content status to return to.';
+comment on column dispatch_case.held_since is 'While held: the start of the hold.';
+comment on column dispatch_case.regime is 'Name of the regime of the policy that sets the deadlines.';
+comment on column dispatch_case.policy_version is 'Version of the policy at the start of the episode.';
+comment on column dispatch_case.episode is 'Number of the current episode, from 1; 0 before the first.';
+comment on column dispatch_case.steps is 'Number of steps opened in this episode.';
+comment on column dispatch_case.episode_at is 'Start of the episode. The rungs of regulator and supervisor count from here and never pause.';
+comment on column dispatch_case.ladder_from is 'Start of the other rungs: dispatch of the first notices, moved later by each pause.';
+comment on column dispatch_case.rungs_fired is 'Rungs that have fired, or were skipped, in this episode, each as RUNG/MILLISECONDS.';
+comment on column dispatch_case.last_rung is 'The last rung that fired in this episode. host: first notice; remind: reminder; next_contact: another delivery channel of the same provider; upstream and registrar: the parties above the host; regulator: the regulator''s list; supervisor: flagged for a supervisor.';
+comment on column dispatch_case.next_contact_by is 'Latest time for the next contact after an automatic reply, until a person answers; null otherwise.';
+comment on column dispatch_case.paused_since is 'Start of the current pause of the ladder.';
+comment on column dispatch_case.paused_until is 'Latest end of the current pause, by policy.';
+comment on column dispatch_case.pauses is 'Number of pauses in this episode.';
+comment on column dispatch_case.paused_ms is 'Total length of the finished pauses of this episode, in milliseconds.';
+comment on column dispatch_case.claim_since is 'Since when a claim of removal, or a new report of removed content, is being checked; null if none is.';
+comment on column dispatch_case.claim_until is 'Until when a claim under check defers the providers'' rungs.';
+comment on column dispatch_case.checks is 'Checks counted since the last claim or the last contradicting result.';
+comment on column dispatch_case.checks_agreed is 'How many of these found the URL offline.';
+comment on column dispatch_case.checks_changed is 'How many of these found another page at the URL.';
+comment on column dispatch_case.watch_step is 'Number of the next check of the watch, from 0.';
+comment on column dispatch_case.online_status is 'Fingerprint while online: HTTP status.';
+comment on column dispatch_case.online_length is 'Fingerprint while online: Content-Length in bytes.';
+comment on column dispatch_case.online_etag is 'Fingerprint while online: digest of the ETag.';
+comment on column dispatch_case.online_type is 'Fingerprint while online: Content-Type.';
+comment on column dispatch_case.reviewed_fingerprint is 'Digest of the fingerprint of the changed page that the latest review is about; null if it had none.';
+comment on column dispatch_case.offline_fingerprints is 'Digests of the fingerprints of pages that a person decided are not the material, the newest last.';
+comment on column dispatch_case.dispatched_at is 'When the first notice was opened (clock `dispatched`).';
+comment on column dispatch_case.delivered_at is 'First delivery (clock `delivered`).';
+comment on column dispatch_case.acknowledged_at is 'First answer (clock `acknowledged`).';
+comment on column dispatch_case.removal_claimed_at is 'First claim of removal (clock `removal_claimed`).';
+comment on column dispatch_case.confirmed_at is 'Confirmed removal in the current episode (clock `confirmed_removed`); null while online.';
+comment on column dispatch_case.closed_at is 'End of the watch, or withdrawal of the verdict.';
+comment on column dispatch_case.flagged_at is 'When the ladder flagged the case for a supervisor.';
+comment on column dispatch_case.moves is 'Number of moves to another host.';
+comment on column dispatch_case.review_id is 'The open review, if there is one.';
+comment on column dispatch_case.review_reason is 'Reason of the open review. disputed: the provider disputes the notice; soft_404: another page after a claim of removal; no_contact: no provider is known; onion: a hidden service; reappeared_changed: another page after removal; replied: a person replied by mail.';
+comment on column dispatch_case.resolve_at is 'When the host is resolved by DNS next; null if that is done or not needed.';
+comment on column dispatch_case.due_at is 'The next timer: a rung, or the end of a pause.';
+comment on column dispatch_case.unsettled is 'Work is still to come: a delivery, a timer, a check or a review.';
 
-create index case_file_live on case_file (live, received_at);
-create index case_file_due on case_file (category, due_at) where due_at is not null;
-create index case_file_resolve on case_file (resolve_at) where resolve_at is not null;
-create index case_file_unsettled on case_file (case_id) where unsettled;
-create index case_file_escalated on case_file (last_rung) where live = 'exhausted';
-create index case_file_moved on case_file (moves) where moves > 0;
-create index case_file_again on case_file (episode) where episode > 1;
+create index dispatch_case_content_status on dispatch_case (content_status, received_at);
+create index dispatch_case_due on dispatch_case (category, due_at) where due_at is not null;
+create index dispatch_case_resolve on dispatch_case (resolve_at) where resolve_at is not null;
+create index dispatch_case_unsettled on dispatch_case (case_id) where unsettled;
+create index dispatch_case_escalated on dispatch_case (last_rung) where content_status = 'exhausted';
+create index dispatch_case_moved on dispatch_case (moves) where moves > 0;
+create index dispatch_case_reappeared on dispatch_case (episode) where episode > 1;
 
 create table case_seal (
-    case_id         uuid  primary key references case_file,
-    proof_body      bytea not null,
-    proof_signature bytea not null,
-    proof_key       text  not null,
-    wrapped_key     bytea not null,
-    sealed_item     bytea not null,
-    item_report_id  uuid  not null
+    case_id           uuid  primary key references dispatch_case,
+    proof_body        bytea not null,
+    proof_signature   bytea not null,
+    proof_key         text  not null,
+    wrapped_key       bytea not null,
+    sealed_content    bytea not null,
+    content_report_id uuid  not null,
+    traceparent       text
 );
 
-comment on table case_seal is 'What never changes while a decision stands, kept apart so that the hot row stays small.';
+comment on table case_seal is 'The part of a case that is fixed while its decision stands, in a table of its own so that dispatch_case stays narrow.';
 comment on column case_seal.case_id is 'The case.';
-comment on column case_seal.proof_body is 'The approval proof as it was signed.';
-comment on column case_seal.proof_signature is 'Ed25519, by verification.';
-comment on column case_seal.proof_key is 'The key that signed.';
-comment on column case_seal.wrapped_key is 'The case''s data key, wrapped by its epoch''s key.';
-comment on column case_seal.sealed_item is 'URL and hashes under the data key, bound to item_report_id.';
-comment on column case_seal.item_report_id is 'The report that the sealed item is bound to.';
+comment on column case_seal.proof_body is 'The signed bytes of the approval proof.';
+comment on column case_seal.proof_signature is 'Ed25519 signature by verification.';
+comment on column case_seal.proof_key is 'Id of the key that signed.';
+comment on column case_seal.wrapped_key is 'The case''s data key, wrapped by the key of its epoch.';
+comment on column case_seal.sealed_content is 'URL and hashes, sealed under the data key and bound to content_report_id.';
+comment on column case_seal.content_report_id is 'The report that the sealed content is bound to.';
+comment on column case_seal.traceparent is 'W3C Trace Context of the decision''s event, if it was traced; the first delivery continues it.';
 
 create table notice (
     id                  uuid        primary key,
-    case_id             uuid        not null references case_file,
+    case_id             uuid        not null references dispatch_case,
     provider_id         text        not null,
     episode             integer     not null check (episode > 0),
     step                integer     not null check (step > 0),
@@ -133,8 +143,8 @@ create table notice (
     sequence            integer     not null check (sequence > 0),
     message             text        not null check (message in ('notice', 'reminder', 'information', 'upheld', 'retraction')),
     channel             text        not null check (channel in ('api', 'webhook', 'email')),
-    tried               smallint    not null,
-    feed                bigint      not null,
+    channels_tried      smallint    not null,
+    listing_position    bigint      not null,
     opened_at           timestamptz not null,
     sent_at             timestamptz,
     delivered_at        timestamptz,
@@ -145,58 +155,70 @@ create table notice (
     due_at              timestamptz not null,
     overdue_from        timestamptz,
     answer              text        check (answer in ('acknowledged', 'removed', 'unavailable', 'moved', 'not_ours', 'preserved', 'need_information', 'need_time', 'disputed', 'no_action')),
-    until               timestamptz,
+    granted_until       timestamptz,
     preserved_at        timestamptz,
+    named_provider_id   text,
+    follow_up_done      boolean     not null,
     note                bytea,
     text                bytea,
     escalated_to        text        check (escalated_to in ('remind', 'next_contact', 'upstream', 'registrar', 'regulator', 'supervisor')),
     attempts            integer     not null check (attempts >= 0),
     false_claims        integer     not null check (false_claims >= 0),
     last_failure        text,
+    returned_at         timestamptz,
+    delayed_at          timestamptz,
+    auto_replied_at     timestamptz,
+    replied_at          timestamptz,
     unique (case_id, provider_id, episode, step)
 ) with (fillfactor = 70);
 
-comment on table notice is 'One notice: unique for (case, provider, episode, step). A rung opens a new step; a resend is the same notice.';
-comment on column notice.id is 'UUID version 4, as XARF asks of report ids.';
+comment on table notice is 'A notice, unique for (case, provider, episode, step). A rung opens a new step; a message that is sent again belongs to the same notice.';
+comment on column notice.id is 'UUID version 4, as XARF requires of report ids.';
 comment on column notice.case_id is 'The case.';
 comment on column notice.provider_id is 'The addressee.';
-comment on column notice.episode is 'The appearance of the case that it is about.';
-comment on column notice.step is 'Counts up within (case, episode).';
-comment on column notice.rung is 'The rung that opened it; host for the first.';
-comment on column notice.state is 'Where it stands; see the lifecycle.';
-comment on column notice.sequence is 'Grows with each message about it; the first is 1.';
-comment on column notice.message is 'What the newest message is.';
-comment on column notice.channel is 'How it goes out.';
-comment on column notice.tried is 'Channels used so far: 1 api, 2 webhook, 4 email.';
-comment on column notice.feed is 'Dense within the provider, drawn under the lock of provider_feed: the cursor of the provider''s listing.';
-comment on column notice.opened_at is 'When it was opened.';
+comment on column notice.episode is 'The episode of the case.';
+comment on column notice.step is 'Number within (case, episode), from 1.';
+comment on column notice.rung is 'The rung that opened the notice; host for the first. The values are those of dispatch_case.last_rung.';
+comment on column notice.state is 'queued: to be sent; sent: handed over, for the pull API listed; delivered: received, for the pull API read; acknowledged, removal_claimed, not_ours, need_information, need_time, preserved, disputed, no_action and moved: as answered; removed: removal confirmed; watched: during the watch; closed: the case or the episode ended; bounced: no delivery channel is left; escalated: the ladder went past it; withdrawn: the verdict was withdrawn.';
+comment on column notice.sequence is 'Number of the newest message, from 1.';
+comment on column notice.message is 'Kind of the newest message. notice: the first; reminder: the first of a reminding step; information: answer to a question; upheld: the verdict was upheld; retraction: the verdict was withdrawn.';
+comment on column notice.channel is 'Delivery channel. api: the provider pulls; webhook; email.';
+comment on column notice.channels_tried is 'Delivery channels used so far, as bits: 1 api, 2 webhook, 4 email.';
+comment on column notice.listing_position is 'Position in the provider''s listing, dense within the provider and assigned under the lock of provider_listing. It is the cursor of the listing.';
+comment on column notice.opened_at is 'When the notice was opened.';
 comment on column notice.sent_at is 'When it was handed over (pull API: listed).';
-comment on column notice.delivered_at is 'When the provider had it (pull API: first read).';
-comment on column notice.acknowledged_at is 'When the provider first answered.';
-comment on column notice.removal_claimed_at is 'When the provider first said that it is gone.';
-comment on column notice.confirmed_at is 'When checks agreed that it is gone.';
-comment on column notice.acknowledge_due_at is 'When an answer is due.';
-comment on column notice.due_at is 'When removal is due.';
-comment on column notice.overdue_from is 'The next clock of it to run out; null when none runs.';
-comment on column notice.answer is 'The answer that stands.';
-comment on column notice.until is 'With need_time: as granted.';
-comment on column notice.preserved_at is 'When the provider said that evidence is kept.';
-comment on column notice.note is 'The provider''s question or dispute, sealed under the data key (note, row = notice).';
-comment on column notice.text is 'Our words with the newest message, sealed under the data key (answer, row = notice).';
-comment on column notice.escalated_to is 'The rung that went past it.';
-comment on column notice.attempts is 'Attempts of deliveries that are over.';
+comment on column notice.delivered_at is 'When the provider received it (pull API: first read).';
+comment on column notice.acknowledged_at is 'First answer of the provider.';
+comment on column notice.removal_claimed_at is 'First claim of removal by the provider.';
+comment on column notice.confirmed_at is 'When the removal was confirmed.';
+comment on column notice.acknowledge_due_at is 'Deadline of the first answer.';
+comment on column notice.due_at is 'Deadline of the removal.';
+comment on column notice.overdue_from is 'The next deadline that applies to the notice; null if none does.';
+comment on column notice.answer is 'The current answer, in the vocabulary of the provider API.';
+comment on column notice.granted_until is 'With need_time: the time that was granted.';
+comment on column notice.preserved_at is 'First answer that evidence is preserved.';
+comment on column notice.named_provider_id is 'The provider that the addressee first named as the host, if the directory knew it.';
+comment on column notice.follow_up_done is 'Whether the case has moved past an addressee that does not host the content or takes no action. A police hold only defers that.';
+comment on column notice.note is 'The provider''s question or dispute, sealed under the data key (purpose note, row id = notice).';
+comment on column notice.text is 'Our text with the newest message, sealed under the data key (purpose answer, row id = notice).';
+comment on column notice.escalated_to is 'The rung that escalated past the notice. The values are those of dispatch_case.last_rung.';
+comment on column notice.attempts is 'Attempts of finished deliveries.';
 comment on column notice.false_claims is 'Claims of removal that checks refuted.';
 comment on column notice.last_failure is 'Stable code of the failure that ended a delivery.';
+comment on column notice.returned_at is 'When the newest message bounced.';
+comment on column notice.delayed_at is 'When a mail server first reported a delay.';
+comment on column notice.auto_replied_at is 'First automatic reply by mail; not an acknowledgement.';
+comment on column notice.replied_at is 'First reply of a person by mail.';
 
 create index notice_opened on notice (opened_at, id);
-create index notice_feed on notice (provider_id, feed);
+create index notice_listing on notice (provider_id, listing_position);
 create index notice_state on notice (state, channel, opened_at);
 create index notice_provider_state on notice (provider_id, state, opened_at);
 create index notice_overdue on notice (overdue_from, id) where overdue_from is not null;
 create index notice_false_claim on notice (provider_id, false_claims) where false_claims > 0;
 
 create table regulator_list (
-    case_id   uuid        not null references case_file,
+    case_id   uuid        not null references dispatch_case,
     episode   integer     not null,
     regime    text        not null,
     due_at    timestamptz not null,
@@ -204,54 +226,43 @@ create table regulator_list (
     primary key (case_id, episode)
 );
 
-comment on table regulator_list is 'Cases that the regulator is told of.';
+comment on table regulator_list is 'Cases to report to the regulator.';
 comment on column regulator_list.case_id is 'The case.';
-comment on column regulator_list.episode is 'The appearance.';
-comment on column regulator_list.regime is 'Under which regime.';
+comment on column regulator_list.episode is 'The episode of the case.';
+comment on column regulator_list.regime is 'The regime of the policy.';
 comment on column regulator_list.due_at is 'When the rung was due.';
-comment on column regulator_list.listed_at is 'When it fired.';
+comment on column regulator_list.listed_at is 'When the rung fired.';
 
 create table provider (
-    provider_id    text        primary key,
-    role           text        not null check (role in ('host', 'cdn', 'registrar', 'upstream')),
-    country        text        not null,
-    asn            bigint      not null,
-    cidrs          text[]      not null,
-    domains        text[]      not null,
-    upstream       text,
-    registrar      text,
-    origin         text,
-    channel        text        not null check (channel in ('api', 'webhook', 'email')),
-    row_id         uuid        not null,
-    contact        bytea,
-    webhook        bytea,
-    changed_at     timestamptz not null
+    provider_id text        primary key,
+    role        text        not null check (role in ('host', 'cdn', 'registrar', 'upstream')),
+    country     text        not null,
+    asn         bigint      not null,
+    cidrs       text[]      not null,
+    domains     text[]      not null,
+    upstream    text,
+    registrar   text,
+    origin      text,
+    channel     text        not null check (channel in ('api', 'webhook', 'email')),
+    row_id      uuid        not null,
+    contact     bytea,
+    changed_at  timestamptz not null
 );
 
-comment on table provider is 'The directory: who can remove what.';
-comment on column provider.provider_id is 'A short name.';
-comment on column provider.role is 'What it is to a URL.';
+comment on table provider is 'The provider directory.';
+comment on column provider.provider_id is 'Short name of lower-case letters, digits and hyphens.';
+comment on column provider.role is 'host: stores the content; cdn: serves it for an origin; registrar: registered the domain; upstream: provides connectivity.';
 comment on column provider.country is 'ISO 3166-1 alpha-2, or empty.';
-comment on column provider.asn is 'Autonomous system; 0 where not known.';
+comment on column provider.asn is 'Autonomous system number; 0 if not known.';
 comment on column provider.cidrs is 'Its networks.';
-comment on column provider.domains is 'Its names, each with every name below it.';
-comment on column provider.upstream is 'Who gives it connectivity.';
-comment on column provider.registrar is 'Who registered its names.';
-comment on column provider.origin is 'Of a CDN: who serves behind it.';
-comment on column provider.channel is 'How it wants notices.';
-comment on column provider.row_id is 'What its sealed values are bound to.';
-comment on column provider.contact is 'Abuse mailbox, sealed (contact).';
-comment on column provider.webhook is 'Webhook address, sealed (endpoint).';
-comment on column provider.changed_at is 'When it was last written.';
-
-create table provider_feed (
-    provider_id text   primary key,
-    position    bigint not null check (position >= 0)
-) with (fillfactor = 50);
-
-comment on table provider_feed is 'Heads of the providers'' listings. Locked last in a transaction, ascending, so that the order of positions is the order of commit.';
-comment on column provider_feed.provider_id is 'The provider.';
-comment on column provider_feed.position is 'The highest position given.';
+comment on column provider.domains is 'Its domains, each with every name below it.';
+comment on column provider.upstream is 'Its upstream provider.';
+comment on column provider.registrar is 'The registrar of its domains.';
+comment on column provider.origin is 'For a CDN: the provider of the origin.';
+comment on column provider.channel is 'Preferred delivery channel. api: it pulls; webhook; email.';
+comment on column provider.row_id is 'Id that the sealed values of the row are bound to.';
+comment on column provider.contact is 'Abuse mailbox, sealed (purpose contact).';
+comment on column provider.changed_at is 'Last change.';
 
 create table directory_version (
     only_row boolean primary key default true check (only_row),
@@ -259,43 +270,184 @@ create table directory_version (
 );
 insert into directory_version (version) values (0);
 
-comment on table directory_version is 'Grows with each change of the directory, so that readers know when to load it again.';
+comment on table directory_version is 'Version of the provider directory, so that readers know when to reload it. One row.';
 comment on column directory_version.only_row is 'Always true.';
-comment on column directory_version.version is 'Counts changes.';
+comment on column directory_version.version is 'Grows with each change.';
+
+create table provider_listing (
+    provider_id   text   primary key,
+    last_position bigint not null check (last_position >= 0)
+) with (fillfactor = 50);
+
+comment on table provider_listing is 'The last position of each provider''s listing. Rows are locked last in a transaction and in ascending order, so that positions become visible in their order.';
+comment on column provider_listing.provider_id is 'The provider.';
+comment on column provider_listing.last_position is 'The highest position assigned to a notice.';
+
+create table webhook_endpoint (
+    endpoint_id           uuid        primary key,
+    provider_id           text        not null references provider,
+    address               bytea       not null,
+    secret                bytea,
+    previous_secret       bytea,
+    previous_secret_until timestamptz,
+    in_use                boolean     not null,
+    used_since            timestamptz not null,
+    created_at            timestamptz not null,
+    retired_at            timestamptz
+);
+
+comment on table webhook_endpoint is 'Webhook endpoints of providers; at most one of each provider is in use.';
+comment on column webhook_endpoint.endpoint_id is 'Id, which the sealed values are bound to.';
+comment on column webhook_endpoint.provider_id is 'The provider.';
+comment on column webhook_endpoint.address is 'URL, sealed (purpose endpoint).';
+comment on column webhook_endpoint.secret is 'Shared secret of the v1 signatures of Standard Webhooks, sealed (purpose secret); null if none was requested.';
+comment on column webhook_endpoint.previous_secret is 'The secret before the last rotation, sealed (purpose secret).';
+comment on column webhook_endpoint.previous_secret_until is 'Until when messages are also signed with the previous secret.';
+comment on column webhook_endpoint.in_use is 'Whether notices are sent to it.';
+comment on column webhook_endpoint.used_since is 'When it was last set in use: an attempt that began earlier does not retire it.';
+comment on column webhook_endpoint.created_at is 'When it was created.';
+comment on column webhook_endpoint.retired_at is 'When it answered 410 Gone. It stays unused until it is set in use again or accepts a test.';
+
+create unique index webhook_endpoint_in_use on webhook_endpoint (provider_id) where in_use;
+create index webhook_endpoint_provider on webhook_endpoint (provider_id, created_at);
 
 create table provider_key (
     key_id      uuid        primary key,
     provider_id text        not null references provider,
     secret_hash bytea       not null check (octet_length(secret_hash) = 32),
     scopes      text[]      not null,
+    name        text        not null,
     created_at  timestamptz not null,
     created_by  uuid        not null,
-    revoked_at  timestamptz
+    expires_at  timestamptz,
+    revoked_at  timestamptz,
+    vouched     bytea
 );
 
-comment on table provider_key is 'Keys of providers'' own access. Only a digest of the secret is kept.';
-comment on column provider_key.key_id is 'Part of the key, public.';
-comment on column provider_key.provider_id is 'Whose it is.';
+comment on table provider_key is 'API keys of providers. Only a digest of the secret is stored.';
+comment on column provider_key.key_id is 'Public part of the key.';
+comment on column provider_key.provider_id is 'The provider.';
 comment on column provider_key.secret_hash is 'SHA-256 of the secret (256 random bits).';
-comment on column provider_key.scopes is 'read, answer, settings.';
-comment on column provider_key.created_at is 'When.';
-comment on column provider_key.created_by is 'Subject of the member of staff.';
-comment on column provider_key.revoked_at is 'Refused from then on.';
+comment on column provider_key.scopes is 'Of read: list and read notices; answer: answer them; settings: change preferences, endpoints and keys.';
+comment on column provider_key.name is 'Purpose of the key, as its owner named it.';
+comment on column provider_key.created_at is 'When it was created.';
+comment on column provider_key.created_by is 'Subject of the member of staff, or the provider''s key, that created it.';
+comment on column provider_key.expires_at is 'The key is refused from then on; set when it is rotated.';
+comment on column provider_key.revoked_at is 'The key is refused from then on.';
+comment on column provider_key.vouched is 'Keyed MAC over key id, provider, secret hash and scopes, with its format and key id. A row without a valid MAC is refused, so that a row written by SQL grants nothing.';
 
-create table answer_receipt (
-    actor    text        not null,
-    key      text        not null,
-    body_mac bytea       not null,
-    reply    bytea       not null,
-    given_at timestamptz not null,
+create table idempotency_receipt (
+    actor      text        not null,
+    key        text        not null,
+    body_mac   bytea       not null,
+    reply      bytea       not null,
+    replied_at timestamptz not null,
     primary key (actor, key)
 );
 
-comment on table answer_receipt is 'What was said under an idempotency key, so that a repeat hears the same.';
-comment on column answer_receipt.actor is 'Who.';
-comment on column answer_receipt.key is 'The key that the caller chose.';
-comment on column answer_receipt.body_mac is 'Keyed hash of the request under that key.';
-comment on column answer_receipt.reply is 'The reply, as protobuf: states and codes only.';
-comment on column answer_receipt.given_at is 'When; receipts are kept for seven days.';
+comment on table idempotency_receipt is 'Replies given under idempotency keys, so that a repeated call gets the same reply. Kept for seven days.';
+comment on column idempotency_receipt.actor is 'The caller.';
+comment on column idempotency_receipt.key is 'The idempotency key that the caller chose.';
+comment on column idempotency_receipt.body_mac is 'Keyed hash of the request.';
+comment on column idempotency_receipt.reply is 'The reply as protobuf: states and codes; sealed if it contains a secret.';
+comment on column idempotency_receipt.replied_at is 'Time of the reply.';
 
-create index answer_receipt_age on answer_receipt (given_at);
+create index idempotency_receipt_age on idempotency_receipt (replied_at);
+
+create table delivery (
+    notice_id            uuid        primary key references notice,
+    case_id              uuid        not null,
+    provider_id          text        not null,
+    channel              text        not null check (channel in ('webhook', 'email')),
+    sequence             integer     not null check (sequence > 0),
+    severity             smallint    not null check (severity >= 0),
+    redelivery_requested boolean     not null,
+    due_at               timestamptz not null,
+    attempts             integer     not null check (attempts >= 0),
+    in_doubt             boolean     not null,
+    cancelled            boolean     not null,
+    lease_token          uuid,
+    lease_until          timestamptz,
+    last_failure         text
+) with (fillfactor = 70);
+
+comment on table delivery is 'The message about a notice that is still to be delivered. A notice without a row has none.';
+comment on column delivery.notice_id is 'The notice; every attempt is made under its id.';
+comment on column delivery.case_id is 'Its case, whose row is locked first.';
+comment on column delivery.provider_id is 'The addressee.';
+comment on column delivery.channel is 'webhook or email; a provider that pulls has no deliveries.';
+comment on column delivery.sequence is 'Sequence number of the message. A newer message replaces one that was not delivered.';
+comment on column delivery.severity is 'From the category of the case: 0 is the most severe and is sent first.';
+comment on column delivery.redelivery_requested is 'The addressee requested the message again: it is sent even if no answer is pending.';
+comment on column delivery.due_at is 'When it may be claimed: the time of the next attempt, or the end of the current lease.';
+comment on column delivery.attempts is 'Attempts of this message, counted when they start.';
+comment on column delivery.in_doubt is 'An attempt started whose outcome is unknown, or that failed but may have arrived.';
+comment on column delivery.cancelled is 'Not to be sent any more; the row remains until its current attempt ends.';
+comment on column delivery.lease_token is 'Random token of the worker that claimed it.';
+comment on column delivery.lease_until is 'End of that claim.';
+comment on column delivery.last_failure is 'Stable code of the last failed attempt.';
+
+create index delivery_due on delivery (provider_id, channel, severity, due_at);
+create index delivery_case on delivery (case_id);
+
+create table delivery_attempt (
+    attempt_id  bigint      generated always as identity primary key,
+    provider_id text        not null,
+    message_id  text        not null,
+    notice_id   uuid,
+    endpoint_id uuid,
+    channel     text        not null check (channel in ('webhook', 'email')),
+    attempt     integer     not null check (attempt > 0),
+    outcome     text        not null,
+    http_status integer,
+    started_at  timestamptz not null,
+    took_millis integer     not null check (took_millis >= 0)
+);
+
+comment on table delivery_attempt is 'Finished delivery attempts, which their addressee can list. Kept for thirty days.';
+comment on column delivery_attempt.attempt_id is 'Ascending; the cursor of the listing.';
+comment on column delivery_attempt.provider_id is 'The addressee.';
+comment on column delivery_attempt.message_id is 'Message id as the addressee sees it.';
+comment on column delivery_attempt.notice_id is 'The notice; null for a test.';
+comment on column delivery_attempt.endpoint_id is 'For a webhook: the endpoint.';
+comment on column delivery_attempt.channel is 'webhook or email.';
+comment on column delivery_attempt.attempt is 'Number of the attempt of this message, from 1.';
+comment on column delivery_attempt.outcome is 'delivered, or the stable code of the failure.';
+comment on column delivery_attempt.http_status is 'Status of the HTTP response, if there was one.';
+comment on column delivery_attempt.started_at is 'When it started.';
+comment on column delivery_attempt.took_millis is 'Duration in milliseconds.';
+
+create index delivery_attempt_provider on delivery_attempt (provider_id, attempt_id);
+create index delivery_attempt_notice on delivery_attempt (notice_id, attempt_id) where notice_id is not null;
+create index delivery_attempt_age on delivery_attempt (started_at);
+
+create table endpoint_health (
+    provider_id text        not null,
+    channel     text        not null check (channel in ('webhook', 'email')),
+    failures    integer     not null check (failures >= 0),
+    open_until  timestamptz,
+    retry_after timestamptz,
+    primary key (provider_id, channel)
+) with (fillfactor = 50);
+
+comment on table endpoint_health is 'Circuit breakers: health of each provider''s webhook and mailbox. No row: healthy.';
+comment on column endpoint_health.provider_id is 'The provider.';
+comment on column endpoint_health.channel is 'webhook or email.';
+comment on column endpoint_health.failures is 'Consecutive failed attempts.';
+comment on column endpoint_health.open_until is 'The breaker is open until then; afterwards one attempt at a time is made.';
+comment on column endpoint_health.retry_after is 'The provider requested no attempts until then (Retry-After).';
+
+create table url_check (
+    case_id     uuid        primary key references dispatch_case,
+    due_at      timestamptz not null,
+    host_hash   bigint,
+    lease_token uuid
+) with (fillfactor = 70);
+
+comment on table url_check is 'Scheduled checks: whether a case''s URL is still online.';
+comment on column url_check.case_id is 'The case.';
+comment on column url_check.due_at is 'When the check is due; during a check, the end of its claim.';
+comment on column url_check.host_hash is 'Keyed hash of the host, by which concurrent checks of one host are limited; null before the first check.';
+comment on column url_check.lease_token is 'Random token of the worker that claimed the check; cleared when a new time is set, so that the running check does not count.';
+
+create index url_check_due on url_check (due_at);

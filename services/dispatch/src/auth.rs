@@ -1,5 +1,5 @@
-//! Who speaks: staff by a token of at most a minute, providers by their own key.
-//! Says the same of a key that is unknown, revoked, at its end or wrong.
+//! Authenticates callers: staff by a token that is valid for at most a minute, providers by their own key.
+//! The refusal is the same for a key that is unknown, revoked, expired or wrong.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,7 +7,7 @@ use domain::id::ProviderId;
 use platform::clock;
 use platform::error::{Kind, Problem};
 use platform::principal::{Principal, Role, Scopes, bearer};
-use platform::sealed::{Keyring, RowPurpose, StaffTokenVerifier, equal, random};
+use platform::sealed::{Keyring, RowPurpose, StaffTokenVerifier, constant_time_eq, random};
 use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
 use tonic::metadata::MetadataMap;
@@ -16,17 +16,17 @@ use uuid::Uuid;
 use crate::store::ProviderKey;
 use crate::{Error, store};
 
-/// What providers' keys begin with.
+/// Prefix of provider keys.
 const PREFIX: &str = "tdh_";
 
-/// A provider that has shown a key.
-pub(crate) struct Provider {
+/// A provider authenticated by its key.
+pub(crate) struct AuthenticatedProvider {
     pub(crate) id: ProviderId,
     pub(crate) principal: Principal,
 }
 
-/// Staff of any role.
-pub(crate) fn staff(
+/// Authenticates staff of any role.
+pub(crate) fn require_staff(
     verifier: &StaffTokenVerifier,
     metadata: &MetadataMap,
 ) -> Result<Principal, Problem> {
@@ -37,13 +37,13 @@ pub(crate) fn staff(
     Ok(claims.principal())
 }
 
-/// Staff with one of these roles.
-pub(crate) fn staff_with(
+/// Authenticates staff who have one of these roles.
+pub(crate) fn require_role(
     verifier: &StaffTokenVerifier,
     metadata: &MetadataMap,
     any_of: &[Role],
 ) -> Result<Principal, Problem> {
-    let principal = staff(verifier, metadata)?;
+    let principal = require_staff(verifier, metadata)?;
     let mut refusal = None;
     for role in any_of {
         match principal.require_role(*role) {
@@ -54,31 +54,31 @@ pub(crate) fn staff_with(
     refusal.map_or(Ok(principal), Err)
 }
 
-/// Whether whoever speaks shows a provider's key, true or not.
-pub(crate) fn is_provider(metadata: &MetadataMap) -> Result<bool, Problem> {
+/// Whether the credential has the format of a provider key; does not verify it.
+pub(crate) fn presents_provider_key(metadata: &MetadataMap) -> Result<bool, Problem> {
     Ok(bearer(metadata)?.is_some_and(|token| token.starts_with(PREFIX)))
 }
 
-/// A provider whose key has this scope.
-pub(crate) async fn provider(
+/// Authenticates a provider whose key has this scope.
+pub(crate) async fn require_provider(
     conn: &mut PgConnection,
     keyring: &Keyring,
     metadata: &MetadataMap,
     scope: &str,
-) -> Result<Provider, Error> {
+) -> Result<AuthenticatedProvider, Error> {
     let text = bearer(metadata)?.ok_or_else(|| missing("your key, which begins with tdh_"))?;
-    let (key_id, secret) = take_apart(text).ok_or_else(refused)?;
+    let (key_id, secret) = parse_key(text).ok_or_else(refused)?;
     let key = store::provider_key(conn, clock::wall(), key_id)
         .await?
-        .filter(|key| equal(&key.secret_hash, &digest(secret)))
+        .filter(|key| constant_time_eq(&key.secret_hash, &secret_hash(secret)))
         .ok_or_else(refused)?;
     if !is_vouched(keyring, key_id, &key) {
-        // Whoever showed the key knows its secret: the row was not made by this service, or was changed since.
+        // The caller knows the secret, so the row was not written by this service, or was changed since.
         tracing::error!(
             alarm = "row_not_vouched",
             provider.id = %key.provider_id,
             provider_key.id = %key_id,
-            "a provider's key was written or changed by somebody else; it is refused"
+            "the row of a provider key was not written by this service; the key is refused"
         );
         return Err(refused().into());
     }
@@ -88,16 +88,16 @@ pub(crate) async fn provider(
         scopes: key.scopes.iter().cloned().collect::<Scopes>(),
     };
     principal.require_scope(scope)?;
-    Ok(Provider {
+    Ok(AuthenticatedProvider {
         id: key.provider_id,
         principal,
     })
 }
 
-/// Vouches for a key before it is stored.
+/// Adds the row's MAC before the key is stored.
 pub(crate) fn vouch(keyring: &Keyring, key_id: Uuid, key: &mut ProviderKey) {
     let vouched = with_fields(key_id, key, |fields| {
-        keyring.vouch(RowPurpose::ProviderKey, fields)
+        keyring.make_row_mac(RowPurpose::ProviderKey, fields)
     });
     key.vouched = Some(vouched);
 }
@@ -108,12 +108,12 @@ fn is_vouched(keyring: &Keyring, key_id: Uuid, key: &ProviderKey) -> bool {
     };
     with_fields(key_id, key, |fields| {
         keyring
-            .check_row(RowPurpose::ProviderKey, fields, vouched)
+            .verify_row(RowPurpose::ProviderKey, fields, vouched)
             .is_ok()
     })
 }
 
-/// What is vouched for: whose key it is, its secret, and what it may do.
+/// Calls `then` with the fields covered by the row's MAC: id, owner, secret hash and scopes.
 fn with_fields<T>(key_id: Uuid, key: &ProviderKey, then: impl FnOnce(&[&[u8]]) -> T) -> T {
     let mut fields: Vec<&[u8]> = vec![
         key_id.as_bytes(),
@@ -124,22 +124,22 @@ fn with_fields<T>(key_id: Uuid, key: &ProviderKey, then: impl FnOnce(&[&[u8]]) -
     then(&fields)
 }
 
-/// A fresh key: its id, the text that is shown once, and the digest that is kept.
+/// Generates a key: its id, the text that is shown once, and the hash of its secret, which is stored.
 pub(crate) fn new_key() -> (Uuid, String, Vec<u8>) {
     let id = Uuid::new_v4();
     let secret = URL_SAFE_NO_PAD.encode(random::<32>());
     let text = format!("{PREFIX}{}_{secret}", id.simple());
-    let digest = digest(&secret);
-    (id, text, digest)
+    let hash = secret_hash(&secret);
+    (id, text, hash)
 }
 
-fn take_apart(text: &str) -> Option<(Uuid, &str)> {
+fn parse_key(text: &str) -> Option<(Uuid, &str)> {
     let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
-    let fits = id.len() == 32 && secret.len() == 43;
-    Some((Uuid::try_parse(id).ok().filter(|_| fits)?, secret))
+    let has_lengths = id.len() == 32 && secret.len() == 43;
+    Some((Uuid::try_parse(id).ok().filter(|_| has_lengths)?, secret))
 }
 
-fn digest(secret: &str) -> Vec<u8> {
+fn secret_hash(secret: &str) -> Vec<u8> {
     Sha256::digest(secret.as_bytes()).to_vec()
 }
 
@@ -155,7 +155,7 @@ fn refused() -> Problem {
     Problem::new(
         Kind::Unauthenticated,
         "key_refused",
-        "This key does not hold; check it, or ask the hotline for a new one.",
+        "This key is not valid; check it, or ask the hotline for a new one.",
     )
 }
 
@@ -164,10 +164,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_taken_apart_as_it_was_made() {
-        let (id, text, kept) = new_key();
-        let (found, secret) = take_apart(&text).unwrap();
-        assert_eq!((found, digest(secret)), (id, kept));
+    fn a_generated_key_can_be_parsed_and_other_text_cannot() {
+        let (id, text, hash) = new_key();
+        let (parsed_id, secret) = parse_key(&text).unwrap();
+        assert_eq!((parsed_id, secret_hash(secret)), (id, hash));
         for bad in [
             "",
             "tdh_",
@@ -175,7 +175,7 @@ mod tests {
             &text[..text.len() - 1],
             &format!("{text}x"),
         ] {
-            assert!(take_apart(bad).is_none(), "{bad}");
+            assert!(parse_key(bad).is_none(), "{bad}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The newest checkpoint of the ledger at hand, fetched in the background: whoever gets a notice gets it too, so that
-//! every host is a witness. A ledger that is down delays no notice.
+//! Fetches the ledger's newest checkpoint in the background. Each notice carries it, so that every provider
+//! witnesses the ledger. A ledger that is down does not delay notices.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -9,17 +9,17 @@ use proto::v1::ledger_service_client::LedgerServiceClient;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
-const EVERY: Duration = Duration::from_secs(1);
-/// A note is a few hundred bytes; it goes into every notice.
-const LONGEST: usize = 2048;
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// In bytes. A checkpoint has a few hundred; it is part of every notice.
+const MAX_LENGTH: usize = 2048;
 
-/// The newest signed note; clones see the same.
+/// The newest signed checkpoint (C2SP tlog-checkpoint). Clones share it.
 #[derive(Clone, Default)]
-pub struct Latest(Arc<RwLock<Option<Arc<str>>>>);
+pub struct LatestCheckpoint(Arc<RwLock<Option<Arc<str>>>>);
 
-impl Latest {
+impl LatestCheckpoint {
     pub fn note(&self) -> Option<Arc<str>> {
-        // Only a pointer is behind the lock: nothing can be half-written.
+        // The lock guards only a pointer, so a panicked thread cannot have left it half-written.
         self.0
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -30,14 +30,14 @@ impl Latest {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(note.into());
     }
 
-    /// Asks the ledger once; tells whether it had one.
+    /// Fetches the checkpoint once. Returns whether the ledger had one.
     pub async fn run_once(&self, ledger: &Channel) -> Result<bool, tonic::Status> {
-        let answer = LedgerServiceClient::new(ledger.clone())
+        let response = LedgerServiceClient::new(ledger.clone())
             .latest_checkpoint(LatestCheckpointRequest {})
             .await?
             .into_inner();
-        match answer.checkpoint {
-            Some(checkpoint) if (1..=LONGEST).contains(&checkpoint.note.len()) => {
+        match response.checkpoint {
+            Some(checkpoint) if (1..=MAX_LENGTH).contains(&checkpoint.note.len()) => {
                 self.set(&checkpoint.note);
                 Ok(true)
             }
@@ -45,18 +45,22 @@ impl Latest {
         }
     }
 
-    /// Asks each second until the shutdown. Says once when the ledger falls silent, and once when it is back.
+    /// Fetches the checkpoint every second until the shutdown. Logs once when the ledger stops responding,
+    /// and once when it responds again.
     pub async fn run(self, ledger: Channel, shutdown: CancellationToken) {
         let mut silent = false;
         while !shutdown.is_cancelled() {
-            let asked = tokio::time::timeout(EVERY, self.run_once(&ledger)).await;
-            let answered = matches!(asked, Ok(Ok(_)));
-            if answered == silent {
-                silent = !answered;
-                tracing::info!(ledger.answers = answered, "the ledger's checkpoints");
+            let result = tokio::time::timeout(POLL_INTERVAL, self.run_once(&ledger)).await;
+            let responds = matches!(result, Ok(Ok(_)));
+            if responds == silent {
+                silent = !responds;
+                tracing::info!(
+                    ledger.responds = responds,
+                    "the ledger's response to checkpoint requests changed"
+                );
             }
             shutdown
-                .run_until_cancelled(tokio::time::sleep(EVERY))
+                .run_until_cancelled(tokio::time::sleep(POLL_INTERVAL))
                 .await;
         }
     }

@@ -4,27 +4,27 @@ use serde::Deserialize;
 
 use crate::Error;
 use crate::channels::MailSettings;
+use crate::checks::CheckSettings;
 use crate::delivery::DeliverySettings;
 use crate::document::Hotline;
-use crate::probe::ProbeSettings;
 
-/// As far as a count of anything goes.
-const MOST: u32 = 100_000;
+/// Maximum of every count.
+const MAX_COUNT: u32 = 100_000;
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Who speaks in the notices.
+    /// The hotline, as notices name it.
     pub hotline: Hotline,
     pub delivery: DeliverySettings,
-    pub probe: ProbeSettings,
-    /// Where mails go out; without it they wait.
+    pub checks: CheckSettings,
+    /// The mail relay; without it, mails wait.
     pub mail: Option<MailSettings>,
-    /// Look names up by DNS that the directory does not know.
+    /// Whether to resolve host names by DNS that the directory does not know.
     pub resolve_names: bool,
-    /// Take webhook addresses without TLS: for the demo and tests only, as a notice names what nobody may read.
-    pub plain_webhooks: bool,
-    /// How long timers wait when nothing was due, milliseconds.
+    /// Whether to accept webhook URLs without TLS. For the demo and tests only: a notice contains the URL.
+    pub http_webhooks: bool,
+    /// Time between two polls of the timers when nothing is due, in milliseconds.
     pub timer_poll_millis: u64,
 }
 
@@ -33,17 +33,17 @@ impl Default for Config {
         Self {
             hotline: Hotline::default(),
             delivery: DeliverySettings::default(),
-            probe: ProbeSettings::default(),
+            checks: CheckSettings::default(),
             mail: None,
             resolve_names: true,
-            plain_webhooks: false,
+            http_webhooks: false,
             timer_poll_millis: 100,
         }
     }
 }
 
 impl Config {
-    /// Refuses what would start and then do nothing, or end in the middle of its work.
+    /// Refuses settings with which the role would start but not work.
     ///
     /// # Errors
     /// `Setting` with a sentence that names the field.
@@ -54,12 +54,12 @@ impl Config {
             ("delivery.all", delivery.all),
             ("delivery.batch", delivery.batch),
             ("delivery.breaker.failures", delivery.breaker.failures),
-            ("probe.each", self.probe.each),
-            ("probe.all", self.probe.all),
-            ("probe.batch", self.probe.batch),
+            ("checks.each", self.checks.each),
+            ("checks.all", self.checks.all),
+            ("checks.batch", self.checks.batch),
         ] {
-            if !(1..=MOST).contains(&number) {
-                let text = format!("{field} is {number}; set it to a number from 1 to {MOST}");
+            if !(1..=MAX_COUNT).contains(&number) {
+                let text = format!("{field} is {number}; set it to a number from 1 to {MAX_COUNT}");
                 return Err(Error::Setting(text));
             }
         }
@@ -73,7 +73,7 @@ impl Config {
                 0.001,
             ),
         ] {
-            // Also false for what is not a number.
+            // Also refuses NaN.
             if !(least..=86_400.0).contains(&number) {
                 let text = format!("{field} is {number}; set it to a number from {least} to 86400");
                 return Err(Error::Setting(text));
@@ -90,7 +90,7 @@ mod tests {
     type Change = fn(&mut Config);
 
     #[test]
-    fn settings_that_would_never_send_are_refused_with_a_sentence() {
+    fn a_setting_with_which_nothing_would_be_sent_is_refused_with_a_sentence() {
         assert!(Config::default().check().is_ok());
         let refused = |change: fn(&mut Config)| {
             let mut config = Config::default();
@@ -105,7 +105,7 @@ mod tests {
                 |c| c.delivery.breaker.failures = 0,
                 "delivery.breaker.failures",
             ),
-            (|c| c.probe.all = 0, "probe.all"),
+            (|c| c.checks.all = 0, "checks.all"),
             (
                 |c| c.delivery.retry.factor = f64::NAN,
                 "delivery.retry.factor",

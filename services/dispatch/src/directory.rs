@@ -1,20 +1,21 @@
-//! The provider directory in memory: who hosts a name or an address, who stands behind whom, and by which channels each
-//! is reached. Loaded again when its version grows. Holds sealed endpoints as they are stored; opens none.
+//! The provider directory in memory: which provider hosts a name or an address, its upstream, registrar and
+//! origin, and its delivery channels. Reloaded when its version increases. Keeps contacts sealed as they are
+//! stored; opens none.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use domain::enums::{DeliveryChannel, ProviderRole};
 use domain::id::ProviderId;
 use domain::url::{CanonicalUrl, DomainName};
-use domain::word::{DeliveryChannel, ProviderRole};
 use ipnet::IpNet;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{Error, store};
 
-/// A provider as the directory knows it.
+/// A provider in the directory.
 #[derive(Clone)]
 pub struct Provider {
     pub id: ProviderId,
@@ -27,26 +28,27 @@ pub struct Provider {
     pub registrar: Option<ProviderId>,
     pub origin: Option<ProviderId>,
     pub channel: DeliveryChannel,
-    /// What the sealed values are bound to.
+    /// The sealed contact is bound to it.
     pub row_id: Uuid,
     /// Abuse mailbox, sealed.
     pub contact: Option<Vec<u8>>,
-    /// Where its webhooks go; none where it has none, or the one it has is gone.
-    pub webhook: Option<WebhookAt>,
+    /// The active webhook endpoint; none if it has none, or if its endpoint was retired after a 410.
+    pub webhook: Option<ActiveWebhook>,
 }
 
-/// The endpoint of a provider that is in use.
+/// The webhook endpoint that a provider's notices are sent to.
 #[derive(Clone)]
-pub struct WebhookAt {
+pub struct ActiveWebhook {
     pub endpoint_id: Uuid,
     /// Sealed.
     pub address: Vec<u8>,
 }
 
 impl Provider {
-    /// The channels that reach it, the chosen one first. Nobody is made to pull who did not ask to.
+    /// The delivery channels that reach the provider, its chosen one first. The pull API is included only if
+    /// the provider chose it.
     pub fn channels(&self) -> Vec<DeliveryChannel> {
-        let there = |channel: &DeliveryChannel| match channel {
+        let is_available = |channel: &DeliveryChannel| match channel {
             DeliveryChannel::Api => self.channel == DeliveryChannel::Api,
             DeliveryChannel::Webhook => self.webhook.is_some(),
             DeliveryChannel::Email => self.contact.is_some(),
@@ -54,24 +56,24 @@ impl Provider {
         let others = [DeliveryChannel::Webhook, DeliveryChannel::Email];
         std::iter::once(self.channel)
             .chain(others.into_iter().filter(|other| *other != self.channel))
-            .filter(there)
+            .filter(is_available)
             .collect()
     }
 }
 
 /// The whole directory at one version.
 #[derive(Default)]
-pub struct Snapshot {
+pub struct DirectorySnapshot {
     version: i64,
     providers: HashMap<ProviderId, Arc<Provider>>,
     by_domain: HashMap<String, Vec<ProviderId>>,
     by_net: HashMap<IpNet, Vec<ProviderId>>,
-    /// Lengths of prefixes that occur, longest first.
+    /// Prefix lengths that occur, longest first.
     lengths_v4: BTreeSet<std::cmp::Reverse<u8>>,
     lengths_v6: BTreeSet<std::cmp::Reverse<u8>>,
 }
 
-impl Snapshot {
+impl DirectorySnapshot {
     pub fn new(version: i64, providers: Vec<Provider>) -> Self {
         let mut snapshot = Self {
             version,
@@ -108,14 +110,14 @@ impl Snapshot {
         all
     }
 
-    /// Who has this name, or the longest name above it that the directory knows.
+    /// The provider of this name, or of the longest parent domain in the directory.
     pub fn by_domain(&self, name: &DomainName) -> Option<&Arc<Provider>> {
         name.ancestry()
             .find_map(|name| self.by_domain.get(name))
             .and_then(|ids| self.nearest(ids))
     }
 
-    /// Who has this address, by the longest prefix.
+    /// The provider of this address, by the longest matching prefix.
     pub fn by_address(&self, ip: IpAddr) -> Option<&Arc<Provider>> {
         let lengths = match ip {
             IpAddr::V4(_) => &self.lengths_v4,
@@ -128,7 +130,7 @@ impl Snapshot {
             .and_then(|ids| self.nearest(ids))
     }
 
-    /// Who hosts a URL as far as the directory alone can tell.
+    /// The provider of a URL, by the directory alone, without DNS.
     pub fn by_url(&self, url: &CanonicalUrl) -> Option<&Arc<Provider>> {
         let host = url.host();
         match (host.domain(), host.ip()) {
@@ -138,8 +140,8 @@ impl Snapshot {
         }
     }
 
-    /// What a provider named in an answer: an id, a name or an address that the directory knows.
-    pub fn named(&self, text: &str) -> Option<&Arc<Provider>> {
+    /// Finds the provider that another one named in an answer: by id, host name or address.
+    pub fn by_text(&self, text: &str) -> Option<&Arc<Provider>> {
         let text = text.trim();
         let by_id = text
             .parse::<ProviderId>()
@@ -151,7 +153,8 @@ impl Snapshot {
         })
     }
 
-    /// Where several share a name or a network: whoever is nearest to the content, then by id.
+    /// Among several providers of one name or network: the one nearest to the content by its role, then by
+    /// id.
     fn nearest(&self, ids: &[ProviderId]) -> Option<&Arc<Provider>> {
         ids.iter()
             .filter_map(|id| self.providers.get(id))
@@ -159,20 +162,23 @@ impl Snapshot {
     }
 }
 
-/// The directory as it is shared; clones see the same.
+/// The shared directory. Clones share the snapshot.
 #[derive(Clone, Default)]
-pub struct Directory(Arc<RwLock<Arc<Snapshot>>>);
+pub struct Directory(Arc<RwLock<Arc<DirectorySnapshot>>>);
 
 impl Directory {
-    /// The present directory: one look at its version, and a load when that has grown.
-    pub async fn current(&self, conn: &mut PgConnection) -> Result<Arc<Snapshot>, Error> {
+    /// The current directory: reads its version, and reloads it if the version has increased.
+    pub async fn current(&self, conn: &mut PgConnection) -> Result<Arc<DirectorySnapshot>, Error> {
         let version = store::directory_version(conn).await?;
-        let held = self.held();
-        if held.version == version {
-            return Ok(held);
+        let cached = self.cached();
+        if cached.version == version {
+            return Ok(cached);
         }
-        let loaded = Arc::new(Snapshot::new(version, store::providers(conn).await?));
-        // A slower loader of an older version must not undo a newer one; each uses what it loaded.
+        let loaded = Arc::new(DirectorySnapshot::new(
+            version,
+            store::providers(conn).await?,
+        ));
+        // A slower load of an older version must not replace a newer one; each caller uses what it loaded.
         let mut shared = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if shared.version < loaded.version {
             *shared = Arc::clone(&loaded);
@@ -180,8 +186,8 @@ impl Directory {
         Ok(loaded)
     }
 
-    fn held(&self) -> Arc<Snapshot> {
-        // Only a pointer is behind the lock: nothing can be half-written.
+    fn cached(&self) -> Arc<DirectorySnapshot> {
+        // The lock guards only a pointer, so a panicked thread cannot have left it half-written.
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 }

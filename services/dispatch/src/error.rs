@@ -1,8 +1,8 @@
-//! What can go wrong in dispatch, and the one road from it to a problem.
-//! Must not carry a URL, a body, or what a provider wrote.
+//! Errors of dispatch, and their only conversion into a problem. They must not contain a URL, a request body
+//! or a provider's text.
 
 use domain::Invalid;
-use platform::batch::{Class, Fault};
+use platform::batch::{BatchError, ErrorClass};
 use platform::error::{Kind, Problem};
 use platform::sealed::SealedError;
 use uuid::Uuid;
@@ -11,15 +11,15 @@ use uuid::Uuid;
 pub enum Error {
     #[error(transparent)]
     Invalid(#[from] Invalid),
-    /// Refused with a sentence of ours.
+    /// Refused with a code and a sentence.
     #[error(transparent)]
     Problem(#[from] Problem),
-    #[error("the database refused")]
+    #[error("a database statement failed")]
     Db(#[from] sqlx::Error),
-    #[error("a sealed value was not accepted")]
+    #[error("a sealed value could not be opened")]
     Sealed(#[from] SealedError),
-    /// A stored value that no version of this service wrote.
-    #[error("{table}.{column} of {id} is damaged")]
+    /// A stored value that the service cannot have written.
+    #[error("{table}.{column} of {id} is invalid")]
     Row {
         table: &'static str,
         column: &'static str,
@@ -29,13 +29,13 @@ pub enum Error {
     Server(#[from] platform::grpc::GrpcError),
     #[error("a consumer stopped")]
     Bus(#[from] platform::bus::Error),
-    /// A setting that cannot be worked with.
+    /// An invalid setting, or a failure of the role as a whole.
     #[error("{0}")]
     Setting(String),
 }
 
 impl Error {
-    /// There is no such thing, or it is not the caller's: both look the same.
+    /// The object does not exist, or belongs to someone else: callers cannot distinguish the two.
     pub(crate) fn not_found(what: &str) -> Self {
         Self::Problem(Problem::new(
             Kind::NotFound,
@@ -57,16 +57,16 @@ impl From<Error> for Problem {
                 tracing::error!(
                     alarm = "sealed_refused",
                     problem.code = error.code(),
-                    "a sealed value was not accepted"
+                    "a sealed value could not be opened"
                 );
-                Self::of(Kind::Internal)
+                Self::from_kind(Kind::Internal)
             }
             Error::Row { table, column, id } => {
-                tracing::error!(alarm = "row_damaged", db.table = table, db.column = column, row.id = %id, "a stored value cannot be read");
-                Self::of(Kind::Internal)
+                tracing::error!(alarm = "row_damaged", db.table = table, db.column = column, row.id = %id, "a stored value is invalid");
+                Self::from_kind(Kind::Internal)
             }
             Error::Bus(error) => error.into(),
-            Error::Server(_) | Error::Setting(_) => Self::of(Kind::Internal),
+            Error::Server(_) | Error::Setting(_) => Self::from_kind(Kind::Internal),
         }
     }
 }
@@ -77,12 +77,14 @@ impl From<Error> for tonic::Status {
     }
 }
 
-impl Fault for Error {
-    fn class(&self) -> Class {
+impl BatchError for Error {
+    fn class(&self) -> ErrorClass {
         match self {
-            Self::Db(error) => Class::of(error),
-            Self::Invalid(_) | Self::Problem(_) | Self::Sealed(_) | Self::Row { .. } => Class::Item,
-            Self::Server(_) | Self::Bus(_) | Self::Setting(_) => Class::Whole,
+            Self::Db(error) => ErrorClass::from_sqlx(error),
+            Self::Invalid(_) | Self::Problem(_) | Self::Sealed(_) | Self::Row { .. } => {
+                ErrorClass::Item
+            }
+            Self::Server(_) | Self::Bus(_) | Self::Setting(_) => ErrorClass::WholeBatch,
         }
     }
 }

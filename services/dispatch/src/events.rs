@@ -1,12 +1,12 @@
-//! What dispatch hears of verification, and the command that each event becomes.
+//! Consumes verification's log: which command each event becomes.
 
 use std::collections::BTreeMap;
 
+use domain::enums::{Category, Media};
 use domain::event::{self, Body};
 use domain::id::{CaseId, DecisionId, ReportId, ReviewId};
 use domain::wire::required_time;
-use domain::word::{Category, Media};
-use platform::bus::{Heed, HeedError};
+use platform::bus::{EventHandler, HandlerError};
 use platform::clock::Clock;
 use platform::log::Envelope;
 use platform::sealed::{Verifier, WrappedKey};
@@ -17,33 +17,33 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::Error;
-use crate::attribution::{About, ProofError, check_proof};
-use crate::commands::{self, Actionable, Held, Rules, Upheld};
+use crate::attribution::{ExpectedProof, ProofError, verify_decision_proof};
+use crate::commands::{self, ActionableDecision, CaseInstruction, CommandDeps, UpheldVerdict};
 use crate::store::{self, CaseSeal};
 
-/// Heeds verification's log.
-pub struct FromVerification {
-    pub rules: Rules,
+/// Applies the events of verification's log.
+pub struct VerificationHandler {
+    pub deps: CommandDeps,
     pub clock: Clock,
-    /// Of approval proofs.
+    /// Verifies approval proofs.
     pub proofs: Verifier,
 }
 
-/// What an event asks for.
-enum Asked {
-    Act(Box<Actionable>),
-    Hold(Held),
-    Release(Held),
-    Withdraw(Held),
-    Uphold(Upheld),
+/// The command that an event becomes.
+enum EventCommand {
+    Open(Box<ActionableDecision>),
+    PoliceHold(CaseInstruction),
+    Release(CaseInstruction),
+    Withdraw(CaseInstruction),
+    Uphold(UpheldVerdict),
 }
 
-impl Asked {
-    /// Which command; neighbours of one kind go into it together.
+impl EventCommand {
+    /// Number of the command: those of one kind are applied in one call.
     fn kind(&self) -> u8 {
         match self {
-            Self::Act(_) => 0,
-            Self::Hold(_) => 1,
+            Self::Open(_) => 0,
+            Self::PoliceHold(_) => 1,
             Self::Release(_) => 2,
             Self::Withdraw(_) => 3,
             Self::Uphold(_) => 4,
@@ -51,96 +51,106 @@ impl Asked {
     }
 }
 
-impl Heed for FromVerification {
-    async fn heed(&self, conn: &mut PgConnection, batch: &[Envelope]) -> Result<(), HeedError> {
+impl EventHandler for VerificationHandler {
+    async fn handle(
+        &self,
+        conn: &mut PgConnection,
+        batch: &[Envelope],
+    ) -> Result<(), HandlerError> {
         let now = self.clock.now(conn).await?;
         let ids: Vec<Uuid> = batch.iter().map(|e| e.case_id).collect();
-        // Rows in the order of locking, for the whole batch: the commands below lock parts of it.
+        // Locks the rows of the whole batch in one order; the commands below then lock parts of it.
         let opened: Vec<CaseId> = store::lock_cases(conn, &ids)
             .await
-            .map_err(|error| later(batch, error))?
+            .map_err(|error| handler_error(batch, error))?
             .into_iter()
             .filter(|case| case.episode > 0)
             .map(|case| case.case_id)
             .collect();
-        let mut asked: Vec<(usize, Asked)> = Vec::new();
+        let mut commands: Vec<(usize, EventCommand)> = Vec::new();
         for (n, envelope) in batch.iter().enumerate() {
-            if let Some(item) = self.read(envelope, &opened, now)? {
-                asked.push((n, item));
+            if let Some(command) = self.parse(envelope, &opened, now)? {
+                commands.push((n, command));
             }
         }
-        for run in rounds(asked, batch) {
-            self.apply(conn, now, run)
+        for round in rounds(commands, batch) {
+            self.apply(conn, now, round)
                 .await
-                .map_err(|error| later(batch, error))?;
+                .map_err(|error| handler_error(batch, error))?;
         }
         Ok(())
     }
 }
 
-/// Events of one case stay in order; those of different cases may pass each other. Each round is of one kind.
-fn rounds(asked: Vec<(usize, Asked)>, batch: &[Envelope]) -> Vec<Vec<Asked>> {
+/// Splits commands into rounds of one kind each. Those of one case stay in order; those of different cases
+/// may change places.
+fn rounds(commands: Vec<(usize, EventCommand)>, batch: &[Envelope]) -> Vec<Vec<EventCommand>> {
     let mut depth: BTreeMap<Uuid, usize> = BTreeMap::new();
-    let mut rounds: BTreeMap<(usize, u8), Vec<Asked>> = BTreeMap::new();
-    for (n, item) in asked {
+    let mut rounds: BTreeMap<(usize, u8), Vec<EventCommand>> = BTreeMap::new();
+    for (n, command) in commands {
         let nth = depth.entry(batch[n].case_id).or_default();
-        rounds.entry((*nth, item.kind())).or_default().push(item);
+        rounds
+            .entry((*nth, command.kind()))
+            .or_default()
+            .push(command);
         *nth += 1;
     }
     rounds.into_values().collect()
 }
 
-impl FromVerification {
-    fn read(
+impl VerificationHandler {
+    fn parse(
         &self,
         envelope: &Envelope,
         opened: &[CaseId],
         now: OffsetDateTime,
-    ) -> Result<Option<Asked>, HeedError> {
-        let rotten = |reason| HeedError::Rotten {
+    ) -> Result<Option<EventCommand>, HandlerError> {
+        let unreadable = |reason| HandlerError::Unprocessable {
             event: envelope.id,
             reason,
         };
         let body = event::decode(&envelope.payload).map_err(|error| match error {
-            event::Unreadable::Malformed => rotten("the payload cannot be read"),
-            event::Unreadable::UnknownKind => rotten("a newer version wrote it"),
+            event::EventDecodeError::Malformed => unreadable("the payload cannot be read"),
+            event::EventDecodeError::UnknownKind => {
+                unreadable("the event's type is unknown: a newer version wrote it")
+            }
         })?;
         let case_id = CaseId::new(envelope.case_id);
-        let held = Held {
+        let instruction = CaseInstruction {
             case_id,
             cause: Some(envelope.id),
         };
         Ok(match body {
-            Body::CaseActionable(said) => {
-                let act = self.actionable(envelope, &said).map_err(rotten)?;
-                match self.check(&said, &act, opened.contains(&case_id), now) {
-                    Ok(()) => Some(Asked::Act(Box::new(act))),
-                    // Nothing is wrong with it but its age: verification says it again with a fresh proof, which must
-                    // not wait behind this one.
+            Body::CaseActionable(body) => {
+                let decision = self.decision(envelope, &body).map_err(unreadable)?;
+                match self.check(&body, &decision, opened.contains(&case_id), now) {
+                    Ok(()) => Some(EventCommand::Open(Box::new(decision))),
+                    // Only its age is wrong: verification repeats the event with a new proof, which must not
+                    // wait behind a parked event.
                     Err(ProofError::Expired) => {
-                        tracing::warn!(alarm = "proof_expired", case.id = %case_id, event.id = %envelope.id, "nothing is sent until a fresh proof comes");
+                        tracing::warn!(alarm = "proof_expired", case.id = %case_id, event.id = %envelope.id, "the approval proof has expired; no notice is sent until verification sends a new one");
                         None
                     }
                     Err(refused) => {
                         let reason = refused.reason();
-                        tracing::error!(alarm = "proof_refused", case.id = %case_id, event.id = %envelope.id, reason, "nothing is sent");
-                        return Err(rotten(reason));
+                        tracing::error!(alarm = "proof_refused", case.id = %case_id, event.id = %envelope.id, reason, "the approval proof was refused; no notice is sent");
+                        return Err(unreadable(reason));
                     }
                 }
             }
-            Body::CaseHeld(_) => Some(Asked::Hold(held)),
-            Body::CaseReleased(_) => Some(Asked::Release(held)),
-            Body::VerdictWithdrawn(_) => Some(Asked::Withdraw(held)),
-            Body::VerdictUpheld(said) => Some(Asked::Uphold(Upheld {
+            Body::CaseHeld(_) => Some(EventCommand::PoliceHold(instruction)),
+            Body::CaseReleased(_) => Some(EventCommand::Release(instruction)),
+            Body::VerdictWithdrawn(_) => Some(EventCommand::Withdraw(instruction)),
+            Body::VerdictUpheld(body) => Some(EventCommand::Uphold(UpheldVerdict {
                 case_id,
-                review_id: said
+                review_id: body
                     .review_id
                     .parse::<ReviewId>()
-                    .map_err(|_| rotten("the review's id cannot be read"))?,
-                gone: said.gone,
+                    .map_err(|_| unreadable("the review's id cannot be read"))?,
+                offline: body.offline,
                 cause: Some(envelope.id),
             })),
-            // Told to others.
+            // Not consumed by dispatch.
             Body::CaseNotActionable(_)
             | Body::ReportReceived(_)
             | Body::ReportWithdrawn(_)
@@ -161,78 +171,78 @@ impl FromVerification {
         })
     }
 
-    fn actionable(
+    fn decision(
         &self,
         envelope: &Envelope,
-        said: &v1::CaseActionable,
-    ) -> Result<Actionable, &'static str> {
+        body: &v1::CaseActionable,
+    ) -> Result<ActionableDecision, &'static str> {
         let case_id = CaseId::new(envelope.case_id);
-        let proof = said.proof.as_ref().ok_or("it has no proof")?;
-        let report: ReportId = said
-            .sealed_item_report_id
+        let proof = body.proof.as_ref().ok_or("it has no proof")?;
+        let report: ReportId = body
+            .sealed_content_report_id
             .parse()
             .map_err(|_| "the report's id cannot be read")?;
-        let wrapped = WrappedKey::parse(said.wrapped_key.to_vec())
+        let wrapped = WrappedKey::parse(body.wrapped_key.to_vec())
             .map_err(|_| "the data key cannot be read")?;
         let key = self
-            .rules
+            .deps
             .keyring
             .unwrap(case_id.uuid(), &wrapped)
-            .map_err(|_| "the data key does not open")?;
-        let url = store::open_url(&key, case_id, report, &said.sealed_item)
-            .map_err(|_| "the sealed item does not open")?;
-        Ok(Actionable {
+            .map_err(|_| "the data key cannot be unwrapped")?;
+        let url = store::open_url(&key, case_id, report, &body.sealed_content)
+            .map_err(|_| "the sealed content cannot be opened")?;
+        Ok(ActionableDecision {
             case_id,
-            decision_id: said
+            decision_id: body
                 .decision_id
                 .parse::<DecisionId>()
                 .map_err(|_| "the decision's id cannot be read")?,
-            category: Category::from_wire(said.category).map_err(|_| "the category is unknown")?,
-            media: Media::from_wire_optional(said.media).map_err(|_| "the media is unknown")?,
-            received_at: required_time("received_at", said.received_at.as_ref())
+            category: Category::from_wire(body.category).map_err(|_| "the category is unknown")?,
+            media: Media::from_wire_optional(body.media).map_err(|_| "the media is unknown")?,
+            received_at: required_time("received_at", body.received_at.as_ref())
                 .map_err(|_| "the time of receipt cannot be read")?,
-            verified_at: required_time("decided_at", said.decided_at.as_ref())
+            verified_at: required_time("decided_at", body.decided_at.as_ref())
                 .map_err(|_| "the time of the decision cannot be read")?,
             seal: CaseSeal {
                 case_id,
                 proof_body: proof.body.to_vec(),
                 proof_signature: proof.signature.to_vec(),
                 proof_key: proof.key_id.clone(),
-                wrapped_key: said.wrapped_key.to_vec(),
-                sealed_item: said.sealed_item.to_vec(),
-                item_report_id: report,
-                traceparent: trace::of(Some(envelope.id)),
+                wrapped_key: body.wrapped_key.to_vec(),
+                sealed_content: body.sealed_content.to_vec(),
+                content_report_id: report,
+                traceparent: trace::traceparent_of(Some(envelope.id)),
             },
             url,
             cause: Some(envelope.id),
         })
     }
 
-    /// A case whose first notice is open stands on its decision until that is withdrawn: only the end of the proof
-    /// no longer counts for it.
+    /// Checks the approval proof. A case that is already open stays valid until its decision is withdrawn, so
+    /// for it the proof's expiry is ignored.
     fn check(
         &self,
-        said: &v1::CaseActionable,
-        act: &Actionable,
+        body: &v1::CaseActionable,
+        decision: &ActionableDecision,
         opened: bool,
         now: OffsetDateTime,
     ) -> Result<(), ProofError> {
-        let proof = said.proof.as_ref().ok_or(ProofError::Malformed)?;
+        let proof = body.proof.as_ref().ok_or(ProofError::Malformed)?;
         let wrapped =
-            WrappedKey::parse(said.wrapped_key.to_vec()).map_err(|_| ProofError::Malformed)?;
+            WrappedKey::parse(body.wrapped_key.to_vec()).map_err(|_| ProofError::Malformed)?;
         let key = self
-            .rules
+            .deps
             .keyring
-            .unwrap(act.case_id.uuid(), &wrapped)
+            .unwrap(decision.case_id.uuid(), &wrapped)
             .map_err(|_| ProofError::Malformed)?;
-        let about = About {
-            case_id: act.case_id,
-            decision_id: act.decision_id,
-            category: act.category,
-            url: &act.url,
+        let about = ExpectedProof {
+            case_id: decision.case_id,
+            decision_id: decision.decision_id,
+            category: decision.category,
+            url: &decision.url,
             key: &key,
         };
-        match check_proof(proof, &self.proofs, &about, now) {
+        match verify_decision_proof(proof, &self.proofs, &about, now) {
             Err(ProofError::Expired) if opened => Ok(()),
             other => other,
         }
@@ -242,49 +252,50 @@ impl FromVerification {
         &self,
         conn: &mut PgConnection,
         now: OffsetDateTime,
-        round: Vec<Asked>,
+        round: Vec<EventCommand>,
     ) -> Result<(), Error> {
-        let (mut acts, mut holds, mut releases) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut decisions, mut police_holds, mut releases) = (Vec::new(), Vec::new(), Vec::new());
         let (mut withdrawals, mut upheld) = (Vec::new(), Vec::new());
-        for item in round {
-            match item {
-                Asked::Act(act) => acts.push(*act),
-                Asked::Hold(held) => holds.push(held),
-                Asked::Release(held) => releases.push(held),
-                Asked::Withdraw(held) => withdrawals.push(held),
-                Asked::Uphold(item) => upheld.push(item),
+        for command in round {
+            match command {
+                EventCommand::Open(decision) => decisions.push(*decision),
+                EventCommand::PoliceHold(instruction) => police_holds.push(instruction),
+                EventCommand::Release(instruction) => releases.push(instruction),
+                EventCommand::Withdraw(instruction) => withdrawals.push(instruction),
+                EventCommand::Uphold(verdict) => upheld.push(verdict),
             }
         }
-        let rules = &self.rules;
-        if !acts.is_empty() {
-            commands::actionable(conn, rules, now, &acts).await?;
+        let deps = &self.deps;
+        if !decisions.is_empty() {
+            commands::open_cases(conn, deps, now, &decisions).await?;
         }
-        if !holds.is_empty() {
-            commands::hold(conn, rules, now, &holds).await?;
+        if !police_holds.is_empty() {
+            commands::place_police_holds(conn, deps, now, &police_holds).await?;
         }
         if !releases.is_empty() {
-            commands::release(conn, rules, now, &releases).await?;
+            commands::release_cases(conn, deps, now, &releases).await?;
         }
         if !withdrawals.is_empty() {
-            commands::withdraw(conn, rules, now, &withdrawals).await?;
+            commands::withdraw_verdicts(conn, deps, now, &withdrawals).await?;
         }
         if !upheld.is_empty() {
-            commands::uphold(conn, rules, now, &upheld).await?;
+            commands::uphold_verdicts(conn, deps, now, &upheld).await?;
         }
         Ok(())
     }
 }
 
-/// The database's word goes by its SQLSTATE; what else fails is a stored value of the case, and that event's.
-fn later(batch: &[Envelope], error: Error) -> HeedError {
+/// A database error is classified by its SQLSTATE; any other error is an invalid stored value of a case, and
+/// its event is parked.
+fn handler_error(batch: &[Envelope], error: Error) -> HandlerError {
     match error {
-        Error::Db(error) => HeedError::Db(error),
+        Error::Db(error) => HandlerError::Db(error),
         other => {
             let code = platform::error::Problem::from(other).code;
             tracing::warn!(problem.code = %code, "an event could not be applied");
-            HeedError::Rotten {
+            HandlerError::Unprocessable {
                 event: batch.first().map_or(Uuid::nil(), |e| e.id),
-                reason: "a stored value of its case cannot be read",
+                reason: "a stored value of its case is invalid",
             }
         }
     }

@@ -1,13 +1,15 @@
-//! Dispatch: who can remove it, the notices to them, their answers, clocks, escalation, and whether it is really gone.
+//! Dispatch: finds the providers that can remove content, sends them notices, handles their answers,
+//! deadlines and escalation, and checks whether the content is offline.
 //!
-//! It acts on what verification decided and on nothing else: without a true proof nothing leaves. It never fetches
-//! material, never believes a claim of removal, and calls no other service for work.
+//! It acts only on decisions of verification: without a valid approval proof nothing is sent. It never
+//! fetches the material, checks every claim of removal, and calls no other service to do its work.
 
 pub mod attribution;
 mod auth;
 mod breaker;
 pub mod channels;
 pub mod checkpoint;
+pub mod checks;
 pub mod commands;
 mod config;
 pub mod delivery;
@@ -15,21 +17,20 @@ pub mod directory;
 pub mod document;
 mod error;
 pub mod events;
+mod gauges;
 mod grants;
 mod grpc;
 pub mod lifecycle;
 pub mod link;
-pub mod mailbox;
 pub mod policy;
-pub mod probe;
 mod retry;
+pub mod return_address;
 mod run;
-mod signs;
 pub mod store;
 pub mod timers;
 
 pub use config::Config;
 pub use error::Error;
+pub use gauges::GAUGES;
 pub use grants::GRANTS;
-pub use run::{Deps, Hints, SCHEMA, run};
-pub use signs::SIGNS;
+pub use run::{Deps, DispatchWakeups, SCHEMA, run};

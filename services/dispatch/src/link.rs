@@ -1,4 +1,5 @@
-//! The link in a mail: a credential for one notice and one addressee, with an end. It names no URL and needs no row.
+//! The link in a mail: a credential for one notice and one addressee, with an expiry. It contains no URL, and
+//! needs no database row.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,14 +13,16 @@ use uuid::Uuid;
 const FORMAT: u8 = 1;
 const LENGTH: usize = 1 + 16 + 8 + 32;
 
-/// A token that was read; it holds for nothing until [`Link::check`].
+/// A parsed token. It grants nothing until [`Link::check`] has accepted it.
 pub struct Link {
     pub notice_id: NoticeId,
+    /// Seconds since 1970.
     expires: i64,
     mac: [u8; 32],
 }
 
-/// Format (1), notice (16), end (8, seconds since 1970, big endian), MAC (32), in base64url.
+/// Creates a token: format (1 byte), notice (16), expiry (8, seconds since 1970, big endian), MAC (32), in
+/// base64url without padding.
 pub fn token(
     keyring: &Keyring,
     notice: NoticeId,
@@ -43,7 +46,10 @@ pub fn token(
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Takes a token apart.
+/// Parses a token without verifying it.
+///
+/// # Errors
+/// `link_unknown` for text that is not a token.
 pub fn parse(token: &str) -> Result<Link, Problem> {
     let bytes: [u8; LENGTH] = (token.len() <= 2 * LENGTH)
         .then(|| URL_SAFE_NO_PAD.decode(token).ok())
@@ -64,7 +70,10 @@ pub fn parse(token: &str) -> Result<Link, Problem> {
 }
 
 impl Link {
-    /// Whether we made it for this addressee, and its end has not come.
+    /// Verifies that we created the link for this provider, and that it has not expired.
+    ///
+    /// # Errors
+    /// `link_unknown` for a forged link or another addressee's, `link_expired` after its expiry.
     pub fn check(
         &self,
         keyring: &Keyring,
@@ -77,7 +86,7 @@ impl Link {
             provider.as_str().as_bytes(),
             &self.expires.to_be_bytes(),
         ];
-        if !keyring.mac_holds(MacPurpose::Link, &fields, &self.mac) {
+        if !keyring.verify_mac(MacPurpose::Link, &fields, &self.mac) {
             return Err(unknown());
         }
         if now.unix_timestamp() >= self.expires {
@@ -91,12 +100,12 @@ impl Link {
     }
 }
 
-/// Forged, cut short, or for a notice that is not there: all look the same.
+/// The same for a forged or truncated link and for a notice that does not exist.
 pub(crate) fn unknown() -> Problem {
     Problem::new(
         Kind::NotFound,
         "link_unknown",
-        "This link is not one of ours; copy it whole from the mail.",
+        "This link is not valid; copy it completely from the mail.",
     )
     .field("token")
 }
@@ -107,7 +116,7 @@ mod tests {
     use time::macros::datetime;
 
     #[test]
-    fn a_link_holds_for_one_notice_one_addressee_and_a_while() {
+    fn a_link_is_valid_for_one_notice_and_one_addressee_until_it_expires() {
         let folder = tempfile::tempdir().unwrap();
         let keyring = Keyring::create(&folder.path().join("keyring.json")).unwrap();
         let notice = NoticeId::new(Uuid::from_u128(7));
@@ -132,8 +141,8 @@ mod tests {
             let mut forged = text.clone().into_bytes();
             forged[n] = if forged[n] == b'A' { b'B' } else { b'A' };
             let forged = String::from_utf8(forged).unwrap();
-            let held = parse(&forged).is_ok_and(|l| l.check(&keyring, &amber, before).is_ok());
-            assert!(!held || forged == text, "character {n}");
+            let accepted = parse(&forged).is_ok_and(|l| l.check(&keyring, &amber, before).is_ok());
+            assert!(!accepted || forged == text, "character {n}");
         }
         for bad in ["", "a", &text[1..], &format!("{text}A"), &"A".repeat(5000)] {
             assert!(parse(bad).is_err(), "{bad}");

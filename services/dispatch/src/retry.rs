@@ -1,7 +1,8 @@
-//! When to try again: capped exponential backoff with jitter, at least what the other side asked for, for ever.
+//! Delay before a webhook or mail is attempted again: capped exponential backoff with jitter, never shorter
+//! than the receiver's Retry-After, without a last attempt.
 //!
-//! The only place that uses the `backoff` crate, which is no longer maintained. Attempts are counted in the row, so
-//! nothing is kept here and nothing ends by elapsed time.
+//! The only place that uses the `backoff` crate, which is no longer maintained. Attempts are counted in the
+//! delivery row, so no state is kept here and no elapsed time ends the retries.
 
 use std::time::Duration;
 
@@ -9,19 +10,19 @@ use backoff::backoff::Backoff as _;
 use backoff::exponential::{ExponentialBackoff, ExponentialBackoffBuilder};
 use serde::Deserialize;
 
-/// How patience grows.
+/// How the delay grows with the number of attempts.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Retry {
-    /// After the first failure, seconds.
+pub struct RetryPolicy {
+    /// Delay after the first failure, in seconds.
     pub first_seconds: f64,
-    /// Each time so much longer.
+    /// Each further delay is longer by this factor.
     pub factor: f64,
-    /// Never longer than this, also when the other side asks for more; seconds.
+    /// Upper bound of every delay, even if Retry-After asks for more, in seconds; at most six hours.
     pub longest_seconds: f64,
 }
 
-impl Default for Retry {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             first_seconds: 2.0,
@@ -31,11 +32,11 @@ impl Default for Retry {
     }
 }
 
-impl Retry {
-    /// How long to wait after this many attempts (1 and more); `asked` is a Retry-After.
-    pub fn after(&self, attempts: u32, asked: Option<Duration>) -> Duration {
+impl RetryPolicy {
+    /// Delay after `attempts` failed attempts (at least 1).
+    pub fn delay(&self, attempts: u32, retry_after: Option<Duration>) -> Duration {
         let longest = self.longest();
-        // Far beyond any cap, and within what a duration holds.
+        // 60 steps are far beyond the cap, and the result still fits a `Duration`.
         let growth = self
             .factor
             .powi(attempts.saturating_sub(1).min(60).cast_signed());
@@ -46,10 +47,11 @@ impl Retry {
             .with_randomization_factor(0.3)
             .with_max_elapsed_time(None)
             .build();
-        let drawn = policy.next_backoff().unwrap_or(longest);
-        drawn.max(asked.unwrap_or_default()).min(longest)
+        let backoff = policy.next_backoff().unwrap_or(longest);
+        backoff.max(retry_after.unwrap_or_default()).min(longest)
     }
 
+    /// Upper bound of every delay.
     pub fn longest(&self) -> Duration {
         Duration::from_secs_f64(self.longest_seconds.clamp(0.001, 6.0 * 3600.0))
     }
@@ -60,41 +62,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patience_grows_to_its_cap_and_never_ends() {
-        let retry = Retry::default();
-        for (attempts, about) in [(1, 2.0), (2, 4.0), (5, 32.0), (14, 16384.0)] {
-            let wait = retry.after(attempts, None).as_secs_f64();
+    fn the_delay_grows_to_its_cap_and_retries_never_end() {
+        let retry = RetryPolicy::default();
+        for (attempts, expected) in [(1, 2.0), (2, 4.0), (5, 32.0), (14, 16384.0)] {
+            let delay = retry.delay(attempts, None).as_secs_f64();
             assert!(
-                (about * 0.69..=about * 1.31).contains(&wait),
-                "{attempts}: {wait}"
+                (expected * 0.69..=expected * 1.31).contains(&delay),
+                "{attempts}: {delay}"
             );
         }
         for attempts in [20, 1000, u32::MAX] {
-            let wait = retry.after(attempts, None);
-            assert!(wait <= Duration::from_hours(6));
-            assert!(wait >= Duration::from_hours(4));
+            let delay = retry.delay(attempts, None);
+            assert!(delay <= Duration::from_hours(6));
+            assert!(delay >= Duration::from_hours(4));
         }
     }
 
     #[test]
-    fn two_that_failed_together_do_not_return_together() {
-        let retry = Retry::default();
-        let drawn: std::collections::HashSet<_> =
-            (0..50).map(|_| retry.after(5, None).as_nanos()).collect();
-        assert!(drawn.len() > 40);
+    fn messages_that_failed_together_are_not_retried_together() {
+        let retry = RetryPolicy::default();
+        let delays: std::collections::HashSet<_> =
+            (0..50).map(|_| retry.delay(5, None).as_nanos()).collect();
+        assert!(delays.len() > 40);
     }
 
     #[test]
-    fn what_the_other_side_asks_for_is_honoured_up_to_the_cap() {
-        let retry = Retry::default();
+    fn retry_after_is_honoured_up_to_the_cap() {
+        let retry = RetryPolicy::default();
         let minute = Duration::from_mins(1);
-        assert_eq!(retry.after(1, Some(minute)), minute);
+        assert_eq!(retry.delay(1, Some(minute)), minute);
         let year = Duration::from_hours(365 * 24);
-        assert_eq!(retry.after(1, Some(year)), Duration::from_hours(6));
-        let quick = Retry {
+        assert_eq!(retry.delay(1, Some(year)), Duration::from_hours(6));
+        let capped = RetryPolicy {
             longest_seconds: 2.0,
-            ..Retry::default()
+            ..RetryPolicy::default()
         };
-        assert!(quick.after(30, Some(minute)) <= Duration::from_secs(2));
+        assert!(capped.delay(30, Some(minute)) <= Duration::from_secs(2));
     }
 }

@@ -1,4 +1,4 @@
-//! Putting the role together: server, consumer, relay, timers, couriers, watcher. No logic.
+//! Builds and runs the role: server, consumer, relay, timers, delivery worker and check worker. No logic.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use platform::clock::Clock;
 use platform::connector::Connector;
 use platform::db::{MigrationSet, Schema};
 use platform::grpc::{Listener, MAX_MESSAGE, Server, database};
-use platform::log::{Hint, LogServer, Relay};
+use platform::log::{LogServer, Relay, Wakeup};
 use platform::sealed::{Keyring, SigningContext, StaffTokenVerifier};
 use proto::v1::dispatch_service_server::DispatchServiceServer;
 use sqlx::PgPool;
@@ -18,24 +18,24 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-use crate::channels::{Mail, Webhook};
-use crate::checkpoint::Latest;
-use crate::commands::Rules;
-use crate::delivery::{Courier, Parts};
+use crate::channels::{MailSender, WebhookSender};
+use crate::checkpoint::LatestCheckpoint;
+use crate::checks::CheckWorker;
+use crate::commands::CommandDeps;
+use crate::delivery::{DeliveryDeps, DeliveryWorker};
 use crate::directory::Directory;
-use crate::events::FromVerification;
+use crate::events::VerificationHandler;
 use crate::grpc::Dispatch;
 use crate::policy::Policy;
-use crate::probe::Watcher;
 use crate::timers::Timers;
 use crate::{Config, Error};
 
 const SERVICE: &str = "dispatch";
 
-/// Who may read dispatch's log over the wire.
+/// Services that may read dispatch's log over gRPC.
 const READERS: [&str; 3] = ["intake", "verification", "ledger"];
 
-/// Connections of the timers, beside those of calls and deliveries.
+/// Database connections reserved for the timers.
 const TIMER_CONNECTIONS: u32 = 3;
 
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
@@ -52,33 +52,36 @@ pub const SCHEMA: Schema = Schema {
     ],
 };
 
-/// Bells between roles of one process. Unconnected ones cost some milliseconds, nothing else.
+/// Wake-ups between roles of one process. Without them events arrive some milliseconds later.
 #[derive(Clone, Default)]
-pub struct Hints {
-    /// Rung by this service when its log has new positions.
-    pub stamped: Hint,
-    /// Rung by verification when its log has.
-    pub verification: Hint,
+pub struct DispatchWakeups {
+    /// Notified by this service when events have got positions in its log.
+    pub positioned: Wakeup,
+    /// Notified by verification when events have got positions in its log.
+    pub verification: Wakeup,
 }
 
-/// What the role works with.
+/// Dependencies of the role.
 pub struct Deps {
-    /// Sees the schema of [`SCHEMA`].
+    /// Connected to the database schema of [`SCHEMA`].
     pub pool: PgPool,
     pub keyring: Arc<Keyring>,
     pub clock: Clock,
     pub config: Config,
     pub policy: Arc<Policy>,
-    /// The one way out: webhooks and checks.
+    /// For all outgoing HTTP: webhooks and checks.
     pub connector: Connector,
-    /// Where checkpoints come from; none where there is no ledger.
+    /// Source of checkpoints; `None` without a ledger.
     pub ledger: Option<Channel>,
-    pub hints: Hints,
-    /// Carries events in and out.
+    pub wakeups: DispatchWakeups,
+    /// Transports events in and out.
     pub bus: Bus,
 }
 
-/// Serves until the shutdown, then drains.
+/// Runs the role until the shutdown, then drains.
+///
+/// # Errors
+/// An invalid setting, or the first failure of a part of the role.
 pub async fn run(
     deps: Deps,
     listener: impl Into<Listener>,
@@ -86,7 +89,7 @@ pub async fn run(
 ) -> Result<(), Error> {
     deps.config.check()?;
     let listener: Listener = listener.into();
-    let rules = Rules {
+    let command_deps = CommandDeps {
         policy: Arc::clone(&deps.policy),
         directory: Directory::default(),
         keyring: Arc::clone(&deps.keyring),
@@ -94,35 +97,44 @@ pub async fn run(
     };
     let staff = StaffTokenVerifier::new(deps.keyring.verifier(SigningContext::StaffToken), SERVICE)
         .ok_or_else(|| Error::Setting("the keyring has no keys for staff tokens".into()))?;
-    // One bell for whatever a commit may have left to do: stamping and sending.
-    let bell = Hint::default();
-    let checkpoint = Latest::default();
-    // All parts end together, for whatever reason; the caller's token is the caller's.
+    // One wake-up for everything that a commit may have left to do: assigning positions and sending.
+    let wakeup = Wakeup::default();
+    let checkpoint = LatestCheckpoint::default();
+    // All parts end together. The child token leaves the caller's token uncancelled.
     let stop = shutdown.child_token();
     let mut loops: JoinSet<Result<(), Error>> = JoinSet::new();
 
     let relay = Relay::new(deps.pool.clone(), SERVICE, Uuid::new_v4())
-        .with_hints(bell.clone(), deps.hints.stamped.clone())
-        .on(&deps.bus);
+        .with_wakeups(wakeup.clone(), deps.wakeups.positioned.clone())
+        .with_bus(&deps.bus);
     loops.spawn(always(relay.run(stop.clone())));
-    let consumer = consumer(&deps, &rules).rings(bell.clone());
-    let hearing = consumer.run(stop.clone());
-    loops.spawn(async move { Ok(hearing.await?) });
-    loops.spawn(always(timers(&deps, &rules, &bell).run(stop.clone())));
-    loops.spawn(courier(&deps, &rules, &checkpoint, &bell)?.run(stop.clone()));
-    let watcher = Watcher::new(
+    let consumer = consumer(&deps, &command_deps).notifies(wakeup.clone());
+    let consuming = consumer.run(stop.clone());
+    loops.spawn(async move { Ok(consuming.await?) });
+    loops.spawn(always(
+        timers(&deps, &command_deps, &wakeup).run(stop.clone()),
+    ));
+    loops.spawn(delivery_worker(&deps, &command_deps, &checkpoint, &wakeup)?.run(stop.clone()));
+    let check_worker = CheckWorker::new(
         deps.pool.clone(),
         deps.clock.clone(),
-        rules.clone(),
+        command_deps.clone(),
         deps.connector.clone(),
-        deps.config.probe.clone(),
+        deps.config.checks.clone(),
     );
-    loops.spawn(watcher.run(stop.clone()));
+    loops.spawn(check_worker.run(stop.clone()));
     if let Some(ledger) = deps.ledger.clone() {
         loops.spawn(always(checkpoint.clone().run(ledger, stop.clone())));
     }
 
-    let service = Dispatch::new(&deps, rules, staff, checkpoint, webhook(&deps), bell);
+    let service = Dispatch::new(
+        &deps,
+        command_deps,
+        staff,
+        checkpoint,
+        webhook(&deps),
+        wakeup,
+    );
     let server = Server::new(proto::DESCRIPTORS)
         .add_service(DispatchServiceServer::new(service).max_decoding_message_size(MAX_MESSAGE))
         .add_service(LogServer::new(deps.pool.clone(), SERVICE, &READERS))
@@ -145,72 +157,78 @@ async fn always(part: impl Future<Output = ()>) -> Result<(), Error> {
 }
 
 fn panicked() -> Error {
-    Error::Setting("a part of the role ended by a panic".into())
+    Error::Setting("a part of the role panicked".into())
 }
 
-/// Waits for the shutdown, or for a part to end before it: a role that lacks one is not up, and says so by ending.
+/// Waits for the shutdown, or for a part to end before it. The role then ends, because it is incomplete
+/// without that part.
 async fn supervise(
     loops: &mut JoinSet<Result<(), Error>>,
     shutdown: &CancellationToken,
 ) -> Option<Error> {
     tokio::select! {
-        // First: after the shutdown every part ends, and none by itself.
+        // The shutdown is polled first: after it, an ended part is no failure.
         biased;
         () = shutdown.cancelled() => None,
         ended = loops.join_next() => Some(match ended {
             Some(Ok(Err(error))) => error,
-            Some(Ok(Ok(()))) | None => Error::Setting("a part of the role ended by itself".into()),
+            Some(Ok(Ok(()))) | None => Error::Setting("a part of the role ended unexpectedly".into()),
             Some(Err(_)) => panicked(),
         }),
     }
 }
 
-fn consumer(deps: &Deps, rules: &Rules) -> Consumer<FromVerification> {
-    let heed = FromVerification {
-        rules: rules.clone(),
+fn consumer(deps: &Deps, command_deps: &CommandDeps) -> Consumer<VerificationHandler> {
+    let handler = VerificationHandler {
+        deps: command_deps.clone(),
         clock: deps.clock.clone(),
         proofs: deps.keyring.verifier(SigningContext::Proof),
     };
-    Consumer::new(deps.pool.clone(), SERVICE, "verification", heed)
-        .woken_by(deps.hints.verification.clone())
-        .on(&deps.bus)
+    Consumer::new(deps.pool.clone(), SERVICE, "verification", handler)
+        .woken_by(deps.wakeups.verification.clone())
+        .with_bus(&deps.bus)
 }
 
-fn timers(deps: &Deps, rules: &Rules, bell: &Hint) -> Timers {
+fn timers(deps: &Deps, command_deps: &CommandDeps, wakeup: &Wakeup) -> Timers {
     Timers {
         pool: platform::db::pool_beside(&deps.pool, TIMER_CONNECTIONS),
         clock: deps.clock.clone(),
-        rules: rules.clone(),
+        deps: command_deps.clone(),
         poll: Duration::from_millis(deps.config.timer_poll_millis.max(1)),
-        bell: bell.clone(),
+        wakeup: wakeup.clone(),
     }
 }
 
-fn webhook(deps: &Deps) -> Webhook {
+fn webhook(deps: &Deps) -> WebhookSender {
     let signer = deps.keyring.signer(SigningContext::Notice);
     let timeout = deps.config.delivery.timeout();
-    Webhook::new(deps.connector.clone(), signer, timeout)
+    WebhookSender::new(deps.connector.clone(), signer, timeout)
 }
 
-fn courier(deps: &Deps, rules: &Rules, checkpoint: &Latest, bell: &Hint) -> Result<Courier, Error> {
+fn delivery_worker(
+    deps: &Deps,
+    command_deps: &CommandDeps,
+    checkpoint: &LatestCheckpoint,
+    wakeup: &Wakeup,
+) -> Result<DeliveryWorker, Error> {
     let settings = deps.config.delivery.clone();
     let timeout = settings.timeout();
     let mail = deps
         .config
         .mail
         .as_ref()
-        .map(|mail| Mail::new(mail, &deps.config.hotline, &deps.keyring, timeout))
+        .map(|mail| MailSender::new(mail, &deps.config.hotline, &deps.keyring, timeout))
         .transpose()?;
-    Ok(Courier::new(Parts {
+    Ok(DeliveryWorker::new(DeliveryDeps {
         pool: deps.pool.clone(),
         clock: deps.clock.clone(),
-        rules: rules.clone(),
+        command_deps: command_deps.clone(),
         settings,
         hotline: deps.config.hotline.clone(),
         checkpoint: checkpoint.clone(),
         webhook: webhook(deps),
         connector: deps.connector.clone(),
         mail,
-        bell: bell.clone(),
+        wakeup: wakeup.clone(),
     }))
 }

@@ -1,12 +1,16 @@
-//! Which IP addresses a report may name: those anyone on the internet can reach, and the documentation ranges of synthetic data.
-//! Pure tables. Must not resolve a name, and does not replace the guard of the connector, which judges what a name resolved to.
+//! The IP addresses that a reported URL may contain: public ones, and the documentation ranges of synthetic
+//! data.
+//!
+//! This does not replace `platform::connector::address`, which checks the addresses that a name resolves to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// True when the address is globally reachable (IANA special-purpose registries, RFC 6890 and its successors).
+/// True when the address is globally reachable (IANA special-purpose registries, RFC 6890 and its
+/// successors).
 ///
-/// A documentation address is not: see [`is_documentation`]. Nor is an IPv6 form that carries an IPv4 address (mapped, NAT64,
-/// 6to4), whichever it carries: the connector goes to none of them, so that nobody could ever see such a page gone.
+/// False for a documentation address (see [`is_documentation`]) and for every IPv6 address that embeds an
+/// IPv4 address (mapped, NAT64, 6to4): the connector refuses those, so a removal could never be confirmed by
+/// checks.
 pub fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => is_public_v4(v4),
@@ -14,7 +18,8 @@ pub fn is_public(ip: IpAddr) -> bool {
     }
 }
 
-/// True in 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24 (RFC 5737), 2001:db8::/32 (RFC 3849) and 3fff::/20 (RFC 9637).
+/// True for addresses in 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24 (RFC 5737), 2001:db8::/32 (RFC 3849)
+/// and 3fff::/20 (RFC 9637).
 pub fn is_documentation(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => matches!(
@@ -44,9 +49,9 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
     )
 }
 
-/// Only 2000::/3 is global unicast. Inside it 2001::/23 (Teredo, ORCHID, benchmarks: no web host lives there), 2002::/16 (6to4)
-/// and the documentation ranges are not public. Loopback, unspecified, mapped, IPv4-compatible, NAT64, ULA, link-local and
-/// multicast lie outside it.
+/// Only 2000::/3 is global unicast. Within it 2001::/23 (Teredo, ORCHID, benchmarks: not used by web hosts),
+/// 2002::/16 (6to4) and the documentation ranges are not public. Loopback, unspecified, mapped,
+/// IPv4-compatible, NAT64, ULA, link-local and multicast addresses are outside it.
 fn is_public_v6(ip: Ipv6Addr) -> bool {
     let segments = ip.segments();
     let global_unicast = segments[0] & 0xe000 == 0x2000;

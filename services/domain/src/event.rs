@@ -1,17 +1,17 @@
-//! Events: their names and their bytes. What each says is written in `proto/takedown/v1/events.proto`.
+//! Names and encoding of events. Their contents are defined in `proto/takedown/v1/events.proto`.
 
 use prost::Message;
 use proto::v1;
 pub use proto::v1::event::Body;
 use thiserror::Error;
 
-/// Bytes that are no event this version understands.
+/// Why a payload could not be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Unreadable {
-    /// Not a protobuf message of this kind.
+pub enum EventDecodeError {
+    /// Not an encoded `Event` message.
     #[error("payload is malformed")]
     Malformed,
-    /// A kind of event that a newer version may know.
+    /// An event of a kind that this version does not know; a newer version may.
     #[error("kind of event is unknown")]
     UnknownKind,
 }
@@ -44,17 +44,20 @@ pub const fn name(body: &Body) -> &'static str {
     }
 }
 
-/// The payload that is appended to the log.
+/// Encodes the payload that is appended to the log.
 pub fn encode(body: Body) -> Vec<u8> {
     v1::Event { body: Some(body) }.encode_to_vec()
 }
 
-/// Reads a payload from a log.
-pub fn decode(payload: &[u8]) -> Result<Body, Unreadable> {
+/// Decodes a payload from a log.
+///
+/// # Errors
+/// `EventDecodeError` if the payload is malformed or of an unknown kind.
+pub fn decode(payload: &[u8]) -> Result<Body, EventDecodeError> {
     v1::Event::decode(payload)
-        .map_err(|_| Unreadable::Malformed)?
+        .map_err(|_| EventDecodeError::Malformed)?
         .body
-        .ok_or(Unreadable::UnknownKind)
+        .ok_or(EventDecodeError::UnknownKind)
 }
 
 #[cfg(test)]
@@ -62,11 +65,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_survives_the_log_and_garbage_does_not() {
+    fn an_encoded_event_is_decoded_and_other_bytes_are_refused() {
         let body = Body::CaseReopened(v1::CaseReopened { episode: 2 });
         assert_eq!(name(&body), "CaseReopened");
         assert_eq!(decode(&encode(body.clone())), Ok(body));
-        assert_eq!(decode(b"\xff\xff"), Err(Unreadable::Malformed));
-        assert_eq!(decode(b""), Err(Unreadable::UnknownKind));
+        assert_eq!(decode(b"\xff\xff"), Err(EventDecodeError::Malformed));
+        assert_eq!(decode(b""), Err(EventDecodeError::UnknownKind));
     }
 }

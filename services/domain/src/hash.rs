@@ -1,16 +1,18 @@
-//! Hashes of material, as hotlines exchange them: cryptographic digests and the perceptual PDQ, each parsed from hex here or nowhere.
-//! Must not compute a hash of anything (the material is never fetched), and no `Debug` or error shows one.
+//! Hashes of material, as hotlines exchange them: cryptographic hashes and the perceptual hash PDQ, parsed
+//! from hex.
+//!
+//! Nothing here computes a hash: the material is never fetched. `Debug` and errors never show a hash.
 
 use std::fmt;
 
 use crate::Invalid;
-pub use crate::word::HashKind;
+pub use crate::enums::HashKind;
 
-/// Two images whose PDQ hashes differ in at most this many of 256 bits are taken for the same: the threshold that PDQ's authors
+/// Largest Hamming distance, in bits, at which two PDQ hashes match: the threshold that the authors of PDQ
 /// recommend ("The TMK+PDQF Video-Hashing Algorithm and the PDQ Image-Hashing Algorithm").
-pub const PDQ_NEAR: u32 = 31;
+pub const PDQ_MATCH_DISTANCE: u32 = 31;
 
-/// Why a text is not a hash of the kind it was sent as. Neither variant carries the text.
+/// Why a text is not a hash of the given kind. Never contains the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HashError {
     #[error("a {} hash has {} hexadecimal digits", .0.as_str(), .0.octets() * 2)]
@@ -20,7 +22,7 @@ pub enum HashError {
 }
 
 impl HashError {
-    /// Stable, for machines.
+    /// Stable code for programs.
     pub fn code(self) -> &'static str {
         match self {
             Self::Length(_) => "hash_length",
@@ -28,8 +30,8 @@ impl HashError {
         }
     }
 
-    /// What to send instead.
-    pub fn sentence(self) -> &'static str {
+    /// What to send instead, for people.
+    pub fn detail(self) -> &'static str {
         match self {
             Self::Length(HashKind::Sha256) => "Send SHA-256 as 64 hexadecimal digits.",
             Self::Length(HashKind::Sha1) => "Send SHA-1 as 40 hexadecimal digits.",
@@ -39,14 +41,14 @@ impl HashError {
         }
     }
 
-    /// The refusal of the field where the hash stood, such as `items[3].sha256`.
-    pub fn at(self, field: impl Into<String>) -> Invalid {
-        Invalid::new(self.code(), field, self.sentence())
+    /// The error for the field that held the hash, such as `reports[3].hashes[0].value`.
+    pub fn into_invalid(self, field: impl Into<String>) -> Invalid {
+        Invalid::new(self.code(), field, self.detail())
     }
 }
 
 impl HashKind {
-    /// Length of the hash, in octets.
+    /// Length of the hash in bytes.
     pub const fn octets(self) -> usize {
         match self {
             Self::Sha256 | Self::Pdq => 32,
@@ -56,14 +58,14 @@ impl HashKind {
     }
 }
 
-/// One type for each kind, so that a look-up of one cannot be asked with another of the same length.
+/// One type for each kind, so that hashes of the same length but of different kinds cannot be confused.
 macro_rules! hash_types {
     ($($name:ident, $octets:literal;)*) => {$(
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name([u8; $octets]);
 
         impl $name {
-            /// Reads hex in either case; white space around it does not count.
+            /// Parses hex in either case; surrounding white space is ignored.
             pub fn parse(text: &str) -> Result<Self, HashError> {
                 from_hex(HashKind::$name, text).map(Self)
             }
@@ -72,12 +74,12 @@ macro_rules! hash_types {
                 Self(octets)
             }
 
-            /// With [`Self::reveal_hex`] the only way to the value.
+            /// The bytes. Only this and [`Self::reveal_hex`] expose the value.
             pub const fn reveal_octets(&self) -> &[u8; $octets] {
                 &self.0
             }
 
-            /// Lower-case hex.
+            /// The value in lower-case hex.
             pub fn reveal_hex(&self) -> String {
                 hex::encode(self.0)
             }
@@ -105,21 +107,22 @@ hash_types! {
 }
 
 impl Pdq {
-    /// Hamming distance: how many of the 256 bits differ.
+    /// Hamming distance: the number of differing bits, 0 to 256.
     pub fn distance(&self, other: &Self) -> u32 {
         self.0
             .iter()
             .zip(other.0)
-            .map(|(mine, theirs)| (mine ^ theirs).count_ones())
+            .map(|(left, right)| (left ^ right).count_ones())
             .sum()
     }
 
-    pub fn is_near(&self, other: &Self) -> bool {
-        self.distance(other) <= PDQ_NEAR
+    /// True if the distance is at most [`PDQ_MATCH_DISTANCE`].
+    pub fn is_match(&self, other: &Self) -> bool {
+        self.distance(other) <= PDQ_MATCH_DISTANCE
     }
 }
 
-/// A hash of any kind. It is a tag of a report, never the identity of a case.
+/// A hash of any kind. It describes a report and never identifies a case.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Hash {
     Sha256(Sha256),
@@ -156,7 +159,7 @@ impl Hash {
         }
     }
 
-    /// Lower-case hex.
+    /// The value in lower-case hex.
     pub fn reveal_hex(&self) -> String {
         hex::encode(self.reveal_octets())
     }

@@ -1,4 +1,4 @@
-//! Ids. Each names one kind of thing and cannot be given where another is asked for.
+//! Ids. Each kind has its own type, so that one cannot be passed for another.
 
 use std::{fmt, str::FromStr};
 
@@ -13,12 +13,12 @@ macro_rules! uuid_ids {
         pub struct $name(Uuid);
 
         impl $name {
-            /// Wraps an id that is known to be one of these.
+            /// Wraps a UUID that is known to be an id of this kind.
             pub const fn new(id: Uuid) -> Self {
                 Self(id)
             }
 
-            /// The bare id, for the database and the wire.
+            /// The UUID, for the database and protobuf messages.
             pub const fn uuid(self) -> Uuid {
                 self.0
             }
@@ -50,34 +50,34 @@ macro_rules! uuid_ids {
 }
 
 uuid_ids! {
-    /// One reported item.
+    /// A report.
     ReportId "report_id";
-    /// One URL under assessment and removal.
+    /// A case.
     CaseId "case_id";
-    /// One decision of verification.
+    /// A decision of verification.
     DecisionId "decision_id";
-    /// One notice: unique for (case, provider, episode, step). Version 4, as XARF asks of report ids.
+    /// A notice: unique for (case, provider, episode, step). A version 4 UUID, as XARF requires of report
+    /// ids.
     NoticeId "notice_id";
-    /// One question put to verification about a standing verdict.
+    /// A review.
     ReviewId "review_id";
-    /// One event, by name.
+    /// An event.
     EventId "event_id";
-    /// One submitting organisation.
+    /// A partner.
     PartnerId "partner_id";
-    /// One member of staff.
+    /// A member of staff.
     Subject "subject";
-    /// One standing rule.
+    /// A rule.
     RuleId "rule_id";
-    /// One police hold.
-    HoldId "hold_id";
+    /// A police hold.
+    PoliceHoldId "police_hold_id";
 }
 
-/// A provider's short name: 1 to 64 lower-case letters, digits and inner hyphens.
+/// A provider id: 1 to 64 lower-case letters, digits and inner hyphens.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProviderId(String);
 
 impl ProviderId {
-    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -96,9 +96,9 @@ impl FromStr for ProviderId {
         if text.is_empty() {
             return Err(Invalid::missing("provider_id"));
         }
-        let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if text.len() > 64
-            || !text.chars().all(inner)
+            || !text.chars().all(is_allowed)
             || text.starts_with('-')
             || text.ends_with('-')
         {
@@ -112,7 +112,8 @@ impl FromStr for ProviderId {
     }
 }
 
-/// What a reporter holds: 20 characters of Crockford's base 32 (100 bits), in groups of five.
+/// The reference of a report, given to its reporter: 20 characters of Crockford's base 32 (100 bits).
+/// `Display` writes groups of five.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Reference(String);
 
@@ -120,7 +121,7 @@ const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const REFERENCE_SYMBOLS: usize = 20;
 
 impl Reference {
-    /// Spells 13 random bytes (100 bits of them are used).
+    /// Encodes 100 bits of 13 random bytes.
     pub fn from_random(bytes: [u8; 13]) -> Self {
         let bits = bytes
             .iter()
@@ -131,13 +132,12 @@ impl Reference {
         Self(symbols)
     }
 
-    /// The bare symbols, for tags.
+    /// The symbols without separators, for tags.
     pub fn symbols(&self) -> &str {
         &self.0
     }
 }
 
-/// In groups, as it is given to a person.
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, symbol) in self.0.chars().enumerate() {
@@ -159,7 +159,7 @@ impl fmt::Debug for Reference {
 impl FromStr for Reference {
     type Err = Invalid;
 
-    /// Forgives case, spaces and hyphens, and the letters that people mistake (O, I, L).
+    /// Accepts any case, ignores spaces and hyphens, and reads O as 0 and I and L as 1.
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let symbols: String = text
             .chars()
@@ -171,8 +171,8 @@ impl FromStr for Reference {
             })
             .take(REFERENCE_SYMBOLS + 1)
             .collect();
-        let known = |c: char| c.is_ascii() && ALPHABET.contains(&(c as u8));
-        if symbols.chars().count() != REFERENCE_SYMBOLS || !symbols.chars().all(known) {
+        let is_symbol = |c: char| c.is_ascii() && ALPHABET.contains(&(c as u8));
+        if symbols.chars().count() != REFERENCE_SYMBOLS || !symbols.chars().all(is_symbol) {
             return Err(Invalid::new(
                 "reference_malformed",
                 "reference",
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reference_survives_being_written_down() {
+    fn a_reference_written_in_lower_case_with_spaces_is_read_back() {
         let reference = Reference::from_random([7; 13]);
         let written = reference.to_string().to_lowercase().replace('-', " ");
         assert_eq!(written.parse::<Reference>().unwrap(), reference);
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn provider_ids_are_plain_names() {
+    fn provider_ids_have_only_lower_case_letters_digits_and_inner_hyphens() {
         assert!("amber-host".parse::<ProviderId>().is_ok());
         for bad in ["", "-a", "a-", "A", "a b", "a/b", &"a".repeat(65)] {
             assert!(bad.parse::<ProviderId>().is_err(), "{bad:?}");

@@ -1,21 +1,21 @@
-//! What is said of input that cannot be taken: a stable code, a place, and what to send instead.
+//! The error for invalid input: a stable code, the path of the field, and what to send instead.
 
 use thiserror::Error;
 
-/// Input that was refused. Never carries the input itself.
+/// Invalid input. Never contains the input itself.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{field}: {detail}")]
 pub struct Invalid {
-    /// Stable, for programs: `url_scheme`, `field_missing` …
+    /// Stable code for programs, such as `url_scheme_not_allowed` or `field_missing`.
     pub code: &'static str,
-    /// Where it stood, as a path: `items[3].url`.
+    /// Path of the field, such as `reports[3].url`.
     pub field: String,
-    /// A sentence for people that says what to send instead.
+    /// Text for people that states what to send instead.
     pub detail: String,
 }
 
 impl Invalid {
-    /// Refuses the value of `field`.
+    /// An invalid value of `field`.
     pub fn new(code: &'static str, field: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             code,
@@ -24,14 +24,14 @@ impl Invalid {
         }
     }
 
-    /// Refuses a field that must be there.
+    /// A required field that is absent.
     pub fn missing(field: impl Into<String>) -> Self {
         let field = field.into();
         let detail = format!("`{field}` is required; send a value for it");
         Self::new("field_missing", field, detail)
     }
 
-    /// The same refusal, seen from one level further out: `url` becomes `items[3].url`.
+    /// Prefixes the path with `outer`: `url` becomes `reports[3].url`.
     #[must_use]
     pub fn within(mut self, outer: &str) -> Self {
         self.field = if self.field.is_empty() {
@@ -43,7 +43,10 @@ impl Invalid {
     }
 }
 
-/// Text of a field: trimmed, not empty, without control characters, at most `max` characters.
+/// Parses a required text field: trimmed, not empty, without control characters, at most `max` characters.
+///
+/// # Errors
+/// `field_missing`, `field_too_long` or `field_control_character`.
 pub fn text(field: &str, value: &str, max: usize) -> Result<String, Invalid> {
     let value = value.trim();
     if value.is_empty() {
@@ -52,7 +55,10 @@ pub fn text(field: &str, value: &str, max: usize) -> Result<String, Invalid> {
     optional_text(field, value, max)
 }
 
-/// As [`text`], but may be empty. A line has one ending here, whatever the sender's machine writes: forms send CR LF.
+/// As [`text`], but the field may be empty. Line endings become LF, because HTML forms send CR LF.
+///
+/// # Errors
+/// `field_too_long` or `field_control_character`.
 pub fn optional_text(field: &str, value: &str, max: usize) -> Result<String, Invalid> {
     let value = value.trim().replace("\r\n", "\n").replace('\r', "\n");
     if value.chars().count() > max {
@@ -80,10 +86,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_ends_one_way_and_other_control_characters_are_refused() {
-        let typed = optional_text("text", " one\r\ntwo\rthree\nfour ", 100);
-        assert_eq!(typed.as_deref(), Ok("one\ntwo\nthree\nfour"));
-        // What counts is what is kept.
+    fn line_endings_become_lf_and_other_control_characters_are_refused() {
+        let parsed = optional_text("text", " one\r\ntwo\rthree\nfour ", 100);
+        assert_eq!(parsed.as_deref(), Ok("one\ntwo\nthree\nfour"));
+        // The maximum applies to the result.
         assert!(optional_text("text", "a\r\nb", 3).is_ok());
         let refused = optional_text("text", "a\0b", 100).unwrap_err();
         assert_eq!(refused.code, "field_control_character");

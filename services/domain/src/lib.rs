@@ -1,14 +1,14 @@
-//! The vocabulary: ids, URLs and hashes, categories, answers, events. Parsed here or nowhere.
+//! Domain types shared by all services: ids, URLs, hashes, enums and events. Each is parsed only here.
 //!
-//! No I/O, no clock, no randomness, no database. `Debug` never shows a URL or a hash.
+//! No I/O, time, randomness or database access. `Debug` never shows a URL or a hash.
 
 pub mod address;
+pub mod enums;
 pub mod event;
 pub mod hash;
 pub mod id;
 pub mod invalid;
 pub mod url;
 pub mod wire;
-pub mod word;
 
 pub use invalid::Invalid;

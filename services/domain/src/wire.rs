@@ -1,11 +1,11 @@
-//! Small conversions between the wire's types and ours.
+//! Conversions between protobuf types and domain types.
 
 use proto::v1;
 use time::OffsetDateTime;
 
 use crate::Invalid;
 
-/// A time as the wire carries it.
+/// The protobuf form of a time.
 pub fn timestamp(at: OffsetDateTime) -> prost_types::Timestamp {
     prost_types::Timestamp {
         seconds: at.unix_timestamp(),
@@ -13,9 +13,12 @@ pub fn timestamp(at: OffsetDateTime) -> prost_types::Timestamp {
     }
 }
 
-/// Reads a time; refuses what no calendar has.
+/// Parses a time between the years 1970 and 2200.
+///
+/// # Errors
+/// `time_malformed`.
 pub fn time(field: &str, at: &prost_types::Timestamp) -> Result<OffsetDateTime, Invalid> {
-    let bad = || {
+    let malformed = || {
         Invalid::new(
             "time_malformed",
             field,
@@ -25,18 +28,21 @@ pub fn time(field: &str, at: &prost_types::Timestamp) -> Result<OffsetDateTime, 
     let nanos = u32::try_from(at.nanos)
         .ok()
         .filter(|n| *n < 1_000_000_000)
-        .ok_or_else(bad)?;
-    let whole = OffsetDateTime::from_unix_timestamp(at.seconds).map_err(|_| bad())?;
-    // Years beyond these are typing errors, and Postgres and JSON readers disagree about them.
+        .ok_or_else(malformed)?;
+    let whole = OffsetDateTime::from_unix_timestamp(at.seconds).map_err(|_| malformed())?;
+    // Other years are typing errors, and Postgres and JSON readers disagree about them.
     let at = whole
         .replace_nanosecond(nanos)
         .ok()
         .filter(|at| (1970..=2200).contains(&at.year()))
-        .ok_or_else(bad)?;
+        .ok_or_else(malformed)?;
     Ok(at)
 }
 
-/// As [`time`], where the field must be there.
+/// As [`time`], for a required field.
+///
+/// # Errors
+/// `field_missing` or `time_malformed`.
 pub fn required_time(
     field: &str,
     at: Option<&prost_types::Timestamp>,

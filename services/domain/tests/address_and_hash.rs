@@ -1,9 +1,9 @@
-//! Which addresses a report may name, and the hashes of its material.
+//! Public and documentation addresses, and parsing and comparison of hashes.
 
 use std::net::IpAddr;
 
 use domain::address::{is_documentation, is_public};
-use domain::hash::{Hash, HashError, HashKind, PDQ_NEAR, Pdq, Sha256};
+use domain::hash::{Hash, HashError, HashKind, PDQ_MATCH_DISTANCE, Pdq, Sha256};
 
 #[test]
 fn addresses_are_public_documentation_or_neither() {
@@ -63,7 +63,7 @@ fn addresses_are_public_documentation_or_neither() {
         "::ffff:127.0.0.1",
         "64:ff9b::127.0.0.1",
         "2002:c0a8:1::1",
-        // Whatever address they carry, nothing goes to them.
+        // Forms that embed or tunnel an IPv4 address.
         "::ffff:8.8.8.8",
         "64:ff9b::8.8.8.8",
         "2002:808:808::1",
@@ -86,7 +86,7 @@ fn addresses_are_public_documentation_or_neither() {
 }
 
 #[test]
-fn a_hash_is_read_from_hex_in_either_case() {
+fn a_hash_is_parsed_from_hex_in_either_case() {
     for &kind in HashKind::ALL {
         let text = "aB".repeat(kind.octets());
         let hash = Hash::parse(kind, &format!(" {text}\n")).unwrap();
@@ -97,7 +97,7 @@ fn a_hash_is_read_from_hex_in_either_case() {
 }
 
 #[test]
-fn what_is_not_a_hash_of_its_kind_is_refused() {
+fn a_text_of_the_wrong_length_or_with_other_characters_is_not_a_hash() {
     for &kind in HashKind::ALL {
         let digits = kind.octets() * 2;
         for length in [0, digits - 2, digits - 1, digits + 1, digits + 2] {
@@ -112,7 +112,7 @@ fn what_is_not_a_hash_of_its_kind_is_refused() {
 }
 
 #[test]
-fn pdq_hashes_are_near_up_to_31_bits() {
+fn pdq_hashes_match_up_to_a_distance_of_31_bits() {
     let base = Pdq::from_octets([0x5a; 32]);
     let flipped = |bits: usize| {
         let mut octets = *base.reveal_octets();
@@ -121,8 +121,8 @@ fn pdq_hashes_are_near_up_to_31_bits() {
     };
     assert_eq!(base.distance(&base), 0);
     assert_eq!(base.distance(&flipped(256)), 256);
-    assert_eq!(flipped(31).distance(&base), PDQ_NEAR);
-    assert!(base.is_near(&flipped(31)) && !base.is_near(&flipped(32)));
+    assert_eq!(flipped(31).distance(&base), PDQ_MATCH_DISTANCE);
+    assert!(base.is_match(&flipped(31)) && !base.is_match(&flipped(32)));
 }
 
 #[test]

@@ -1,11 +1,12 @@
-//! Promises about all URLs: one canonical form whatever the spelling, nothing shown, nothing that panics.
+//! Properties of all URLs: every variation of a URL has the same canonical form, no URL is shown, no text
+//! panics.
 
 use domain::url::{CanonicalUrl, ReportedUrl};
 use proptest::prelude::*;
 
-/// A URL in parts that may be spelled in many ways. Brackets in a path are left out: in a defanged URL they mean a dot.
+/// The parts of a URL. Paths contain no brackets, because in a defanged URL they mark a dot.
 #[derive(Debug, Clone)]
-struct Parts {
+struct UrlParts {
     https: bool,
     host: String,
     port: Option<u16>,
@@ -13,8 +14,8 @@ struct Parts {
     query: Option<String>,
 }
 
-impl Parts {
-    fn plain(&self) -> String {
+impl UrlParts {
+    fn text(&self) -> String {
         let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
         format!("{}://{}{port}{}", self.scheme(), self.host, self.target())
     }
@@ -28,11 +29,11 @@ impl Parts {
         format!("/{}{}", self.segments.join("/"), query.unwrap_or_default())
     }
 
-    /// The same but for one part: the scheme, the host, the port, the path or the query.
-    fn with_another(mut self, part: usize) -> Self {
+    /// The same URL with one part changed: scheme, host, port, path or query.
+    fn with_changed(mut self, part: usize) -> Self {
         match part {
             0 => self.https = !self.https,
-            // No host of `parts` has two labels.
+            // Every host that `parts` generates has three labels or is an address.
             1 => "another.test".clone_into(&mut self.host),
             2 => self.port = Some(self.port.map_or(1024, |port| port ^ 1)),
             3 => self.segments.push("another".to_owned()),
@@ -42,7 +43,7 @@ impl Parts {
     }
 }
 
-fn parts() -> impl Strategy<Value = Parts> {
+fn parts() -> impl Strategy<Value = UrlParts> {
     let label = "[a-z][a-z0-9]{0,8}|bücher[0-9]|日本[0-9]|xn--bcher-kva";
     let host = prop_oneof![
         4 => (label, label, prop_oneof!["test", "example", "invalid"])
@@ -50,12 +51,12 @@ fn parts() -> impl Strategy<Value = Parts> {
         1 => (0u8..=255).prop_map(|last| format!("203.0.113.{last}")),
     ];
     let port = proptest::option::of(1024u16..);
-    // No space at the end: there it is white space around the URL, unless it is written as %20.
+    // No space at the end, where it would be white space around the URL.
     let segment = "[a-zA-Z0-9~_ |^'()!$&+,;=:@é日-]{0,8}[a-z0-9_](\\.jpg)?|%2F|%C3%A9|%zz";
     let segments = proptest::collection::vec(segment, 0..4);
     let query = proptest::option::of("([a-z]=[a-zA-Z0-9~/? |^'é+-]{0,6}&){0,3}");
     (any::<bool>(), host, port, segments, query).prop_map(|(https, host, port, segments, query)| {
-        Parts {
+        UrlParts {
             https,
             host,
             port,
@@ -66,7 +67,7 @@ fn parts() -> impl Strategy<Value = Parts> {
 }
 
 #[derive(Debug, Clone)]
-struct Respelling {
+struct UrlVariation {
     upper: bool,
     name_default_port: bool,
     trailing_dot: bool,
@@ -78,7 +79,7 @@ struct Respelling {
     surround: usize,
 }
 
-fn respelling() -> impl Strategy<Value = Respelling> {
+fn variation() -> impl Strategy<Value = UrlVariation> {
     let flags = (
         any::<bool>(),
         any::<bool>(),
@@ -94,7 +95,7 @@ fn respelling() -> impl Strategy<Value = Respelling> {
             defang,
             surround,
         )| {
-            Respelling {
+            UrlVariation {
                 upper,
                 name_default_port,
                 trailing_dot,
@@ -109,8 +110,8 @@ fn respelling() -> impl Strategy<Value = Respelling> {
     )
 }
 
-impl Respelling {
-    fn spell(&self, parts: &Parts) -> String {
+impl UrlVariation {
+    fn apply(&self, parts: &UrlParts) -> String {
         let mut host = parts.host.clone();
         if self.trailing_dot {
             host.push('.');
@@ -133,7 +134,7 @@ impl Respelling {
             None if self.name_default_port => ":80".to_owned(),
             None => String::new(),
         };
-        let dots = ["", "/.", "/gone/..", "/%2E/%2e%2E"][self.dot_segment];
+        let dots = ["", "/.", "/dir/..", "/%2E/%2e%2E"][self.dot_segment];
         let fragment = if self.fragment { "#top [1]" } else { "" };
         let host = host.replace('.', dot);
         let target = self.encode(&parts.target());
@@ -146,32 +147,33 @@ impl Respelling {
         format!("{before}{scheme}{separator}{host}{port}{dots}{target}{fragment}{after}")
     }
 
-    /// Percent-encodes some of the characters that mean the same when encoded.
+    /// Percent-encodes some of the characters that are equivalent in both forms.
     fn encode(&self, target: &str) -> String {
-        let same = |c: char| c.is_ascii_alphanumeric() || !c.is_ascii() || "~_ |^-.".contains(c);
+        let is_equivalent =
+            |c: char| c.is_ascii_alphanumeric() || !c.is_ascii() || "~_ |^-.".contains(c);
         let in_encoding: Vec<bool> = target
             .char_indices()
             .map(|(at, _)| {
                 target[..at].ends_with('%') || (at >= 2 && target.as_bytes()[at - 2] == b'%')
             })
             .collect();
-        let mut spelled = String::new();
+        let mut encoded = String::new();
         for (index, c) in target.chars().enumerate() {
             let chosen = self.encode_every > 0 && index % self.encode_every == 0;
-            if chosen && same(c) && !in_encoding[index] {
+            if chosen && is_equivalent(c) && !in_encoding[index] {
                 for octet in c.to_string().bytes() {
                     let hex = if self.lower_hex {
                         format!("%{octet:02x}")
                     } else {
                         format!("%{octet:02X}")
                     };
-                    spelled.push_str(&hex);
+                    encoded.push_str(&hex);
                 }
             } else {
-                spelled.push(c);
+                encoded.push(c);
             }
         }
-        spelled
+        encoded
     }
 }
 
@@ -179,31 +181,31 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_spelling_of_a_url_is_the_same_url(parts in parts(), respelling in respelling()) {
-        let plain = CanonicalUrl::parse(&parts.plain()).unwrap();
-        let other = CanonicalUrl::parse(&respelling.spell(&parts)).unwrap();
-        prop_assert_eq!(plain.reveal(), other.reveal());
+    fn every_variation_of_a_url_has_the_same_canonical_form(parts in parts(), variation in variation()) {
+        let original = CanonicalUrl::parse(&parts.text()).unwrap();
+        let varied = CanonicalUrl::parse(&variation.apply(&parts)).unwrap();
+        prop_assert_eq!(original.reveal(), varied.reveal());
     }
 
     #[test]
     fn a_canonical_url_is_its_own_canonical_form(parts in parts()) {
-        let once = CanonicalUrl::parse(&parts.plain()).unwrap();
-        let twice = CanonicalUrl::parse(once.reveal()).unwrap();
-        prop_assert_eq!(once.reveal(), twice.reveal());
-        prop_assert!(once == twice);
+        let canonical = CanonicalUrl::parse(&parts.text()).unwrap();
+        let parsed_again = CanonicalUrl::parse(canonical.reveal()).unwrap();
+        prop_assert_eq!(canonical.reveal(), parsed_again.reveal());
+        prop_assert!(canonical == parsed_again);
     }
 
     #[test]
-    fn another_part_makes_another_url(one in parts(), part in 0usize..5) {
-        let other = one.clone().with_another(part);
-        let (one, other) = (CanonicalUrl::parse(&one.plain()).unwrap(), CanonicalUrl::parse(&other.plain()).unwrap());
-        prop_assert_ne!(one.reveal(), other.reveal());
-        prop_assert!(one != other);
+    fn urls_with_one_different_part_differ(parts in parts(), part in 0usize..5) {
+        let url = CanonicalUrl::parse(&parts.text()).unwrap();
+        let changed = CanonicalUrl::parse(&parts.with_changed(part).text()).unwrap();
+        prop_assert_ne!(url.reveal(), changed.reveal());
+        prop_assert!(url != changed);
     }
 
     #[test]
     fn a_url_is_never_shown(parts in parts()) {
-        let reported = ReportedUrl::parse(&parts.plain()).unwrap();
+        let reported = ReportedUrl::parse(&parts.text()).unwrap();
         let url = reported.canonical();
         for shown in [format!("{reported:?}"), reported.to_string(), format!("{url:#?}"), url.to_string()] {
             prop_assert_eq!(shown, "<url>");
@@ -212,24 +214,25 @@ proptest! {
     }
 
     #[test]
-    fn no_text_panics_and_what_is_accepted_is_stable(text in ".{0,80}") {
-        check_any(&text)?;
+    fn no_text_panics_and_accepted_urls_are_stable(text in ".{0,80}") {
+        check_text(&text)?;
     }
 
     #[test]
-    fn no_text_that_looks_like_a_url_panics(
+    fn no_text_similar_to_a_url_panics(
         text in "(h(tt|xx|TT|\\*\\*)ps?)?(\\[?:\\]?)?[/\\\\]{0,3}[\\PC]{0,12}(\\[\\.\\]|\\.|[:@/?#%\\[\\] é。\u{ad}0-9x]){0,12}[\\PC]{0,20}"
     ) {
-        check_any(&text)?;
+        check_text(&text)?;
     }
 
     #[test]
     fn any_path_and_query_is_stable(text in "([\\PC]|[%/.?#\\\\\\[\\]]|%[0-9a-fA-F]{2}|%2[eEfF]){0,40}") {
-        check_any(&format!("https://site.test/{text}"))?;
+        check_text(&format!("https://site.test/{text}"))?;
     }
 }
 
-fn check_any(text: &str) -> Result<(), TestCaseError> {
+/// If the text is a valid URL, its canonical form is ASCII and stable, and is not part of its masked form.
+fn check_text(text: &str) -> Result<(), TestCaseError> {
     if let Ok(url) = CanonicalUrl::parse(text) {
         prop_assert!(url.reveal().is_ascii());
         prop_assert_eq!(CanonicalUrl::from_stored(url.reveal()), Ok(url.clone()));

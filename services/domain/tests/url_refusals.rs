@@ -1,17 +1,18 @@
-//! Each refusal with its code, and that every code is reached, told to a person, and silent about what was sent.
+//! Invalid URLs and the error of each. Every error code is produced by one of them.
 
 use std::collections::BTreeSet;
 
 use domain::url::{CanonicalUrl, MAX_URL, ReportedUrl, UrlError};
 
-fn rows() -> Vec<(String, UrlError)> {
+/// Invalid URLs with the expected error.
+fn invalid_urls() -> Vec<(String, UrlError)> {
     use UrlError as E;
     let label = |length| "a".repeat(length);
     let long_path = format!("https://site.test/{}", "a".repeat(MAX_URL));
-    let grows = format!("https://site.test/{}", "ü".repeat(MAX_URL / 4));
-    let mut rows = vec![
+    let too_long_when_encoded = format!("https://site.test/{}", "ü".repeat(MAX_URL / 4));
+    let mut urls = vec![
         (long_path, E::TooLong),
-        (grows, E::TooLong),
+        (too_long_when_encoded, E::TooLong),
         (" ".repeat(MAX_URL + 1), E::TooLong),
         (format!("https://{}.test/", label(64)), E::LabelTooLong),
         (format!("https://{}/", label(120)), E::LabelTooLong),
@@ -22,7 +23,7 @@ fn rows() -> Vec<(String, UrlError)> {
         (format!("http://{}.onion/", label(55)), E::OnionInvalid),
         (format!("http://{}1.onion/", label(55)), E::OnionInvalid),
     ];
-    let plain = [
+    let fixed = [
         ("", E::Empty),
         (" \t\n\u{feff}\u{200b}", E::Empty),
         ("<>", E::Empty),
@@ -94,8 +95,8 @@ fn rows() -> Vec<(String, UrlError)> {
         ("http://facebookcorewwwi.onion/", E::OnionInvalid),
         ("http://a.b.onion/", E::OnionInvalid),
     ];
-    rows.extend(plain.map(|(text, error)| (text.to_owned(), error)));
-    let private = [
+    urls.extend(fixed.map(|(text, error)| (text.to_owned(), error)));
+    let private_hosts = [
         "127.0.0.1",
         "127.1",
         "2130706433",
@@ -138,41 +139,41 @@ fn rows() -> Vec<(String, UrlError)> {
         "[ff02::1]",
         "[4000::1]",
     ];
-    rows.extend(private.map(|host| (format!("http://{host}/latest"), E::PrivateAddress)));
-    rows
+    urls.extend(private_hosts.map(|host| (format!("http://{host}/latest"), E::PrivateAddress)));
+    urls
 }
 
 #[test]
-fn each_refusal_has_its_code() {
-    for (text, expected) in rows() {
-        let shown: String = text.chars().take(60).collect();
+fn each_invalid_url_has_the_expected_error() {
+    for (text, expected) in invalid_urls() {
+        let label: String = text.chars().take(60).collect();
         assert_eq!(
             CanonicalUrl::parse(&text).err(),
             Some(expected),
-            "{shown:?}"
+            "{label:?}"
         );
-        assert_eq!(ReportedUrl::parse(&text).err(), Some(expected), "{shown:?}");
+        assert_eq!(ReportedUrl::parse(&text).err(), Some(expected), "{label:?}");
     }
 }
 
 #[test]
-fn every_code_is_reached_and_its_own() {
-    let mut reached: BTreeSet<_> = rows().into_iter().map(|(_, error)| error).collect();
-    reached.insert(CanonicalUrl::from_stored("x").unwrap_err());
-    assert_eq!(reached, BTreeSet::from(UrlError::ALL));
+fn every_error_occurs_and_has_a_unique_code() {
+    let mut occurred: BTreeSet<_> = invalid_urls().into_iter().map(|(_, error)| error).collect();
+    occurred.insert(CanonicalUrl::from_stored("x").unwrap_err());
+    assert_eq!(occurred, BTreeSet::from(UrlError::ALL));
     let codes: BTreeSet<_> = UrlError::ALL.into_iter().map(UrlError::code).collect();
     assert_eq!(codes.len(), UrlError::ALL.len());
     for error in UrlError::ALL {
-        let invalid = error.at("items[3].url");
+        let invalid = error.into_invalid("reports[3].url");
         assert_eq!(
             (
                 invalid.code,
                 invalid.field.as_str(),
                 invalid.detail.as_str()
             ),
-            (error.code(), "items[3].url", error.sentence())
+            (error.code(), "reports[3].url", error.detail())
         );
-        assert!(error.sentence().ends_with('.') && !error.to_string().ends_with('.'));
+        assert!(error.detail().ends_with('.') && !error.to_string().ends_with('.'));
     }
 }
 

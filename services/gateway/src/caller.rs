@@ -1,4 +1,5 @@
-//! What a caller shows: a bearer credential, and a key that makes a repeat safe. Read here, judged by their owners.
+//! What a caller sends to identify itself: a bearer credential, and a key that makes a repeat safe. Read
+//! here; checked by intake and dispatch.
 
 use axum::extract::FromRequestParts;
 use http::header::AUTHORIZATION;
@@ -7,14 +8,14 @@ use http::{HeaderMap, HeaderName};
 use platform::error::{Kind, Problem};
 use tonic::metadata::{Ascii, MetadataValue};
 
-use crate::problem::Refused;
+use crate::problem::ProblemResponse;
 
-/// The longest key or token, in bytes: no owner gives out a longer one, and what they could not be sent they cannot judge.
+/// The longest key or token that is forwarded, in bytes. Every key that intake and dispatch issue is shorter.
 const MAX_TOKEN: usize = 1024;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// `Bearer …`, forwarded as it came. Never shown.
+/// A `Bearer …` credential, forwarded as received. Never logged.
 #[derive(Clone)]
 pub(crate) struct Credential(MetadataValue<Ascii>);
 
@@ -23,13 +24,18 @@ impl Credential {
         self.0.clone()
     }
 
-    /// For telling callers apart; not to be kept.
+    /// For telling callers apart. Must not be stored.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.0.as_encoded_bytes()
     }
 
-    /// None where there is no header; an error where it is not one bearer credential.
-    fn of(headers: &HeaderMap) -> Result<Option<Self>, Refused> {
+    /// `None` without an `Authorization` header.
+    ///
+    /// # Errors
+    ///
+    /// `credential_malformed` unless the header is exactly one bearer credential of at most [`MAX_TOKEN`]
+    /// bytes.
+    fn from_headers(headers: &HeaderMap) -> Result<Option<Self>, ProblemResponse> {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let Some(value) = values.next() else {
             return Ok(None);
@@ -56,49 +62,51 @@ impl Credential {
     }
 }
 
-/// The token of `Bearer TOKEN`; the scheme's case does not matter (RFC 9110, 11.1).
+/// The token of `Bearer TOKEN`. The scheme is compared without regard to case (RFC 9110 section 11.1).
 pub(crate) fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
-/// A caller that must name itself.
-pub(crate) struct Named(pub(crate) Credential);
+/// For routes that require a credential.
+pub(crate) struct RequiredCredential(pub(crate) Credential);
 
-impl<S: Sync> FromRequestParts<S> for Named {
-    type Rejection = Refused;
+impl<S: Sync> FromRequestParts<S> for RequiredCredential {
+    type Rejection = ProblemResponse;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
-        Credential::of(&parts.headers)?.map(Self).ok_or_else(|| {
-            Problem::new(
-                Kind::Unauthenticated,
-                "credential_missing",
-                "Send your key as `Authorization: Bearer tdh_…`.",
-            )
-            .into()
-        })
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ProblemResponse> {
+        Credential::from_headers(&parts.headers)?
+            .map(Self)
+            .ok_or_else(|| {
+                Problem::new(
+                    Kind::Unauthenticated,
+                    "credential_missing",
+                    "Send your key as `Authorization: Bearer tdh_…`.",
+                )
+                .into()
+            })
     }
 }
 
-/// A caller that may name itself.
-pub(crate) struct Anybody(pub(crate) Option<Credential>);
+/// For routes that accept a credential and do not require one.
+pub(crate) struct OptionalCredential(pub(crate) Option<Credential>);
 
-impl<S: Sync> FromRequestParts<S> for Anybody {
-    type Rejection = Refused;
+impl<S: Sync> FromRequestParts<S> for OptionalCredential {
+    type Rejection = ProblemResponse;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
-        Credential::of(&parts.headers).map(Self)
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ProblemResponse> {
+        Credential::from_headers(&parts.headers).map(Self)
     }
 }
 
-/// The `Idempotency-Key` header; empty where there is none.
+/// The `Idempotency-Key` header; empty if it is absent.
 pub(crate) struct IdempotencyKey(pub(crate) String);
 
 impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
-    type Rejection = Refused;
+    type Rejection = ProblemResponse;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ProblemResponse> {
         let mut values = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
         let Some(value) = values.next() else {
             return Ok(Self(String::new()));
@@ -110,7 +118,7 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
             .filter(|key| values.next().is_none() && (1..=128).contains(&key.len()))
             .map(|key| Self(key.to_owned()))
             .ok_or_else(|| {
-                Refused::malformed(
+                ProblemResponse::malformed(
                     "idempotency_key_malformed",
                     "Send at most one Idempotency-Key, of 1 to 128 printable ASCII characters.",
                 )

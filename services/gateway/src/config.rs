@@ -1,4 +1,4 @@
-//! The gateway's settings. Holds no secret: the gateway has none.
+//! The gateway's settings. They contain no secrets, because the gateway has none.
 
 use std::time::Duration;
 
@@ -6,24 +6,24 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::Error;
-use crate::mail::MailDoor;
+use crate::inbound_mail::InboundMailConfig;
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// As the outside reaches the gateway, without a slash at the end.
+    /// Public base URL of the gateway, without a trailing slash.
     pub public_base: String,
-    /// Who speaks on the pages.
+    /// The hotline's name, shown on the notice page.
     pub hotline: String,
     /// A mailbox for questions about a notice.
     pub contact: String,
-    /// Whom a young person may turn to; stands in the help beside an outcome.
+    /// Where a young person can get help; shown in the text of some report outcomes.
     pub helpline: String,
-    /// Proxies in front of the gateway, whose `X-Forwarded-For` is believed.
+    /// Proxies in front of the gateway, whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
-    pub limits: Limits,
-    /// Where mails come back to, for a role that has an address for it.
-    pub mail: MailDoor,
+    pub limits: RequestLimits,
+    /// Inbound mail, for a process that has a listener for it.
+    pub mail: InboundMailConfig,
 }
 
 impl Default for Config {
@@ -34,30 +34,30 @@ impl Default for Config {
             contact: "notices@hotline.example".into(),
             helpline: "a helpline for young people, such as Childline in the UK (0800 1111)".into(),
             trusted_proxies: Vec::new(),
-            limits: Limits::default(),
-            mail: MailDoor::default(),
+            limits: RequestLimits::default(),
+            mail: InboundMailConfig::default(),
         }
     }
 }
 
 impl Config {
-    /// Refuses what could only fail later.
+    /// Rejects values that would only fail later.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let base = url::Url::parse(&self.public_base).ok();
-        let plain = base.is_some_and(|base| {
+        let is_base_url = base.is_some_and(|base| {
             matches!(base.scheme(), "http" | "https") && base.has_host() && base.query().is_none()
         });
-        if !plain || self.public_base.ends_with('/') {
+        if !is_base_url || self.public_base.ends_with('/') {
             return Err(Error::Config {
                 key: "public_base",
-                sentence: "give an http or https address without a slash at the end",
+                sentence: "give an http or https URL without a trailing slash",
             });
         }
         let limits = &self.limits;
-        if limits.in_flight == 0 || limits.connections == 0 || limits.call_seconds == 0 {
+        if limits.in_flight == 0 || limits.connections == 0 || limits.request_timeout_seconds == 0 {
             return Err(Error::Config {
                 key: "limits",
-                sentence: "connections, in_flight and call_seconds are at least 1",
+                sentence: "connections, in_flight and request_timeout_seconds must be at least 1",
             });
         }
         if [limits.credential, limits.address]
@@ -66,39 +66,39 @@ impl Config {
         {
             return Err(Error::Config {
                 key: "limits",
-                sentence: "a rate's per_second and burst are at least 1",
+                sentence: "per_second and burst of a rate must be at least 1",
             });
         }
         self.mail.check()
     }
 
-    /// Whether the outside reaches the gateway over TLS.
+    /// Whether clients reach the gateway over TLS.
     pub(crate) fn is_tls(&self) -> bool {
         self.public_base.starts_with("https:")
     }
 }
 
-/// What the gateway takes at most; beyond it, the answer says when to come again.
+/// Limits on requests. A request over a limit is refused with `Retry-After`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// Of one bearer credential.
+pub struct RequestLimits {
+    /// Rate for each bearer credential.
     pub credential: Rate,
-    /// Of one peer: an IPv4 address or an IPv6 /64. Counts requests with a credential too.
+    /// Rate for each client: an IPv4 address or an IPv6 /64. Counts requests with a credential too.
     pub address: Rate,
-    /// Requests that are worked on at a time.
+    /// Requests processed at a time.
     pub in_flight: usize,
-    /// Connections that are open at a time.
+    /// Connections open at a time.
     pub connections: usize,
-    /// Event streams that are open at a time.
+    /// Event streams open at a time.
     pub streams: usize,
-    /// Of them, of one bearer credential.
-    pub streams_each: usize,
-    /// From a request's head to its answer.
-    pub call_seconds: u64,
+    /// Event streams open at a time with one bearer credential.
+    pub streams_per_credential: usize,
+    /// From a request's head to its response.
+    pub request_timeout_seconds: u64,
 }
 
-impl Default for Limits {
+impl Default for RequestLimits {
     fn default() -> Self {
         Self {
             credential: Rate::new(1000, 2000),
@@ -106,19 +106,19 @@ impl Default for Limits {
             in_flight: 1024,
             connections: 4096,
             streams: 512,
-            streams_each: 8,
-            call_seconds: 30,
+            streams_per_credential: 8,
+            request_timeout_seconds: 30,
         }
     }
 }
 
-impl Limits {
-    pub(crate) fn call(&self) -> Duration {
-        Duration::from_secs(self.call_seconds)
+impl RequestLimits {
+    pub(crate) fn request_timeout(&self) -> Duration {
+        Duration::from_secs(self.request_timeout_seconds)
     }
 }
 
-/// A token bucket: so many at once, refilled at so many a second.
+/// A token bucket: `burst` requests at once, refilled at `per_second`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rate {

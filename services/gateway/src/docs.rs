@@ -1,4 +1,4 @@
-//! The API's document as a page to read and try: Swagger UI, served from here. Nothing of it comes from anybody else.
+//! The OpenAPI document as a web page: Swagger UI, with all its files served by the gateway itself.
 
 use std::sync::Arc;
 
@@ -11,18 +11,18 @@ use utoipa_swagger_ui::{Config, serve};
 
 use crate::edge::Edge;
 use crate::input::{NoQuery, Segment};
-use crate::problem::{Always, Refused, WithName};
+use crate::problem::{CommonProblems, NotFoundProblems, ProblemResponse};
 
-/// Scripts and styles are files of ours; pictures may lie in the style sheet. Requests that are tried go here and nowhere else.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+/// Scripts and styles come from the gateway, images may be embedded in the style sheet, and requests made
+/// from the page go to the gateway only.
+const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-/// The file that names the document; the others are as they were released.
-const DOCUMENT: &str = "/openapi.json";
+const OPENAPI_PATH: &str = "/openapi.json";
 
-/// This document as a page.
+/// The documentation page.
 #[utoipa::path(
     get, path = "/docs", operation_id = "docs", tag = "operation", security(()),
-    responses((status = 308, description = "To `/docs/index.html`.", body = String, content_type = "text/plain"), Always)
+    responses((status = 308, description = "Redirects to `/docs/index.html`.", body = String, content_type = "text/plain"), CommonProblems)
 )]
 pub(crate) async fn index(_: NoQuery) -> Response {
     let headers = [
@@ -32,25 +32,25 @@ pub(crate) async fn index(_: NoQuery) -> Response {
     (
         StatusCode::PERMANENT_REDIRECT,
         headers,
-        "It is at /docs/index.html.",
+        "The page is at /docs/index.html.",
     )
         .into_response()
 }
 
-/// A file of the page.
+/// A file of the documentation page.
 #[utoipa::path(
     get, path = "/docs/{file}", operation_id = "docs_file", tag = "operation", security(()),
-    params(("file" = String, Path, description = "Such as `index.html`.", example = "index.html")),
+    params(("file" = String, Path, description = "For example `index.html`.", example = "index.html")),
     responses((status = 200, description = "The file.", content(
-        (String = "text/html"), (String = "text/css"), (String = "text/javascript"), (String = "image/png"))), Always, WithName)
+        (String = "text/html"), (String = "text/css"), (String = "text/javascript"), (String = "image/png"))), CommonProblems, NotFoundProblems)
 )]
 pub(crate) async fn file(
     State(edge): State<Edge>,
     Segment(name): Segment,
     _: NoQuery,
-) -> Result<Response, Refused> {
+) -> Result<Response, ProblemResponse> {
     let file = serve(&name, Arc::clone(&edge.docs))
-        .map_err(|_| Problem::of(Kind::Internal))?
+        .map_err(|_| Problem::from_kind(Kind::Internal))?
         .ok_or_else(|| {
             Problem::new(
                 Kind::NotFound,
@@ -61,14 +61,14 @@ pub(crate) async fn file(
     let headers = [
         (CONTENT_TYPE, file.content_type.as_str()),
         (CACHE_CONTROL, "public, max-age=3600"),
-        (CONTENT_SECURITY_POLICY, POLICY),
+        (CONTENT_SECURITY_POLICY, CONTENT_POLICY),
     ];
     Ok((headers, file.bytes.into_owned()).into_response())
 }
 
-/// How the page shows the document. The validator would be a request to somebody else.
+/// Swagger UI's settings. The validator is off because it would send the document to a third party.
 pub(crate) fn config<'a>() -> Config<'a> {
-    Config::from(DOCUMENT)
+    Config::from(OPENAPI_PATH)
         .validator_url("none")
         .try_it_out_enabled(true)
         .persist_authorization(false)

@@ -1,4 +1,5 @@
-//! The ways to the owners, and what every call to them carries: the caller's credential and a deadline.
+//! Clients of intake and dispatch. Every call carries the caller's credential, if there is one, and a
+//! timeout.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,33 +12,33 @@ use tonic::Request;
 use tonic::transport::Channel;
 
 use crate::caller::Credential;
-use crate::limits::Limiter;
-use crate::streams::Streams;
+use crate::rate_limiter::RateLimiter;
+use crate::stream_slots::StreamSlots;
 use crate::{Config, Deps, docs};
 
-/// What every route works with. Cheap to clone.
+/// Shared by all routes. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Edge(Arc<Inner>);
+pub(crate) struct Edge(Arc<EdgeState>);
 
-pub(crate) struct Inner {
+pub(crate) struct EdgeState {
     pub(crate) intake_channel: Channel,
     pub(crate) dispatch_channel: Channel,
     pub(crate) config: Config,
-    pub(crate) by_credential: Limiter,
-    pub(crate) by_address: Limiter,
+    pub(crate) credential_limiter: RateLimiter,
+    pub(crate) address_limiter: RateLimiter,
     pub(crate) in_flight: Arc<Semaphore>,
-    pub(crate) streams: Streams,
-    /// Streams end by it; everything else is finished.
+    pub(crate) stream_slots: StreamSlots,
+    /// Ends event streams; other requests are finished.
     pub(crate) shutdown: CancellationToken,
     pub(crate) docs: Arc<utoipa_swagger_ui::Config<'static>>,
-    /// The OpenAPI document, rendered once.
-    pub(crate) document: OnceLock<Bytes>,
+    /// The OpenAPI document, rendered on first use.
+    pub(crate) openapi_json: OnceLock<Bytes>,
 }
 
 impl std::ops::Deref for Edge {
-    type Target = Inner;
+    type Target = EdgeState;
 
-    fn deref(&self) -> &Inner {
+    fn deref(&self) -> &EdgeState {
         &self.0
     }
 }
@@ -45,14 +46,14 @@ impl std::ops::Deref for Edge {
 impl Edge {
     pub(crate) fn new(deps: Deps, shutdown: CancellationToken) -> Self {
         let limits = &deps.config.limits;
-        Self(Arc::new(Inner {
-            by_credential: Limiter::new(limits.credential),
-            by_address: Limiter::new(limits.address),
+        Self(Arc::new(EdgeState {
+            credential_limiter: RateLimiter::new(limits.credential),
+            address_limiter: RateLimiter::new(limits.address),
             in_flight: Arc::new(Semaphore::new(limits.in_flight)),
-            streams: Streams::new(limits.streams, limits.streams_each),
+            stream_slots: StreamSlots::new(limits.streams, limits.streams_per_credential),
             shutdown,
             docs: Arc::new(docs::config()),
-            document: OnceLock::new(),
+            openapi_json: OnceLock::new(),
             intake_channel: deps.intake,
             dispatch_channel: deps.dispatch,
             config: deps.config,
@@ -69,17 +70,21 @@ impl Edge {
             .max_decoding_message_size(platform::grpc::MAX_MESSAGE)
     }
 
-    /// A call in the name of nobody: a public one, or one whose message is the credential.
-    pub(crate) fn unnamed<T>(&self, message: T) -> Request<T> {
+    /// A call without the caller's credential: a public one, or one whose message contains the credential.
+    pub(crate) fn anonymous_request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
-        request.set_timeout(self.config.limits.call());
-        platform::trace::put(request.metadata_mut());
+        request.set_timeout(self.config.limits.request_timeout());
+        platform::trace::inject(request.metadata_mut());
         request
     }
 
-    /// A call in the caller's name.
-    pub(crate) fn named<T>(&self, credential: &Credential, message: T) -> Request<T> {
-        let mut request = self.unnamed(message);
+    /// A call with the caller's credential.
+    pub(crate) fn authenticated_request<T>(
+        &self,
+        credential: &Credential,
+        message: T,
+    ) -> Request<T> {
+        let mut request = self.anonymous_request(message);
         request
             .metadata_mut()
             .insert("authorization", credential.header());

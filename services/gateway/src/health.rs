@@ -1,4 +1,4 @@
-//! Whether the process lives, and whether it can do its work: that is, whether both owners can do theirs.
+//! Liveness and readiness. The gateway is ready if intake and dispatch are.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use crate::edge::Edge;
 use crate::input::NoQuery;
-use crate::problem::Always;
+use crate::problem::CommonProblems;
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Health {
@@ -22,14 +22,14 @@ pub(crate) struct Health {
 
 const OK: Json<Health> = Json(Health { status: "ok" });
 
-/// The process lives.
-#[utoipa::path(get, path = "/healthz", operation_id = "alive", tag = "operation", security(()), responses((status = 200, description = "It lives.", body = Health), Always))]
+/// Liveness: the process runs.
+#[utoipa::path(get, path = "/healthz", operation_id = "alive", tag = "operation", security(()), responses((status = 200, description = "The process runs.", body = Health), CommonProblems))]
 pub(crate) async fn alive(_: NoQuery) -> Json<Health> {
     OK
 }
 
-/// The gateway and the owners behind it can do their work.
-#[utoipa::path(get, path = "/readyz", operation_id = "ready", tag = "operation", security(()), responses((status = 200, description = "It can do its work.", body = Health), Always))]
+/// Readiness: the gateway, intake and dispatch can serve requests.
+#[utoipa::path(get, path = "/readyz", operation_id = "ready", tag = "operation", security(()), responses((status = 200, description = "Requests can be served.", body = Health), CommonProblems))]
 pub(crate) async fn ready(State(edge): State<Edge>, _: NoQuery) -> Response {
     let (intake, dispatch) = futures::join!(
         is_ready(edge.intake_channel.clone()),
@@ -41,7 +41,7 @@ pub(crate) async fn ready(State(edge): State<Edge>, _: NoQuery) -> Response {
     Problem::new(
         Kind::Unavailable,
         "not_ready",
-        "An owner behind the gateway does not answer; look at intake and dispatch.",
+        "Intake or dispatch is not ready; check both services.",
     )
     .retry_after(Duration::from_secs(1))
     .into_response()

@@ -1,58 +1,64 @@
-//! The edge to the internet: the providers' API, the page behind a mail's link, the door that mails come back to, and
-//! reporting.
+//! The public HTTP front end: the providers' API, the page behind the link in a notice mail, inbound mail,
+//! and reporting.
 //!
-//! It turns HTTP into the owners' calls and their answers into HTTP. It keeps nothing, decides nothing about reports
-//! or notices, and authenticates nobody: it forwards the caller's credential, which its owner checks. No address,
-//! reference, token or body reaches a log, an error or a metric.
+//! It translates HTTP and SMTP into gRPC calls to intake and dispatch, and their replies back. It stores
+//! nothing, decides nothing about reports or notices, and checks no credentials: it forwards the caller's
+//! credential to the service that does. No URL, reference, token or body is ever written to a log, an error
+//! or a metric.
 
 mod caller;
 mod config;
 mod docs;
 mod edge;
-mod guard;
+mod enum_schemas;
 mod health;
+mod inbound_mail;
 mod input;
-mod keys;
-mod limits;
-mod mail;
-mod page;
+mod jwks;
+mod middleware;
+mod notice_page;
 mod peer;
 mod problem;
 mod provider;
+mod rate_limiter;
 mod reports;
 mod routes;
 mod serve;
-mod streams;
-mod words;
+mod stream_slots;
+mod upstream;
 
-pub use config::{Config, Limits, Rate};
-pub use mail::MailDoor;
+pub use config::{Config, Rate, RequestLimits};
+pub use inbound_mail::InboundMailConfig;
 pub use routes::openapi;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
-/// What the gateway needs from outside.
+/// What the gateway needs from the process it runs in.
 #[derive(Debug)]
 pub struct Deps {
     pub intake: Channel,
     pub dispatch: Channel,
-    /// Where mail is taken; none where there is no mail door.
+    /// Listener for inbound mail (SMTP); `None` disables inbound mail.
     pub mail: Option<TcpListener>,
     pub config: Config,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("gateway.{key} is not right: {sentence}")]
+    #[error("gateway.{key} is invalid: {sentence}")]
     Config {
         key: &'static str,
         sentence: &'static str,
     },
 }
 
-/// Serves until the shutdown, then finishes what is in flight.
+/// Serves until `shutdown`, then finishes the requests that are in flight.
+///
+/// # Errors
+///
+/// Returns [`Error::Config`] for an invalid configuration, before anything is served.
 pub async fn run(
     mut deps: Deps,
     listener: TcpListener,
@@ -60,11 +66,11 @@ pub async fn run(
 ) -> Result<(), Error> {
     deps.config.check()?;
     let limits = deps.config.limits.clone();
-    let mail = deps.mail.take();
+    let mail_listener = deps.mail.take();
     let edge = edge::Edge::new(deps, shutdown.clone());
-    let letters = async {
-        if let Some(listener) = mail {
-            mail::serve(edge.clone(), listener, shutdown.clone()).await;
+    let mail = async {
+        if let Some(listener) = mail_listener {
+            inbound_mail::serve(edge.clone(), listener, shutdown.clone()).await;
         }
     };
     let requests = serve::serve(
@@ -73,6 +79,6 @@ pub async fn run(
         &limits,
         shutdown.clone(),
     );
-    tokio::join!(letters, requests);
+    tokio::join!(mail, requests);
     Ok(())
 }

@@ -1,21 +1,21 @@
-//! Whose request it is, as far as an address can tell: the peer, or whom a trusted proxy names.
+//! The client's address: the peer of the connection, or the address that a trusted proxy reports.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::HeaderMap;
 use ipnet::IpNet;
 
-/// The other end of the connection, put beside each request by the server.
+/// The other end of the connection; the server adds it to each request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
-/// The address to count against: of IPv6 the /64, which is one subscriber's.
-pub(crate) fn counted(peer: Peer, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    subscriber(client(peer, headers, trusted))
+/// The address that a client's requests are counted under: an IPv4 address, or an IPv6 /64.
+pub(crate) fn rate_limit_key(peer: Peer, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    subscriber_network(client(peer, headers, trusted))
 }
 
-/// Of IPv6 the /64, which is one subscriber's.
-pub(crate) fn subscriber(address: IpAddr) -> IpAddr {
+/// An IPv4 address, or the /64 of an IPv6 address: one subscriber usually holds a whole /64.
+pub(crate) fn subscriber_network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(ip) => {
             let [a, b, c, d, ..] = ip.segments();
@@ -25,19 +25,20 @@ pub(crate) fn subscriber(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Walks `X-Forwarded-For` from its end, as far as each hop is one of ours; what stands before that may be made up.
+/// Walks `X-Forwarded-For` from its end as long as the hop is a trusted proxy; the entries before that may be
+/// forged.
 fn client(peer: Peer, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_ours = |ip: IpAddr| trusted.iter().any(|net| net.contains(&ip));
+    let is_trusted = |ip: IpAddr| trusted.iter().any(|net| net.contains(&ip));
     let mut client = peer.0.ip().to_canonical();
-    let named = headers
+    let hops = headers
         .get_all("x-forwarded-for")
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .map(|hop| hop.trim().parse::<IpAddr>().map(|ip| ip.to_canonical()))
         .collect::<Vec<_>>();
-    for hop in named.into_iter().rev() {
-        if !is_ours(client) {
+    for hop in hops.into_iter().rev() {
+        if !is_trusted(client) {
             break;
         }
         match hop {
@@ -52,22 +53,22 @@ fn client(peer: Peer, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn counted_as(peer: &str, forwarded: &str) -> String {
+    fn key_of(peer: &str, forwarded: &str) -> String {
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", forwarded.parse().unwrap());
         let trusted = ["10.0.0.0/8".parse().unwrap()];
-        counted(Peer(peer.parse().unwrap()), &headers, &trusted).to_string()
+        rate_limit_key(Peer(peer.parse().unwrap()), &headers, &trusted).to_string()
     }
 
     #[test]
-    fn only_a_trusted_proxy_is_believed_and_only_for_the_hop_before_it() {
-        assert_eq!(counted_as("192.0.2.1:9", "198.51.100.7"), "192.0.2.1");
-        assert_eq!(counted_as("10.1.1.1:9", "198.51.100.7"), "198.51.100.7");
+    fn x_forwarded_for_is_used_only_as_far_as_trusted_proxies_wrote_it() {
+        assert_eq!(key_of("192.0.2.1:9", "198.51.100.7"), "192.0.2.1");
+        assert_eq!(key_of("10.1.1.1:9", "198.51.100.7"), "198.51.100.7");
         assert_eq!(
-            counted_as("10.1.1.1:9", "203.0.113.9, 198.51.100.7, 10.2.2.2"),
+            key_of("10.1.1.1:9", "203.0.113.9, 198.51.100.7, 10.2.2.2"),
             "198.51.100.7"
         );
-        assert_eq!(counted_as("10.1.1.1:9", "no address"), "10.1.1.1");
-        assert_eq!(counted_as("[2001:db8::1:2:3:4]:9", ""), "2001:db8::");
+        assert_eq!(key_of("10.1.1.1:9", "no address"), "10.1.1.1");
+        assert_eq!(key_of("[2001:db8::1:2:3:4]:9", ""), "2001:db8::");
     }
 }

@@ -1,6 +1,6 @@
-//! What a refusal looks like: `application/problem+json` (RFC 9457), with the statuses that only HTTP knows.
+//! Error responses: `application/problem+json` (RFC 9457), including the statuses that exist only in HTTP.
 //!
-//! Carries sentences of ours and names of fields; never what the caller sent as a value.
+//! They contain our own sentences and field names, never a value that the caller sent.
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -11,15 +11,15 @@ use platform::error::{Kind, Problem};
 use proto::v1;
 use utoipa::{IntoResponses, ToSchema};
 
-/// A problem with its status, and what else is said beside it.
+/// A problem with its HTTP status, and optionally the results of the elements of a list.
 #[derive(Debug)]
-pub(crate) struct Refused {
+pub(crate) struct ProblemResponse {
     pub(crate) status: StatusCode,
     pub(crate) problem: Box<Problem>,
     results: Option<serde_json::Value>,
 }
 
-impl Refused {
+impl ProblemResponse {
     pub(crate) fn with_status(
         status: StatusCode,
         code: &'static str,
@@ -32,7 +32,7 @@ impl Refused {
         }
     }
 
-    /// A request that could not even be read.
+    /// 400, for a request that cannot be parsed.
     pub(crate) fn malformed(code: &'static str, detail: impl Into<String>) -> Self {
         Self::with_status(StatusCode::BAD_REQUEST, code, detail)
     }
@@ -43,7 +43,7 @@ impl Refused {
         self
     }
 
-    /// The same refusal, with what became of each item.
+    /// Adds the result of each element of a list.
     #[must_use]
     pub(crate) fn results(mut self, results: serde_json::Value) -> Self {
         self.results = Some(results);
@@ -51,7 +51,7 @@ impl Refused {
     }
 }
 
-impl From<Problem> for Refused {
+impl From<Problem> for ProblemResponse {
     fn from(problem: Problem) -> Self {
         Self {
             status: problem.status(),
@@ -61,29 +61,30 @@ impl From<Problem> for Refused {
     }
 }
 
-impl From<tonic::Status> for Refused {
+impl From<tonic::Status> for ProblemResponse {
     fn from(status: tonic::Status) -> Self {
         Problem::from(status).into()
     }
 }
 
-impl From<Invalid> for Refused {
+impl From<Invalid> for ProblemResponse {
     fn from(invalid: Invalid) -> Self {
-        of_invalid(invalid).into()
+        problem_from_invalid(invalid).into()
     }
 }
 
-pub(crate) fn of_invalid(invalid: Invalid) -> Problem {
+pub(crate) fn problem_from_invalid(invalid: Invalid) -> Problem {
     Problem::new(Kind::Invalid, invalid.code, invalid.detail).field(invalid.field)
 }
 
-/// An item's problem has no kind on the wire; its code tells the few that are not the item's own fault.
-pub(crate) fn of_item(item: &v1::ItemProblem) -> Problem {
+/// Derives the kind of an element's problem from its code, because `ItemProblem` has no kind. Codes that are
+/// not listed mean that the element itself is invalid.
+pub(crate) fn problem_from_item(item: &v1::ItemProblem) -> Problem {
     let kind = match item.code.as_str() {
         "not_found" => Kind::NotFound,
         "forbidden" | "scope_required" | "role_required" => Kind::Forbidden,
         "conflict" | KEY_REUSED => Kind::Conflict,
-        // The clock has passed what was asked for: nothing is wrong with how it is written.
+        // `until_past`: the time is well formed and has passed since.
         "failed_precondition" | "until_past" => Kind::FailedPrecondition,
         "exhausted" | "quota_exceeded" | "database_exhausted" => Kind::Exhausted,
         "unavailable" | "database_unavailable" => Kind::Unavailable,
@@ -98,7 +99,7 @@ pub(crate) fn of_item(item: &v1::ItemProblem) -> Problem {
     }
 }
 
-impl IntoResponse for Refused {
+impl IntoResponse for ProblemResponse {
     fn into_response(self) -> Response {
         let (mut parts, _) = Problem::clone(&self.problem).into_response().into_parts();
         parts.status = self.status;
@@ -110,7 +111,7 @@ impl IntoResponse for Refused {
         };
         match serde_json::to_vec(&extended) {
             Ok(body) => Response::from_parts(parts, Body::from(body)),
-            // Text and numbers always become JSON; the status alone would still be right.
+            // Strings and numbers can always be serialized; if not, the status alone is still correct.
             Err(_) => Response::from_parts(parts, Body::empty()),
         }
     }
@@ -119,93 +120,93 @@ impl IntoResponse for Refused {
 #[derive(serde::Serialize)]
 struct Extended<'a> {
     #[serde(flatten)]
-    document: platform::http::Document<'a>,
+    document: platform::http::ProblemDocument<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     results: Option<serde_json::Value>,
 }
 
-/// A refusal (RFC 9457). Programs go by `code`; people read `detail`.
+/// An error (RFC 9457). `code` is for programs, `detail` for people.
 #[derive(ToSchema)]
 #[schema(as = Problem)]
 #[expect(dead_code, reason = "describes the document that platform writes")]
 pub(crate) struct ProblemDocument {
-    /// A stable name, not a page to fetch.
+    /// A stable URN; not a page to fetch.
     #[schema(example = "urn:takedown:problem:field_missing")]
     r#type: String,
-    #[schema(example = "The request is not right")]
+    #[schema(example = "Invalid request")]
     title: String,
     #[schema(minimum = 400, maximum = 599, example = 422)]
     status: u16,
-    /// A sentence that says what to send instead.
+    /// What is wrong and what to send instead.
     #[schema(example = "`answer` is required; send a value for it")]
     detail: String,
-    /// Stable, for programs.
+    /// A stable code, for programs.
     #[schema(example = "field_missing")]
     code: String,
-    /// Where it was, as a path.
+    /// The path of the field at fault.
     #[schema(required = false, nullable = false, example = "answers[3].until")]
     field: Option<String>,
 }
 
-/// What any route may answer.
+/// Errors of every route.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes answers in the OpenAPI document")]
-pub(crate) enum Always {
-    /// The request cannot be read: a malformed body, header, or an unknown parameter or field.
+#[expect(dead_code, reason = "describes responses in the OpenAPI document")]
+pub(crate) enum CommonProblems {
+    /// The request cannot be parsed: a malformed body or header, or an unknown parameter or field.
     #[response(status = 400, content_type = "application/problem+json")]
     Malformed(#[to_schema] ProblemDocument),
-    /// Too many requests; `Retry-After` says when to come again.
+    /// Too many requests; send the request again after the time in `Retry-After`.
     #[response(status = 429, content_type = "application/problem+json")]
     TooMany(#[to_schema] ProblemDocument),
     /// An error on our side.
     #[response(status = 500, content_type = "application/problem+json")]
     Internal(#[to_schema] ProblemDocument),
-    /// Not available at the moment; the same request may be sent again.
+    /// Temporarily unavailable; the same request may be sent again.
     #[response(status = 503, content_type = "application/problem+json")]
     Unavailable(#[to_schema] ProblemDocument),
 }
 
-/// What a route with a credential may answer.
+/// Errors of routes with a credential.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes answers in the OpenAPI document")]
-pub(crate) enum WithKey {
-    /// No credential, or one that does not hold.
+#[expect(dead_code, reason = "describes responses in the OpenAPI document")]
+pub(crate) enum CredentialProblems {
+    /// The credential is missing or invalid.
     #[response(status = 401, content_type = "application/problem+json")]
     Unauthenticated(#[to_schema] ProblemDocument),
-    /// The credential lacks this right.
+    /// The credential lacks the required scope.
     #[response(status = 403, content_type = "application/problem+json")]
     Forbidden(#[to_schema] ProblemDocument),
 }
 
-/// What a route with a body may answer.
+/// Errors of routes with a body.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes answers in the OpenAPI document")]
-pub(crate) enum WithBody {
-    /// It collides with what is recorded, such as an idempotency key with another body.
+#[expect(dead_code, reason = "describes responses in the OpenAPI document")]
+pub(crate) enum BodyProblems {
+    /// The request conflicts with an earlier one, for example an idempotency key with a different body.
     #[response(status = 409, content_type = "application/problem+json")]
     Conflict(#[to_schema] ProblemDocument),
     /// The body is larger than 1 MiB.
     #[response(status = 413, content_type = "application/problem+json")]
     TooLarge(#[to_schema] ProblemDocument),
-    /// The body is of another media type.
+    /// The media type is not supported.
     #[response(status = 415, content_type = "application/problem+json")]
     MediaType(#[to_schema] ProblemDocument),
 }
 
-/// What a route with values to judge may answer.
+/// Errors of routes that validate values.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes answers in the OpenAPI document")]
-pub(crate) enum WithValues {
-    /// A value is not right; `field` says which.
+#[expect(dead_code, reason = "describes responses in the OpenAPI document")]
+pub(crate) enum ValidationProblems {
+    /// A value is invalid; `field` names it.
     #[response(status = 422, content_type = "application/problem+json")]
     Invalid(#[to_schema] ProblemDocument),
 }
 
-/// What a route that names one thing may answer.
+/// Errors of routes with an id in the path.
 #[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes answers in the OpenAPI document")]
-pub(crate) enum WithName {
-    /// There is no such thing, or it is not the caller's: both look the same.
+#[expect(dead_code, reason = "describes responses in the OpenAPI document")]
+pub(crate) enum NotFoundProblems {
+    /// It does not exist, or it belongs to another caller; the two are not distinguished.
     #[response(status = 404, content_type = "application/problem+json")]
     NotFound(#[to_schema] ProblemDocument),
 }

@@ -1,4 +1,4 @@
-//! Which path leads where, and the document that says so. Every route stands in both, for they are made together.
+//! The routes, and the OpenAPI document generated from the same list.
 
 use axum::Router;
 use axum::extract::State;
@@ -16,41 +16,41 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::edge::Edge;
-use crate::guard::{guard, panicked};
 use crate::input::NoQuery;
-use crate::problem::{Always, Refused};
-use crate::{docs, health, keys, page, provider, reports};
+use crate::middleware;
+use crate::problem::{CommonProblems, ProblemResponse};
+use crate::{docs, health, jwks, notice_page, provider, reports};
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Takedown notices",
-        description = "For hosting providers: read the notices that the hotline sent you, answer them, choose how they reach you. \
-            For partners and the public: report, and ask what became of a report. Errors are problem documents (RFC 9457); \
-            programs go by `code`. Every answer carries `RateLimit` and `RateLimit-Policy`, but for those of `/healthz` and `/readyz`, which are not limited.",
+        description = "For hosting providers: read the notices that the hotline sent you, answer them, and choose how they are delivered. \
+            For partners and the public: submit reports and read their outcome. Errors are problem documents (RFC 9457); \
+            programs use `code`. Every response has `RateLimit` and `RateLimit-Policy`, except those of `/healthz` and `/readyz`, which are not limited.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    servers((url = "/", description = "Where this document was served")),
+    servers((url = "/", description = "The gateway that serves this document")),
     tags(
-        (name = "notices", description = "What was sent to you, and your answers"),
-        (name = "preferences", description = "How notices reach you"),
-        (name = "webhooks", description = "Endpoints, and what was sent to you"),
+        (name = "notices", description = "Notices, and your answers to them"),
+        (name = "preferences", description = "How notices are delivered to you"),
+        (name = "webhooks", description = "Webhook endpoints, and the log of deliveries"),
         (name = "access", description = "Your keys for this API"),
-        (name = "keys", description = "What notices are signed with"),
-        (name = "mail", description = "The page behind the link in a mail"),
-        (name = "reports", description = "Reporting, and what became of a report"),
-        (name = "operation", description = "For whoever runs the gateway")
+        (name = "keys", description = "The public keys of notice signatures"),
+        (name = "mail", description = "The page behind the link in a notice mail"),
+        (name = "reports", description = "Submitting reports, and their outcome"),
+        (name = "operation", description = "Health checks and documentation")
     ),
-    modifiers(&Schemes)
+    modifiers(&SecuritySchemes)
 )]
-struct Document;
+struct ApiDocument;
 
-struct Schemes;
+struct SecuritySchemes;
 
-impl Modify for Schemes {
+impl Modify for SecuritySchemes {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let components = document.components.get_or_insert_default();
-        for (name, says) in [
+        for (name, description) in [
             (
                 "provider_key",
                 "A provider's key, `tdh_…`, with the scopes read, answer or settings.",
@@ -59,7 +59,7 @@ impl Modify for Schemes {
         ] {
             let scheme = HttpBuilder::new()
                 .scheme(HttpAuthScheme::Bearer)
-                .description(Some(says))
+                .description(Some(description))
                 .build();
             components.add_security_scheme(name, SecurityScheme::Http(scheme));
         }
@@ -71,23 +71,23 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     documented().into_openapi()
 }
 
-/// Everything that the server answers.
+/// The router with all routes and the middleware.
 pub(crate) fn router(edge: Edge) -> Router {
     let (router, _) = documented().split_for_parts();
     router
-        .fallback(unknown)
-        .method_not_allowed_fallback(wrong_method)
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(edge.clone(), guard))
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(CatchPanicLayer::custom(middleware::panic_response))
+        .layer(from_fn_with_state(edge.clone(), middleware::apply))
         .with_state(edge)
 }
 
 fn documented() -> OpenApiRouter<Edge> {
-    OpenApiRouter::with_openapi(Document::openapi())
+    OpenApiRouter::with_openapi(ApiDocument::openapi())
         .routes(routes!(provider::notices::list))
         .routes(routes!(provider::notices::read))
         .routes(routes!(provider::answers::answer))
-        .routes(routes!(provider::answers::answer_many))
+        .routes(routes!(provider::answers::answer_batch))
         .routes(routes!(provider::verify::verify))
         .routes(routes!(
             provider::preferences::read,
@@ -106,13 +106,13 @@ fn documented() -> OpenApiRouter<Edge> {
         .routes(routes!(provider::keys::list, provider::keys::create))
         .routes(routes!(provider::keys::rotate))
         .routes(routes!(provider::keys::revoke))
-        .routes(routes!(keys::signing_keys))
-        .routes(routes!(page::show, page::answer))
-        .routes(routes!(page::style))
+        .routes(routes!(jwks::signing_keys))
+        .routes(routes!(notice_page::show, notice_page::answer))
+        .routes(routes!(notice_page::style))
         .routes(routes!(reports::submit::submit))
         .routes(routes!(reports::outcome::read))
         .routes(routes!(reports::outcome::withdraw))
-        .routes(routes!(described))
+        .routes(routes!(openapi_document))
         .routes(routes!(docs::index))
         .routes(routes!(docs::file))
         .routes(routes!(health::alive))
@@ -120,40 +120,44 @@ fn documented() -> OpenApiRouter<Edge> {
 }
 
 /// This document.
-#[utoipa::path(get, path = "/openapi.json", operation_id = "openapi", tag = "operation", security(()), responses((status = 200, description = "OpenAPI 3.1.", body = serde_json::Value), Always))]
-async fn described(State(edge): State<Edge>, _: NoQuery) -> Result<Response, Refused> {
-    let body = if let Some(body) = edge.document.get() {
+#[utoipa::path(get, path = "/openapi.json", operation_id = "openapi", tag = "operation", security(()), responses((status = 200, description = "OpenAPI 3.1.", body = serde_json::Value), CommonProblems))]
+async fn openapi_document(
+    State(edge): State<Edge>,
+    _: NoQuery,
+) -> Result<Response, ProblemResponse> {
+    let body = if let Some(body) = edge.openapi_json.get() {
         body.clone()
     } else {
-        let body = rendered(&edge.config.public_base)?;
-        edge.document.get_or_init(|| body).clone()
+        let body = render_openapi(&edge.config.public_base)?;
+        edge.openapi_json.get_or_init(|| body).clone()
     };
     Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
 }
 
-/// The document with the address at which the outside reaches the gateway.
-fn rendered(public_base: &str) -> Result<Bytes, Problem> {
+/// The document as JSON, with the public base URL, and with the rules that the schema attributes cannot
+/// express.
+fn render_openapi(public_base: &str) -> Result<Bytes, Problem> {
     let mut document = openapi();
     for server in document.servers.iter_mut().flatten() {
         public_base.clone_into(&mut server.url);
     }
-    let internal = |_| Problem::of(Kind::Internal);
+    let internal = |_| Problem::from_kind(Kind::Internal);
     let mut document = serde_json::to_value(&document).map_err(internal)?;
-    for (schema, property, value, needed) in NEEDED {
-        let condition = &mut document["components"]["schemas"][schema]["allOf"];
+    for (schema, property, value, required) in REQUIRED_WITH {
+        let rules = &mut document["components"]["schemas"][schema]["allOf"];
         let rule = json!({
             "if": { "properties": { property: { "const": value } } },
-            "then": { "required": [needed], "properties": { needed: { "type": "string", "minLength": 1 } } },
+            "then": { "required": [required], "properties": { required: { "type": "string", "minLength": 1 } } },
         });
-        match condition {
+        match rules {
             Value::Array(rules) => rules.push(rule),
-            none => *none = json!([rule]),
+            absent => *absent = json!([rule]),
         }
     }
-    for (schema, list) in JUDGED {
+    for (schema, list) in PARTIAL_LISTS {
         let items = &mut document["components"]["schemas"][schema]["properties"][list]["items"];
         *items = json!({
-            "anyOf": [items.take(), { "description": "Anything else costs only itself: its result is a problem." }],
+            "anyOf": [items.take(), { "description": "An invalid element does not affect the others: its result is a problem." }],
         });
     }
     serde_json::to_vec(&document)
@@ -161,32 +165,34 @@ fn rendered(public_base: &str) -> Result<Bytes, Problem> {
         .map_err(internal)
 }
 
-/// Lists whose items are judged one by one: one that is not right is answered, and not refused. Schema and property.
-const JUDGED: [(&str, &str); 2] = [("Answers", "answers"), ("Submission", "items")];
+/// Schema and property of the lists whose elements are validated one by one: an invalid element has a result
+/// of its own and does not make the request fail.
+const PARTIAL_LISTS: [(&str, &str); 2] =
+    [("AnswerBatch", "answers"), ("SubmissionBody", "reports")];
 
-/// What must be there where something else is said, which the attributes of a schema cannot express: schema, property, its
-/// value, and what it needs.
-const NEEDED: [(&str, &str, &str, &str); 4] = [
+/// Properties that are required with a certain value of another property: schema, property, value, and the
+/// required property.
+const REQUIRED_WITH: [(&str, &str, &str, &str); 4] = [
     ("AnswerBody", "answer", "need_time", "until"),
     ("AnswerItem", "answer", "need_time", "until"),
-    ("Wanted", "channel", "webhook", "webhook_url"),
-    ("Wanted", "channel", "email", "abuse_contact"),
+    ("PreferencesUpdate", "channel", "webhook", "webhook_url"),
+    ("PreferencesUpdate", "channel", "email", "abuse_contact"),
 ];
 
-async fn unknown() -> Refused {
+async fn unknown_route() -> ProblemResponse {
     Problem::new(
         Kind::NotFound,
         "route_unknown",
-        "There is nothing at this path; /openapi.json lists what there is.",
+        "There is no route with this path; /openapi.json lists the routes.",
     )
     .into()
 }
 
 /// The router adds `Allow`.
-async fn wrong_method() -> Refused {
-    Refused::with_status(
+async fn method_not_allowed() -> ProblemResponse {
+    ProblemResponse::with_status(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
-        "This path does not take this method; the Allow header lists those that it takes.",
+        "This method is not allowed here; the Allow header lists the methods that are.",
     )
 }

@@ -1,4 +1,4 @@
-//! The HTTP server: bounded in connections and patience, drained at the end. Knows no route.
+//! The HTTP server: limits connections and header time, and drains requests at shutdown. Contains no routes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,20 +14,20 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::Limits;
+use crate::RequestLimits;
 use crate::peer::Peer;
 
-/// For a request's head to come, and for an idle connection to be kept.
-const HEAD: Duration = Duration::from_mins(1);
-/// For what is in flight at the end: less than a pod's grace.
-const DRAIN: Duration = Duration::from_secs(20);
-/// After the system refused a connection (no more files), before the next try.
-const BREATH: Duration = Duration::from_millis(50);
+/// Timeout for a request's header, and for an idle connection.
+const HEADER_TIMEOUT: Duration = Duration::from_mins(1);
+/// Time for requests in flight at shutdown: less than the termination grace period of a pod.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+/// Pause after `accept` failed, for example for lack of file descriptors.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
-    limits: &Limits,
+    limits: &RequestLimits,
     shutdown: CancellationToken,
 ) {
     let server = server();
@@ -50,19 +50,19 @@ pub(crate) async fn serve(
         let connection = server
             .serve_connection(TokioIo::new(stream), service)
             .into_owned();
-        let watched = graceful.watch(connection);
+        let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            // How a connection ends is its peer's affair: resets and half requests are everyday.
-            let _ = watched.await;
+            // Resets and incomplete requests are ordinary; the error is not reported.
+            let _ = connection.await;
             drop(permit);
         });
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN, graceful.shutdown())
+    if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown())
         .await
         .is_err()
     {
-        tracing::warn!("not every request ended in time");
+        tracing::warn!("some requests did not finish before the drain timeout");
     }
 }
 
@@ -71,7 +71,7 @@ fn server() -> auto::Builder<TokioExecutor> {
     server
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
+        .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(64 * 1024);
     server
         .http2()
@@ -83,22 +83,23 @@ fn server() -> auto::Builder<TokioExecutor> {
     server
 }
 
-/// The next connection, once there is room for one.
+/// Accepts the next connection once the connection limit allows it.
 async fn accept(
     listener: &TcpListener,
     connections: &Arc<Semaphore>,
 ) -> Option<(TcpStream, Peer, tokio::sync::OwnedSemaphorePermit)> {
-    // Never closed while the loop runs.
+    // The semaphore is never closed.
     let permit = Arc::clone(connections).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, address)) => {
-            // Without it answers wait for the peer's delayed acknowledgement; a peer that is gone already is no fault.
+            // Without it, responses wait for the peer's delayed acknowledgement. It fails only if the peer
+            // has disconnected already.
             let _ = stream.set_nodelay(true);
             Some((stream, Peer(address), permit))
         }
         Err(error) => {
-            tracing::warn!(io.kind = %error.kind(), "a connection could not be accepted");
-            tokio::time::sleep(BREATH).await;
+            tracing::warn!(io.kind = %error.kind(), "accepting a connection failed");
+            tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             None
         }
     }

@@ -1,7 +1,7 @@
-//! What can go wrong in intake, and the one road to what the outside hears.
+//! Intake's errors, and their conversion to gRPC statuses and problems.
 
 use domain::Invalid;
-use platform::batch::{Class, Fault};
+use platform::batch::{BatchError, ErrorClass};
 use platform::error::{Kind, Problem};
 use platform::sealed::SealedError;
 use proto::v1;
@@ -10,23 +10,21 @@ use thiserror::Error as ThisError;
 /// A failure of intake.
 #[derive(Debug, ThisError)]
 pub enum Error {
-    /// Input that cannot be taken.
-    #[error("input was refused")]
+    #[error("invalid input")]
     Invalid(#[from] Invalid),
-    /// The database refused, or is away.
-    #[error("the database refused")]
+    #[error("database error")]
     Db(#[from] sqlx::Error),
-    /// A sealed value does not open where it was found.
-    #[error("a sealed value was refused")]
+    /// A sealed value cannot be opened in its row.
+    #[error("a sealed value cannot be opened")]
     Sealed(#[from] SealedError),
-    /// A row that cannot be what we wrote.
+    /// A stored value that intake cannot have written.
     #[error("{table}.{column} of {id} is damaged")]
     BadRow {
         table: &'static str,
         column: &'static str,
         id: String,
     },
-    /// Said already as it should be heard.
+    /// An error that is a problem already.
     #[error("{}", .0.code)]
     Problem(Problem),
     /// The server or one of its loops failed.
@@ -35,24 +33,24 @@ pub enum Error {
 }
 
 impl Error {
-    /// No such report, or not the caller's: both look the same.
+    /// Not found, or not the caller's; the two are not distinguished.
     pub fn unknown(what: &'static str) -> Self {
         Self::Problem(Problem::new(
             Kind::NotFound,
             "not_found",
-            format!("There is no such {what}; check what you were given."),
+            format!("There is no such {what}; check its id or reference."),
         ))
     }
 }
 
-impl Fault for Error {
-    fn class(&self) -> Class {
+impl BatchError for Error {
+    fn class(&self) -> ErrorClass {
         match self {
-            Self::Db(error) => Class::of(error),
+            Self::Db(error) => ErrorClass::from_sqlx(error),
             Self::Invalid(_) | Self::BadRow { .. } | Self::Sealed(_) | Self::Problem(_) => {
-                Class::Item
+                ErrorClass::Item
             }
-            Self::Running(_) => Class::Whole,
+            Self::Running(_) => ErrorClass::WholeBatch,
         }
     }
 }
@@ -65,7 +63,7 @@ impl From<Error> for Problem {
             Error::Problem(problem) => problem,
             internal @ (Error::Sealed(_) | Error::BadRow { .. } | Error::Running(_)) => {
                 tracing::error!(error = %internal, "intake failed");
-                Self::of(Kind::Internal)
+                Self::from_kind(Kind::Internal)
             }
         }
     }
@@ -87,7 +85,7 @@ fn invalid_problem(invalid: Invalid) -> Problem {
     Problem::new(Kind::Invalid, invalid.code, invalid.detail).field(invalid.field)
 }
 
-/// A problem as it stands beside the results of a batch.
+/// The problem of one element of a list, with its field path, or `field` if it has none.
 pub fn item_problem(problem: Problem, field: &str) -> v1::ItemProblem {
     v1::ItemProblem {
         code: problem.code.into_owned(),

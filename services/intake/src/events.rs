@@ -1,51 +1,55 @@
-//! Which events intake heeds, and the command each becomes. No SQL, no decisions.
+//! The events that intake consumes, and the command that each becomes. No SQL, no decisions.
 
+use domain::enums::NotActionableReason;
 use domain::event::{self, Body};
 use domain::id::CaseId;
-use domain::word::NotActionableReason;
-use platform::bus::{Heed, HeedError};
+use platform::bus::{EventHandler, HandlerError};
 use platform::log::Envelope;
 use sqlx::PgConnection;
 
-use crate::commands::{self, Heard};
+use crate::commands::{self, CaseUpdate};
 use crate::error::Error;
 use crate::lifecycle::Command;
 
-/// Hears verification and dispatch.
-pub struct Outcomes;
+/// Consumes the events of verification and dispatch.
+pub struct OutcomeHandler;
 
-impl Heed for Outcomes {
-    async fn heed(&self, conn: &mut PgConnection, batch: &[Envelope]) -> Result<(), HeedError> {
-        let mut heard = Vec::new();
+impl EventHandler for OutcomeHandler {
+    async fn handle(
+        &self,
+        conn: &mut PgConnection,
+        batch: &[Envelope],
+    ) -> Result<(), HandlerError> {
+        let mut updates = Vec::new();
         for envelope in batch {
-            let rotten = |reason| HeedError::Rotten {
+            let unprocessable = |reason| HandlerError::Unprocessable {
                 event: envelope.id,
                 reason,
             };
             let body = event::decode(&envelope.payload).map_err(|e| {
-                rotten(match e {
-                    event::Unreadable::Malformed => "payload is malformed",
-                    event::Unreadable::UnknownKind => "kind of event is unknown",
+                unprocessable(match e {
+                    event::EventDecodeError::Malformed => "payload is malformed",
+                    event::EventDecodeError::UnknownKind => "kind of event is unknown",
                 })
             })?;
-            if let Some(command) = command(&body).map_err(rotten)? {
-                heard.push(Heard {
+            if let Some(command) = command(&body).map_err(unprocessable)? {
+                updates.push(CaseUpdate {
                     case: CaseId::new(envelope.case_id),
                     command,
                     at: envelope.occurred_at,
                 });
             }
         }
-        if heard.is_empty() {
+        if updates.is_empty() {
             return Ok(());
         }
-        commands::hear(conn, &heard)
+        commands::apply_updates(conn, &updates)
             .await
             .map_err(|error| match error {
                 Error::Db(error) => error.into(),
                 other => {
-                    tracing::error!(error = %other, "an outcome could not be noted");
-                    HeedError::Later("an outcome could not be noted")
+                    tracing::error!(error = %other, "an outcome could not be recorded");
+                    HandlerError::RetryLater("an outcome could not be recorded")
                 }
             })
     }
@@ -60,7 +64,7 @@ fn command(body: &Body) -> Result<Option<Command>, &'static str> {
         Body::VerdictWithdrawn(_) => Command::VerdictWithdrawn,
         Body::RemovalConfirmed(_) => Command::RemovalConfirmed,
         Body::Reappeared(_) => Command::Reappeared,
-        // What happens to notices, holds and reviews is not told to reporters.
+        // Notices, police holds and reviews do not change a report's outcome.
         Body::ReportReceived(_)
         | Body::ReportWithdrawn(_)
         | Body::CaseHeld(_)

@@ -1,13 +1,13 @@
-//! What intake's runtime role may do with intake's own tables: what the statements of `store` need.
+//! Privileges of intake's runtime role on intake's tables: those that the statements in `store` need.
 
-use platform::db::Act::{Insert, Select, Update};
 use platform::db::Grants;
+use platform::db::Privilege::{Insert, Select, Update};
 
 pub const GRANTS: Grants = Grants {
     tables: &[
         ("partner", &[Select, Insert, Update]),
-        ("quota_use", &[Select, Insert, Update]),
-        // Locked, never changed.
+        ("quota_usage", &[Select, Insert, Update]),
+        // `for update` requires the update privilege; rows are never changed.
         ("case_identity", &[Select, Insert, Update]),
         ("case_tag", &[Select, Insert]),
         ("case_outcome", &[Select, Insert, Update]),

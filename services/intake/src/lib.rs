@@ -1,16 +1,17 @@
-//! Intake accepts reports, finds or opens the case of each URL, and answers for a report by its reference.
+//! Intake accepts reports, finds or opens the case of each URL, and returns a report's outcome by its
+//! reference.
 //!
-//! It must not assess, must not speak to hosts, and never lets a URL leave memory unsealed. A receipt is given only
-//! after commit.
+//! It must not assess content or contact hosts, and a URL must not leave memory unsealed. A receipt is given
+//! only after commit.
 
 mod auth;
 mod commands;
 mod error;
 mod events;
+mod gauges;
 mod grants;
 mod grpc;
 mod lifecycle;
-mod signs;
 mod store;
 mod submission;
 
@@ -21,7 +22,7 @@ use platform::bus::{Bus, Consumer, ParkedServer};
 use platform::clock::Clock;
 use platform::db::{MigrationSet, Schema};
 use platform::grpc::{Listener, Server, database};
-use platform::log::{self, Hint, LogServer, Relay};
+use platform::log::{self, LogServer, Relay, Wakeup};
 use platform::sealed::{Keyring, SigningContext, StaffTokenVerifier};
 use platform::shutdown::{CancellationToken, Tasks};
 use proto::v1::intake_service_server::IntakeServiceServer;
@@ -30,9 +31,9 @@ use sqlx::migrate::Migrator;
 use uuid::Uuid;
 
 pub use error::Error;
+pub use gauges::GAUGES;
 pub use grants::GRANTS;
-pub use signs::SIGNS;
-pub use submission::MAX_ITEMS;
+pub use submission::MAX_REPORTS;
 
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
 
@@ -48,21 +49,21 @@ pub const SCHEMA: Schema = Schema {
     ],
 };
 
-/// Who may read intake's log over the wire.
+/// The services that may read intake's log by gRPC.
 const READERS: [&str; 2] = ["verification", "ledger"];
 
-/// What intake can be told.
+/// Intake's settings.
 #[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// How long a stream's credential is taken to hold before it is looked at again, in seconds; 0 looks at each message.
-    pub stream_trust_seconds: u64,
+    /// How often the credential of a stream is verified again, in seconds; 0 for every message.
+    pub credential_recheck_seconds: u64,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
-            stream_trust_seconds: 60,
+            credential_recheck_seconds: 60,
         }
     }
 }
@@ -73,11 +74,11 @@ pub struct Deps {
     pub keyring: Arc<Keyring>,
     pub clock: Clock,
     pub config: Config,
-    /// Carries events in and out.
+    /// Transport of the events that intake appends and consumes.
     pub bus: Bus,
 }
 
-/// Serves until the shutdown, with its relay and its consumers.
+/// Serves until `shutdown`, and runs the relay and the consumers.
 pub async fn run(
     deps: Deps,
     listener: impl Into<Listener>,
@@ -89,17 +90,17 @@ pub async fn run(
         SCHEMA.name,
     )
     .ok_or_else(|| Error::Running("the keyring has no keys for staff tokens".into()))?;
-    let appended = Hint::default();
+    let appended = Wakeup::default();
     let relay = Relay::new(deps.pool.clone(), SCHEMA.name, Uuid::new_v4())
-        .with_hints(appended.clone(), Hint::default())
-        .on(&deps.bus);
+        .with_wakeups(appended.clone(), Wakeup::default())
+        .with_bus(&deps.bus);
     let parked = ParkedServer::new(deps.pool.clone(), &deps.keyring, SCHEMA.name);
     let service = grpc::Intake::new(
         deps.pool.clone(),
         deps.keyring,
         staff,
         deps.clock,
-        Duration::from_secs(deps.config.stream_trust_seconds),
+        Duration::from_secs(deps.config.credential_recheck_seconds),
         appended,
     );
     let server = Server::new(proto::DESCRIPTORS)
@@ -111,14 +112,19 @@ pub async fn run(
     let mut tasks = Tasks::new(shutdown);
     let token = tasks.token();
     tasks.spawn("grpc", server.serve(listener, token.clone()));
-    let stamping = relay.run(token.clone());
+    let relaying = relay.run(token.clone());
     tasks.spawn("relay", async move {
-        stamping.await;
+        relaying.await;
         Ok::<(), Error>(())
     });
     for producer in ["verification", "dispatch"] {
-        let consumer =
-            Consumer::new(deps.pool.clone(), SCHEMA.name, producer, events::Outcomes).on(&deps.bus);
+        let consumer = Consumer::new(
+            deps.pool.clone(),
+            SCHEMA.name,
+            producer,
+            events::OutcomeHandler,
+        )
+        .with_bus(&deps.bus);
         tasks.spawn(producer, consumer.run(token.clone()));
     }
     tasks

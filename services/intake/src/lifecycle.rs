@@ -1,42 +1,43 @@
-//! What a report's outcome becomes by what is heard of its case. Pure and total; no clock, no I/O.
+//! The outcome of a report as a state machine, driven by the events of its case. Pure and total; no clock, no
+//! I/O.
 
-use domain::word::{NotActionableReason, Outcome};
+use domain::enums::{NotActionableReason, Outcome};
 
-/// Where a report stands, in the words that its reporter may be told.
+/// The outcome of a report, as its reporter sees it.
 pub type State = Outcome;
 
 /// What can happen to a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
-    /// Verified as illegal: notices go out.
+    /// Verified as illegal: notices are sent.
     Actionable,
-    /// Nothing will be done.
+    /// No action is taken.
     NotActionable(NotActionableReason),
-    /// The verdict was taken back; it is assessed again or left.
+    /// The verdict was withdrawn; the case may be assessed again.
     VerdictWithdrawn,
-    /// Confirmed gone.
+    /// Confirmed offline.
     RemovalConfirmed,
-    /// Back after removal.
+    /// Online again after its removal.
     Reappeared,
-    /// The reporter takes it back.
+    /// The reporter withdraws the report.
     Withdraw,
 }
 
-/// What came of a command.
+/// The result of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Applied {
-    /// A new state, to be stored and told.
+    /// A new state, to be stored.
     Changed(State),
-    /// It was so already, or it no longer matters: success without an event.
+    /// The command has no effect in this state: success without an event.
     Unchanged,
 }
 
-/// Total: each state has an answer to each command. A withdrawn report stays withdrawn; everything else follows the
-/// last word heard about its case, because events of one producer arrive in order and between producers the later
-/// word is the truer one.
+/// Total: defined for every state and command. A withdrawn report stays withdrawn. Otherwise the last event
+/// about the case decides: events of one producer arrive in order, and between producers the later event is
+/// the more accurate one.
 pub const fn apply(state: State, command: Command) -> Applied {
     let next = match (state, command) {
-        // A confirmed removal is not undone by the verdict being told again; only a re-appearance does that.
+        // A repeated verdict does not undo a confirmed removal; only a re-appearance does.
         (Outcome::Withdrawn, _) | (Outcome::Removed, Command::Actionable) => {
             return Applied::Unchanged;
         }
@@ -49,7 +50,7 @@ pub const fn apply(state: State, command: Command) -> Applied {
             ),
         ) => Outcome::NotAgainstTheLaw,
         (_, Command::NotActionable(NotActionableReason::NotFound)) => Outcome::CouldNotFind,
-        (_, Command::VerdictWithdrawn) => Outcome::BeingLookedAt,
+        (_, Command::VerdictWithdrawn) => Outcome::BeingAssessed,
         (_, Command::RemovalConfirmed) => Outcome::Removed,
     };
     if next as u8 == state as u8 {
@@ -76,36 +77,35 @@ mod tests {
 
     /// A row for each state, a column for each command: the state after it.
     #[test]
+    #[rustfmt::skip]
     fn every_pair_of_state_and_command_is_decided() {
         use Outcome::{
-            BeingLookedAt as Look, BeingRemoved as Doing, CouldNotFind as Lost,
-            NotAgainstTheLaw as Legal, Received as New, Removed as Gone, Withdrawn as Back,
+            BeingAssessed as Assessed, BeingRemoved as Removing, CouldNotFind as NotFound,
+            NotAgainstTheLaw as Legal, Received, Removed, Withdrawn,
         };
         let table = [
-            (New, [Doing, Legal, Lost, Legal, Look, Gone, Doing, Back]),
-            (Look, [Doing, Legal, Lost, Legal, Look, Gone, Doing, Back]),
-            (Doing, [Doing, Legal, Lost, Legal, Look, Gone, Doing, Back]),
-            (Gone, [Gone, Legal, Lost, Legal, Look, Gone, Doing, Back]),
-            (Legal, [Doing, Legal, Lost, Legal, Look, Gone, Doing, Back]),
-            (Lost, [Doing, Legal, Lost, Legal, Look, Gone, Doing, Back]),
-            (Back, [Back; 8]),
+            (Received, [Removing, Legal, NotFound, Legal, Assessed, Removed, Removing, Withdrawn]),
+            (Assessed, [Removing, Legal, NotFound, Legal, Assessed, Removed, Removing, Withdrawn]),
+            (Removing, [Removing, Legal, NotFound, Legal, Assessed, Removed, Removing, Withdrawn]),
+            (Removed, [Removed, Legal, NotFound, Legal, Assessed, Removed, Removing, Withdrawn]),
+            (Legal, [Removing, Legal, NotFound, Legal, Assessed, Removed, Removing, Withdrawn]),
+            (NotFound, [Removing, Legal, NotFound, Legal, Assessed, Removed, Removing, Withdrawn]),
+            (Withdrawn, [Withdrawn; 8]),
         ];
         let mut covered = 0;
         for (state, after) in table {
             for (command, expected) in COMMANDS.into_iter().zip(after) {
-                let got = match apply(state, command) {
+                let actual = match apply(state, command) {
                     Applied::Changed(next) => {
                         assert_ne!(next, state, "{state} {command:?}");
                         next
                     }
                     Applied::Unchanged => state,
                 };
-                assert_eq!(got, expected, "{state} {command:?}");
+                assert_eq!(actual, expected, "{state} {command:?}");
                 covered += 1;
             }
         }
-        let uncovered = Outcome::ALL.len() * COMMANDS.len() - covered;
-        println!("uncovered {uncovered}");
-        assert_eq!(uncovered, 0);
+        assert_eq!(covered, Outcome::ALL.len() * COMMANDS.len());
     }
 }

@@ -1,4 +1,5 @@
-//! A report is accepted once, belongs to the case of its URL, and its reporter can ask what became of it.
+//! A report is accepted once and attached to the case of its URL, and its outcome can be read by its
+//! reference.
 
 mod support;
 
@@ -11,19 +12,19 @@ use platform::batch::fold::KEY_REUSED;
 use platform::clock;
 use platform::sealed::{Purpose, WrappedKey};
 use proto::v1;
-use support::{World, bearer, code, item, problem, public, receipt};
+use support::{TestIntake, bearer, code, problem, public, receipt, report};
 use tower::ServiceExt as _;
 
 #[tokio::test]
-async fn two_spellings_of_a_url_are_one_case_and_half_a_bad_batch_costs_nothing() {
-    let mut world = World::start().await;
-    let request = world.as_operator(public(vec![
-        item("https://img.lotus.test/a/1.jpg"),
-        item("not a url"),
-        item("HXXPS://IMG.LOTUS[.]TEST:443/a/1.jpg#top"),
-        item("https://img.lotus.test/a/2.jpg"),
+async fn two_forms_of_a_url_are_one_case_and_an_invalid_report_does_not_affect_the_others() {
+    let mut intake = TestIntake::start().await;
+    let request = intake.as_operator(public(vec![
+        report("https://img.lotus.test/a/1.jpg"),
+        report("not a url"),
+        report("HXXPS://IMG.LOTUS[.]TEST:443/a/1.jpg#top"),
+        report("https://img.lotus.test/a/2.jpg"),
     ]));
-    let results = world
+    let results = intake
         .client
         .submit_reports(request)
         .await
@@ -33,14 +34,14 @@ async fn two_spellings_of_a_url_are_one_case_and_half_a_bad_batch_costs_nothing(
     assert_eq!(receipt(&results[0]).case_id, receipt(&results[2]).case_id);
     assert_ne!(receipt(&results[0]).case_id, receipt(&results[3]).case_id);
     assert!(receipt(&results[0]).opened_case && !receipt(&results[2]).opened_case);
-    assert_eq!(problem(&results[1]).field, "items[1].url");
-    assert_eq!(world.count("select count(*) from report").await, 3);
-    assert_eq!(world.count("select count(*) from case_identity").await, 2);
-    assert_eq!(world.count("select count(*) from event").await, 3);
+    assert_eq!(problem(&results[1]).field, "reports[1].url");
+    assert_eq!(intake.count("select count(*) from report").await, 3);
+    assert_eq!(intake.count("select count(*) from case_identity").await, 2);
+    assert_eq!(intake.count("select count(*) from event").await, 3);
 
-    let counts = world
+    let counts = intake
         .client
-        .get_intake_counts(world.as_operator(v1::GetIntakeCountsRequest {}))
+        .get_intake_counts(intake.as_operator(v1::GetIntakeCountsRequest {}))
         .await
         .unwrap()
         .into_inner();
@@ -48,11 +49,11 @@ async fn two_spellings_of_a_url_are_one_case_and_half_a_bad_batch_costs_nothing(
 }
 
 #[tokio::test]
-async fn the_public_learns_a_reference_and_nothing_else() {
-    let mut world = World::start().await;
-    let response = world
+async fn the_public_receives_a_reference_and_nothing_about_the_case() {
+    let mut intake = TestIntake::start().await;
+    let response = intake
         .client
-        .submit_reports(public(vec![item("https://lotus.test/")]))
+        .submit_reports(public(vec![report("https://lotus.test/")]))
         .await
         .unwrap()
         .into_inner();
@@ -60,30 +61,30 @@ async fn the_public_learns_a_reference_and_nothing_else() {
     assert!(receipt.case_id.is_empty());
     assert!(!receipt.opened_case);
     assert_eq!(
-        world.outcome(&receipt.reference).await,
+        intake.outcome(&receipt.reference).await,
         v1::Outcome::Received
     );
 }
 
 #[tokio::test]
-async fn a_repeated_key_gives_the_same_receipts_and_another_body_is_refused() {
-    let mut world = World::start().await;
-    let key = world
+async fn a_repeated_key_returns_the_same_receipts_and_a_different_body_is_refused() {
+    let mut intake = TestIntake::start().await;
+    let key = intake
         .partner_key(v1::ReportChannel::PartnerHotline, 0)
         .await;
     let request = |url: &str| v1::SubmitReportsRequest {
         idempotency_key: "monday-1".into(),
         channel: v1::ReportChannel::PartnerHotline.into(),
-        items: vec![item(url)],
+        reports: vec![report(url)],
         ..v1::SubmitReportsRequest::default()
     };
-    let first = world
+    let first = intake
         .client
         .submit_reports(bearer(&key, request("https://lotus.test/1")))
         .await
         .unwrap()
         .into_inner();
-    let again = world
+    let again = intake
         .client
         .submit_reports(bearer(&key, request("https://lotus.test/1")))
         .await
@@ -91,7 +92,7 @@ async fn a_repeated_key_gives_the_same_receipts_and_another_body_is_refused() {
         .into_inner();
     assert_eq!(receipt(&first.results[0]), receipt(&again.results[0]));
     assert!(again.repeated && !first.repeated);
-    let other = world
+    let other = intake
         .client
         .submit_reports(bearer(&key, request("https://lotus.test/2")))
         .await
@@ -100,13 +101,13 @@ async fn a_repeated_key_gives_the_same_receipts_and_another_body_is_refused() {
         code(&other),
         (tonic::Code::AlreadyExists, KEY_REUSED.into())
     );
-    assert_eq!(world.count("select count(*) from report").await, 1);
+    assert_eq!(intake.count("select count(*) from report").await, 1);
 
-    // The key is scoped to its principal: somebody else's is another key.
-    let second = world
+    // Keys are scoped to the principal: another partner can use the same key.
+    let second = intake
         .partner_key(v1::ReportChannel::PartnerHotline, 0)
         .await;
-    let theirs = world
+    let theirs = intake
         .client
         .submit_reports(bearer(&second, request("https://lotus.test/2")))
         .await
@@ -114,8 +115,8 @@ async fn a_repeated_key_gives_the_same_receipts_and_another_body_is_refused() {
         .into_inner();
     assert!(!theirs.repeated);
 
-    // A repeat stays one when the key that bodies are hashed with is replaced.
-    let mut rotated = world.with_another_body_key().await;
+    // A repeat is still recognised after a rotation of the key for request MACs.
+    let mut rotated = intake.with_another_body_key().await;
     let again = rotated
         .submit_reports(bearer(&key, request("https://lotus.test/1")))
         .await
@@ -125,56 +126,56 @@ async fn a_repeated_key_gives_the_same_receipts_and_another_body_is_refused() {
 }
 
 #[tokio::test]
-async fn what_an_edge_could_not_read_is_part_of_the_body_too() {
-    let mut world = World::start().await;
-    let key = world
+async fn the_digest_of_the_original_body_is_part_of_the_body() {
+    let mut intake = TestIntake::start().await;
+    let key = intake
         .partner_key(v1::ReportChannel::PartnerHotline, 0)
         .await;
     let request = |digest: u8, urls: &[&str]| v1::SubmitReportsRequest {
         idempotency_key: "monday-1".into(),
         channel: v1::ReportChannel::PartnerHotline.into(),
-        items: urls.iter().map(|url| item(url)).collect(),
+        reports: urls.iter().map(|url| report(url)).collect(),
         body_digest: vec![digest; 32].into(),
         ..v1::SubmitReportsRequest::default()
     };
-    // Nothing of it could be read: it is still authenticated, and takes its key.
-    let none = world.client.submit_reports(request(1, &[])).await;
+    // Without a valid report the submission is still authenticated, and its key is used.
+    let none = intake.client.submit_reports(request(1, &[])).await;
     assert_eq!(none.unwrap_err().code(), tonic::Code::PermissionDenied);
     for _ in 0..2 {
         let none = bearer(&key, request(1, &[]));
-        let none = world.client.submit_reports(none).await.unwrap();
+        let none = intake.client.submit_reports(none).await.unwrap();
         assert!(none.get_ref().results.is_empty());
     }
     for other in [request(2, &[]), request(1, &["https://lotus.test/"])] {
-        let status = world.client.submit_reports(bearer(&key, other)).await;
+        let status = intake.client.submit_reports(bearer(&key, other)).await;
         assert_eq!(code(&status.unwrap_err()).1, KEY_REUSED);
     }
     let mut short = request(1, &["https://lotus.test/"]);
     short.body_digest = vec![1; 31].into();
-    let status = world.client.submit_reports(bearer(&key, short)).await;
+    let status = intake.client.submit_reports(bearer(&key, short)).await;
     assert_eq!(code(&status.unwrap_err()).1, "digest_malformed");
 }
 
 #[tokio::test]
-async fn a_true_repeat_is_heard_beside_a_wrong_body() {
-    let mut world = World::start().await;
-    let key = world.partner_key(v1::ReportChannel::Proactive, 0).await;
+async fn a_repeat_succeeds_beside_concurrent_requests_with_a_different_body() {
+    let mut intake = TestIntake::start().await;
+    let key = intake.partner_key(v1::ReportChannel::Proactive, 0).await;
     let request = |url: &str| v1::SubmitReportsRequest {
         idempotency_key: "monday-1".into(),
         channel: v1::ReportChannel::Proactive.into(),
-        items: vec![item(url)],
+        reports: vec![report(url)],
         ..v1::SubmitReportsRequest::default()
     };
     let first = bearer(&key, request("https://lotus.test/1"));
-    let first = world
+    let first = intake
         .client
         .submit_reports(first)
         .await
         .unwrap()
         .into_inner();
-    // Held up at the row, so that what comes meanwhile is gathered into one batch behind it.
-    let mut lock = world.pool.begin().await.unwrap();
-    sqlx::query("-- hold\nlock table submission in access exclusive mode")
+    // Blocks the first batch, so that the calls that arrive meanwhile form one batch after it.
+    let mut lock = intake.pool.begin().await.unwrap();
+    sqlx::query("-- lock_submissions\nlock table submission in access exclusive mode")
         .execute(&mut *lock)
         .await
         .unwrap();
@@ -184,18 +185,18 @@ async fn a_true_repeat_is_heard_beside_a_wrong_body() {
         } else {
             "https://lotus.test/1"
         };
-        let (mut client, request) = (world.client.clone(), bearer(&key, request(url)));
+        let (mut client, request) = (intake.client.clone(), bearer(&key, request(url)));
         async move { (n, client.submit_reports(request).await) }
     });
-    let let_go = async {
-        let waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%take_keys%'";
+    let release = async {
+        let waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%reserve_keys%'";
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-        while world.count(waiting).await < 2 && std::time::Instant::now() < deadline {
+        while intake.count(waiting).await < 2 && std::time::Instant::now() < deadline {
             tokio::task::yield_now().await;
         }
         lock.rollback().await.unwrap();
     };
-    let (answers, ()) = tokio::join!(futures::future::join_all(calls), let_go);
+    let (answers, ()) = tokio::join!(futures::future::join_all(calls), release);
     for (n, answer) in answers {
         if n % 2 == 0 {
             assert_eq!(code(&answer.unwrap_err()).1, KEY_REUSED);
@@ -206,14 +207,14 @@ async fn a_true_repeat_is_heard_beside_a_wrong_body() {
 }
 
 #[tokio::test]
-async fn the_public_shares_no_key_that_somebody_else_would_choose() {
-    let mut world = World::start().await;
+async fn the_public_may_use_only_unguessable_keys() {
+    let mut intake = TestIntake::start().await;
     let request = |key: &str| v1::SubmitReportsRequest {
         idempotency_key: key.into(),
-        ..public(vec![item("https://lotus.test/")])
+        ..public(vec![report("https://lotus.test/")])
     };
     for weak in ["1", "monday-1", &"0".repeat(31), "twenty-two characters !"] {
-        let status = world.client.submit_reports(request(weak)).await;
+        let status = intake.client.submit_reports(request(weak)).await;
         assert_eq!(
             code(&status.unwrap_err()).1,
             "idempotency_key_weak",
@@ -225,18 +226,18 @@ async fn the_public_shares_no_key_that_somebody_else_would_choose() {
         "7d4448409dc011d1b2455ffdce74fad2",
         "AxE3fUpxcX-9m_0aQ7rLhg",
     ] {
-        world.client.submit_reports(request(strong)).await.unwrap();
+        intake.client.submit_reports(request(strong)).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn equal_keys_sent_at_once_make_one_report() {
-    let world = World::start().await;
+async fn concurrent_requests_with_the_same_key_create_one_report() {
+    let intake = TestIntake::start().await;
     let calls = (0..40).map(|_| {
-        let mut client = world.client.clone();
-        let request = world.as_operator(v1::SubmitReportsRequest {
+        let mut client = intake.client.clone();
+        let request = intake.as_operator(v1::SubmitReportsRequest {
             idempotency_key: "once".into(),
-            ..public(vec![item("https://lotus.test/once")])
+            ..public(vec![report("https://lotus.test/once")])
         });
         async move { client.submit_reports(request).await.unwrap().into_inner() }
     });
@@ -246,28 +247,28 @@ async fn equal_keys_sent_at_once_make_one_report() {
         .map(|answer| receipt(&answer.results[0]).report_id.as_str())
         .collect();
     assert_eq!(reports.len(), 1);
-    assert_eq!(world.count("select count(*) from report").await, 1);
-    assert_eq!(world.count("select count(*) from event").await, 1);
+    assert_eq!(intake.count("select count(*) from report").await, 1);
+    assert_eq!(intake.count("select count(*) from event").await, 1);
 }
 
 #[tokio::test]
-async fn sixty_four_racers_for_a_url_open_one_case() {
-    let world = World::start().await;
+async fn concurrent_reports_of_a_url_open_one_case() {
+    let intake = TestIntake::start().await;
     let calls = (0..64).map(|n| {
-        let mut client = world.client.clone();
+        let mut client = intake.client.clone();
         let urls = [n % 8, (n + 3) % 8, (n + 5) % 8];
-        let items = urls
+        let reports = urls
             .iter()
-            .map(|n| item(&format!("https://race{n}.lotus.test/")));
-        let request = world.as_operator(public(items.collect()));
+            .map(|n| report(&format!("https://race{n}.lotus.test/")));
+        let request = intake.as_operator(public(reports.collect()));
         async move { client.submit_reports(request).await.unwrap() }
     });
     futures::future::join_all(calls).await;
-    assert_eq!(world.count("select count(*) from case_identity").await, 8);
-    assert_eq!(world.count("select count(*) from case_tag").await, 8);
-    assert_eq!(world.count("select count(*) from report").await, 64 * 3);
+    assert_eq!(intake.count("select count(*) from case_identity").await, 8);
+    assert_eq!(intake.count("select count(*) from case_tag").await, 8);
+    assert_eq!(intake.count("select count(*) from report").await, 64 * 3);
     assert_eq!(
-        world
+        intake
             .count("select count(distinct case_id) from report")
             .await,
         8
@@ -276,13 +277,13 @@ async fn sixty_four_racers_for_a_url_open_one_case() {
 
 #[tokio::test]
 async fn a_stream_answers_each_submission() {
-    let mut world = World::start().await;
+    let mut intake = TestIntake::start().await;
     let mut messages: Vec<_> = (1..=20)
         .map(|n| v1::StreamReportsRequest {
             submission: n,
             request: Some(public(
                 (0..50)
-                    .map(|i| item(&format!("https://lotus.test/{n}/{i}")))
+                    .map(|i| report(&format!("https://lotus.test/{n}/{i}")))
                     .collect(),
             )),
         })
@@ -291,8 +292,8 @@ async fn a_stream_answers_each_submission() {
         submission: 21,
         request: None,
     });
-    let request = world.as_operator(futures::stream::iter(messages));
-    let answers: Vec<_> = world
+    let request = intake.as_operator(futures::stream::iter(messages));
+    let answers: Vec<_> = intake
         .client
         .stream_reports(request)
         .await
@@ -315,18 +316,18 @@ async fn a_stream_answers_each_submission() {
             }
         }
     }
-    assert_eq!(world.count("select count(*) from report").await, 1000);
+    assert_eq!(intake.count("select count(*) from report").await, 1000);
 }
 
-/// Whoever can write the table can make a partner, or widen one: neither opens anything.
+/// Write access to the table must not be enough to create a partner or to extend its rights.
 #[tokio::test]
-async fn a_partner_that_was_written_or_changed_by_sql_is_refused() {
-    let mut world = World::start().await;
-    let key = world.partner_key(v1::ReportChannel::Proactive, 3).await;
-    let other = world.partner_key(v1::ReportChannel::Proactive, 9).await;
+async fn a_partner_that_was_inserted_or_changed_by_sql_is_refused() {
+    let mut intake = TestIntake::start().await;
+    let key = intake.partner_key(v1::ReportChannel::Proactive, 3).await;
+    let other = intake.partner_key(v1::ReportChannel::Proactive, 9).await;
     let request = || v1::SubmitReportsRequest {
         channel: v1::ReportChannel::Proactive.into(),
-        items: vec![item("https://lotus.test/1")],
+        reports: vec![report("https://lotus.test/1")],
         ..v1::SubmitReportsRequest::default()
     };
     for change in [
@@ -336,41 +337,41 @@ async fn a_partner_that_was_written_or_changed_by_sql_is_refused() {
         "update partner set vouched = null",
         "update partner p set vouched = o.vouched from partner o where o.id <> p.id",
     ] {
-        for sql in ["create table kept as table partner", change] {
-            sqlx::query(sql).execute(&world.pool).await.unwrap();
+        for sql in ["create table backup as table partner", change] {
+            sqlx::query(sql).execute(&intake.pool).await.unwrap();
         }
         for key in [&key, &other] {
-            let refused = world.client.submit_reports(bearer(key, request())).await;
+            let refused = intake.client.submit_reports(bearer(key, request())).await;
             let refused = code(&refused.unwrap_err()).1;
             assert_eq!(refused, "key_invalid", "{change}");
         }
         for sql in [
             "delete from partner",
-            "insert into partner table kept",
-            "drop table kept",
+            "insert into partner table backup",
+            "drop table backup",
         ] {
-            sqlx::query(sql).execute(&world.pool).await.unwrap();
+            sqlx::query(sql).execute(&intake.pool).await.unwrap();
         }
     }
     for key in [&key, &other] {
-        let opened = world.client.submit_reports(bearer(key, request())).await;
+        let opened = intake.client.submit_reports(bearer(key, request())).await;
         receipt(&opened.unwrap().into_inner().results[0]);
     }
 }
 
 #[tokio::test]
-async fn a_partner_stops_at_its_quota_and_the_rest_is_told_when_to_come_back() {
-    let mut world = World::start().await;
-    let key = world.partner_key(v1::ReportChannel::Proactive, 3).await;
+async fn reports_over_quota_are_refused_until_tomorrow() {
+    let mut intake = TestIntake::start().await;
+    let key = intake.partner_key(v1::ReportChannel::Proactive, 3).await;
     let request = |from: usize| v1::SubmitReportsRequest {
         channel: v1::ReportChannel::Proactive.into(),
-        items: (from..from + 2)
-            .map(|n| item(&format!("https://lotus.test/{n}")))
+        reports: (from..from + 2)
+            .map(|n| report(&format!("https://lotus.test/{n}")))
             .collect(),
         ..v1::SubmitReportsRequest::default()
     };
     for from in [0, 2] {
-        let response = world
+        let response = intake
             .client
             .submit_reports(bearer(&key, request(from)))
             .await
@@ -383,15 +384,15 @@ async fn a_partner_stops_at_its_quota_and_the_rest_is_told_when_to_come_back() {
             assert!(refused.detail.contains("new idempotency key"));
         }
     }
-    assert_eq!(world.count("select count(*) from report").await, 3);
+    assert_eq!(intake.count("select count(*) from report").await, 3);
 
-    // No room for any: the submission is refused until midnight, and its key is as good as new.
+    // If no report is within the quota, the submission is refused until midnight and its key stays unused.
     let keyed = v1::SubmitReportsRequest {
         idempotency_key: "evening".into(),
         ..request(4)
     };
     for _ in 0..2 {
-        let status = world
+        let status = intake
             .client
             .submit_reports(bearer(&key, keyed.clone()))
             .await
@@ -404,11 +405,11 @@ async fn a_partner_stops_at_its_quota_and_the_rest_is_told_when_to_come_back() {
         let after = refused.retry_after.unwrap().as_secs();
         assert!((1..=86_400).contains(&after), "{after}");
     }
-    sqlx::query("-- tomorrow\ndelete from quota_use")
-        .execute(&world.pool)
+    sqlx::query("-- tomorrow\ndelete from quota_usage")
+        .execute(&intake.pool)
         .await
         .unwrap();
-    let response = world
+    let response = intake
         .client
         .submit_reports(bearer(&key, keyed))
         .await
@@ -421,21 +422,21 @@ async fn a_partner_stops_at_its_quota_and_the_rest_is_told_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_stream_ends_when_its_credential_does() {
-    let mut world = World::start_with(Config {
-        stream_trust_seconds: 0,
+async fn a_stream_ends_when_its_credential_is_revoked() {
+    let mut intake = TestIntake::start_with(Config {
+        credential_recheck_seconds: 0,
     })
     .await;
-    let request = world.as_operator(v1::CreatePartnerRequest {
+    let request = intake.as_operator(v1::CreatePartnerRequest {
         name: "short".into(),
         channel: v1::ReportChannel::Proactive.into(),
         daily_quota: 0,
     });
-    let partner = world.client.create_partner(request).await.unwrap();
+    let partner = intake.client.create_partner(request).await.unwrap();
     let partner = partner.into_inner();
     let (sender, messages) = tokio::sync::mpsc::channel(4);
     let messages = tokio_stream::wrappers::ReceiverStream::new(messages);
-    let mut answers = world
+    let mut answers = intake
         .client
         .stream_reports(bearer(&partner.key, messages))
         .await
@@ -445,28 +446,28 @@ async fn a_stream_ends_when_its_credential_does() {
         submission,
         request: Some(v1::SubmitReportsRequest {
             channel: v1::ReportChannel::Proactive.into(),
-            items: vec![item("https://lotus.test/")],
+            reports: vec![report("https://lotus.test/")],
             ..v1::SubmitReportsRequest::default()
         }),
     };
     sender.send(message(1)).await.unwrap();
     assert_eq!(answers.message().await.unwrap().unwrap().submission, 1);
-    let revoke = world.as_operator(v1::RevokePartnerRequest {
+    let revoke = intake.as_operator(v1::RevokePartnerRequest {
         partner_id: partner.partner.unwrap().partner_id,
     });
-    world.client.revoke_partner(revoke).await.unwrap();
+    intake.client.revoke_partner(revoke).await.unwrap();
     sender.send(message(2)).await.unwrap();
     let status = answers.message().await.unwrap_err();
     assert_eq!(
         code(&status),
         (tonic::Code::Unauthenticated, "key_invalid".into())
     );
-    assert_eq!(world.count("select count(*) from report").await, 1);
+    assert_eq!(intake.count("select count(*) from report").await, 1);
 }
 
 #[tokio::test]
-async fn a_stream_says_at_its_end_that_it_could_not_be_read() {
-    let world = World::start().await;
+async fn a_malformed_stream_ends_with_an_error_in_its_trailers() {
+    let intake = TestIntake::start().await;
     let frames = bytes::Bytes::from_static(&[7, 0, 0, 0, 0]);
     let body = tonic::body::Body::new(http_body_util::Full::new(frames));
     let request = http::Request::post("/takedown.v1.IntakeService/StreamReports")
@@ -474,9 +475,9 @@ async fn a_stream_says_at_its_end_that_it_could_not_be_read() {
         .header("te", "trailers")
         .body(body)
         .unwrap();
-    let response = world.channel.clone().oneshot(request).await.unwrap();
-    let whole = response.into_body().collect().await.unwrap();
-    let status = tonic::Status::from_header_map(whole.trailers().unwrap()).unwrap();
+    let response = intake.channel.clone().oneshot(request).await.unwrap();
+    let body = response.into_body().collect().await.unwrap();
+    let status = tonic::Status::from_header_map(body.trailers().unwrap()).unwrap();
     assert_eq!(
         code(&status),
         (tonic::Code::InvalidArgument, "malformed_message".into())
@@ -484,28 +485,28 @@ async fn a_stream_says_at_its_end_that_it_could_not_be_read() {
 }
 
 #[tokio::test]
-async fn the_reporter_hears_what_becomes_of_the_case() {
-    let mut world = World::start().await;
-    let request = world.as_operator(v1::SubmitReportsRequest {
+async fn the_outcome_of_a_report_follows_the_events_of_its_case() {
+    let mut intake = TestIntake::start().await;
+    let request = intake.as_operator(v1::SubmitReportsRequest {
         channel: v1::ReportChannel::ReportRemove.into(),
         report_remove: Some(v1::ReportRemoveFacts {
             under_18: true,
             age_band: v1::AgeBand::AgeBand1315.into(),
             unique_number: "RE-7-000001".into(),
         }),
-        items: vec![item("https://lotus.test/x")],
+        reports: vec![report("https://lotus.test/x")],
         ..v1::SubmitReportsRequest::default()
     });
-    let response = world.client.submit_reports(request).await.unwrap();
+    let response = intake.client.submit_reports(request).await.unwrap();
     let receipt = receipt(&response.get_ref().results[0]).clone();
     let reference = receipt.reference.as_str();
     let now = timestamp(clock::wall());
 
     let actionable = Body::CaseActionable(v1::CaseActionable::default());
-    world
-        .say("verification", &receipt.case_id, actionable)
+    intake
+        .append_event("verification", &receipt.case_id, actionable)
         .await;
-    world
+    intake
         .until_outcome(reference, v1::Outcome::BeingRemoved)
         .await;
     let confirmed = Body::RemovalConfirmed(v1::RemovalConfirmed {
@@ -514,24 +515,28 @@ async fn the_reporter_hears_what_becomes_of_the_case() {
         checks: 3,
         confirmed_at: Some(now),
     });
-    world.say("dispatch", &receipt.case_id, confirmed).await;
-    world.until_outcome(reference, v1::Outcome::Removed).await;
-    let back = Body::Reappeared(v1::Reappeared {
+    intake
+        .append_event("dispatch", &receipt.case_id, confirmed)
+        .await;
+    intake.until_outcome(reference, v1::Outcome::Removed).await;
+    let reappeared = Body::Reappeared(v1::Reappeared {
         episode: 2,
         seen_at: Some(now),
     });
-    world.say("dispatch", &receipt.case_id, back).await;
-    world
+    intake
+        .append_event("dispatch", &receipt.case_id, reappeared)
+        .await;
+    intake
         .until_outcome(reference, v1::Outcome::BeingRemoved)
         .await;
 
-    // The helpline asks by the child's number.
-    let request = world.as_operator(v1::FindReportsRequest {
+    // The helpline finds the report by the child's number.
+    let request = intake.as_operator(v1::FindReportsRequest {
         by: Some(v1::find_reports_request::By::ExternalId(
             "RE-7-000001".into(),
         )),
     });
-    let found = world
+    let found = intake
         .client
         .find_reports(request)
         .await
@@ -543,10 +548,10 @@ async fn the_reporter_hears_what_becomes_of_the_case() {
 
 #[tokio::test]
 async fn a_report_is_withdrawn_once() {
-    let mut world = World::start().await;
-    let response = world
+    let mut intake = TestIntake::start().await;
+    let response = intake
         .client
-        .submit_reports(public(vec![item("https://lotus.test/w")]))
+        .submit_reports(public(vec![report("https://lotus.test/w")]))
         .await
         .unwrap();
     let reference = receipt(&response.get_ref().results[0]).reference.clone();
@@ -554,89 +559,91 @@ async fn a_report_is_withdrawn_once() {
         let request = v1::WithdrawReportRequest {
             reference: reference.to_lowercase().replace('-', ""),
         };
-        let answer = world.client.withdraw_report(request).await.unwrap();
+        let answer = intake.client.withdraw_report(request).await.unwrap();
         assert_eq!(answer.get_ref().outcome(), v1::Outcome::Withdrawn);
     }
-    let by: Vec<u8> =
+    let payload: Vec<u8> =
         sqlx::query_scalar("select payload from event where kind = 'ReportWithdrawn'")
-            .fetch_one(&world.pool)
+            .fetch_one(&intake.pool)
             .await
             .unwrap();
-    let Body::ReportWithdrawn(by) = domain::event::decode(&by).unwrap() else {
-        panic!("a withdrawal");
+    let Body::ReportWithdrawn(event) = domain::event::decode(&payload).unwrap() else {
+        panic!("not a withdrawal");
     };
-    assert_eq!(by.withdrawn_by, "reporter");
+    assert_eq!(event.withdrawn_by, "reporter");
     assert_eq!(
-        world
+        intake
             .count("select count(*) from event where kind = 'ReportWithdrawn'")
             .await,
         1
     );
 }
 
-/// In how many values of intake's tables a text lies open, whatever the column's type.
-async fn lies_open(world: &World, text: &str) -> i64 {
+/// The number of values in intake's tables that contain a text unsealed, whatever the column's type.
+async fn count_plaintext(intake: &TestIntake, text: &str) -> i64 {
     let columns: Vec<(String, String, String)> = sqlx::query_as(
         "-- columns
         select c.table_name::text, c.column_name::text, c.data_type::text
         from information_schema.columns c join information_schema.tables t using (table_schema, table_name)
         where c.table_schema = current_schema and t.table_type = 'BASE TABLE'",
     )
-    .fetch_all(&world.pool)
+    .fetch_all(&intake.pool)
     .await
     .unwrap();
     let counts = columns.into_iter().map(|(table, column, kind)| {
-        let shown = match kind.as_str() {
+        let as_text = match kind.as_str() {
             "bytea" => format!("encode(\"{column}\", 'escape')"),
             _ => format!("\"{column}\"::text"),
         };
-        format!("(select count(*) from \"{table}\" where {shown} like '%' || $1 || '%')")
+        format!("(select count(*) from \"{table}\" where {as_text} like '%' || $1 || '%')")
     });
     let sum = counts.collect::<Vec<_>>().join(" + ");
-    sqlx::query_scalar(sqlx::AssertSqlSafe(format!("-- lies_open\nselect {sum}")))
-        .bind(text)
-        .fetch_one(&world.pool)
-        .await
-        .unwrap()
+    sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+        "-- count_plaintext\nselect {sum}"
+    )))
+    .bind(text)
+    .fetch_one(&intake.pool)
+    .await
+    .unwrap()
 }
 
 #[tokio::test]
-async fn nothing_of_a_url_lies_open_in_the_database() {
-    let mut world = World::start().await;
+async fn no_part_of_a_url_is_stored_unsealed() {
+    let mut intake = TestIntake::start().await;
     let request = v1::SubmitReportsRequest {
         idempotency_key: "7d444840-9dc0-11d1-b245-5ffdce74fad2".into(),
-        ..public(vec![item("https://needle-in-hay.test/needle-path")])
+        ..public(vec![report("https://needle-in-hay.test/needle-path")])
     };
-    let response = world.client.submit_reports(request).await.unwrap();
-    assert_eq!(lies_open(&world, "needle").await, 0);
-    // The search finds what does lie open: text, and text within octets (the event's payload).
-    assert!(lies_open(&world, "7d444840").await > 0);
+    let response = intake.client.submit_reports(request).await.unwrap();
+    assert_eq!(count_plaintext(&intake, "needle").await, 0);
+    // The search does find unsealed values: in text columns and within bytes (the event's payload).
+    assert!(count_plaintext(&intake, "7d444840").await > 0);
     let report = &receipt(&response.get_ref().results[0]).report_id;
     let id = uuid::Uuid::parse_str(report).unwrap();
     let in_payload =
         "select count(*) from event where encode(payload, 'escape') like '%' || $1 || '%'";
     let in_payload: i64 = sqlx::query_scalar(in_payload)
         .bind(report)
-        .fetch_one(&world.pool)
+        .fetch_one(&intake.pool)
         .await
         .unwrap();
     assert_eq!(in_payload, 1);
-    assert!(lies_open(&world, report).await > in_payload);
+    assert!(count_plaintext(&intake, report).await > in_payload);
 
-    // What is sealed is the spelling that was sent, for those who hold the case's key.
+    // The case's key opens the reported URL.
     let (case, sealed, wrapped): (uuid::Uuid, Vec<u8>, Vec<u8>) = sqlx::query_as(
-        "-- sealed_spelling
-        select c.id, r.sealed_spelling, c.wrapped_key from report r join case_identity c on c.id = r.case_id where r.id = $1",
+        "-- sealed_reported_url
+        select c.id, r.sealed_reported_url, c.wrapped_key from report r join case_identity c on c.id = r.case_id where r.id = $1",
     )
     .bind(id)
-    .fetch_one(&world.pool)
+    .fetch_one(&intake.pool)
     .await
     .unwrap();
-    let key = world
+    let key = intake
         .keyring
         .unwrap(case, &WrappedKey::parse(wrapped).unwrap())
         .unwrap();
-    let opened = key.open(Purpose::Spelling, case, id, sealed).unwrap();
+    let opened = key.open(Purpose::ReportedUrl, case, id, sealed).unwrap();
     assert_eq!(
         opened.text().unwrap(),
         "https://needle-in-hay.test/needle-path"

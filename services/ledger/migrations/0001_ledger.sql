@@ -1,15 +1,16 @@
--- Everything that was heard, as leaves of one Merkle tree, and what it adds up to. The event log is set up before this one.
+-- The ledger: the events of all services as the leaves of one Merkle tree, and the facts that conservation is counted
+-- from. The tables of the event log are created before this.
 
 create table tree (
-    one      boolean primary key default true check (one),
-    size     bigint  not null check (size >= 0),
-    frontier bytea   not null check (octet_length(frontier) % 32 = 0)
+    singleton boolean primary key default true check (singleton),
+    size      bigint  not null check (size >= 0),
+    frontier  bytea   not null check (octet_length(frontier) % 32 = 0)
 ) with (fillfactor = 50);
 
-comment on table tree is 'One row. Whoever holds its lock gives out leaf indexes: the one sequencer, whichever process it is in.';
-comment on column tree.one is 'There is one tree.';
-comment on column tree.size is 'How many leaves there are: the index of the next one.';
-comment on column tree.frontier is 'Hashes of the largest complete subtrees on the right edge, left to right: one for each bit set in size. The root is folded from them.';
+comment on table tree is 'The Merkle tree, in one row. The lock of this row is the right to append leaves: all processes append in one sequence.';
+comment on column tree.singleton is 'Always true: there is only one row.';
+comment on column tree.size is 'Number of leaves, which is the index of the next leaf.';
+comment on column tree.frontier is 'Hashes of the largest complete subtrees, left to right: one for each bit set in size. The root is computed from them.';
 
 insert into tree (size, frontier) values (0, ''::bytea);
 
@@ -26,23 +27,25 @@ create table leaf (
     payload     bytea       not null,
     salt        bytea       not null check (octet_length(salt) = 32),
     leaf_hash   bytea       not null check (octet_length(leaf_hash) = 32),
-    heard_at    timestamptz not null
+    recorded_at timestamptz not null,
+    format      smallint    not null check (format in (1, 2))
 );
 
-comment on table leaf is 'Each event that was heard, exactly once, in the order of hearing. Append-only.';
-comment on column leaf.index is 'Its place in the tree: dense, from 0.';
-comment on column leaf.event_id is 'Name of the event.';
-comment on column leaf.producer is 'The service that said it.';
-comment on column leaf.shard is 'Its shard in the log of that service.';
-comment on column leaf.position is 'Its position in that shard.';
-comment on column leaf.kind is 'Its name in the protobuf schema.';
-comment on column leaf.case_id is 'The case that it is about.';
-comment on column leaf.occurred_at is 'When it happened, by the clock of the producing command.';
-comment on column leaf.caused_by is 'The event that led to it, if any.';
-comment on column leaf.payload is 'Protobuf message as it was heard: ids and sealed values.';
-comment on column leaf.salt is 'Random: without it the commitment in the leaf cannot be guessed at.';
-comment on column leaf.leaf_hash is 'RFC 6962: SHA-256 of a zero byte and the commitment to all of the above but the hearing.';
-comment on column leaf.heard_at is 'When it got its index, by this service''s clock.';
+comment on table leaf is 'Every event that was received, exactly once, in the order in which it was recorded. Append-only.';
+comment on column leaf.index is 'Index of the leaf in the tree: dense, from 0.';
+comment on column leaf.event_id is 'Id of the event.';
+comment on column leaf.producer is 'The service that emitted the event.';
+comment on column leaf.shard is 'Shard of the event in the log of its producer.';
+comment on column leaf.position is 'Position of the event in that shard.';
+comment on column leaf.kind is 'Name of the event in the protobuf schema.';
+comment on column leaf.case_id is 'The case that the event is about.';
+comment on column leaf.occurred_at is 'When the producer emitted the event, by the producer''s clock.';
+comment on column leaf.caused_by is 'The event that caused this one; null if there is none.';
+comment on column leaf.payload is 'The encoded event as it was received: ids and sealed values.';
+comment on column leaf.salt is 'Random. Prevents guessing the event from the commitment in the leaf.';
+comment on column leaf.leaf_hash is 'RFC 6962 section 2.1: SHA-256 of a zero byte and the commitment to the fields of the format.';
+comment on column leaf.recorded_at is 'When the event got its index, by the clock of this service''s database.';
+comment on column leaf.format is 'The fields that leaf_hash commits to. 1: index to salt; 2: index to salt, and recorded_at. New leaves have format 2.';
 
 create index leaf_case on leaf (case_id, index);
 
@@ -53,10 +56,10 @@ create table node (
     primary key (level, index)
 );
 
-comment on table node is 'Hashes of complete subtrees at every eighth level; what lies between is computed from at most 256 of the level below.';
+comment on table node is 'Hashes of the complete subtrees of every eighth level. Other hashes are computed from at most 256 nodes of the stored level below. Append-only.';
 comment on column node.level is 'The subtree has 2^level leaves.';
-comment on column node.index is 'Its place among the subtrees of its level, from 0.';
-comment on column node.hash is 'Its RFC 6962 hash.';
+comment on column node.index is 'Index of the subtree within its level, from 0.';
+comment on column node.hash is 'RFC 6962 hash of the subtree.';
 
 create table checkpoint (
     size    bigint      primary key check (size > 0),
@@ -65,11 +68,11 @@ create table checkpoint (
     made_at timestamptz not null
 );
 
-comment on table checkpoint is 'What was signed of the tree, once for each size. Append-only.';
-comment on column checkpoint.size is 'Leaves under it.';
-comment on column checkpoint.root is 'Root of the tree of that size.';
-comment on column checkpoint.note is 'The signed note: origin, size, root, signatures.';
-comment on column checkpoint.made_at is 'When it was signed, by this service''s clock.';
+comment on table checkpoint is 'Signed heads of the tree, at most one for each size. Append-only.';
+comment on column checkpoint.size is 'Number of leaves that the checkpoint covers.';
+comment on column checkpoint.root is 'Root hash of the tree of that size.';
+comment on column checkpoint.note is 'The signed note: origin, size, root hash, signatures.';
+comment on column checkpoint.made_at is 'When it was signed, by the clock of this service''s database.';
 
 create table report (
     report_id uuid    primary key,
@@ -77,22 +80,22 @@ create table report (
     withdrawn boolean not null
 );
 
-comment on table report is 'Each report that was accepted, counted apart from the stages: the other side of the conservation check.';
-comment on column report.report_id is 'From ReportReceived.';
-comment on column report.case_id is 'The case it belongs to.';
-comment on column report.withdrawn is 'Its reporter took it back.';
+comment on table report is 'Every accepted report, counted independently of case_fact: the other side of the conservation check.';
+comment on column report.report_id is 'Id of the report, from ReportReceived.';
+comment on column report.case_id is 'The case of the report.';
+comment on column report.withdrawn is 'The reporter has withdrawn it.';
 
 create table case_fact (
     case_id uuid    primary key,
-    verdict text    not null check (verdict in ('none', 'looked_at', 'actionable', 'not_actionable', 'withdrawn')),
+    verdict text    not null check (verdict in ('none', 'being_assessed', 'actionable', 'not_actionable', 'withdrawn')),
     held    boolean not null,
-    removal text    not null check (removal in ('none', 'noticed', 'exhausted', 'removed', 'closed')),
+    removal text    not null check (removal in ('none', 'notified', 'exhausted', 'removed', 'closed')),
     reports integer not null check (reports >= 0)
 ) with (fillfactor = 70);
 
-comment on table case_fact is 'What was last heard of each case from each service. Its stage follows from these facts alone, in whichever order the services were heard.';
+comment on table case_fact is 'The latest facts about each case, each from one service. The stage of a case is derived from them, so it does not depend on the order in which events of different services arrive.';
 comment on column case_fact.case_id is 'The case.';
-comment on column case_fact.verdict is 'From verification: none yet; looked_at (an analyst opened it); actionable; not_actionable; withdrawn (an actionable verdict was taken back).';
-comment on column case_fact.held is 'From verification: a police hold stands.';
-comment on column case_fact.removal is 'From dispatch: none yet; noticed (somebody was told); exhausted (handed over, nobody is left to tell); removed (checks agreed); closed (the watch is over).';
-comment on column case_fact.reports is 'Its reports that were not taken back.';
+comment on column case_fact.verdict is 'From verification. none: not assessed yet; being_assessed: the URL was revealed; actionable; not_actionable; withdrawn: an actionable verdict was withdrawn.';
+comment on column case_fact.held is 'From verification: the case is on police hold.';
+comment on column case_fact.removal is 'From dispatch. none: no notice yet; notified: a provider was notified; exhausted: passed to the regulator or a supervisor, with no provider left to notify; removed: removal was confirmed; closed: the watch period is over.';
+comment on column case_fact.reports is 'Number of reports that are not withdrawn.';

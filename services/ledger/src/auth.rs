@@ -1,4 +1,4 @@
-//! Who asks: staff of any role, by a token that is checked offline. The one place of the ledger that reads credentials.
+//! Authorization: staff of any role, by a token that is verified without a call.
 
 use platform::clock;
 use platform::error::{Kind, Problem};
@@ -6,8 +6,11 @@ use platform::principal::bearer;
 use platform::sealed::StaffTokenVerifier;
 use tonic::metadata::MetadataMap;
 
-/// Refuses everybody but staff with a role: each of them may read everything here.
-pub fn staff(verifier: &StaffTokenVerifier, metadata: &MetadataMap) -> Result<(), Problem> {
+/// Requires a staff token with at least one role. Every role may read everything in the ledger.
+///
+/// # Errors
+/// `credential_missing`, `role_required`, or the reason why the token is not valid.
+pub fn require_staff(verifier: &StaffTokenVerifier, metadata: &MetadataMap) -> Result<(), Problem> {
     let token = bearer(metadata)?.ok_or_else(|| {
         Problem::new(
             Kind::Unauthenticated,
@@ -15,7 +18,7 @@ pub fn staff(verifier: &StaffTokenVerifier, metadata: &MetadataMap) -> Result<()
             "This needs a staff token; sign in first.",
         )
     })?;
-    // Tokens are made and checked by the wall clock, in whichever process.
+    // Every process issues and verifies tokens by its wall clock, not by the database's clock.
     let claims = verifier.verify(token, clock::wall())?;
     if claims.roles.iter().next().is_none() {
         return Err(Problem::new(

@@ -1,44 +1,61 @@
-//! The one thing that can be asked of the ledger: to keep what was heard. Never begins or commits.
+//! The only command of the ledger: record received events. Runs inside the caller's transaction.
 
 use std::collections::HashSet;
 
+use domain::id::ReportId;
 use platform::clock::Clock;
+use platform::log::Envelope;
 use platform::sealed::random;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::events::{Heard, Says};
-use crate::leaf::Committed;
-use crate::lifecycle::apply;
+use crate::leaf::LeafFields;
+use crate::lifecycle::{Command, apply};
 use crate::merkle::{Hash, Node};
-use crate::store::facts::{self, Facts};
+use crate::store::facts::{self, CaseFacts};
 use crate::store::leaf::{self, NewLeaf};
 use crate::store::tree;
 
-/// Gives each event its leaf, and counts what it tells. An event that has a leaf is passed over.
+/// A received event and its effect on the facts.
+pub struct ReceivedEvent<'a> {
+    pub envelope: &'a Envelope,
+    pub effect: Effect,
+}
+
+/// What an event changes in the facts about reports and cases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    ReportReceived(ReportId),
+    ReportWithdrawn(ReportId),
+    Case(Command),
+    /// The event is recorded but changes no fact.
+    None,
+}
+
+/// Appends a leaf for each event and updates the facts. Events that already have a leaf are skipped.
 ///
-/// The lock of the tree's row makes this the one sequencer: it is taken first, so whatever follows it is alone, for
-/// one batch. Case rows need no order of their own behind it, and have it all the same.
-pub async fn hear(
+/// The lock of the tree's row is taken first, so that only one batch at a time is recorded, in any process.
+/// The case rows are locked in ascending order all the same.
+pub async fn record(
     conn: &mut PgConnection,
     clock: &Clock,
-    batch: &[Heard<'_>],
+    batch: &[ReceivedEvent<'_>],
 ) -> Result<(), Error> {
     let mut frontier = tree::lock(conn).await?;
-    let fresh = fresh(conn, batch).await?;
-    if fresh.is_empty() {
+    let new_events = unrecorded(conn, batch).await?;
+    if new_events.is_empty() {
         return Ok(());
     }
-    // Read behind the lock: leaves are in the order of their hearing.
+    // Read after the lock, so that the times of leaves are in the order of their indexes.
     let now = clock.now(conn).await?;
-    let mut leaves = Vec::with_capacity(fresh.len());
+    let mut leaves = Vec::with_capacity(new_events.len());
     let mut nodes: Vec<(Node, Hash)> = Vec::new();
-    for heard in &fresh {
-        let new = new_leaf(frontier.size(), heard, now);
+    for event in &new_events {
+        let new = new_leaf(frontier.size(), event, now);
         frontier.push(new.leaf_hash, |node, hash| {
-            if tree::is_kept(node) {
+            if tree::is_stored(node) {
                 nodes.push((node, hash));
             }
         });
@@ -47,26 +64,29 @@ pub async fn hear(
     leaf::insert(conn, &leaves, now).await?;
     tree::insert_nodes(conn, &nodes).await?;
     tree::save(conn, &frontier).await?;
-    count(conn, &fresh).await
+    update_facts(conn, &new_events).await
 }
 
-/// Those that have no leaf yet, once each.
-async fn fresh<'a>(
+/// The events without a leaf, each once.
+async fn unrecorded<'a>(
     conn: &mut PgConnection,
-    batch: &'a [Heard<'a>],
-) -> Result<Vec<&'a Heard<'a>>, Error> {
-    let ids: Vec<Uuid> = batch.iter().map(|heard| heard.envelope.id).collect();
-    let mut known: HashSet<Uuid> = leaf::known(conn, &ids).await?.into_iter().collect();
+    batch: &'a [ReceivedEvent<'a>],
+) -> Result<Vec<&'a ReceivedEvent<'a>>, Error> {
+    let ids: Vec<Uuid> = batch.iter().map(|event| event.envelope.id).collect();
+    let mut recorded: HashSet<Uuid> = leaf::recorded_events(conn, &ids)
+        .await?
+        .into_iter()
+        .collect();
     Ok(batch
         .iter()
-        .filter(|heard| known.insert(heard.envelope.id))
+        .filter(|event| recorded.insert(event.envelope.id))
         .collect())
 }
 
-fn new_leaf<'a>(index: u64, heard: &'a Heard<'a>, now: OffsetDateTime) -> NewLeaf<'a> {
-    let event = heard.envelope;
+fn new_leaf<'a>(index: u64, received: &'a ReceivedEvent<'a>, now: OffsetDateTime) -> NewLeaf<'a> {
+    let event = received.envelope;
     let salt = random::<32>();
-    let committed = Committed {
+    let fields = LeafFields {
         index,
         event_id: event.id,
         producer: &event.producer,
@@ -78,58 +98,67 @@ fn new_leaf<'a>(index: u64, heard: &'a Heard<'a>, now: OffsetDateTime) -> NewLea
         caused_by: event.caused_by,
         salt: &salt,
         payload: &event.payload,
-        heard_at: Some(now),
+        recorded_at: Some(now),
     };
     NewLeaf {
         index,
-        leaf_hash: committed.leaf_hash(),
+        leaf_hash: fields.leaf_hash(),
         event,
         salt,
     }
 }
 
-/// Notes of each report and case what was told of it.
-async fn count(conn: &mut PgConnection, fresh: &[&Heard<'_>]) -> Result<(), Error> {
-    let received: Vec<(Uuid, Uuid)> = fresh
+/// Applies the effects of the events to the facts.
+async fn update_facts(
+    conn: &mut PgConnection,
+    new_events: &[&ReceivedEvent<'_>],
+) -> Result<(), Error> {
+    let received: Vec<(Uuid, Uuid)> = new_events
         .iter()
-        .filter_map(|heard| match heard.says {
-            Says::Received(report) => Some((report.uuid(), heard.envelope.case_id)),
-            Says::TakenBack(_) | Says::Case(_) | Says::Nothing => None,
+        .filter_map(|event| match event.effect {
+            Effect::ReportReceived(report) => Some((report.uuid(), event.envelope.case_id)),
+            Effect::ReportWithdrawn(_) | Effect::Case(_) | Effect::None => None,
         })
         .collect();
-    let taken_back: Vec<Uuid> = fresh
+    let withdrawn: Vec<Uuid> = new_events
         .iter()
-        .filter_map(|heard| match heard.says {
-            Says::TakenBack(report) => Some(report.uuid()),
-            Says::Received(_) | Says::Case(_) | Says::Nothing => None,
+        .filter_map(|event| match event.effect {
+            Effect::ReportWithdrawn(report) => Some(report.uuid()),
+            Effect::ReportReceived(_) | Effect::Case(_) | Effect::None => None,
         })
         .collect();
-    // Each report is counted once, and taken back once, whatever is said twice.
+    // A report is counted once and withdrawn once, even if the event is repeated.
     let added = facts::add_reports(conn, &received).await?;
-    let removed = facts::take_back(conn, &taken_back).await?;
+    let removed = facts::withdraw_reports(conn, &withdrawn).await?;
 
-    let told = fresh.iter().filter(|heard| heard.says != Says::Nothing);
-    let mut cases: Vec<Uuid> = told.map(|heard| heard.envelope.case_id).collect();
+    let effective = new_events
+        .iter()
+        .filter(|event| event.effect != Effect::None);
+    let mut cases: Vec<Uuid> = effective.map(|event| event.envelope.case_id).collect();
     cases.sort_unstable();
     cases.dedup();
     if cases.is_empty() {
         return Ok(());
     }
-    let mut known = facts::lock(conn, &cases).await?;
+    let mut facts_by_case = facts::lock(conn, &cases).await?;
     for case in cases {
-        known.entry(case).or_insert(Facts::NEW);
+        facts_by_case.entry(case).or_insert(CaseFacts::NEW);
     }
     for case in added {
-        known.entry(case).and_modify(|facts| facts.reports += 1);
+        facts_by_case
+            .entry(case)
+            .and_modify(|facts| facts.reports += 1);
     }
     for case in removed {
-        known.entry(case).and_modify(|facts| facts.reports -= 1);
+        facts_by_case
+            .entry(case)
+            .and_modify(|facts| facts.reports -= 1);
     }
-    for heard in fresh {
-        if let Says::Case(command) = heard.says {
-            let facts = known.entry(heard.envelope.case_id);
+    for event in new_events {
+        if let Effect::Case(command) = event.effect {
+            let facts = facts_by_case.entry(event.envelope.case_id);
             facts.and_modify(|facts| facts.state = apply(facts.state, command));
         }
     }
-    facts::save(conn, &known).await
+    facts::save(conn, &facts_by_case).await
 }

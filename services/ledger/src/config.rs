@@ -1,16 +1,17 @@
-//! What the ledger can be told. Must not hold a secret: keys are in the keyring.
+//! Configuration of the ledger. It contains no secrets: keys are in the keyring.
 
 use crate::error::Error;
 use crate::note;
 
+/// The `[ledger]` section of the configuration file.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// First line of every checkpoint and name of its key: a name of the hotline's own that never changes. Whoever
-    /// verifies must know it.
+    /// Origin of the log: the first line of every checkpoint and the name of its key (C2SP tlog-checkpoint).
+    /// A name that the hotline owns and never changes; verifiers must know it.
     pub origin: String,
-    /// Milliseconds within which what was heard is signed: 100 to 1000. A tree that grows all the time is signed twice
-    /// in it.
+    /// Milliseconds within which a new leaf is covered by a checkpoint: 100 to 1000. A tree that grows
+    /// continuously is signed twice in this time.
     pub checkpoint_within_ms: u16,
 }
 
@@ -26,12 +27,12 @@ impl Default for Config {
 impl Config {
     pub(crate) fn check(&self) -> Result<(), Error> {
         if !note::is_key_name(&self.origin) {
-            return Err(Error::Running(
+            return Err(Error::Failed(
                 "ledger.origin must not be empty or contain spaces or `+`".into(),
             ));
         }
         if !(100..=1000).contains(&self.checkpoint_within_ms) {
-            return Err(Error::Running(
+            return Err(Error::Failed(
                 "ledger.checkpoint_within_ms must be 100 to 1000".into(),
             ));
         }

@@ -1,4 +1,4 @@
-//! What can go wrong in the ledger, and the one road to what the outside hears.
+//! Errors of the ledger, and their conversion to gRPC status.
 
 use domain::Invalid;
 use platform::error::{Kind, Problem};
@@ -7,44 +7,44 @@ use thiserror::Error as ThisError;
 /// A failure of the ledger.
 #[derive(Debug, ThisError)]
 pub enum Error {
-    /// Input that cannot be taken.
-    #[error("input was refused")]
+    /// The request is invalid.
+    #[error("the request is invalid")]
     Invalid(#[from] Invalid),
-    /// The database refused, or is away.
-    #[error("the database refused")]
+    /// The database refused a statement or is unavailable.
+    #[error("database error")]
     Db(#[from] sqlx::Error),
-    /// A row that cannot be what we wrote.
+    /// A stored row is damaged.
     #[error("{table}.{column} of {id} is damaged")]
     BadRow {
         table: &'static str,
         column: &'static str,
         id: String,
     },
-    /// Said already as it should be heard.
+    /// A problem that is returned to the caller as it is.
     #[error("{}", .0.code)]
     Problem(Problem),
-    /// The server or one of its loops failed.
+    /// The service could not start, or one of its tasks failed.
     #[error("{0}")]
-    Running(String),
+    Failed(String),
 }
 
 impl Error {
-    /// No such thing.
-    pub(crate) fn unknown(what: &'static str) -> Self {
+    /// The ledger has not recorded the event, leaf or case.
+    pub(crate) fn not_found(what: &'static str) -> Self {
         Self::Problem(Problem::new(
             Kind::NotFound,
             "not_found",
-            format!("The ledger has heard of no such {what}; check the id."),
+            format!("The ledger has no such {what}; check the id."),
         ))
     }
 
-    /// The tree has not grown that far, or nothing is signed of it yet.
-    pub(crate) fn too_early(field: &'static str) -> Self {
+    /// The tree is smaller than requested, or has no checkpoint yet.
+    pub(crate) fn tree_too_small(field: &'static str) -> Self {
         Self::Problem(
             Problem::new(
                 Kind::FailedPrecondition,
                 "tree_too_small",
-                "The tree has not grown that far; ask for the latest checkpoint and use its size.",
+                "The tree is not that large yet; request the latest checkpoint and use its size.",
             )
             .field(field),
         )
@@ -71,9 +71,9 @@ impl From<Error> for Problem {
             }
             Error::Db(error) => error.into(),
             Error::Problem(problem) => problem,
-            internal @ (Error::BadRow { .. } | Error::Running(_)) => {
+            internal @ (Error::BadRow { .. } | Error::Failed(_)) => {
                 tracing::error!(error = %internal, "the ledger failed");
-                Self::of(Kind::Internal)
+                Self::from_kind(Kind::Internal)
             }
         }
     }

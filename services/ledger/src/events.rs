@@ -1,101 +1,89 @@
-//! Hears everything, and says what each event tells of reports and cases. No SQL, no decisions.
+//! Consumes all events and maps each to its effect on the facts about reports and cases. No SQL, no
+//! decisions.
 
 use domain::event::{self, Body};
-use domain::id::ReportId;
-use platform::bus::{Heed, HeedError};
+use platform::bus::{EventHandler, HandlerError};
 use platform::clock::Clock;
 use platform::log::Envelope;
 use proto::v1;
 use sqlx::PgConnection;
 
-use crate::commands;
+use crate::commands::{self, Effect, ReceivedEvent};
 use crate::error::Error;
 use crate::lifecycle::Command;
 
-/// Hears every event of whichever producer it is given to.
-pub struct Everything {
+/// Records every event of a producer.
+pub struct LedgerHandler {
     clock: Clock,
 }
 
-impl Everything {
+impl LedgerHandler {
     pub fn new(clock: Clock) -> Self {
         Self { clock }
     }
 }
 
-impl Heed for Everything {
-    async fn heed(&self, conn: &mut PgConnection, batch: &[Envelope]) -> Result<(), HeedError> {
-        let heard = batch
+impl EventHandler for LedgerHandler {
+    async fn handle(
+        &self,
+        conn: &mut PgConnection,
+        batch: &[Envelope],
+    ) -> Result<(), HandlerError> {
+        let received = batch
             .iter()
             .map(|envelope| {
-                let says = says(envelope).map_err(|reason| HeedError::Rotten {
+                let effect = effect(envelope).map_err(|reason| HandlerError::Unprocessable {
                     event: envelope.id,
                     reason,
                 })?;
-                Ok(Heard { envelope, says })
+                Ok(ReceivedEvent { envelope, effect })
             })
-            .collect::<Result<Vec<_>, HeedError>>()?;
-        commands::hear(conn, &self.clock, &heard)
+            .collect::<Result<Vec<_>, HandlerError>>()?;
+        commands::record(conn, &self.clock, &received)
             .await
             .map_err(|error| match error {
                 Error::Db(error) => error.into(),
                 other => {
-                    tracing::error!(error = %other, "what was heard could not be kept");
-                    HeedError::Later("the tree or a count is damaged")
+                    tracing::error!(error = %other, "events could not be recorded");
+                    HandlerError::RetryLater("the tree or a count is damaged")
                 }
             })
     }
 }
 
-/// An event, and what it tells.
-pub struct Heard<'a> {
-    pub envelope: &'a Envelope,
-    pub says: Says,
-}
-
-/// What an event tells of reports and cases.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Says {
-    Received(ReportId),
-    TakenBack(ReportId),
-    Case(Command),
-    /// Nothing that is counted: it is kept like every event.
-    Nothing,
-}
-
-fn says(envelope: &Envelope) -> Result<Says, &'static str> {
+fn effect(envelope: &Envelope) -> Result<Effect, &'static str> {
     let body = event::decode(&envelope.payload).map_err(|error| match error {
-        event::Unreadable::Malformed => "payload is malformed",
-        event::Unreadable::UnknownKind => "kind of event is unknown",
+        event::EventDecodeError::Malformed => "payload is malformed",
+        event::EventDecodeError::UnknownKind => "kind of event is unknown",
     })?;
     let report = |id: &str| id.parse().map_err(|_| "report id is malformed");
     Ok(match body {
-        Body::ReportReceived(said) => Says::Received(report(&said.report_id)?),
-        Body::ReportWithdrawn(said) => Says::TakenBack(report(&said.report_id)?),
-        Body::UrlRevealed(_) => Says::Case(Command::Look),
-        Body::CaseActionable(_) => Says::Case(Command::Act),
-        Body::CaseNotActionable(_) => Says::Case(Command::Reject),
-        Body::VerdictWithdrawn(_) => Says::Case(Command::Withdraw),
-        Body::CaseHeld(_) => Says::Case(Command::Hold),
-        Body::CaseReleased(_) => Says::Case(Command::Release),
+        Body::ReportReceived(event) => Effect::ReportReceived(report(&event.report_id)?),
+        Body::ReportWithdrawn(event) => Effect::ReportWithdrawn(report(&event.report_id)?),
+        Body::UrlRevealed(_) => Effect::Case(Command::RevealUrl),
+        Body::CaseActionable(_) => Effect::Case(Command::DecideActionable),
+        Body::CaseNotActionable(_) => Effect::Case(Command::DecideNotActionable),
+        Body::VerdictWithdrawn(_) => Effect::Case(Command::WithdrawVerdict),
+        Body::CaseHeld(_) => Effect::Case(Command::StartPoliceHold),
+        Body::CaseReleased(_) => Effect::Case(Command::EndPoliceHold),
         Body::NoticeSent(_) | Body::NoticeDelivered(_) | Body::NoticeAnswered(_) => {
-            Says::Case(Command::Notify)
+            Effect::Case(Command::NotifyProvider)
         }
-        Body::NoticeEscalated(said) if said.next_notice_id.is_empty() => {
-            Says::Case(Command::HandOver)
+        Body::NoticeEscalated(event) if event.next_notice_id.is_empty() => {
+            Effect::Case(Command::Exhaust)
         }
-        Body::NoticeEscalated(_) => Says::Case(Command::Escalate),
-        Body::RemovalConfirmed(_) => Says::Case(Command::Confirm),
-        Body::Reappeared(_) | Body::CaseReopened(_) => Says::Case(Command::Reopen),
-        Body::CaseClosed(said) if said.reason() == v1::CloseReason::VerdictWithdrawn => {
-            Says::Case(Command::GiveUp)
+        Body::NoticeEscalated(_) => Effect::Case(Command::Escalate),
+        Body::RemovalConfirmed(_) => Effect::Case(Command::ConfirmRemoval),
+        Body::Reappeared(_) | Body::CaseReopened(_) => Effect::Case(Command::Reopen),
+        Body::CaseClosed(event) if event.reason() == v1::CloseReason::VerdictWithdrawn => {
+            Effect::Case(Command::CancelRemoval)
         }
-        Body::CaseClosed(_) => Says::Case(Command::Close),
+        Body::CaseClosed(_) => Effect::Case(Command::Close),
         Body::VerdictUpheld(_)
         | Body::ReviewRequested(_)
         | Body::NoticeBounced(_)
         | Body::MailReceived(_)
         | Body::NoticeWithdrawn(_)
-        | Body::HostMoved(_) => Says::Nothing,
+        | Body::HostMoved(_) => Effect::None,
     })
 }

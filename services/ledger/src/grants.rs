@@ -1,8 +1,10 @@
-//! What the ledger's runtime role may do with its own tables: leaves, nodes and checkpoints are added and never changed.
+//! What the ledger's database role may do with its tables. Leaves, nodes and checkpoints are only inserted,
+//! never changed.
 
-use platform::db::Act::{Insert, Select, Update};
 use platform::db::Grants;
+use platform::db::Privilege::{Insert, Select, Update};
 
+/// Grants of the role that the service runs with.
 pub const GRANTS: Grants = Grants {
     tables: &[
         ("tree", &[Select, Update]),

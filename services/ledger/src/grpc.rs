@@ -1,4 +1,4 @@
-//! The edge: parse, ask the store, reply. No SQL, and nothing is written here.
+//! The gRPC service: parses requests, reads from the store and replies. It only reads.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use platform::metrics;
 use platform::sealed::StaffTokenVerifier;
 use prost::Message;
 use proto::v1;
-use proto::v1::get_inclusion_proof_request::Of;
+use proto::v1::get_inclusion_proof_request::Target;
 use proto::v1::ledger_service_server::LedgerService;
 use sqlx::{PgConnection, PgPool};
 use tonic::metadata::MetadataMap;
@@ -20,26 +20,26 @@ use tonic::{Request, Response, Status};
 
 use crate::auth;
 use crate::error::Error;
+use crate::gauges::GAUGES;
 use crate::merkle::{Hash, proof};
-use crate::signs::SIGNS;
 use crate::store;
 use crate::timeline;
 
-/// Leaves of one message, and checkpoints of one answer.
+/// Largest number of leaves in one message, and of checkpoints in one response.
 const PAGE: usize = 500;
-/// What the leaves of one message may weigh: well below what a client takes.
+/// Largest encoded size of the leaves in one message, in bytes; well below the limit of clients.
 const PAGE_BYTES: usize = 1024 * 1024;
-/// Events of one timeline, the newest: more does not fit an answer.
-const TIMELINE: usize = 10_000;
+/// Largest number of events in a timeline.
+const MAX_TIMELINE: usize = 10_000;
 
-/// The service.
+/// Implements `LedgerService`.
 #[derive(Clone)]
-pub struct Ledger {
+pub struct LedgerGrpc {
     pool: PgPool,
     staff: Arc<StaffTokenVerifier>,
 }
 
-impl Ledger {
+impl LedgerGrpc {
     pub fn new(pool: PgPool, staff: StaffTokenVerifier) -> Self {
         Self {
             pool,
@@ -47,49 +47,51 @@ impl Ledger {
         }
     }
 
-    fn admit(&self, metadata: &MetadataMap) -> Result<(), Status> {
-        Ok(auth::staff(&self.staff, metadata)?)
+    fn authorize(&self, metadata: &MetadataMap) -> Result<(), Status> {
+        Ok(auth::require_staff(&self.staff, metadata)?)
     }
 
     async fn inclusion(
         &self,
         request: v1::GetInclusionProofRequest,
     ) -> Result<v1::GetInclusionProofResponse, Error> {
-        let of = request.of.ok_or_else(|| Invalid::missing("of"))?;
-        let asked = number("tree_size", request.tree_size)?;
+        let target = request.target.ok_or_else(|| Invalid::missing("target"))?;
+        let requested_size = number("tree_size", request.tree_size)?;
         let mut conn = self.pool.acquire().await?;
-        let (index, leaf_hash) = match of {
-            Of::EventId(id) => {
+        let (index, leaf_hash) = match target {
+            Target::EventId(id) => {
                 let id: EventId = id.parse()?;
-                let found = store::leaf::of_event(&mut conn, id.uuid()).await?;
-                found.ok_or_else(|| Error::unknown("event"))?
+                let found = store::leaf::find_by_event(&mut conn, id.uuid()).await?;
+                found.ok_or_else(|| Error::not_found("event"))?
             }
-            Of::LeafIndex(index) => {
+            Target::LeafIndex(index) => {
                 let index = number("leaf_index", index)?;
-                let found = store::leaf::at(&mut conn, index).await?;
-                found.ok_or_else(|| Error::unknown("leaf"))?
+                let found = store::leaf::find_by_index(&mut conn, index).await?;
+                found.ok_or_else(|| Error::not_found("leaf"))?
             }
         };
-        let checkpoint = if asked == 0 {
+        let checkpoint = if requested_size == 0 {
             store::checkpoint::newest(&mut conn).await?
         } else {
-            let next = store::checkpoint::page(&mut conn, asked, 1).await?.pop();
-            next.filter(|checkpoint| checkpoint.size == asked)
+            let next = store::checkpoint::page(&mut conn, requested_size, 1)
+                .await?
+                .pop();
+            next.filter(|checkpoint| checkpoint.size == requested_size)
         };
-        let tree_size = match (asked, &checkpoint) {
+        let tree_size = match (requested_size, &checkpoint) {
             (0, newest) => newest.as_ref().map_or(0, |checkpoint| checkpoint.size),
-            (asked, _) => asked,
+            (size, _) => size,
         };
-        let grown = store::tree::read(&mut conn).await?.size();
+        let current_size = store::tree::read(&mut conn).await?.size();
         let plan = proof::inclusion(index, tree_size)
-            .filter(|_| tree_size <= grown)
-            .ok_or_else(|| Error::too_early("tree_size"))?;
+            .filter(|_| tree_size <= current_size)
+            .ok_or_else(|| Error::tree_too_small("tree_size"))?;
         let audit_path = hashes(&mut conn, &plan).await?;
         Ok(v1::GetInclusionProofResponse {
             leaf_index: index,
             tree_size,
             leaf_hash: leaf_hash.into(),
-            audit_path: wire(&audit_path),
+            audit_path: to_bytes(&audit_path),
             checkpoint,
         })
     }
@@ -111,81 +113,82 @@ impl Ledger {
         })?;
         let mut conn = self.pool.acquire().await?;
         if to > store::tree::read(&mut conn).await?.size() {
-            return Err(Error::too_early("to_size"));
+            return Err(Error::tree_too_small("to_size"));
         }
         let proof = hashes(&mut conn, &plan).await?;
         Ok(v1::GetConsistencyProofResponse {
-            proof: wire(&proof),
+            proof: to_bytes(&proof),
         })
     }
 }
 
-/// A number that the database can hold.
+/// Parses a number that fits a database column.
 fn number(field: &'static str, value: u64) -> Result<u64, Invalid> {
     i64::try_from(value).map(|_| value).map_err(|_| {
         Invalid::new(
             "number_too_large",
             field,
             format!(
-                "`{field}` is larger than any tree; send the size or index that you were given"
+                "`{field}` is larger than any tree; send a size or index that the ledger returned"
             ),
         )
     })
 }
 
-async fn hashes(conn: &mut PgConnection, plan: &proof::Plan) -> Result<Vec<Hash>, Error> {
+async fn hashes(conn: &mut PgConnection, plan: &proof::ProofPlan) -> Result<Vec<Hash>, Error> {
     let nodes: Vec<_> = plan.iter().flatten().copied().collect();
     let found = store::tree::hashes(conn, &nodes).await?;
     proof::fill(plan, |node| found.get(&node).copied())
         .ok_or_else(|| Error::bad_row("node", "rows", "a subtree has none"))
 }
 
-fn wire(hashes: &[Hash]) -> Vec<bytes::Bytes> {
+fn to_bytes(hashes: &[Hash]) -> Vec<bytes::Bytes> {
     hashes
         .iter()
         .map(|hash| bytes::Bytes::copy_from_slice(hash))
         .collect()
 }
 
-type Leaves = Pin<Box<dyn Stream<Item = Result<v1::ReadLeavesResponse, Status>> + Send>>;
+type LeafStream = Pin<Box<dyn Stream<Item = Result<v1::ReadLeavesResponse, Status>> + Send>>;
 
-/// A reader of leaves up to where the tree ended when it was opened.
-struct Reader {
+/// Reads leaves up to the size that the tree had when the call began.
+struct LeafReader {
     pool: PgPool,
     next: u64,
     end: u64,
-    read: VecDeque<v1::Leaf>,
-    /// What the first message tells besides; `None` once it is told.
+    /// Leaves that are read but not sent yet.
+    buffer: VecDeque<v1::Leaf>,
+    /// Sent with the first message; `None` afterwards.
     parked: Option<Vec<v1::ParkedPosition>>,
 }
 
-impl Reader {
-    /// The next message; none at the end.
-    async fn message(&mut self) -> Result<Option<v1::ReadLeavesResponse>, Error> {
-        if self.read.is_empty() {
+impl LeafReader {
+    /// The next message, or `None` at the end.
+    async fn next_message(&mut self) -> Result<Option<v1::ReadLeavesResponse>, Error> {
+        if self.buffer.is_empty() {
             let mut conn = self.pool.acquire().await?;
             let page = store::leaf::page(&mut conn, self.next, self.end, PAGE as i64).await?;
             if let Some(last) = page.last() {
                 self.next = last.index + 1;
             }
-            self.read = page.into();
+            self.buffer = page.into();
         }
         let mut leaves = Vec::new();
         let mut bytes = 0;
-        while let Some(leaf) = self.read.pop_front() {
+        while let Some(leaf) = self.buffer.pop_front() {
             bytes += leaf.encoded_len();
-            // A leaf that is heavier than a message should be still goes, alone.
+            // A leaf that exceeds the limit is sent alone.
             if bytes > PAGE_BYTES && !leaves.is_empty() {
-                self.read.push_front(leaf);
+                self.buffer.push_front(leaf);
                 break;
             }
             leaves.push(leaf);
         }
-        let first = self.parked.take();
+        let parked = self.parked.take();
         Ok(
-            (first.is_some() || !leaves.is_empty()).then(|| v1::ReadLeavesResponse {
+            (parked.is_some() || !leaves.is_empty()).then(|| v1::ReadLeavesResponse {
                 leaves,
-                parked: first.unwrap_or_default(),
+                parked: parked.unwrap_or_default(),
                 tree_size: self.end,
             }),
         )
@@ -193,28 +196,28 @@ impl Reader {
 }
 
 #[tonic::async_trait]
-impl LedgerService for Ledger {
-    type ReadLeavesStream = Leaves;
+impl LedgerService for LedgerGrpc {
+    type ReadLeavesStream = LeafStream;
 
     async fn get_timeline(
         &self,
         request: Request<v1::GetTimelineRequest>,
     ) -> Result<Response<v1::GetTimelineResponse>, Status> {
-        self.admit(request.metadata())?;
+        self.authorize(request.metadata())?;
         let case: CaseId = request.get_ref().case_id.parse().map_err(Error::from)?;
         let mut conn = self.pool.acquire().await.map_err(Error::from)?;
-        // One more than is shown, to know whether there are others.
-        let mut told = store::leaf::of_case(&mut conn, case.uuid(), TIMELINE as i64 + 1)
+        // One event more than is returned shows whether there are earlier ones.
+        let mut events = store::leaf::list_by_case(&mut conn, case.uuid(), MAX_TIMELINE as i64 + 1)
             .await
             .map_err(Error::from)?;
-        let before = told.len().saturating_sub(TIMELINE);
-        told.drain(..before);
-        if told.is_empty() {
-            return Err(Error::unknown("case").into());
+        let omitted = events.len().saturating_sub(MAX_TIMELINE);
+        events.drain(..omitted);
+        if events.is_empty() {
+            return Err(Error::not_found("case").into());
         }
         Ok(Response::new(v1::GetTimelineResponse {
-            entries: timeline::of(&told),
-            truncated: before > 0,
+            entries: timeline::entries(&events),
+            truncated: omitted > 0,
         }))
     }
 
@@ -222,16 +225,16 @@ impl LedgerService for Ledger {
         &self,
         request: Request<v1::GetConservationRequest>,
     ) -> Result<Response<v1::GetConservationResponse>, Status> {
-        self.admit(request.metadata())?;
+        self.authorize(request.metadata())?;
         let mut conn = self.pool.acquire().await.map_err(Error::from)?;
         let mut conservation = store::facts::conservation(&mut conn).await?;
         let now = Clock::Database.now(&mut conn).await.map_err(Error::from)?;
-        let signs = metrics::signs(&mut conn, now, SIGNS).await;
-        conservation.signs = signs.map_err(Error::from)?;
+        let gauges = metrics::readings(&mut conn, now, GAUGES).await;
+        conservation.gauges = gauges.map_err(Error::from)?;
         Ok(Response::new(conservation))
     }
 
-    /// Public: whoever holds a checkpoint is a witness, and it tells nothing else.
+    /// Public, because a checkpoint reveals nothing about events and every holder of one is a witness.
     async fn latest_checkpoint(
         &self,
         _: Request<v1::LatestCheckpointRequest>,
@@ -245,7 +248,7 @@ impl LedgerService for Ledger {
         &self,
         request: Request<v1::GetInclusionProofRequest>,
     ) -> Result<Response<v1::GetInclusionProofResponse>, Status> {
-        self.admit(request.metadata())?;
+        self.authorize(request.metadata())?;
         Ok(Response::new(self.inclusion(request.into_inner()).await?))
     }
 
@@ -253,29 +256,29 @@ impl LedgerService for Ledger {
         &self,
         request: Request<v1::GetConsistencyProofRequest>,
     ) -> Result<Response<v1::GetConsistencyProofResponse>, Status> {
-        self.admit(request.metadata())?;
+        self.authorize(request.metadata())?;
         Ok(Response::new(self.consistency(request.get_ref()).await?))
     }
 
     async fn read_leaves(
         &self,
         request: Request<v1::ReadLeavesRequest>,
-    ) -> Result<Response<Leaves>, Status> {
-        self.admit(request.metadata())?;
+    ) -> Result<Response<LeafStream>, Status> {
+        self.authorize(request.metadata())?;
         let next = number("from_index", request.get_ref().from_index).map_err(Error::from)?;
         let mut conn = self.pool.acquire().await.map_err(Error::from)?;
         let end = store::tree::read(&mut conn).await?.size();
-        let parked = store::leaf::parked(&mut conn).await?;
+        let parked = store::leaf::parked_positions(&mut conn).await?;
         drop(conn);
-        let reader = Reader {
+        let reader = LeafReader {
             pool: self.pool.clone(),
             next,
             end,
-            read: VecDeque::new(),
+            buffer: VecDeque::new(),
             parked: Some(parked),
         };
         let messages = stream::try_unfold(reader, |mut reader| async move {
-            let message = reader.message().await?;
+            let message = reader.next_message().await?;
             Ok(message.map(|message| (message, reader)))
         });
         Ok(Response::new(Box::pin(messages)))
@@ -285,7 +288,7 @@ impl LedgerService for Ledger {
         &self,
         request: Request<v1::ListCheckpointsRequest>,
     ) -> Result<Response<v1::ListCheckpointsResponse>, Status> {
-        self.admit(request.metadata())?;
+        self.authorize(request.metadata())?;
         let from = number("from_size", request.get_ref().from_size).map_err(Error::from)?;
         let mut conn = self.pool.acquire().await.map_err(Error::from)?;
         let mut checkpoints = store::checkpoint::page(&mut conn, from, PAGE as i64 + 1).await?;

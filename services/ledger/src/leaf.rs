@@ -1,4 +1,5 @@
-//! What a leaf commits to. Must not be changed for leaves that were written: another list of fields is another format.
+//! The commitment of a leaf to its event. A format never changes once leaves of it are recorded: another list
+//! of fields needs another format.
 
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
@@ -6,12 +7,12 @@ use uuid::Uuid;
 
 use crate::merkle::{self, Hash};
 
-/// What new leaves commit to.
+/// Format of new leaves.
 pub const FORMAT: i16 = 2;
 
-/// An event at its place in the tree, as far as the leaf commits to it.
+/// The fields that a leaf commits to.
 #[derive(Debug, Clone, Copy)]
-pub struct Committed<'a> {
+pub struct LeafFields<'a> {
     pub index: u64,
     pub event_id: Uuid,
     pub producer: &'a str,
@@ -19,28 +20,28 @@ pub struct Committed<'a> {
     pub position: i64,
     pub kind: &'a str,
     pub case_id: Uuid,
-    /// To the microsecond, which is what is kept.
+    /// Microseconds, the precision that is stored.
     pub occurred_at: OffsetDateTime,
     pub caused_by: Option<Uuid>,
     pub salt: &'a [u8],
     pub payload: &'a [u8],
-    /// To the microsecond; none in a leaf of format 1, which does not commit to it.
-    pub heard_at: Option<OffsetDateTime>,
+    /// Microseconds. `None` in a leaf of format 1, which does not commit to it.
+    pub recorded_at: Option<OffsetDateTime>,
 }
 
-impl Committed<'_> {
-    /// The leaf's hash. Its data is SHA-256 over the fields, each behind its length (8 bytes, big endian): because of
-    /// the salt a leaf tells nothing of its event to whoever does not have the body. Because of the index, a leaf
-    /// that was put elsewhere is known by itself.
+impl LeafFields<'_> {
+    /// The hash of the leaf. Its data is SHA-256 over the fields, each preceded by its length (8 bytes,
+    /// big-endian). Because of the salt, a leaf reveals nothing about its event without the event itself.
+    /// Because of the index, a leaf that was moved can be detected.
     pub fn leaf_hash(&self) -> Hash {
         let micros = |at: OffsetDateTime| (at.unix_timestamp_nanos() / 1000).to_be_bytes();
-        let heard_at = self.heard_at.map(micros);
-        let name: &[u8] = match heard_at {
+        let recorded_at = self.recorded_at.map(micros);
+        let format_name: &[u8] = match recorded_at {
             None => b"takedown-leaf-1",
             Some(_) => b"takedown-leaf-2",
         };
         let parts: [&[u8]; 12] = [
-            name,
+            format_name,
             &self.index.to_be_bytes(),
             self.event_id.as_bytes(),
             self.producer.as_bytes(),
@@ -56,7 +57,7 @@ impl Committed<'_> {
         let mut commitment = Sha256::new();
         for part in parts
             .into_iter()
-            .chain(heard_at.as_ref().map(<[u8; 16]>::as_slice))
+            .chain(recorded_at.as_ref().map(<[u8; 16]>::as_slice))
         {
             commitment.update((part.len() as u64).to_be_bytes());
             commitment.update(part);
@@ -70,8 +71,8 @@ mod tests {
     use super::*;
     use time::macros::datetime;
 
-    fn leaf() -> Committed<'static> {
-        Committed {
+    fn format_1() -> LeafFields<'static> {
+        LeafFields {
             index: 3,
             event_id: Uuid::from_u128(1),
             producer: "intake",
@@ -83,77 +84,86 @@ mod tests {
             caused_by: None,
             salt: &[9; 32],
             payload: b"payload",
-            heard_at: None,
+            recorded_at: None,
         }
     }
 
-    fn heard() -> Committed<'static> {
-        Committed {
-            heard_at: Some(datetime!(2025-03-01 12:00:01 UTC)),
-            ..leaf()
+    fn format_2() -> LeafFields<'static> {
+        LeafFields {
+            recorded_at: Some(datetime!(2025-03-01 12:00:01 UTC)),
+            ..format_1()
         }
     }
 
-    /// Computed apart from this code, by a dozen lines of Python: a leaf that was written stays valid for ever.
+    /// The hashes were computed by a separate Python program.
     #[test]
     fn the_formats_never_change() {
         assert_eq!(
-            hex::encode(leaf().leaf_hash()),
+            hex::encode(format_1().leaf_hash()),
             "ebddff0affed6c1fe1412856225fc5f3bdfb5dedfd9de2188310829918e32580"
         );
         assert_eq!(
-            hex::encode(heard().leaf_hash()),
+            hex::encode(format_2().leaf_hash()),
             "d556207160050f3a632b78c8d817af2b8810387c594092ddf2f71ccddccf1afd"
         );
     }
 
     #[test]
-    fn every_field_counts() {
-        let one = heard();
-        let others = [
-            Committed { index: 4, ..one },
-            Committed {
+    fn every_field_changes_the_hash() {
+        let original = format_2();
+        let changed = [
+            LeafFields {
+                index: 4,
+                ..original
+            },
+            LeafFields {
                 event_id: Uuid::from_u128(3),
-                ..one
+                ..original
             },
-            Committed {
+            LeafFields {
                 producer: "intak",
-                ..one
+                ..original
             },
-            Committed { shard: 5, ..one },
-            Committed { position: 6, ..one },
-            Committed {
+            LeafFields {
+                shard: 5,
+                ..original
+            },
+            LeafFields {
+                position: 6,
+                ..original
+            },
+            LeafFields {
                 kind: "ReportWithdrawn",
-                ..one
+                ..original
             },
-            Committed {
+            LeafFields {
                 case_id: Uuid::from_u128(4),
-                ..one
+                ..original
             },
-            Committed {
+            LeafFields {
                 occurred_at: datetime!(2025-03-01 12:00:00.000002 UTC),
-                ..one
+                ..original
             },
-            Committed {
+            LeafFields {
                 caused_by: Some(Uuid::nil()),
-                ..one
+                ..original
             },
-            Committed {
+            LeafFields {
                 salt: &[8; 32],
-                ..one
+                ..original
             },
-            Committed {
+            LeafFields {
                 payload: b"payloae",
-                ..one
+                ..original
             },
-            Committed {
-                heard_at: Some(datetime!(2025-03-01 12:00:01.000001 UTC)),
-                ..one
+            LeafFields {
+                recorded_at: Some(datetime!(2025-03-01 12:00:01.000001 UTC)),
+                ..original
             },
-            leaf(),
+            format_1(),
         ];
-        for other in others {
-            assert_ne!(other.leaf_hash(), one.leaf_hash(), "{other:?}");
+        for fields in changed {
+            assert_ne!(fields.leaf_hash(), original.leaf_hash(), "{fields:?}");
         }
     }
 }

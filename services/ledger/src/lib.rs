@@ -1,7 +1,8 @@
-//! Ledger hears every event once and keeps it: timelines of cases, conservation of reports, and a tamper-evident log.
+//! The ledger records every event of every service once. It provides timelines of cases, conservation figures
+//! and a tamper-evident log (RFC 6962).
 //!
-//! It listens and decides nothing: it says no events of its own (so it runs no relay), changes nothing elsewhere, and
-//! opens no sealed value. What it has written it never changes.
+//! It decides nothing: it emits no events (and runs no relay), changes no other service's data, opens no
+//! sealed value, and never changes a recorded leaf.
 
 mod auth;
 mod checkpoints;
@@ -9,13 +10,13 @@ mod commands;
 mod config;
 mod error;
 mod events;
+mod gauges;
 mod grants;
 mod grpc;
 mod leaf;
 mod lifecycle;
 pub mod merkle;
 pub mod note;
-mod signs;
 mod store;
 mod timeline;
 pub mod verify;
@@ -28,23 +29,23 @@ use platform::bus::{self, Bus, Consumer};
 use platform::clock::Clock;
 use platform::db::{MigrationSet, Schema};
 use platform::grpc::{Listener, Server, database};
-use platform::log::{self, Hint};
+use platform::log::{self, Wakeup};
 use platform::sealed::{Keyring, SigningContext, StaffTokenVerifier};
 use platform::shutdown::{CancellationToken, Tasks};
 use proto::v1::ledger_service_server::LedgerServiceServer;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 
-pub use checkpoints::Checkpoints;
+pub use checkpoints::CheckpointSigner;
 pub use config::Config;
 pub use error::Error;
-pub use events::Everything;
+pub use events::LedgerHandler;
+pub use gauges::GAUGES;
 pub use grants::GRANTS;
-pub use signs::SIGNS;
 
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
 
-/// The ledger's part of the database.
+/// The ledger's database schema and its migrations.
 pub const SCHEMA: Schema = Schema {
     name: "ledger",
     sets: &[
@@ -56,20 +57,23 @@ pub const SCHEMA: Schema = Schema {
     ],
 };
 
-/// Whom it hears: everybody who says events.
+/// The services whose events are recorded: all that emit events.
 pub const PRODUCERS: [&str; 3] = ["intake", "verification", "dispatch"];
 
-/// What the ledger needs from the process it runs in.
+/// What the ledger needs from its process.
 pub struct Deps {
     pub pool: PgPool,
     pub keyring: Arc<Keyring>,
     pub clock: Clock,
     pub config: Config,
-    /// Carries events in.
+    /// Where events are received from.
     pub bus: Bus,
 }
 
-/// Serves until the shutdown, with its consumers and the signing of checkpoints.
+/// Runs the gRPC server, the consumers and the signing of checkpoints until the shutdown.
+///
+/// # Errors
+/// If the configuration is invalid, the keyring has no keys for staff tokens, or a task fails.
 pub async fn run(
     deps: Deps,
     listener: impl Into<Listener>,
@@ -81,11 +85,11 @@ pub async fn run(
         deps.keyring.verifier(SigningContext::StaffToken),
         SCHEMA.name,
     )
-    .ok_or_else(|| Error::Running("the keyring has no keys for staff tokens".into()))?;
-    let hears = Arc::new(AtomicBool::new(true));
-    let still = Arc::clone(&hears);
+    .ok_or_else(|| Error::Failed("the keyring has no keys for staff tokens".into()))?;
+    let consuming = Arc::new(AtomicBool::new(true));
+    let still_consuming = Arc::clone(&consuming);
     let server = Server::new(proto::DESCRIPTORS)
-        .add_service(LedgerServiceServer::new(grpc::Ledger::new(
+        .add_service(LedgerServiceServer::new(grpc::LedgerGrpc::new(
             deps.pool.clone(),
             staff,
         )))
@@ -96,29 +100,32 @@ pub async fn run(
         ))
         .ready_while(database(deps.pool.clone()))
         .ready_while(Arc::new(move || {
-            let still = still.load(Ordering::Relaxed);
-            Box::pin(async move { still })
+            let ready = still_consuming.load(Ordering::Relaxed);
+            Box::pin(async move { ready })
         }));
 
     let mut tasks = Tasks::new(shutdown);
     let token = tasks.token();
     tasks.spawn("grpc", server.serve(listener, token.clone()));
-    let grown = Hint::default();
+    let appended = Wakeup::default();
     for producer in PRODUCERS {
-        let heed = Everything::new(deps.clock.clone());
-        let consumer = Consumer::new(deps.pool.clone(), SCHEMA.name, producer, heed)
-            .rings(grown.clone())
-            .on(&deps.bus);
-        let hearing = consumer.run(token.clone());
-        tasks.spawn(producer, hear(hearing, Arc::clone(&hears), token.clone()));
+        let handler = LedgerHandler::new(deps.clock.clone());
+        let consumer = Consumer::new(deps.pool.clone(), SCHEMA.name, producer, handler)
+            .notifies(appended.clone())
+            .with_bus(&deps.bus);
+        let run = consumer.run(token.clone());
+        tasks.spawn(
+            producer,
+            consume(run, Arc::clone(&consuming), token.clone()),
+        );
     }
-    let checkpoints = Checkpoints::new(
+    let signer = CheckpointSigner::new(
         deps.pool,
         deps.keyring.signer(SigningContext::Checkpoint),
         deps.clock,
         &deps.config,
     );
-    let signing = checkpoints.run(grown, token.clone());
+    let signing = signer.run(appended, token.clone());
     tasks.spawn("checkpoints", async move {
         signing.await;
         Ok::<(), Error>(())
@@ -126,18 +133,18 @@ pub async fn run(
     tasks
         .finish(Duration::from_secs(25))
         .await
-        .map_err(|failed| Error::Running(failed.to_string()))
+        .map_err(|failed| Error::Failed(failed.to_string()))
 }
 
-/// A consumer that stopped has raised its alarm. The others are still heard and calls answered, but the role is not
-/// ready.
-async fn hear(
+/// Runs a consumer. If it stops, it has raised its own alarm; the other consumers and the server go on, but
+/// the role is no longer ready.
+async fn consume(
     consumer: impl Future<Output = Result<(), bus::Error>>,
-    hears: Arc<AtomicBool>,
+    consuming: Arc<AtomicBool>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     if consumer.await.is_err() {
-        hears.store(false, Ordering::Relaxed);
+        consuming.store(false, Ordering::Relaxed);
         shutdown.cancelled().await;
     }
     Ok(())

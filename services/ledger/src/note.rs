@@ -1,5 +1,4 @@
-//! Signed notes and the checkpoints in them (C2SP signed-note and tlog-checkpoint), so that tools which know nothing
-//! of this system can check them. Must not read a clock or a database.
+//! Signed notes and checkpoints (C2SP signed-note and tlog-checkpoint), which other tools can verify too.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,35 +7,35 @@ use sha2::{Digest, Sha256};
 
 use crate::merkle::Hash;
 
-/// The specification's number of plain Ed25519 signatures.
+/// Signature type of Ed25519 (C2SP signed-note).
 const ED25519: u8 = 1;
 
-/// What a checkpoint says: this tree, of this size, had this root.
+/// The signed content of a checkpoint: the log `origin` had this root hash at this size.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Statement {
+pub struct CheckpointBody {
     pub origin: String,
     pub size: u64,
     pub root: Hash,
 }
 
-/// Why a note is not to be believed.
+/// Why a note is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoteError {
-    #[error("the note has not the form of a signed checkpoint")]
+    #[error("the note is not a signed checkpoint")]
     Malformed,
-    #[error("the note speaks of another log")]
+    #[error("the note is of another log")]
     OtherOrigin,
-    #[error("the note is signed by none of the trusted keys")]
+    #[error("the note has no valid signature of a trusted key")]
     Unsigned,
 }
 
-/// Whether the specification lets this be the name of a key.
+/// True if the text is a valid key name (C2SP signed-note).
 pub fn is_key_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+')
 }
 
-impl Statement {
-    /// Origin, size and root, each on its line: what is signed, the last line's end included.
+impl CheckpointBody {
+    /// The signed text: origin, size and root, each on its own line, including the last line feed.
     pub fn text(&self) -> String {
         let root = STANDARD.encode(self.root);
         format!("{}\n{}\n{root}\n", self.origin, self.size)
@@ -45,40 +44,40 @@ impl Statement {
     fn parse(text: &str) -> Option<Self> {
         let mut lines = text.strip_suffix('\n')?.split('\n');
         let (origin, size, root) = (lines.next()?, lines.next()?, lines.next()?);
-        let statement = Self {
+        let body = Self {
             origin: origin.to_owned(),
             size: size.parse().ok()?,
             root: STANDARD.decode(root).ok()?.try_into().ok()?,
         };
-        // One spelling: neither further lines nor a size such as `+7` or `007`.
-        (statement.text() == text).then_some(statement)
+        // Only one form is valid: no extension lines, and no size such as `+7` or `007`.
+        (body.text() == text).then_some(body)
     }
 }
 
-/// A note of this statement, signed by this key under the origin's name.
+/// Signs a checkpoint with this key, under the name of the origin.
 ///
 /// # Errors
-/// `Refused` when the origin begins with NUL.
-pub fn sign(statement: &Statement, signer: &Signer) -> Result<String, SealedError> {
-    let text = statement.text();
+/// `Refused` if the origin starts with NUL.
+pub fn sign(body: &CheckpointBody, signer: &Signer) -> Result<String, SealedError> {
+    let text = body.text();
     let signature = signer.sign_raw(text.as_bytes())?;
-    let mut bytes = key_hash(&statement.origin, &signer.public_key().bytes).to_vec();
+    let mut bytes = key_hash(&body.origin, &signer.public_key().bytes).to_vec();
     bytes.extend_from_slice(&signature);
     let signature = STANDARD.encode(bytes);
-    Ok(format!("{text}\n— {} {signature}\n", statement.origin))
+    Ok(format!("{text}\n— {} {signature}\n", body.origin))
 }
 
-/// Keys that are trusted to sign for one origin. Signatures of others are passed over.
+/// The keys that are trusted to sign for one origin. Signatures of other keys are ignored.
 #[derive(Debug, Clone)]
-pub struct Trust {
+pub struct TrustedKeys {
     origin: String,
     keys: Vec<([u8; 4], PublicKey)>,
     verifier: Verifier,
 }
 
-impl Trust {
+impl TrustedKeys {
     /// # Errors
-    /// `Malformed` when a key is none.
+    /// `Malformed` if a key is invalid.
     pub fn new(origin: &str, keys: Vec<PublicKey>) -> Result<Self, SealedError> {
         Ok(Self {
             origin: origin.to_owned(),
@@ -90,33 +89,36 @@ impl Trust {
         })
     }
 
-    /// What the note says, if it may be believed.
-    pub fn open(&self, note: &str) -> Result<Statement, NoteError> {
+    /// Verifies a note and returns its checkpoint.
+    ///
+    /// # Errors
+    /// The reason why the note is not valid.
+    pub fn verify(&self, note: &str) -> Result<CheckpointBody, NoteError> {
         let (text, signatures) = note.split_once("\n\n").ok_or(NoteError::Malformed)?;
         let text = format!("{text}\n");
-        let statement = Statement::parse(&text).ok_or(NoteError::Malformed)?;
-        if statement.origin != self.origin {
+        let body = CheckpointBody::parse(&text).ok_or(NoteError::Malformed)?;
+        if body.origin != self.origin {
             return Err(NoteError::OtherOrigin);
         }
         let lines = signatures.strip_suffix('\n').ok_or(NoteError::Malformed)?;
         for line in lines.split('\n') {
-            let (name, hash, signature) = signature(line).ok_or(NoteError::Malformed)?;
+            let (name, hash, signature) = parse_signature(line).ok_or(NoteError::Malformed)?;
             let known = self.keys.iter().find(|(known, _)| *known == hash);
             let Some((_, key)) = known.filter(|_| name == self.origin) else {
                 continue;
             };
-            // A signature that names a trusted key and does not hold spoils the note, says the specification.
+            // An invalid signature of a trusted key makes the note invalid (C2SP signed-note).
             return self
                 .verifier
                 .verify_raw(&key.key_id, text.as_bytes(), &signature)
-                .map(|()| statement)
+                .map(|()| body)
                 .map_err(|_| NoteError::Unsigned);
         }
         Err(NoteError::Unsigned)
     }
 }
 
-/// A key as other tools are told of it: name, hash, and the key itself.
+/// The verifier key in the format of C2SP signed-note: name, hash and key.
 pub fn vkey(name: &str, key: &PublicKey) -> String {
     let mut bytes = vec![ED25519];
     bytes.extend_from_slice(&key.bytes);
@@ -124,7 +126,7 @@ pub fn vkey(name: &str, key: &PublicKey) -> String {
     format!("{name}+{hash}+{}", STANDARD.encode(bytes))
 }
 
-/// The first four bytes of SHA-256 over name, line end, number of the algorithm, and key.
+/// Key hash (C2SP signed-note): the first four bytes of SHA-256 over name, line feed, signature type and key.
 fn key_hash(name: &str, key: &[u8; 32]) -> [u8; 4] {
     let digest: [u8; 32] = Sha256::new()
         .chain_update(name)
@@ -136,12 +138,12 @@ fn key_hash(name: &str, key: &[u8; 32]) -> [u8; 4] {
     [a, b, c, d]
 }
 
-/// `— name base64(key hash, signature)`.
-fn signature(line: &str) -> Option<(&str, [u8; 4], Signature)> {
+/// Parses a signature line: `— name base64(key hash, signature)`.
+fn parse_signature(line: &str) -> Option<(&str, [u8; 4], Signature)> {
     let (name, encoded) = line.strip_prefix("— ")?.split_once(' ')?;
     let bytes = STANDARD.decode(encoded).ok()?;
     let (hash, signature) = bytes.split_first_chunk()?;
-    // Signatures of other algorithms have other lengths and are nobody's that we know.
+    // Signatures of other types have other lengths and belong to no trusted key.
     let signature = signature.try_into().unwrap_or([0; 64]);
     is_key_name(name).then_some((name, *hash, signature))
 }
@@ -152,9 +154,9 @@ mod tests {
 
     use super::*;
 
-    /// The example of Go's `golang.org/x/mod/sumdb/note`, made by another program.
+    /// The example of Go's `golang.org/x/mod/sumdb/note`.
     #[test]
-    fn names_keys_and_signatures_as_other_tools_do() {
+    fn keys_and_signatures_have_the_same_format_as_in_other_tools() {
         let encoded = "ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
         let bytes = STANDARD.decode(encoded).unwrap();
         let key = PublicKey {
@@ -165,7 +167,7 @@ mod tests {
         assert_eq!(vkey(name, &key), format!("{name}+c74f20a3+{encoded}"));
 
         let line = "— PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=";
-        let (signer, hash, signature) = signature(line).unwrap();
+        let (signer, hash, signature) = parse_signature(line).unwrap();
         assert_eq!((signer, hash), (name, key_hash(name, &key.bytes)));
         let text = "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n";
         let verifier = Verifier::new(SigningContext::Checkpoint, [key.clone()]).unwrap();
@@ -176,15 +178,15 @@ mod tests {
     }
 
     #[test]
-    fn a_statement_has_one_spelling() {
-        let statement = Statement {
+    fn a_checkpoint_has_only_one_valid_form() {
+        let body = CheckpointBody {
             origin: "log.example".into(),
             size: 7,
             root: [1; 32],
         };
-        let text = statement.text();
-        assert_eq!(Statement::parse(&text), Some(statement));
-        for bad in [
+        let text = body.text();
+        assert_eq!(CheckpointBody::parse(&text), Some(body));
+        for invalid in [
             text.replace("\n7\n", "\n07\n"),
             text.replace("\n7\n", "\n+7\n"),
             text.replace("\n7\n", "\n-7\n"),
@@ -192,10 +194,10 @@ mod tests {
             text.trim_end().to_owned(),
             String::new(),
         ] {
-            assert_eq!(Statement::parse(&bad), None, "{bad:?}");
+            assert_eq!(CheckpointBody::parse(&invalid), None, "{invalid:?}");
         }
-        for bad in ["", "a b", "a+b", "a\nb"] {
-            assert!(!is_key_name(bad));
+        for invalid in ["", "a b", "a+b", "a\nb"] {
+            assert!(!is_key_name(invalid));
         }
     }
 }

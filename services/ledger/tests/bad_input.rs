@@ -1,21 +1,21 @@
-//! What each call refuses: the code and the kind of the answer, for whatever is missing, malformed, unknown, out of
-//! order or not allowed.
+//! Invalid requests of each RPC, with the expected status and error code.
 
 mod support;
 
 use platform::error::Problem;
 use platform::principal::Role;
 use proto::v1;
-use proto::v1::get_inclusion_proof_request::Of;
-use support::{World, bearer};
+use proto::v1::get_inclusion_proof_request::Target;
+use support::{TestLedger, bearer};
 use tonic::{Code, Request, Status};
 use uuid::Uuid;
 
-/// Puts a credential on a request, or none.
-type Dress<'a> = &'a dyn Fn(Request<()>) -> Request<()>;
+/// Adds a credential to a request, or none.
+type Credential<'a> = &'a dyn Fn(Request<()>) -> Request<()>;
 
+/// A request of one RPC.
 #[derive(Clone)]
-enum Call {
+enum LedgerCall {
     Timeline(v1::GetTimelineRequest),
     Conservation,
     Inclusion(v1::GetInclusionProofRequest),
@@ -24,18 +24,18 @@ enum Call {
     Checkpoints(v1::ListCheckpointsRequest),
 }
 
-impl Call {
-    async fn send(self, world: &World, dress: Dress<'_>) -> Status {
-        let mut client = world.client.clone();
-        let dressed = dress(Request::new(()));
+impl LedgerCall {
+    async fn send(self, ledger: &TestLedger, credential: Credential<'_>) -> Status {
+        let mut client = ledger.client.clone();
+        let credentials = credential(Request::new(()));
         macro_rules! with {
             ($message:expr) => {{
                 let mut request = Request::new($message);
-                *request.metadata_mut() = dressed.metadata().clone();
+                *request.metadata_mut() = credentials.metadata().clone();
                 request
             }};
         }
-        let refused = match self {
+        let error = match self {
             Self::Timeline(m) => client.get_timeline(with!(m)).await.err(),
             Self::Conservation => {
                 let message = v1::GetConservationRequest {};
@@ -46,34 +46,34 @@ impl Call {
             Self::Leaves(m) => client.read_leaves(with!(m)).await.err(),
             Self::Checkpoints(m) => client.list_checkpoints(with!(m)).await.err(),
         };
-        refused.unwrap_or_else(|| Status::ok(""))
+        error.unwrap_or_else(|| Status::ok(""))
     }
 }
 
-fn timeline(case_id: &str) -> Call {
-    Call::Timeline(v1::GetTimelineRequest {
+fn timeline(case_id: &str) -> LedgerCall {
+    LedgerCall::Timeline(v1::GetTimelineRequest {
         case_id: case_id.into(),
     })
 }
 
-fn inclusion(of: Option<Of>, tree_size: u64) -> Call {
-    Call::Inclusion(v1::GetInclusionProofRequest { of, tree_size })
+fn inclusion(target: Option<Target>, tree_size: u64) -> LedgerCall {
+    LedgerCall::Inclusion(v1::GetInclusionProofRequest { target, tree_size })
 }
 
-fn consistency(from_size: u64, to_size: u64) -> Call {
-    Call::Consistency(v1::GetConsistencyProofRequest { from_size, to_size })
+fn consistency(from_size: u64, to_size: u64) -> LedgerCall {
+    LedgerCall::Consistency(v1::GetConsistencyProofRequest { from_size, to_size })
 }
 
 #[tokio::test]
-async fn bad_input_is_refused_by_name() {
-    let world = World::start().await;
-    world.report(Uuid::now_v7()).await;
-    world.report(Uuid::now_v7()).await;
-    world.until_signed(2).await;
+async fn an_invalid_request_is_refused_with_a_code_and_the_field() {
+    let ledger = TestLedger::start().await;
+    ledger.report(Uuid::now_v7()).await;
+    ledger.report(Uuid::now_v7()).await;
+    ledger.wait_for_checkpoint(2).await;
     let unknown = Uuid::from_u128(1).to_string();
     let huge = "9".repeat(100_000);
     let over = u64::MAX;
-    let event = |id: &str| Some(Of::EventId(id.into()));
+    let event = |id: &str| Some(Target::EventId(id.into()));
     let invalid = Code::InvalidArgument;
     let table = [
         (timeline(""), invalid, "field_missing", "case_id"),
@@ -81,7 +81,7 @@ async fn bad_input_is_refused_by_name() {
         (timeline(&huge), invalid, "id_malformed", "case_id"),
         (timeline("a\0b"), invalid, "id_malformed", "case_id"),
         (timeline(&unknown), Code::NotFound, "not_found", ""),
-        (inclusion(None, 0), invalid, "field_missing", "of"),
+        (inclusion(None, 0), invalid, "field_missing", "target"),
         (
             inclusion(event(""), 0),
             invalid,
@@ -107,31 +107,31 @@ async fn bad_input_is_refused_by_name() {
             "",
         ),
         (
-            inclusion(Some(Of::LeafIndex(2)), 0),
+            inclusion(Some(Target::LeafIndex(2)), 0),
             Code::NotFound,
             "not_found",
             "",
         ),
         (
-            inclusion(Some(Of::LeafIndex(over)), 0),
+            inclusion(Some(Target::LeafIndex(over)), 0),
             invalid,
             "number_too_large",
             "leaf_index",
         ),
         (
-            inclusion(Some(Of::LeafIndex(0)), over),
+            inclusion(Some(Target::LeafIndex(0)), over),
             invalid,
             "number_too_large",
             "tree_size",
         ),
         (
-            inclusion(Some(Of::LeafIndex(0)), 3),
+            inclusion(Some(Target::LeafIndex(0)), 3),
             Code::FailedPrecondition,
             "tree_too_small",
             "tree_size",
         ),
         (
-            inclusion(Some(Of::LeafIndex(1)), 1),
+            inclusion(Some(Target::LeafIndex(1)), 1),
             Code::FailedPrecondition,
             "tree_too_small",
             "tree_size",
@@ -162,36 +162,36 @@ async fn bad_input_is_refused_by_name() {
         ),
         (consistency(1, over), invalid, "number_too_large", "to_size"),
         (
-            Call::Leaves(v1::ReadLeavesRequest { from_index: over }),
+            LedgerCall::Leaves(v1::ReadLeavesRequest { from_index: over }),
             invalid,
             "number_too_large",
             "from_index",
         ),
         (
-            Call::Checkpoints(v1::ListCheckpointsRequest { from_size: over }),
+            LedgerCall::Checkpoints(v1::ListCheckpointsRequest { from_size: over }),
             invalid,
             "number_too_large",
             "from_size",
         ),
-        // The same again is the same answer: nothing here is changed by asking.
+        // Valid requests, one of them repeated: reading changes nothing.
         (consistency(1, 2), Code::Ok, "", ""),
         (consistency(1, 2), Code::Ok, "", ""),
-        (inclusion(Some(Of::LeafIndex(1)), 0), Code::Ok, "", ""),
+        (inclusion(Some(Target::LeafIndex(1)), 0), Code::Ok, "", ""),
         (
-            Call::Leaves(v1::ReadLeavesRequest { from_index: 99 }),
+            LedgerCall::Leaves(v1::ReadLeavesRequest { from_index: 99 }),
             Code::Ok,
             "",
             "",
         ),
         (
-            Call::Checkpoints(v1::ListCheckpointsRequest { from_size: 99 }),
+            LedgerCall::Checkpoints(v1::ListCheckpointsRequest { from_size: 99 }),
             Code::Ok,
             "",
             "",
         ),
     ];
     for (n, (call, kind, code, field)) in table.into_iter().enumerate() {
-        let status = call.send(&world, &|_| world.as_auditor(())).await;
+        let status = call.send(&ledger, &|_| ledger.as_auditor(())).await;
         assert_eq!(status.code(), kind, "row {n}: {status:?}");
         if kind != Code::Ok {
             let problem = Problem::from(status);
@@ -202,52 +202,58 @@ async fn bad_input_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn staff_of_any_role_may_read_and_nobody_else_but_the_checkpoint() {
-    let world = World::start().await;
+async fn staff_of_any_role_may_read_and_only_the_checkpoint_is_public() {
+    let ledger = TestLedger::start().await;
     let case = Uuid::now_v7();
-    world.report(case).await;
-    world.until_signed(1).await;
+    ledger.report(case).await;
+    ledger.wait_for_checkpoint(1).await;
     let calls = [
         timeline(&case.to_string()),
-        Call::Conservation,
-        inclusion(Some(Of::LeafIndex(0)), 0),
+        LedgerCall::Conservation,
+        inclusion(Some(Target::LeafIndex(0)), 0),
         consistency(1, 1),
-        Call::Leaves(v1::ReadLeavesRequest { from_index: 0 }),
-        Call::Checkpoints(v1::ListCheckpointsRequest { from_size: 0 }),
+        LedgerCall::Leaves(v1::ReadLeavesRequest { from_index: 0 }),
+        LedgerCall::Checkpoints(v1::ListCheckpointsRequest { from_size: 0 }),
     ];
     for (n, call) in calls.into_iter().enumerate() {
         for role in Role::ALL {
-            let dress = |_: Request<()>| world.as_staff(&[role], ());
-            let status = call.clone().send(&world, &dress).await;
+            let credential = |_: Request<()>| ledger.as_staff(&[role], ());
+            let status = call.clone().send(&ledger, &credential).await;
             assert_eq!(status.code(), Code::Ok, "call {n} as {role}");
         }
-        let none: Dress<'_> = &|request| request;
-        let garbage: Dress<'_> = &|_| bearer("garbage", ());
-        let elsewhere: Dress<'_> = &|_| world.with_token(&[Role::Auditor], "dispatch", ());
-        let expired: Dress<'_> = &|_| world.with_expired_token((), 1);
-        let roleless: Dress<'_> = &|_| world.as_staff(&[], ());
-        for (dress, kind, code) in [
+        let none: Credential<'_> = &|request| request;
+        let garbage: Credential<'_> = &|_| bearer("garbage", ());
+        let other_audience: Credential<'_> =
+            &|_| ledger.with_token(&[Role::Auditor], "dispatch", ());
+        let expired: Credential<'_> = &|_| ledger.with_expired_token((), 1);
+        let without_role: Credential<'_> = &|_| ledger.as_staff(&[], ());
+        for (credential, kind, code) in [
             (none, Code::Unauthenticated, "credential_missing"),
             (garbage, Code::Unauthenticated, "token_malformed"),
-            (elsewhere, Code::Unauthenticated, "token_other_audience"),
+            (
+                other_audience,
+                Code::Unauthenticated,
+                "token_other_audience",
+            ),
             (expired, Code::Unauthenticated, "token_expired"),
-            (roleless, Code::PermissionDenied, "role_required"),
+            (without_role, Code::PermissionDenied, "role_required"),
         ] {
-            let status = call.clone().send(&world, dress).await;
+            let status = call.clone().send(&ledger, credential).await;
             assert_eq!(status.code(), kind, "call {n}");
             assert_eq!(Problem::from(status).code, code, "call {n}");
         }
     }
-    let latest = world.latest().await;
+    let latest = ledger.latest().await;
     assert_eq!(latest.unwrap().size, 1);
 }
 
 #[tokio::test]
 async fn an_empty_ledger_has_no_checkpoint_and_nothing_lost() {
-    let world = World::start().await;
-    let latest = world.latest().await;
+    let ledger = TestLedger::start().await;
+    let latest = ledger.latest().await;
     assert_eq!(latest, None);
-    let heard = world.until_heard(0).await;
-    assert_eq!((heard.accepted, heard.cases, heard.lost), (0, 0, 0));
-    assert!(world.verify().await.is_sound());
+    let conservation = ledger.wait_for_events(0).await;
+    let (accepted, cases) = (conservation.accepted, conservation.cases);
+    assert_eq!((accepted, cases, conservation.lost), (0, 0, 0));
+    assert!(ledger.verify().await.is_sound());
 }

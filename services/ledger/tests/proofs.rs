@@ -1,14 +1,14 @@
-//! The log proves itself: to whoever holds a checkpoint, by proofs, and to whoever reads it all, by computing it again.
+//! Proofs against checkpoints, and verification of the whole log after each kind of tampering.
 
 mod support;
 
 use ledger::merkle::{Hash, proof};
-use ledger::verify::Place;
+use ledger::verify::FaultLocation;
 use platform::sealed::{Keyring, SigningContext};
 use proto::v1;
-use proto::v1::get_inclusion_proof_request::Of;
+use proto::v1::get_inclusion_proof_request::Target;
 use sha2::{Digest, Sha256};
-use support::{World, actionable, sent};
+use support::{TestLedger, actionable, sent};
 use uuid::Uuid;
 
 fn hash(bytes: &[u8]) -> Hash {
@@ -19,13 +19,13 @@ fn hashes(list: &[bytes::Bytes]) -> Vec<Hash> {
     list.iter().map(|bytes| hash(bytes)).collect()
 }
 
-/// Several batches with a checkpoint each, across the size of a stored subtree.
-async fn grown(world: &World, sizes: &[u64]) -> Vec<v1::Checkpoint> {
+/// Appends leaves up to each size and waits for its checkpoint.
+async fn grow(ledger: &TestLedger, sizes: &[u64]) -> Vec<v1::Checkpoint> {
     let mut checkpoints = Vec::new();
-    let mut said = 0;
+    let mut appended = 0;
     for size in sizes {
-        while said < *size {
-            let events: Vec<_> = (said..*size)
+        while appended < *size {
+            let events: Vec<_> = (appended..*size)
                 .map(|_| {
                     let body = support::received(Uuid::now_v7());
                     platform::log::NewEvent {
@@ -39,38 +39,38 @@ async fn grown(world: &World, sizes: &[u64]) -> Vec<v1::Checkpoint> {
                     }
                 })
                 .collect();
-            said += events.len() as u64;
-            world.append("intake", &events).await;
+            appended += events.len() as u64;
+            ledger.append("intake", &events).await;
         }
-        checkpoints.push(world.until_signed(*size).await);
+        checkpoints.push(ledger.wait_for_checkpoint(*size).await);
     }
     checkpoints
 }
 
 #[tokio::test]
-async fn whoever_holds_a_checkpoint_can_be_shown_that_nothing_under_it_changed() {
-    let world = World::start().await;
-    let checkpoints = grown(&world, &[1, 5, 256, 700]).await;
+async fn proofs_show_that_nothing_under_a_checkpoint_changed() {
+    let ledger = TestLedger::start().await;
+    let checkpoints = grow(&ledger, &[1, 5, 256, 700]).await;
     let newest = checkpoints.last().unwrap();
     assert_eq!(newest.size, 700);
     assert!(newest.note.starts_with("takedown.example/ledger\n700\n"));
 
     for old in &checkpoints {
-        let request = world.as_auditor(v1::GetConsistencyProofRequest {
+        let request = ledger.as_auditor(v1::GetConsistencyProofRequest {
             from_size: old.size,
             to_size: newest.size,
         });
-        let answer = world.client.clone().get_consistency_proof(request).await;
-        let proof = hashes(&answer.unwrap().into_inner().proof);
+        let response = ledger.client.clone().get_consistency_proof(request).await;
+        let proof = hashes(&response.unwrap().into_inner().proof);
         let (from, to) = (hash(&old.root), hash(&newest.root));
-        assert!(proof::holds_consistency(
+        assert!(proof::verify_consistency(
             old.size,
             &from,
             newest.size,
             &to,
             &proof
         ));
-        assert!(!proof::holds_consistency(
+        assert!(!proof::verify_consistency(
             old.size,
             &[1; 32],
             newest.size,
@@ -78,7 +78,7 @@ async fn whoever_holds_a_checkpoint_can_be_shown_that_nothing_under_it_changed()
             &proof
         ));
     }
-    let leaves = world.leaves(0).await;
+    let leaves = ledger.leaves(0).await;
     for (index, size) in [
         (0, 0),
         (699, 0),
@@ -89,114 +89,117 @@ async fn whoever_holds_a_checkpoint_can_be_shown_that_nothing_under_it_changed()
         (4, 5),
         (511, 0),
     ] {
-        let by_id = Of::EventId(leaves[index as usize].event_id.clone());
-        for of in [Of::LeafIndex(index), by_id] {
-            let request = world.as_auditor(v1::GetInclusionProofRequest {
-                of: Some(of),
+        let by_id = Target::EventId(leaves[index as usize].event_id.clone());
+        for target in [Target::LeafIndex(index), by_id] {
+            let request = ledger.as_auditor(v1::GetInclusionProofRequest {
+                target: Some(target),
                 tree_size: size,
             });
-            let answer = world.client.clone().get_inclusion_proof(request).await;
-            let answer = answer.unwrap().into_inner();
-            let checkpoint = answer.checkpoint.unwrap();
-            assert_eq!(answer.tree_size, checkpoint.size);
-            assert_eq!(answer.leaf_index, index);
+            let response = ledger.client.clone().get_inclusion_proof(request).await;
+            let response = response.unwrap().into_inner();
+            let checkpoint = response.checkpoint.unwrap();
+            assert_eq!(response.tree_size, checkpoint.size);
+            assert_eq!(response.leaf_index, index);
             let root = hash(&checkpoint.root);
-            let leaf = hash(&answer.leaf_hash);
-            let path = hashes(&answer.audit_path);
+            let leaf = hash(&response.leaf_hash);
+            let path = hashes(&response.audit_path);
             assert!(
-                proof::holds_inclusion(&leaf, index, answer.tree_size, &path, &root),
+                proof::verify_inclusion(&leaf, index, response.tree_size, &path, &root),
                 "{index} in {size}"
             );
         }
     }
-    // A tree that was never signed can be proved against by whoever computed its root; it has no checkpoint.
-    let request = world.as_auditor(v1::GetInclusionProofRequest {
-        of: Some(Of::LeafIndex(3)),
+    // A proof for a size that was not signed has no checkpoint; the caller must know the root.
+    let request = ledger.as_auditor(v1::GetInclusionProofRequest {
+        target: Some(Target::LeafIndex(3)),
         tree_size: 6,
     });
-    let answer = world
+    let response = ledger
         .client
         .clone()
         .get_inclusion_proof(request)
         .await
         .unwrap();
-    let answer = answer.into_inner();
-    let signed = world.checkpoints().await.iter().any(|c| c.size == 6);
-    assert_eq!((answer.tree_size, answer.checkpoint.is_some()), (6, signed));
+    let response = response.into_inner();
+    let signed = ledger.checkpoints().await.iter().any(|c| c.size == 6);
+    assert_eq!(
+        (response.tree_size, response.checkpoint.is_some()),
+        (6, signed)
+    );
     // Only every eighth level is stored.
-    assert_eq!(world.count("select count(*) from node").await, 700 / 256);
+    assert_eq!(ledger.count("select count(*) from node").await, 700 / 256);
 }
 
 #[tokio::test]
-async fn what_was_heard_is_signed_within_a_second() {
-    let world = World::start().await;
-    world.report(Uuid::now_v7()).await;
-    world.until_signed(1).await;
-    let lateness: Vec<f64> = sqlx::query_scalar(
-        "select extract(epoch from c.made_at - l.heard_at)::float8 from checkpoint c join leaf l on l.index = c.size - 1",
+async fn new_leaves_are_signed_within_a_second() {
+    let ledger = TestLedger::start().await;
+    ledger.report(Uuid::now_v7()).await;
+    ledger.wait_for_checkpoint(1).await;
+    let delays: Vec<f64> = sqlx::query_scalar(
+        "select extract(epoch from c.made_at - l.recorded_at)::float8 from checkpoint c join leaf l on l.index = c.size - 1",
     )
-    .fetch_all(&world.pool)
+    .fetch_all(&ledger.pool)
     .await
     .unwrap();
     assert!(
-        lateness.iter().all(|late| (0.0..1.0).contains(late)),
-        "{lateness:?}"
+        delays.iter().all(|delay| (0.0..1.0).contains(delay)),
+        "{delays:?}"
     );
-    // Nothing new, nothing signed: one checkpoint a size.
-    let keyring = &world.keyring;
-    let again = ledger::Checkpoints::new(
-        world.pool.clone(),
+    // A tree that has not grown is not signed again.
+    let keyring = &ledger.keyring;
+    let signer = ledger::CheckpointSigner::new(
+        ledger.pool.clone(),
         keyring.signer(SigningContext::Checkpoint),
         platform::clock::Clock::Database,
         &ledger::Config::default(),
     );
-    assert_eq!(again.run_once().await.unwrap(), None);
-    world
-        .say("verification", Uuid::now_v7(), None, actionable())
+    assert_eq!(signer.run_once().await.unwrap(), None);
+    ledger
+        .emit("verification", Uuid::now_v7(), None, actionable())
         .await;
-    world.until_signed(2).await;
-    assert_eq!(world.checkpoints().await.len(), 2);
+    ledger.wait_for_checkpoint(2).await;
+    assert_eq!(ledger.checkpoints().await.len(), 2);
 }
 
-/// What to do to the database, and what a verifier must say first.
+/// A change to the database, and the first fault that a verifier must find.
 struct Tampering {
     name: &'static str,
     sql: &'static [&'static str],
-    first: (Place, &'static str),
+    first_fault: (FaultLocation, &'static str),
 }
 
-/// The ledger that runs must not put its own signature under what was tampered with.
-const NO_MORE_SIGNED: &str = "create rule no_more as on insert to checkpoint do instead nothing";
+/// Prevents the running ledger from signing the tampered tree.
+const STOP_SIGNING: &str = "create rule stop_signing as on insert to checkpoint do instead nothing";
 
 const TAMPERINGS: [Tampering; 14] = [
     Tampering {
         name: "a payload",
         sql: &["update leaf set payload = payload || '\\x00' where index = 3"],
-        first: (Place::Leaf(3), "leaf_changed"),
+        first_fault: (FaultLocation::Leaf(3), "leaf_changed"),
     },
     Tampering {
         name: "a time",
         sql: &["update leaf set occurred_at = occurred_at - interval '1 second' where index = 3"],
-        first: (Place::Leaf(3), "leaf_changed"),
+        first_fault: (FaultLocation::Leaf(3), "leaf_changed"),
     },
     Tampering {
         name: "a hash",
         sql: &["update leaf set leaf_hash = sha256('x') where index = 7"],
-        first: (Place::Leaf(7), "leaf_changed"),
+        first_fault: (FaultLocation::Leaf(7), "leaf_changed"),
     },
     Tampering {
-        name: "a leaf gone",
+        name: "a leaf deleted",
         sql: &["delete from leaf where index = 5"],
-        first: (Place::Leaf(5), "leaf_missing"),
+        first_fault: (FaultLocation::Leaf(5), "leaf_missing"),
     },
     Tampering {
-        name: "a leaf gone and the rest moved up",
+        name: "a leaf deleted and the following ones moved",
         sql: &[
             "delete from leaf where index = 5",
             "update leaf set index = -index where index > 5",
             "update leaf set index = -index - 1 where index < 0",
         ],
-        first: (Place::Leaf(5), "leaf_changed"),
+        first_fault: (FaultLocation::Leaf(5), "leaf_changed"),
     },
     Tampering {
         name: "two leaves swapped",
@@ -205,70 +208,70 @@ const TAMPERINGS: [Tampering; 14] = [
             "update leaf set index = 2 where index = 8",
             "update leaf set index = 8 where index = 1000",
         ],
-        first: (Place::Leaf(2), "leaf_changed"),
+        first_fault: (FaultLocation::Leaf(2), "leaf_changed"),
     },
     Tampering {
-        name: "the tail cut off",
+        name: "the last leaves deleted",
         sql: &[
             "delete from leaf where index >= 9",
         ],
-        first: (Place::Leaf(9), "leaf_missing"),
+        first_fault: (FaultLocation::Leaf(9), "leaf_missing"),
     },
     Tampering {
         name: "a leaf added",
         sql: &[
-            "insert into leaf (index, event_id, producer, shard, position, kind, case_id, occurred_at, payload, salt, leaf_hash, heard_at)
-            select 12, gen_random_uuid(), producer, shard, position, kind, case_id, occurred_at, payload, salt, leaf_hash, heard_at
+            "insert into leaf (index, event_id, producer, shard, position, kind, case_id, occurred_at, payload, salt, leaf_hash, recorded_at, format)
+            select 12, gen_random_uuid(), producer, shard, position, kind, case_id, occurred_at, payload, salt, leaf_hash, recorded_at, format
             from leaf where index = 11",
             "update tree set size = 13, frontier = frontier || sha256('x')",
         ],
-        first: (Place::Leaf(12), "leaf_changed"),
+        first_fault: (FaultLocation::Leaf(12), "leaf_changed"),
     },
     Tampering {
-        name: "a root beside its note",
+        name: "the root stored with a note",
         sql: &["update checkpoint set root = sha256('x') where size = 12"],
-        first: (Place::Checkpoint(12), "checkpoint_changed"),
+        first_fault: (FaultLocation::Checkpoint(12), "checkpoint_changed"),
     },
     Tampering {
         name: "a note",
         sql: &["update checkpoint set note = replace(note, E'\\n12\\n', E'\\n11\\n') where size = 12"],
-        first: (Place::Checkpoint(12), "checkpoint_forged"),
+        first_fault: (FaultLocation::Checkpoint(12), "checkpoint_forged"),
     },
     Tampering {
-        name: "every checkpoint gone",
+        name: "all checkpoints deleted",
         sql: &["delete from checkpoint"],
-        first: (Place::Leaf(0), "leaf_unsigned"),
+        first_fault: (FaultLocation::Leaf(0), "leaf_unsigned"),
     },
     Tampering {
-        name: "the newest checkpoint gone, and with it what the last leaves stood on",
+        name: "the newest checkpoint deleted",
         sql: &["delete from checkpoint where size > 10"],
-        first: (Place::Leaf(10), "leaf_unsigned"),
+        first_fault: (FaultLocation::Leaf(10), "leaf_unsigned"),
     },
     Tampering {
-        name: "the moment of hearing",
-        sql: &["update leaf set heard_at = heard_at - interval '1 hour' where index = 4"],
-        first: (Place::Leaf(4), "leaf_changed"),
+        name: "the time of recording",
+        sql: &["update leaf set recorded_at = recorded_at - interval '1 hour' where index = 4"],
+        first_fault: (FaultLocation::Leaf(4), "leaf_changed"),
     },
     Tampering {
-        name: "a leaf that commits to less than it did",
+        name: "the format of a leaf",
         sql: &["update leaf set format = 1 where index = 4"],
-        first: (Place::Leaf(4), "leaf_changed"),
+        first_fault: (FaultLocation::Leaf(4), "leaf_changed"),
     },
 ];
 
 #[tokio::test]
-async fn every_tampering_is_found_and_its_place_named() {
+async fn every_tampering_is_found_at_its_location() {
     for tampering in TAMPERINGS {
-        let world = World::start().await;
-        grown(&world, &[4, 10, 12]).await;
-        let sound = world.verify().await;
-        assert_eq!(sound.faults, []);
-        assert_eq!((sound.leaves, sound.covered), (12, 12));
+        let ledger = TestLedger::start().await;
+        grow(&ledger, &[4, 10, 12]).await;
+        let untampered = ledger.verify().await;
+        assert_eq!(untampered.faults, []);
+        assert_eq!((untampered.leaves, untampered.covered), (12, 12));
 
-        let mut tx = world.pool.begin().await.unwrap();
+        let mut tx = ledger.pool.begin().await.unwrap();
         for sql in [
             "alter table leaf drop constraint leaf_index_check",
-            NO_MORE_SIGNED,
+            STOP_SIGNING,
         ] {
             sqlx::query(sql).execute(&mut *tx).await.unwrap();
         }
@@ -281,11 +284,14 @@ async fn every_tampering_is_found_and_its_place_named() {
         }
         tx.commit().await.unwrap();
 
-        let report = world.verify().await;
-        let first = report.faults.first().map(|fault| (fault.place, fault.code));
+        let report = ledger.verify().await;
+        let first = report
+            .faults
+            .first()
+            .map(|fault| (fault.location, fault.code));
         assert_eq!(
             first,
-            Some(tampering.first),
+            Some(tampering.first_fault),
             "{}: {report:?}",
             tampering.name
         );
@@ -293,79 +299,79 @@ async fn every_tampering_is_found_and_its_place_named() {
 }
 
 #[tokio::test]
-async fn a_forger_without_the_key_and_a_log_cut_off_whole_are_found_by_a_witness() {
-    let world = World::start().await;
-    let checkpoints = grown(&world, &[4, 10]).await;
-    let leaves = world.leaves(0).await;
+async fn a_forged_checkpoint_and_a_truncated_log_are_found() {
+    let ledger = TestLedger::start().await;
+    let checkpoints = grow(&ledger, &[4, 10]).await;
+    let leaves = ledger.leaves(0).await;
 
-    // Signed by somebody else's key.
-    let elsewhere = tempfile::tempdir().unwrap();
-    let theirs = Keyring::create(&elsewhere.path().join("keyring.json")).unwrap();
-    let statement = ledger::note::Statement {
+    // A checkpoint that is signed by another key.
+    let other_folder = tempfile::tempdir().unwrap();
+    let other_keyring = Keyring::create(&other_folder.path().join("keyring.json")).unwrap();
+    let body = ledger::note::CheckpointBody {
         origin: "takedown.example/ledger".into(),
         size: 10,
         root: hash(&checkpoints[1].root),
     };
     let forged = v1::Checkpoint {
-        note: ledger::note::sign(&statement, &theirs.signer(SigningContext::Checkpoint)).unwrap(),
+        note: ledger::note::sign(&body, &other_keyring.signer(SigningContext::Checkpoint)).unwrap(),
         ..checkpoints[1].clone()
     };
-    let mut verifier = world.verifier();
-    verifier.checkpoint(&checkpoints[0]);
-    verifier.checkpoint(&forged);
+    let mut verifier = ledger.verifier();
+    verifier.add_checkpoint(&checkpoints[0]);
+    verifier.add_checkpoint(&forged);
     for leaf in &leaves {
-        verifier.leaf(leaf);
+        verifier.add_leaf(leaf);
     }
     let report = verifier.finish();
     assert_eq!(report.covered, 4);
-    let faults: Vec<_> = report.faults.iter().map(|f| (f.place, f.code)).collect();
+    let faults: Vec<_> = report.faults.iter().map(|f| (f.location, f.code)).collect();
     assert_eq!(
         faults,
         [
-            (Place::Checkpoint(10), "checkpoint_forged"),
-            (Place::Leaf(4), "leaf_unsigned")
+            (FaultLocation::Checkpoint(10), "checkpoint_forged"),
+            (FaultLocation::Leaf(4), "leaf_unsigned")
         ]
     );
 
-    // Another log, signed by the right key: somebody was shown a tree that this one did not grow from.
-    let other = ledger::note::Statement {
+    // A checkpoint of a different tree, signed by the right key: two versions of the log exist.
+    let other_body = ledger::note::CheckpointBody {
         root: [3; 32],
-        ..statement
+        ..body
     };
-    let signer = world.keyring.signer(SigningContext::Checkpoint);
-    let mut verifier = world.verifier();
-    verifier.witness(&ledger::note::sign(&other, &signer).unwrap());
+    let signer = ledger.keyring.signer(SigningContext::Checkpoint);
+    let mut verifier = ledger.verifier();
+    verifier.add_witness(&ledger::note::sign(&other_body, &signer).unwrap());
     for leaf in &leaves {
-        verifier.leaf(leaf);
+        verifier.add_leaf(leaf);
     }
     let faults = verifier.finish().faults;
     assert_eq!(
-        (faults[0].place, faults[0].code),
-        (Place::Checkpoint(10), "checkpoint_root")
+        (faults[0].location, faults[0].code),
+        (FaultLocation::Checkpoint(10), "checkpoint_root")
     );
 
-    // Leaves and checkpoints cut off together: only the note that a host holds tells.
-    let cut = |witness: Option<&str>| {
-        let mut verifier = world.verifier();
+    // Leaves and checkpoints truncated together: only a checkpoint from another source shows it.
+    let truncated = |witness: Option<&str>| {
+        let mut verifier = ledger.verifier();
         if let Some(note) = witness {
-            verifier.witness(note);
+            verifier.add_witness(note);
         }
-        verifier.checkpoint(&checkpoints[0]);
+        verifier.add_checkpoint(&checkpoints[0]);
         for leaf in &leaves[..4] {
-            verifier.leaf(leaf);
+            verifier.add_leaf(leaf);
         }
         verifier.finish()
     };
-    assert!(cut(None).is_sound());
-    let faults = cut(Some(&checkpoints[1].note)).faults;
+    assert!(truncated(None).is_sound());
+    let faults = truncated(Some(&checkpoints[1].note)).faults;
     assert_eq!(
-        (faults[0].place, faults[0].code),
-        (Place::Leaf(4), "leaf_missing")
+        (faults[0].location, faults[0].code),
+        (FaultLocation::Leaf(4), "leaf_missing")
     );
 }
 
-/// What a forger who knows the format makes of a leaf that they changed.
-fn rehashed(leaf: &v1::Leaf) -> Hash {
+/// The hash of a changed leaf, as a forger would recompute it.
+fn recompute_hash(leaf: &v1::Leaf) -> Hash {
     let micros = |at: &Option<prost_types::Timestamp>| {
         let at = domain::wire::time("at", at.as_ref().unwrap()).unwrap();
         (at.unix_timestamp_nanos() / 1000).to_be_bytes()
@@ -384,7 +390,7 @@ fn rehashed(leaf: &v1::Leaf) -> Hash {
         b"",
         &leaf.salt,
         &leaf.payload,
-        &micros(&leaf.heard_at),
+        &micros(&leaf.recorded_at),
     ];
     let mut commitment = Sha256::new();
     for part in parts {
@@ -395,77 +401,85 @@ fn rehashed(leaf: &v1::Leaf) -> Hash {
 }
 
 #[tokio::test]
-async fn a_tail_that_was_written_anew_is_not_believed_for_want_of_a_checkpoint() {
-    let world = World::start().await;
-    grown(&world, &[4, 10, 12]).await;
-    let mut leaf = world.leaves(11).await.remove(0);
-    assert_eq!(rehashed(&leaf)[..], leaf.leaf_hash[..]);
-    world.execute(NO_MORE_SIGNED).await;
+async fn rewritten_leaves_without_a_checkpoint_are_found() {
+    let ledger = TestLedger::start().await;
+    grow(&ledger, &[4, 10, 12]).await;
+    let mut leaf = ledger.leaves(11).await.remove(0);
+    assert_eq!(recompute_hash(&leaf)[..], leaf.leaf_hash[..]);
+    ledger.execute(STOP_SIGNING).await;
     leaf.payload = b"\x0a\x00".as_slice().into();
     sqlx::query("update leaf set payload = $1, leaf_hash = $2 where index = 11")
         .bind(&leaf.payload[..])
-        .bind(&rehashed(&leaf)[..])
-        .execute(&world.pool)
+        .bind(&recompute_hash(&leaf)[..])
+        .execute(&ledger.pool)
         .await
         .unwrap();
-    let first = |report: &ledger::verify::Report| {
+    let first = |report: &ledger::verify::VerificationReport| {
         let fault = report.faults.first().expect("a fault");
-        (fault.place, fault.code)
+        (fault.location, fault.code)
     };
-    let report = world.verify().await;
-    assert_eq!(first(&report), (Place::Checkpoint(12), "checkpoint_root"));
-    world
+    let report = ledger.verify().await;
+    assert_eq!(
+        first(&report),
+        (FaultLocation::Checkpoint(12), "checkpoint_root")
+    );
+    ledger
         .execute("delete from checkpoint where size > 10")
         .await;
-    let report = world.verify().await;
-    assert_eq!(first(&report), (Place::Leaf(10), "leaf_unsigned"));
+    let report = ledger.verify().await;
+    assert_eq!(first(&report), (FaultLocation::Leaf(10), "leaf_unsigned"));
 }
 
 #[tokio::test]
-async fn what_was_verified_once_is_a_witness_against_a_log_that_was_cut_off_whole() {
-    let world = World::start().await;
-    let checkpoints = grown(&world, &[4, 10]).await;
-    let before = world.verify().await;
+async fn the_checkpoint_of_an_earlier_verification_reveals_a_truncated_log() {
+    let ledger = TestLedger::start().await;
+    let checkpoints = grow(&ledger, &[4, 10]).await;
+    let before = ledger.verify().await;
     assert!(before.is_sound());
-    let newest = before.newest.expect("a note that was verified");
+    let newest = before.newest_note.expect("a note that was verified");
     assert_eq!(newest, checkpoints[1].note);
 
     sqlx::query("update tree set size = 4, frontier = $1")
         .bind(&checkpoints[0].root[..])
-        .execute(&world.pool)
+        .execute(&ledger.pool)
         .await
         .unwrap();
-    world.execute("delete from leaf where index >= 4").await;
-    world.execute("delete from checkpoint where size > 4").await;
-    assert!(world.verify().await.is_sound());
-    let mut verifier = world.verifier();
-    verifier.witness(&newest);
-    let after = world.verify_with(verifier).await;
+    ledger.execute("delete from leaf where index >= 4").await;
+    ledger
+        .execute("delete from checkpoint where size > 4")
+        .await;
+    assert!(ledger.verify().await.is_sound());
+    let mut verifier = ledger.verifier();
+    verifier.add_witness(&newest);
+    let after = ledger.verify_with(verifier).await;
     let fault = after.faults.first().expect("a fault");
-    assert_eq!((fault.place, fault.code), (Place::Leaf(4), "leaf_missing"));
+    assert_eq!(
+        (fault.location, fault.code),
+        (FaultLocation::Leaf(4), "leaf_missing")
+    );
 }
 
 #[tokio::test]
-async fn a_position_has_one_leaf_and_one_without_a_leaf_is_named() {
-    let world = World::start().await;
-    grown(&world, &[4, 10]).await;
-    let leaves = world.leaves(0).await;
-    let of = |verifier: &mut ledger::verify::Verifier, leaf: &v1::Leaf, position| {
+async fn a_repeated_position_is_a_fault_and_a_missing_one_is_reported() {
+    let ledger = TestLedger::start().await;
+    grow(&ledger, &[4, 10]).await;
+    let leaves = ledger.leaves(0).await;
+    let add_at_position = |verifier: &mut ledger::verify::Verifier, leaf: &v1::Leaf, position| {
         let leaf = v1::Leaf {
             position,
             index: verifier.leaves(),
             ..leaf.clone()
         };
-        verifier.leaf(&v1::Leaf {
-            leaf_hash: rehashed(&leaf).to_vec().into(),
+        verifier.add_leaf(&v1::Leaf {
+            leaf_hash: recompute_hash(&leaf).to_vec().into(),
             ..leaf
         });
     };
-    let mut verifier = world.verifier();
+    let mut verifier = ledger.verifier();
     for position in [1, 2, 2, 6] {
-        of(&mut verifier, &leaves[0], position);
+        add_at_position(&mut verifier, &leaves[0], position);
     }
-    verifier.parked(&v1::ParkedPosition {
+    verifier.add_parked(&v1::ParkedPosition {
         producer: leaves[0].producer.clone(),
         shard: leaves[0].shard,
         position: 4,
@@ -473,29 +487,29 @@ async fn a_position_has_one_leaf_and_one_without_a_leaf_is_named() {
     let report = verifier.finish();
     let fault = report.faults.first().expect("a fault");
     assert_eq!(
-        (fault.place, fault.code),
-        (Place::Leaf(2), "position_repeated")
+        (fault.location, fault.code),
+        (FaultLocation::Leaf(2), "position_repeated")
     );
-    let holes: Vec<_> = report.holes.iter().map(|h| (h.first, h.last)).collect();
-    assert_eq!(holes, [(3, 3), (5, 5)]);
-    assert_eq!(world.verify().await.holes, []);
+    let gaps: Vec<_> = report.gaps.iter().map(|h| (h.first, h.last)).collect();
+    assert_eq!(gaps, [(3, 3), (5, 5)]);
+    assert_eq!(ledger.verify().await.gaps, []);
 }
 
 #[tokio::test]
-async fn after_a_rotation_the_old_key_still_vouches_for_what_it_signed() {
-    let world = World::start().await;
-    world.say("dispatch", Uuid::now_v7(), None, sent()).await;
-    let checkpoint = world.until_signed(1).await;
-    let elsewhere = tempfile::tempdir().unwrap();
-    let next = Keyring::create(&elsewhere.path().join("keyring.json")).unwrap();
+async fn after_a_key_rotation_checkpoints_of_the_old_key_are_still_valid() {
+    let ledger = TestLedger::start().await;
+    ledger.emit("dispatch", Uuid::now_v7(), None, sent()).await;
+    let checkpoint = ledger.wait_for_checkpoint(1).await;
+    let other_folder = tempfile::tempdir().unwrap();
+    let next = Keyring::create(&other_folder.path().join("keyring.json")).unwrap();
     let mut keys = next.public_keys(SigningContext::Checkpoint);
-    keys.extend(world.keyring.public_keys(SigningContext::Checkpoint));
-    let trust = ledger::note::Trust::new("takedown.example/ledger", keys).unwrap();
-    assert_eq!(trust.open(&checkpoint.note).unwrap().size, 1);
-    let others = next.public_keys(SigningContext::Checkpoint);
-    let trust = ledger::note::Trust::new("takedown.example/ledger", others).unwrap();
+    keys.extend(ledger.keyring.public_keys(SigningContext::Checkpoint));
+    let trust = ledger::note::TrustedKeys::new("takedown.example/ledger", keys).unwrap();
+    assert_eq!(trust.verify(&checkpoint.note).unwrap().size, 1);
+    let other_keys = next.public_keys(SigningContext::Checkpoint);
+    let trust = ledger::note::TrustedKeys::new("takedown.example/ledger", other_keys).unwrap();
     assert_eq!(
-        trust.open(&checkpoint.note),
+        trust.verify(&checkpoint.note),
         Err(ledger::note::NoteError::Unsigned)
     );
 }

@@ -1,27 +1,27 @@
-//! Where time comes from: the database's clock, or one that a test moves.
+//! The source of time: the database's clock, or one that a test advances.
 //!
-//! Time is read once a batch and handed on as a value, so that two rows' times are comparable and a
-//! test can move time. Nothing else in a service asks what time it is.
+//! Time is read once per batch and passed on as a value, so that the times of two rows are comparable and
+//! tests can control time. No other code in a service reads a clock.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 
-use crate::plant::{self, Plant};
+use crate::failpoint::{self, Failpoint};
 
 #[derive(Debug, Clone)]
 pub enum Clock {
-    /// The clock of the database that the connection leads to.
+    /// The clock of the database that the connection is to.
     Database,
     Manual(ManualClock),
 }
 
 impl Clock {
-    /// The present moment, in UTC and to the microsecond (what Postgres keeps).
+    /// The current time, in UTC and with microsecond precision (that of Postgres).
     pub async fn now(&self, conn: &mut PgConnection) -> sqlx::Result<OffsetDateTime> {
         match self {
-            Self::Database if plant::is(Plant::AppClock) => Ok(wall()),
+            Self::Database if failpoint::is_active(Failpoint::AppClock) => Ok(wall()),
             Self::Database => {
                 sqlx::query_scalar("-- clock_now\nselect clock_timestamp()")
                     .fetch_one(conn)
@@ -32,17 +32,17 @@ impl Clock {
     }
 }
 
-/// The wall clock of this machine, for the edges: how long a credential still holds, when a message was signed.
-/// Never compared with a row's time.
+/// The wall clock of this machine, for the edges: whether a credential is still valid, when a message was
+/// signed. Never compared with a row's time.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the one place that asks the machine for the time"
+    reason = "the only place that reads the system clock"
 )]
 pub fn wall() -> OffsetDateTime {
-    OffsetDateTime::now_utc() + plant::skew()
+    OffsetDateTime::now_utc() + failpoint::clock_skew()
 }
 
-/// A clock that stands still until it is moved. Clones share the same hands.
+/// A clock that changes only when it is set or advanced. Clones share the same time.
 #[derive(Debug, Clone)]
 pub struct ManualClock(Arc<Mutex<OffsetDateTime>>);
 
@@ -52,19 +52,19 @@ impl ManualClock {
     }
 
     pub fn read(&self) -> OffsetDateTime {
-        *self.hands()
+        *self.lock()
     }
 
     pub fn advance(&self, by: Duration) {
-        *self.hands() += by;
+        *self.lock() += by;
     }
 
     pub fn set(&self, at: OffsetDateTime) {
-        *self.hands() = at;
+        *self.lock() = at;
     }
 
-    fn hands(&self) -> std::sync::MutexGuard<'_, OffsetDateTime> {
-        // A panic elsewhere cannot leave a half-written time behind.
+    fn lock(&self) -> std::sync::MutexGuard<'_, OffsetDateTime> {
+        // The mutex guards a single value, which cannot be half-written.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

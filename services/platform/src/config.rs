@@ -1,7 +1,7 @@
-//! Configuration: one typed struct a role, from a file, with the environment over it.
+//! Configuration: one typed struct per role, loaded from a file and overridden by environment variables.
 //!
-//! The only place that reads environment variables. Secrets are named by reference and resolved late;
-//! their values appear in no error and no `Debug`.
+//! Only this module reads environment variables. Secrets are given by reference and resolved on use; their
+//! values never appear in errors or `Debug`.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -11,51 +11,57 @@ use figment::providers::{Env, Format, Toml};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 
-/// One environment variable that is set and not empty.
+/// The value of an environment variable, if it is set and not empty.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the one place that reads the environment"
+    reason = "the only place that reads the environment"
 )]
-pub fn variable(name: &str) -> Option<String> {
+pub fn env_var(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// The folders of `PATH`.
 pub fn search_path() -> Vec<PathBuf> {
-    variable("PATH")
+    env_var("PATH")
         .map(|path| std::env::split_paths(&path).collect())
         .unwrap_or_default()
 }
 
-/// Where the program keeps what it can fetch or make again: `$XDG_CACHE_HOME/takedown`.
+/// The cache folder, `$XDG_CACHE_HOME/takedown`: its contents can be fetched or created again.
 pub fn cache_dir() -> PathBuf {
-    variable("XDG_CACHE_HOME")
+    env_var("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .filter(|dir| dir.is_absolute())
-        .or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".cache")))
+        .or_else(|| env_var("HOME").map(|home| PathBuf::from(home).join(".cache")))
         .unwrap_or_else(|| PathBuf::from("/var/tmp"))
         .join("takedown")
 }
 
+/// Why the configuration could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("the configuration file {} does not exist; check the path", .0.display())]
     NoFile(PathBuf),
-    /// Names the key and the file or variable, by figment; never a secret, for none is in there.
-    #[error("the configuration is not right: {0}")]
-    Wrong(String),
-    #[error("a secret is named `env:NAME` or `file:/absolute/path`, not by its value")]
+    /// Names the key, and the file or variable. Never contains a secret, because the configuration has only
+    /// references.
+    #[error("the configuration is invalid: {0}")]
+    Invalid(String),
+    #[error("a secret must be given as `env:NAME` or `file:/absolute/path`, not by its value")]
     NotAReference,
-    #[error("the secret's environment variable {0} is not set; set it, or name another")]
+    #[error("the environment variable {0} of a secret is not set; set it, or name another")]
     NoVariable(String),
-    #[error("the secret's file {} cannot be read: {kind}", .0.display(), kind = .1)]
+    #[error("the file {} of a secret cannot be read: {kind}", .0.display(), kind = .1)]
     NoSecretFile(PathBuf, std::io::ErrorKind),
-    #[error("the secret's file {} can be read by others; run chmod 600 on it", .0.display())]
-    OpenSecretFile(PathBuf),
+    #[error("the file {} of a secret can be read by other users; run chmod 600 on it", .0.display())]
+    SecretFileReadable(PathBuf),
 }
 
-/// Reads a role's settings: the defaults of `T`, under the TOML file, under variables that begin with `env_prefix`, such
-/// as `TAKEDOWN_INTAKE__LISTEN` (a double underscore goes one level down). `T` should deny unknown fields.
+/// Loads the configuration of a role: the defaults of `T`, overridden by the TOML file, overridden by
+/// environment variables that start with `env_prefix`, such as `TAKEDOWN_INTAKE__LISTEN` (a double underscore
+/// separates levels). `T` should deny unknown fields.
+///
+/// # Errors
+/// If the file does not exist, or a value is invalid.
 pub fn load<T: DeserializeOwned>(file: Option<&Path>, env_prefix: &str) -> Result<T, ConfigError> {
     let mut figment = Figment::new();
     if let Some(path) = file {
@@ -67,11 +73,11 @@ pub fn load<T: DeserializeOwned>(file: Option<&Path>, env_prefix: &str) -> Resul
     figment
         .merge(Env::prefixed(env_prefix).split("__"))
         .extract()
-        .map_err(|error| ConfigError::Wrong(sentence(&error)))
+        .map_err(|error| ConfigError::Invalid(describe(&error)))
 }
 
-/// Every mistake with its key and its source, on one line.
-fn sentence(errors: &figment::Error) -> String {
+/// All errors with their keys and sources, in one line.
+fn describe(errors: &figment::Error) -> String {
     errors
         .clone()
         .into_iter()
@@ -95,7 +101,7 @@ fn sentence(errors: &figment::Error) -> String {
         .join("; ")
 }
 
-/// Where a secret is: `env:NAME` or `file:/path`. The value itself is refused.
+/// A reference to a secret: `env:NAME` or `file:/absolute/path`. The value itself is refused.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(try_from = "String")]
 pub enum SecretRef {
@@ -104,9 +110,13 @@ pub enum SecretRef {
 }
 
 impl SecretRef {
+    /// Reads the secret.
+    ///
+    /// # Errors
+    /// If the variable is not set, or the file cannot be read or is readable by other users.
     pub fn resolve(&self) -> Result<SecretString, ConfigError> {
         match self {
-            Self::Env(name) => variable(name)
+            Self::Env(name) => env_var(name)
                 .map(SecretString::from)
                 .ok_or_else(|| ConfigError::NoVariable(name.clone())),
             Self::File(path) => read_secret(path),
@@ -141,9 +151,9 @@ fn read_secret(path: &Path) -> Result<SecretString, ConfigError> {
         .map_err(unreadable)?
         .permissions()
         .mode();
-    // Group is left alone: Kubernetes mounts secrets readable by the pod's group.
+    // The group may read it, because Kubernetes mounts secrets readable by the pod's group.
     if mode & 0o007 != 0 {
-        return Err(ConfigError::OpenSecretFile(path.to_owned()));
+        return Err(ConfigError::SecretFileReadable(path.to_owned()));
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     Ok(SecretString::from(text.trim_end_matches(['\r', '\n'])))
@@ -157,13 +167,13 @@ mod tests {
 
     #[derive(Debug, serde::Deserialize)]
     #[serde(default, deny_unknown_fields)]
-    struct Settings {
+    struct TestSettings {
         listen: String,
         limit: u32,
         key: Option<SecretRef>,
     }
 
-    impl Default for Settings {
+    impl Default for TestSettings {
         fn default() -> Self {
             Self {
                 listen: "127.0.0.1:0".into(),
@@ -179,16 +189,16 @@ mod tests {
         file
     }
 
-    fn wrong(text: &str) -> String {
+    fn load_error(text: &str) -> String {
         let file = file(text);
-        load::<Settings>(Some(file.path()), "TAKEDOWN_NOWHERE_")
+        load::<TestSettings>(Some(file.path()), "TAKEDOWN_NOWHERE_")
             .unwrap_err()
             .to_string()
     }
 
     #[test]
     fn every_field_has_a_default() {
-        let settings: Settings = load(None, "TAKEDOWN_NOWHERE_").unwrap();
+        let settings: TestSettings = load(None, "TAKEDOWN_NOWHERE_").unwrap();
         assert_eq!(
             (settings.listen.as_str(), settings.limit),
             ("127.0.0.1:0", 7)
@@ -196,28 +206,28 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_named_with_its_key_and_its_file() {
-        let message = wrong("limit = \"many\"\n");
+    fn an_error_names_the_key_and_the_file() {
+        let message = load_error("limit = \"many\"\n");
         assert!(
             message.contains("`limit`") && message.contains(".tmp"),
             "{message}"
         );
-        let message = wrong("limits = 3\n");
+        let message = load_error("limits = 3\n");
         assert!(
             message.contains("limits") && message.contains("limit"),
             "{message}"
         );
-        let message = wrong("limit = = 3\n");
-        assert!(message.contains("configuration is not right"), "{message}");
+        let message = load_error("limit = = 3\n");
+        assert!(message.contains("configuration is invalid"), "{message}");
         assert!(matches!(
-            load::<Settings>(Some(Path::new("/nowhere.toml")), "TAKEDOWN_NOWHERE_"),
+            load::<TestSettings>(Some(Path::new("/nowhere.toml")), "TAKEDOWN_NOWHERE_"),
             Err(ConfigError::NoFile(_))
         ));
     }
 
     #[test]
-    fn a_secret_is_named_and_not_written_down() {
-        let message = wrong("key = \"hunter2\"\n");
+    fn a_secret_is_given_by_reference_and_not_by_value() {
+        let message = load_error("key = \"hunter2\"\n");
         assert!(
             message.contains("env:NAME") && !message.contains("hunter2"),
             "{message}"
@@ -228,7 +238,7 @@ mod tests {
         std::fs::set_permissions(secret.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(
             reference.resolve(),
-            Err(ConfigError::OpenSecretFile(_))
+            Err(ConfigError::SecretFileReadable(_))
         ));
     }
 }

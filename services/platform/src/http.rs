@@ -1,6 +1,6 @@
-//! A problem as an HTTP answer: `application/problem+json` (RFC 9457).
+//! A problem as an HTTP response: `application/problem+json` (RFC 9457).
 //!
-//! Says what the problem says and nothing more; the status follows from its kind alone.
+//! The response contains the problem and nothing more; the status follows from its kind alone.
 
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -8,10 +8,10 @@ use http::{HeaderValue, StatusCode};
 
 use crate::error::{Kind, Problem, seconds};
 
-/// The document, for whoever describes it in an API.
+/// The problem document (RFC 9457, section 3), also for API descriptions.
 #[derive(Debug, serde::Serialize)]
-pub struct Document<'a> {
-    /// A stable name, not a page to fetch.
+pub struct ProblemDocument<'a> {
+    /// A stable name, not a URL to fetch.
     pub r#type: String,
     pub title: &'static str,
     pub status: u16,
@@ -35,8 +35,8 @@ impl Problem {
         }
     }
 
-    pub fn document(&self) -> Document<'_> {
-        Document {
+    pub fn document(&self) -> ProblemDocument<'_> {
+        ProblemDocument {
             r#type: format!("urn:takedown:problem:{}", self.code),
             title: title(self.kind),
             status: self.status().as_u16(),
@@ -70,15 +70,15 @@ impl IntoResponse for Problem {
 
 fn title(kind: Kind) -> &'static str {
     match kind {
-        Kind::Invalid => "The request is not right",
+        Kind::Invalid => "Invalid request",
         Kind::NotFound => "Not found",
-        Kind::Unauthenticated => "A credential is needed",
+        Kind::Unauthenticated => "Authentication required",
         Kind::Forbidden => "Not allowed",
-        Kind::Conflict => "It collides with what is recorded",
+        Kind::Conflict => "Conflict",
         Kind::FailedPrecondition => "Not possible in this state",
-        Kind::Exhausted => "Too much at once",
-        Kind::Unavailable => "Not available at the moment",
-        Kind::Internal => "An error on our side",
+        Kind::Exhausted => "Too many requests",
+        Kind::Unavailable => "Temporarily unavailable",
+        Kind::Internal => "Internal error",
     }
 }
 

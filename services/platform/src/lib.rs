@@ -1,7 +1,6 @@
-//! Mechanism that every role shares: database, event log, bus, errors, configuration, logs, servers.
+//! Mechanisms that every role shares: database, event log, bus, errors, configuration, telemetry, servers.
 //!
-//! Platform never names a report, a case under assessment or a notice, decides nothing about them, and
-//! depends on no service.
+//! Platform depends on no service and knows nothing of reports, assessments or notices.
 
 pub mod batch;
 pub mod broker;
@@ -12,6 +11,7 @@ pub mod connector;
 pub mod db;
 pub mod embedded;
 pub mod error;
+pub mod failpoint;
 pub mod grpc;
 pub mod http;
 pub mod kafka;
@@ -19,7 +19,6 @@ pub mod lease;
 pub mod log;
 pub mod metrics;
 pub mod monitor;
-pub mod plant;
 pub mod principal;
 pub mod sealed;
 pub mod shutdown;

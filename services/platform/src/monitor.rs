@@ -1,5 +1,5 @@
-//! What watches a role from outside asks here, over plain HTTP on a port of its own: whether it lives, whether it can do
-//! its work, and its metrics. Shows no id of a case and takes nothing in.
+//! Liveness, readiness and metrics of a role, over plain HTTP on a port of its own. It exposes no id of a
+//! case and accepts no input.
 
 use std::sync::Arc;
 
@@ -12,21 +12,21 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::grpc::Check;
+use crate::grpc::ReadinessCheck;
 use crate::telemetry::Telemetry;
 
-/// Prometheus' text format, version 0.0.4.
+/// Prometheus text format, version 0.0.4.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 struct Monitor {
-    ready: Check,
+    ready: ReadinessCheck,
     telemetry: Telemetry,
 }
 
 /// Serves `/livez`, `/readyz` and `/metrics` until the shutdown.
 pub async fn serve(
     listener: TcpListener,
-    ready: Check,
+    ready: ReadinessCheck,
     telemetry: Telemetry,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
@@ -45,8 +45,8 @@ async fn readyz(State(monitor): State<Arc<Monitor>>) -> impl IntoResponse {
     if (monitor.ready)().await {
         (StatusCode::OK, "ok\n")
     } else {
-        let why = "it lives, and something that it needs does not answer; see its log\n";
-        (StatusCode::SERVICE_UNAVAILABLE, why)
+        let reason = "not ready: a dependency does not answer; see the log of this role\n";
+        (StatusCode::SERVICE_UNAVAILABLE, reason)
     }
 }
 

@@ -1,7 +1,8 @@
-//! Who speaks. The owner of a credential builds the principal; every command takes one.
+//! Principals: the authenticated caller of a command. The service that owns a credential creates the
+//! principal.
 //!
-//! A principal is never read from a request's body, and no edge makes one up for somebody else.
-//! `Debug` shows ids only: a name can say who reported.
+//! A principal is never taken from the body of a request. `Debug` shows only ids, because a name can reveal a
+//! reporter.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,34 +13,36 @@ use uuid::Uuid;
 
 use crate::error::{Kind, Problem};
 
+/// An authenticated caller.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Principal {
-    /// An organisation that sends reports.
+    /// A partner, which sends reports.
     Partner {
         id: Uuid,
         name: String,
         scopes: Scopes,
     },
-    /// Somebody at the public form: no identity at all.
+    /// A person at the public form, without an identity.
     Reporter,
-    /// A host that receives notices, speaking by one of its keys.
+    /// A provider, authenticated by one of its keys.
     Provider {
         id: String,
         key_id: Uuid,
         scopes: Scopes,
     },
+    /// A member of staff.
     Staff {
         subject: Uuid,
         name: String,
         roles: Roles,
         session: Uuid,
     },
-    /// A timer or a consumer of a role, by its name.
+    /// A timer or a consumer of a service, by its name.
     System(&'static str),
 }
 
 impl Principal {
-    /// A stable name for records and events, such as `staff:<uuid>`; never a person's name.
+    /// A stable id for records and events, such as `staff:<uuid>`; never a person's name.
     pub fn actor(&self) -> String {
         match self {
             Self::Partner { id, .. } => format!("partner:{id}"),
@@ -50,7 +53,10 @@ impl Principal {
         }
     }
 
-    /// Refuses everybody but staff with this role.
+    /// Requires staff with this role.
+    ///
+    /// # Errors
+    /// `role_required`.
     pub fn require_role(&self, role: Role) -> Result<(), Problem> {
         match self {
             Self::Staff { roles, .. } if roles.has(role) => Ok(()),
@@ -62,7 +68,10 @@ impl Principal {
         }
     }
 
-    /// Refuses a partner or provider whose key lacks this scope, and everybody else.
+    /// Requires a partner or provider whose key has this scope.
+    ///
+    /// # Errors
+    /// `scope_required`.
     pub fn require_scope(&self, scope: &str) -> Result<(), Problem> {
         match self {
             Self::Partner { scopes, .. } | Self::Provider { scopes, .. } if scopes.has(scope) => {
@@ -83,7 +92,7 @@ impl fmt::Debug for Principal {
     }
 }
 
-/// What a key may do, by name.
+/// The scopes of a key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scopes(BTreeSet<String>);
 
@@ -177,8 +186,11 @@ impl FromIterator<Role> for Roles {
     }
 }
 
-/// The token of `authorization: Bearer TOKEN`; the scheme's case does not matter (RFC 9110, 11.1). None where there is
-/// no such header: whoever shows something else than one token is not taken for one who shows nothing.
+/// The token of `authorization: Bearer TOKEN`; the case of the scheme is ignored (RFC 9110 section 11.1).
+/// `None` if there is no such header.
+///
+/// # Errors
+/// `credential_malformed` if the header is repeated or is not a bearer token.
 pub fn bearer(metadata: &MetadataMap) -> Result<Option<&str>, Problem> {
     let mut values = metadata.get_all("authorization").iter();
     let Some(value) = values.next() else {
@@ -205,22 +217,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bearer_token_is_found_whatever_the_case_of_its_scheme() {
+    fn a_bearer_token_is_found_with_any_case_of_the_scheme() {
         let mut metadata = MetadataMap::new();
         assert_eq!(bearer(&metadata), Ok(None));
         metadata.insert("authorization", "bearer abc".parse().unwrap());
         assert_eq!(bearer(&metadata), Ok(Some("abc")));
         metadata.append("authorization", "Bearer def".parse().unwrap());
         assert!(bearer(&metadata).is_err());
-        for other in ["Basic abc", "Bearer", "Bearer  ", "abc", ""] {
-            metadata.insert("authorization", other.parse().unwrap());
-            let refused = bearer(&metadata).unwrap_err();
-            assert_eq!(refused.code, "credential_malformed", "{other:?}");
+        for invalid in ["Basic abc", "Bearer", "Bearer  ", "abc", ""] {
+            metadata.insert("authorization", invalid.parse().unwrap());
+            let error = bearer(&metadata).unwrap_err();
+            assert_eq!(error.code, "credential_malformed", "{invalid:?}");
         }
     }
 
     #[test]
-    fn a_role_is_needed_and_a_name_is_not_shown() {
+    fn a_role_is_required_and_debug_does_not_show_the_name() {
         let staff = Principal::Staff {
             subject: Uuid::nil(),
             name: "Sam Example".into(),

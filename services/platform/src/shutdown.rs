@@ -1,6 +1,6 @@
-//! One token ends everything: cancelled by a signal, or by the first part that fails.
+//! Graceful shutdown: one token, cancelled by a signal or by the first task that fails, ends all tasks.
 //!
-//! Loops look at the token between two pieces of work, never within one.
+//! Loops check the token between two pieces of work, never within one.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub fn on_signals() -> std::io::Result<CancellationToken> {
     Ok(token)
 }
 
-/// The loops of a role. The end of one, by an error or a panic, ends all.
+/// The tasks of a role. When one ends, by an error or a panic, all are ended.
 #[derive(Debug)]
 pub struct Tasks {
     token: CancellationToken,
@@ -55,25 +55,28 @@ impl Tasks {
             .spawn(async move { (name, task.await.map_err(|e| e.to_string())) });
     }
 
-    /// Waits until the token is cancelled or a task ends before it; then gives the rest `limit` to
-    /// finish. The error names the first task that failed.
+    /// Waits until the token is cancelled or a task ends before that; then gives the others `limit` to
+    /// finish.
+    ///
+    /// # Errors
+    /// Names the first task that failed.
     pub async fn finish(mut self, limit: Duration) -> Result<(), TaskFailed> {
         let mut outcome = Ok(());
         tokio::select! {
             () = self.token.cancelled() => {}
-            Some(ended) = self.running.join_next() => outcome = judge(ended, self.token.is_cancelled()),
+            Some(ended) = self.running.join_next() => outcome = task_result(ended, self.token.is_cancelled()),
         }
         self.token.cancel();
-        let rest = async {
+        let remaining = async {
             while let Some(ended) = self.running.join_next().await {
-                let judged = judge(ended, true);
+                let result = task_result(ended, true);
                 if outcome.is_ok() {
-                    outcome = judged;
+                    outcome = result;
                 }
             }
         };
-        if tokio::time::timeout(limit, rest).await.is_err() {
-            tracing::warn!(left = self.running.len(), "not everything ended in time");
+        if tokio::time::timeout(limit, remaining).await.is_err() {
+            tracing::warn!(left = self.running.len(), "some tasks did not end in time");
             self.running.shutdown().await;
         }
         outcome
@@ -86,11 +89,11 @@ pub enum TaskFailed {
     Error(&'static str, String),
     #[error("{0} ended too early")]
     Early(&'static str),
-    #[error("a task panicked; its place is in the log")]
+    #[error("a task panicked; the log has its location")]
     Panic,
 }
 
-fn judge(
+fn task_result(
     ended: Result<(&'static str, Result<(), String>), tokio::task::JoinError>,
     expected: bool,
 ) -> Result<(), TaskFailed> {
@@ -108,7 +111,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(5);
 
-    async fn until(token: CancellationToken) -> Result<(), String> {
+    async fn until_cancelled(token: CancellationToken) -> Result<(), String> {
         token.cancelled().await;
         Ok(())
     }
@@ -116,7 +119,7 @@ mod tests {
     #[tokio::test]
     async fn a_failing_task_ends_the_others() {
         let mut tasks = Tasks::new(CancellationToken::new());
-        tasks.spawn("steady", until(tasks.token()));
+        tasks.spawn("steady", until_cancelled(tasks.token()));
         tasks.spawn("broken", async { Err("no database") });
         assert_eq!(
             tasks.finish(LIMIT).await,
@@ -125,9 +128,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cancelled_token_is_a_good_end() {
+    async fn cancelling_the_token_ends_the_tasks_without_an_error() {
         let mut tasks = Tasks::new(CancellationToken::new());
-        tasks.spawn("steady", until(tasks.token()));
+        tasks.spawn("steady", until_cancelled(tasks.token()));
         tasks.token().cancel();
         assert_eq!(tasks.finish(LIMIT).await, Ok(()));
     }

@@ -1,9 +1,9 @@
-//! A database of its own for every test, copied from a migrated template in a blink.
+//! Test databases: each test gets its own, copied from a migrated template within milliseconds.
 //!
-//! All test processes share one server: that of `TAKEDOWN_TEST_DATABASE_URL`, else a private one under
-//! the cache folder, started by whoever comes first and left running for the next (its process id is in
-//! `test-postgres/pid`). It does not sync to disk; nothing else about it differs. Not for use outside
-//! tests.
+//! All test processes share one server: that of `TAKEDOWN_TEST_DATABASE_URL`, or a private one in the cache
+//! folder, started by the first process and left running for the next (its process id is in
+//! `test-postgres/pid`). The private server does not sync to disk; otherwise it is a normal Postgres. For
+//! tests only.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -13,84 +13,85 @@ use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use tokio::sync::OnceCell;
 
-use crate::config::{cache_dir, variable};
+use crate::config::{cache_dir, env_var};
 use crate::db::{self, Schema};
 use crate::embedded;
 use crate::error::chain;
 
-/// Templates beyond this many, the oldest first, belong to migrations that have since been edited.
-const TEMPLATES_KEPT: i64 = 24;
+/// Maximum number of templates kept. Older ones belong to migrations that have since changed.
+const MAX_TEMPLATES: i64 = 24;
 
-/// How long the end of a test waits for its database to go.
-const DROP_WITHIN: std::time::Duration = std::time::Duration::from_secs(2);
+/// How long a test waits at its end for its database to be dropped.
+const DROP_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// Guards the making of templates, in whichever process.
+/// Advisory lock that serializes the creation of templates across processes.
 const TEMPLATE_LOCK: i64 = 0x7461_6b65_646f_776e;
 
-/// Addresses of databases of one server: everything before the name, and everything after it.
+/// The URL of a server, for connecting to any of its databases.
 #[derive(Debug, Clone)]
-struct Addresses(url::Url);
+struct ServerUrl(url::Url);
 
-impl Addresses {
-    fn of(&self, database: &str) -> String {
+impl ServerUrl {
+    fn database(&self, database: &str) -> String {
         let mut url = self.0.clone();
         url.set_path(database);
         url.into()
     }
 }
 
-/// A migrated database that lives as long as this value.
+/// A migrated database, dropped together with this value.
 #[derive(Debug)]
 pub struct TestDatabase {
-    addresses: Addresses,
+    server: ServerUrl,
     name: String,
 }
 
 impl TestDatabase {
-    /// A fresh database with these schemas, migrated.
+    /// Creates a database with these schemas, migrated.
     ///
     /// # Panics
-    /// Where there is no server to be had or a migration fails: a test cannot go on.
+    /// When no server is available or a migration fails, because the test cannot continue.
     pub async fn new(schemas: &[Schema]) -> Self {
-        let addresses = server().await.clone();
-        let mut admin = admin(&addresses).await;
-        let template = template(&addresses, &mut admin, schemas).await;
+        let server = shared_server().await.clone();
+        let mut admin = admin_connection(&server).await;
+        let template = template_database(&server, &mut admin, schemas).await;
         let name = next_name();
-        run(
+        execute(
             &mut admin,
             format!("-- test_database_create\ncreate database {name} template {template}"),
         )
         .await;
-        Self { addresses, name }
+        Self { server, name }
     }
 
     pub fn url(&self) -> String {
-        self.addresses.of(&self.name)
+        self.server.database(&self.name)
     }
 
-    /// A pool of up to eight connections that sees this schema.
+    /// A pool of up to eight connections whose search path is this schema.
     pub async fn pool(&self, schema: &str) -> PgPool {
-        self.pool_of(schema, 8).await
+        self.pool_with_size(schema, 8).await
     }
 
-    pub async fn pool_of(&self, schema: &str, max: u32) -> PgPool {
+    pub async fn pool_with_size(&self, schema: &str, max: u32) -> PgPool {
         db::pool(&self.url(), schema, max)
             .await
-            .expect("the test's own database answers")
+            .expect("the test database answers")
     }
 }
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        let (addresses, name) = (self.addresses.clone(), self.name.clone());
+        let (server, name) = (self.server.clone(), self.name.clone());
         let (dropped, outcome) = std::sync::mpsc::channel();
-        // The test's runtime cannot be waited on from here. What fails to go is swept by the next run.
+        // Blocking on the test's runtime is not possible here. The next run removes databases that could not
+        // be dropped.
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
             let result = runtime.block_on(async {
-                let mut conn = PgConnection::connect(&addresses.of("postgres"))
+                let mut conn = PgConnection::connect(&server.database("postgres"))
                     .await
                     .map_err(std::io::Error::other)?;
                 let statement =
@@ -100,28 +101,29 @@ impl Drop for TestDatabase {
                     .await
                     .map_err(std::io::Error::other)
             });
-            // Nobody waits for it any more when the time is up.
+            // The receiver is gone once the timeout has passed.
             let _ = dropped.send(result.is_ok());
             std::io::Result::Ok(())
         });
-        // A connection that this thread's runtime was just opening keeps the database busy for as long as we block.
-        if outcome.recv_timeout(DROP_WITHIN) != Ok(true) {
-            tracing::debug!("a test's database is left to the next run");
+        // A connection that this thread's runtime was opening keeps the database busy for as long as we
+        // block.
+        if outcome.recv_timeout(DROP_TIMEOUT) != Ok(true) {
+            tracing::debug!("a test database was not dropped; the next run removes it");
         }
     }
 }
 
-async fn server() -> &'static Addresses {
-    static SERVER: OnceCell<Addresses> = OnceCell::const_new();
+async fn shared_server() -> &'static ServerUrl {
+    static SERVER: OnceCell<ServerUrl> = OnceCell::const_new();
     SERVER
         .get_or_init(|| async {
-            let url = match variable("TAKEDOWN_TEST_DATABASE_URL") {
+            let url = match env_var("TAKEDOWN_TEST_DATABASE_URL") {
                 Some(url) => url,
                 None => private_server(&cache_dir().join("test-postgres")).await,
             };
-            let addresses = Addresses(url.parse().expect("the test server's address is a URL"));
-            sweep(&mut admin(&addresses).await).await;
-            addresses
+            let server = ServerUrl(url.parse().expect("the test server's address is a URL"));
+            remove_leftovers(&mut admin_connection(&server).await).await;
+            server
         })
         .await
 }
@@ -135,30 +137,34 @@ async fn private_server(dir: &Path) -> String {
     server.url("postgres")
 }
 
-async fn admin(addresses: &Addresses) -> PgConnection {
-    PgConnection::connect(&addresses.of("postgres"))
+async fn admin_connection(server: &ServerUrl) -> PgConnection {
+    PgConnection::connect(&server.database("postgres"))
         .await
         .expect("the test server answers")
 }
 
-/// The migrated database that these schemas' tests are copied from; made by the first who needs it.
-async fn template(addresses: &Addresses, admin: &mut PgConnection, schemas: &[Schema]) -> String {
-    let name = format!("template_{}", fingerprint(schemas));
-    lock(admin, true).await;
-    if !exists(admin, &name).await {
-        let making = format!("{name}_making");
-        run(
+/// Returns the migrated template database for these schemas, creating it if necessary.
+async fn template_database(
+    server: &ServerUrl,
+    admin: &mut PgConnection,
+    schemas: &[Schema],
+) -> String {
+    let name = format!("template_{}", migrations_hash(schemas));
+    set_template_lock(admin, true).await;
+    if !database_exists(admin, &name).await {
+        let unfinished = format!("{name}_making");
+        execute(
             admin,
-            format!("-- template_clear\ndrop database if exists {making} with (force)"),
+            format!("-- template_clear\ndrop database if exists {unfinished} with (force)"),
         )
         .await;
-        run(
+        execute(
             admin,
-            format!("-- template_create\ncreate database {making}"),
+            format!("-- template_create\ncreate database {unfinished}"),
         )
         .await;
         for schema in schemas {
-            let pool = db::pool(&addresses.of(&making), schema.name, 1)
+            let pool = db::pool(&server.database(&unfinished), schema.name, 1)
                 .await
                 .expect("the template's database answers");
             db::migrate(&pool, schema)
@@ -166,17 +172,17 @@ async fn template(addresses: &Addresses, admin: &mut PgConnection, schemas: &[Sc
                 .unwrap_or_else(|e| panic!("migrating {} failed: {e}", schema.name));
             pool.close().await;
         }
-        run(
+        execute(
             admin,
-            format!("-- template_name\nalter database {making} rename to {name}"),
+            format!("-- template_name\nalter database {unfinished} rename to {name}"),
         )
         .await;
     }
-    lock(admin, false).await;
+    set_template_lock(admin, false).await;
     name
 }
 
-fn fingerprint(schemas: &[Schema]) -> String {
+fn migrations_hash(schemas: &[Schema]) -> String {
     let mut hash = Sha256::new();
     for schema in schemas {
         for set in schema.sets {
@@ -198,7 +204,7 @@ fn fingerprint(schemas: &[Schema]) -> String {
         })
 }
 
-/// Names say whose they are, so that the leftovers of a killed run can be told from live ones.
+/// The name contains the process id, so that databases of ended processes can be recognized.
 fn next_name() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -209,8 +215,8 @@ fn next_name() -> String {
     )
 }
 
-/// Drops the databases of processes that are gone, and templates of migrations long edited.
-async fn sweep(admin: &mut PgConnection) {
+/// Drops the databases of ended processes and outdated templates.
+async fn remove_leftovers(admin: &mut PgConnection) {
     let tests: Vec<String> = sqlx::query_scalar(
         "-- test_databases\nselect datname::text from pg_database where datname like 'test\\_%'",
     )
@@ -220,28 +226,28 @@ async fn sweep(admin: &mut PgConnection) {
     let old: Vec<String> = sqlx::query_scalar(
         "-- old_templates\nselect datname::text from pg_database where datname ~ '^template_[0-9a-f]{24}$' order by oid desc offset $1",
     )
-    .bind(TEMPLATES_KEPT)
+    .bind(MAX_TEMPLATES)
     .fetch_all(&mut *admin)
     .await
     .expect("the test server lists its templates");
-    let orphans = tests.into_iter().filter(|name| !owner_lives(name));
+    let orphans = tests.into_iter().filter(|name| !owner_is_running(name));
     for name in orphans.chain(old) {
-        let statement = format!("-- sweep\ndrop database if exists {name} with (force)");
-        // Another process may be sweeping the same one.
+        let statement = format!("-- remove_leftovers\ndrop database if exists {name} with (force)");
+        // Another process may be dropping the same database.
         let _ = sqlx::query(AssertSqlSafe(statement))
             .execute(&mut *admin)
             .await;
     }
 }
 
-fn owner_lives(name: &str) -> bool {
+fn owner_is_running(name: &str) -> bool {
     name.split('_')
         .nth(1)
         .is_some_and(|pid| Path::new("/proc").join(pid).exists())
 }
 
-async fn lock(admin: &mut PgConnection, take: bool) {
-    let statement = if take {
+async fn set_template_lock(admin: &mut PgConnection, acquire: bool) {
+    let statement = if acquire {
         "-- template_lock\nselect pg_advisory_lock($1)"
     } else {
         "-- template_unlock\nselect pg_advisory_unlock($1)"
@@ -253,7 +259,7 @@ async fn lock(admin: &mut PgConnection, take: bool) {
         .expect("the test server locks");
 }
 
-async fn exists(admin: &mut PgConnection, name: &str) -> bool {
+async fn database_exists(admin: &mut PgConnection, name: &str) -> bool {
     sqlx::query_scalar(
         "-- template_exists\nselect exists (select 1 from pg_database where datname = $1)",
     )
@@ -263,8 +269,8 @@ async fn exists(admin: &mut PgConnection, name: &str) -> bool {
     .expect("the test server lists its databases")
 }
 
-async fn run(admin: &mut PgConnection, statement: String) {
-    // Names are made above from digits and letters only.
+async fn execute(admin: &mut PgConnection, statement: String) {
+    // The names are built above from digits and letters only.
     sqlx::query(AssertSqlSafe(statement))
         .execute(admin)
         .await
@@ -291,8 +297,8 @@ mod tests {
     }
 
     #[test]
-    fn only_the_dead_are_swept() {
-        assert!(owner_lives(&next_name()));
-        assert!(!owner_lives("test_4194305_0_00000000"));
+    fn only_databases_of_ended_processes_are_removed() {
+        assert!(owner_is_running(&next_name()));
+        assert!(!owner_is_running("test_4194305_0_00000000"));
     }
 }

@@ -1,19 +1,19 @@
-//! The batch contract, a test a rule, on a small ledger of accounts.
+//! The batch contract, one test per rule, with a small set of accounts.
 
 mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use platform::batch::fold::{Repeat, by_key, repeats};
-use platform::batch::{Command, Gather, Limits, in_batches};
+use platform::batch::fold::{Repeat, by_key, find_repeats};
+use platform::batch::{Command, GroupCommit, GroupCommitLimits, in_batches};
 use platform::error::{Kind, Problem};
 use sqlx::{PgConnection, PgPool};
-use support::{World, until};
+use support::{LogFixture, until};
 use tokio::sync::{Barrier, Notify, Semaphore};
 use uuid::Uuid;
 
-/// Adds to an account; `id` names the entry.
+/// Adds to an account; `id` identifies the entry.
 #[derive(Clone, Copy, Debug)]
 struct Add {
     id: Uuid,
@@ -29,8 +29,8 @@ fn add(account: i64, amount: i64) -> Add {
     }
 }
 
-async fn bank() -> (World, PgPool) {
-    let world = World::new().await;
+async fn account_tables() -> (LogFixture, PgPool) {
+    let fixture = LogFixture::new().await;
     sqlx::raw_sql(
         "create table account (id bigint primary key, balance bigint not null check (balance < 1000));
         create table entry (id uuid primary key, account bigint not null);
@@ -39,14 +39,15 @@ async fn bank() -> (World, PgPool) {
         $$ begin raise exception 'refused' using errcode = state; end $$;
         insert into account select n, 0 from generate_series(1, 8) as n;",
     )
-    .execute(&world.origin)
+    .execute(&fixture.producer_pool)
     .await
     .unwrap();
-    let pool = world.origin.clone();
-    (world, pool)
+    let pool = fixture.producer_pool.clone();
+    (fixture, pool)
 }
 
-/// Keeps the contract: locks ascending, folds, writes each row once. Replies with the balance after each item.
+/// A command that keeps the contract: locks in ascending order, folds, writes each row once. Replies with the
+/// balance after each item.
 async fn apply(conn: &mut PgConnection, items: &[Add]) -> sqlx::Result<Vec<i64>> {
     let groups = by_key(items, |item| item.account);
     let accounts: Vec<i64> = groups.keys().copied().collect();
@@ -78,18 +79,18 @@ async fn apply(conn: &mut PgConnection, items: &[Add]) -> sqlx::Result<Vec<i64>>
     Ok(replies)
 }
 
-/// [`apply`], counting its runs; afterwards it runs into `trouble`, a statement that fails.
+/// [`apply`] as a command that counts its runs and then executes a statement that fails, if one is given.
 #[derive(Default)]
 struct Apply {
     runs: AtomicUsize,
-    trouble: Option<&'static str>,
+    failing_statement: Option<&'static str>,
 }
 
 impl Apply {
-    fn then(trouble: &'static str) -> Self {
+    fn followed_by(statement: &'static str) -> Self {
         Self {
             runs: AtomicUsize::new(0),
-            trouble: Some(trouble),
+            failing_statement: Some(statement),
         }
     }
 
@@ -105,8 +106,8 @@ impl Command<Add> for Apply {
     async fn run(&self, conn: &mut PgConnection, items: &[Add]) -> sqlx::Result<Vec<i64>> {
         self.runs.fetch_add(1, Ordering::SeqCst);
         let replies = apply(conn, items).await?;
-        if let Some(trouble) = self.trouble {
-            sqlx::query(trouble).execute(conn).await?;
+        if let Some(statement) = self.failing_statement {
+            sqlx::query(statement).execute(conn).await?;
         }
         Ok(replies)
     }
@@ -127,10 +128,10 @@ async fn entries(pool: &PgPool) -> i64 {
         .unwrap()
 }
 
-/// Rule 1.
+/// Rule 1: lock in ascending order.
 #[tokio::test(flavor = "multi_thread")]
-async fn batches_that_lock_in_order_never_meet_head_on() {
-    let (_world, pool) = bank().await;
+async fn batches_that_lock_in_order_never_deadlock() {
+    let (_fixture, pool) = account_tables().await;
     let command = Arc::new(Apply::default());
     let mut running = tokio::task::JoinSet::new();
     for n in 0..100_i64 {
@@ -147,14 +148,14 @@ async fn batches_that_lock_in_order_never_meet_head_on() {
     for replies in running.join_all().await {
         assert!(replies.iter().all(Result::is_ok));
     }
-    assert_eq!(command.runs(), 100, "none was tried twice");
+    assert_eq!(command.runs(), 100, "no batch was retried");
     assert_eq!(balance(&pool, 8).await, 100);
 }
 
-/// Rule 2.
+/// Rule 2: fold several commands for one row.
 #[tokio::test]
 async fn several_commands_for_one_row_are_folded_in_order() {
-    let (_world, pool) = bank().await;
+    let (_fixture, pool) = account_tables().await;
     let items = [add(2, 5), add(1, 1), add(2, 7), add(2, -2)];
     let replies = in_batches(&pool, &items, &Apply::default()).await;
     let replies: Vec<i64> = replies.into_iter().map(Result::unwrap).collect();
@@ -194,10 +195,10 @@ impl Command<(String, Uuid)> for FindOrOpen {
     }
 }
 
-/// Rule 3.
+/// Rule 3: read again after `on conflict do nothing`.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_loser_of_an_insert_looks_again_and_takes_the_winners_row() {
-    let (_world, pool) = bank().await;
+async fn the_loser_of_an_insert_reads_again_and_uses_the_winners_row() {
+    let (_fixture, pool) = account_tables().await;
     let mut running = tokio::task::JoinSet::new();
     for _ in 0..40 {
         let pool = pool.clone();
@@ -208,44 +209,44 @@ async fn the_loser_of_an_insert_looks_again_and_takes_the_winners_row() {
             in_batches(&pool, &tags, &FindOrOpen).await
         });
     }
-    let answers: Vec<Vec<Result<Uuid, Problem>>> = running.join_all().await;
-    assert!(answers.iter().flatten().all(Result::is_ok));
+    let results: Vec<Vec<Result<Uuid, Problem>>> = running.join_all().await;
+    assert!(results.iter().flatten().all(Result::is_ok));
     assert!(
-        answers.windows(2).all(|two| two[0] == two[1]),
+        results.windows(2).all(|two| two[0] == two[1]),
         "all got the winner's id"
     );
 }
 
-/// Breaks rule 1 on purpose: locks in the order of the items, and meets another of its kind half-way.
-struct HeadOn {
-    met: Arc<Barrier>,
+/// Violates rule 1 on purpose: locks in the order of the items, and waits half-way for another such command.
+struct DeadlockingCommand {
+    barrier: Arc<Barrier>,
     runs: AtomicUsize,
 }
 
-impl Command<Add> for HeadOn {
+impl Command<Add> for DeadlockingCommand {
     type Reply = i64;
     type Error = sqlx::Error;
 
     async fn run(&self, conn: &mut PgConnection, items: &[Add]) -> sqlx::Result<Vec<i64>> {
         let mut replies = apply(conn, &items[..1]).await?;
         if self.runs.fetch_add(1, Ordering::SeqCst) == 0 {
-            self.met.wait().await;
+            self.barrier.wait().await;
         }
         replies.extend(apply(conn, &items[1..]).await?);
         Ok(replies)
     }
 }
 
-/// Rule 4: a real deadlock.
+/// Rule 4 (failures are handled by SQLSTATE): a real deadlock.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deadlock_is_tried_again_with_the_same_ids() {
-    let (_world, pool) = bank().await;
-    let met = Arc::new(Barrier::new(2));
+async fn a_deadlock_is_retried_with_the_same_ids() {
+    let (_fixture, pool) = account_tables().await;
+    let barrier = Arc::new(Barrier::new(2));
     let mut running = tokio::task::JoinSet::new();
     for order in [[1_i64, 2], [2, 1]] {
         let pool = pool.clone();
-        let command = HeadOn {
-            met: Arc::clone(&met),
+        let command = DeadlockingCommand {
+            barrier: Arc::clone(&barrier),
             runs: AtomicUsize::new(0),
         };
         running.spawn(async move {
@@ -261,22 +262,22 @@ async fn a_deadlock_is_tried_again_with_the_same_ids() {
     );
     assert!(
         done.iter().map(|(_, runs)| runs).sum::<usize>() >= 3,
-        "they did meet"
+        "the batches deadlocked"
     );
     assert_eq!(entries(&pool).await, 4, "each entry once, under its id");
 }
 
-/// Rule 4.
+/// Rule 4: failures are handled by SQLSTATE.
 #[tokio::test]
-async fn only_the_rotten_item_fails() {
-    let (_world, pool) = bank().await;
-    let taken = add(3, 1);
-    in_batches(&pool, &[taken], &Apply::default())
+async fn only_the_item_at_fault_fails() {
+    let (_fixture, pool) = account_tables().await;
+    let existing = add(3, 1);
+    in_batches(&pool, &[existing], &Apply::default())
         .await
         .remove(0)
         .unwrap();
-    // A balance that a check refuses, and an id that is there already.
-    let items = [add(1, 1), add(2, 5000), taken, add(1, 1)];
+    // A balance that a check constraint rejects, and an id that exists already.
+    let items = [add(1, 1), add(2, 5000), existing, add(1, 1)];
     let replies = in_batches(&pool, &items, &Apply::default()).await;
     let ok: Vec<bool> = replies.iter().map(Result::is_ok).collect();
     assert_eq!(ok, [true, false, false, true]);
@@ -291,11 +292,11 @@ async fn only_the_rotten_item_fails() {
     assert_eq!(replies[1].as_ref().unwrap_err().kind, Kind::Internal);
 }
 
-/// Rule 4.
+/// Rule 4: failures are handled by SQLSTATE.
 #[tokio::test]
-async fn a_lost_connection_refuses_the_whole_batch() {
-    let (_world, pool) = bank().await;
-    let command = Apply::then("select pg_terminate_backend(pg_backend_pid())");
+async fn a_lost_connection_fails_the_whole_batch() {
+    let (_fixture, pool) = account_tables().await;
+    let command = Apply::followed_by("select pg_terminate_backend(pg_backend_pid())");
     for reply in in_batches(&pool, &[add(1, 1), add(2, 1)], &command).await {
         assert_eq!(reply.unwrap_err().kind, Kind::Unavailable);
     }
@@ -303,60 +304,61 @@ async fn a_lost_connection_refuses_the_whole_batch() {
     assert_eq!(entries(&pool).await, 0);
 }
 
-/// Rule 4.
+/// Rule 4: failures are handled by SQLSTATE.
 #[tokio::test]
-async fn the_sqlstate_decides_what_the_caller_hears() {
-    let (_world, pool) = bank().await;
+async fn the_sqlstate_decides_which_problem_the_caller_gets() {
+    let (_fixture, pool) = account_tables().await;
     let cases = [
         ("select refuse('53100')", Kind::Exhausted, 1),
         ("select refuse('57014')", Kind::Unavailable, 1),
         ("select refuse('40001')", Kind::Unavailable, 8),
     ];
-    for (trouble, kind, runs) in cases {
-        let command = Apply::then(trouble);
+    for (statement, kind, runs) in cases {
+        let command = Apply::followed_by(statement);
         for reply in in_batches(&pool, &[add(1, 1), add(2, 1)], &command).await {
-            assert_eq!(reply.unwrap_err().kind, kind, "{trouble}");
+            assert_eq!(reply.unwrap_err().kind, kind, "{statement}");
         }
-        assert_eq!(command.runs(), runs, "{trouble}");
+        assert_eq!(command.runs(), runs, "{statement}");
     }
     assert_eq!(entries(&pool).await, 0);
 }
 
-/// Rule 5.
+/// Rule 5: a commit does not depend on its caller.
 #[tokio::test]
-async fn a_gathered_commit_outlives_a_caller_that_went_away() {
-    let (_world, pool) = bank().await;
-    let (begun, go) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
-    let gather = {
-        let (pool, begun, go) = (pool.clone(), Arc::clone(&begun), Arc::clone(&go));
-        Gather::start(
-            Limits {
-                waiting: 8,
+async fn a_group_commit_completes_after_its_caller_has_disconnected() {
+    let (_fixture, pool) = account_tables().await;
+    let (started, permit) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
+    let group_commit = {
+        let (pool, started, permit) = (pool.clone(), Arc::clone(&started), Arc::clone(&permit));
+        GroupCommit::start(
+            GroupCommitLimits {
+                queued: 8,
                 batch: 8,
-                lanes: 1,
+                concurrent: 1,
             },
             move |items: Vec<Add>| {
-                let (pool, begun, go) = (pool.clone(), Arc::clone(&begun), Arc::clone(&go));
+                let (pool, started, permit) =
+                    (pool.clone(), Arc::clone(&started), Arc::clone(&permit));
                 async move {
-                    begun.notify_one();
-                    go.acquire().await.unwrap().forget();
+                    started.notify_one();
+                    permit.acquire().await.unwrap().forget();
                     in_batches(&pool, &items, &Apply::default()).await
                 }
             },
         )
     };
     let caller = tokio::spawn({
-        let gather = gather.clone();
-        async move { gather.call(add(1, 1)).await }
+        let group_commit = group_commit.clone();
+        async move { group_commit.call(add(1, 1)).await }
     });
-    begun.notified().await;
+    started.notified().await;
     caller.abort();
     assert!(caller.await.unwrap_err().is_cancelled());
-    go.add_permits(1);
-    until("the entry is there", async || entries(&pool).await == 1).await;
+    permit.add_permits(1);
+    until("the entry is committed", async || entries(&pool).await == 1).await;
 }
 
-/// Rule 5.
+/// Rule 5: repeats of an idempotency key share a reply.
 #[test]
 fn equal_keys_share_a_receipt_and_another_body_fails_alone() {
     let items = [
@@ -365,53 +367,53 @@ fn equal_keys_share_a_receipt_and_another_body_fails_alone() {
         ("bob", "k1", "other"),
         ("alice", "k1", "changed"),
     ];
-    let found = repeats(&items, |(who, key, _)| (*who, *key), |(_, _, body)| *body);
+    let found = find_repeats(&items, |(who, key, _)| (*who, *key), |(_, _, body)| *body);
     assert_eq!(
         found,
         [
             Repeat::First,
-            Repeat::Of(0),
+            Repeat::SameAs(0),
             Repeat::First,
-            Repeat::Clash(0)
+            Repeat::Conflict(0)
         ]
     );
 }
 
-/// Rule 6; and neighbours become one batch.
+/// Rule 6: the queue is bounded; and concurrent calls become one batch.
 #[tokio::test]
-async fn a_full_queue_refuses_at_once_and_what_waited_is_one_batch() {
-    let (begun, go) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
-    let gather = {
-        let (begun, go) = (Arc::clone(&begun), Arc::clone(&go));
-        Gather::start(
-            Limits {
-                waiting: 3,
+async fn a_full_queue_refuses_at_once_and_queued_calls_become_one_batch() {
+    let (started, permit) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
+    let group_commit = {
+        let (started, permit) = (Arc::clone(&started), Arc::clone(&permit));
+        GroupCommit::start(
+            GroupCommitLimits {
+                queued: 3,
                 batch: 8,
-                lanes: 1,
+                concurrent: 1,
             },
             move |items: Vec<u8>| {
-                let (begun, go) = (Arc::clone(&begun), Arc::clone(&go));
+                let (started, permit) = (Arc::clone(&started), Arc::clone(&permit));
                 async move {
-                    begun.notify_one();
-                    go.acquire().await.unwrap().forget();
+                    started.notify_one();
+                    permit.acquire().await.unwrap().forget();
                     vec![items.len(); items.len()]
                 }
             },
         )
     };
     let call = || {
-        let gather = gather.clone();
-        tokio::spawn(async move { gather.call(0).await })
+        let group_commit = group_commit.clone();
+        tokio::spawn(async move { group_commit.call(0).await })
     };
     let first = call();
-    begun.notified().await;
+    started.notified().await;
     let waiting = [call(), call(), call()];
-    // Spawned tasks run in turn on this thread: after a yield the three are queued.
+    // Spawned tasks run in turn on this thread, so after a yield the three are queued.
     tokio::task::yield_now().await;
-    let refused = gather.call(0).await.unwrap_err();
+    let refused = group_commit.call(0).await.unwrap_err();
     assert_eq!(refused.kind, Kind::Exhausted);
     assert!(refused.retry_after.is_some());
-    go.add_permits(2);
+    permit.add_permits(2);
     assert_eq!(first.await.unwrap(), Ok(1));
     for caller in waiting {
         assert_eq!(caller.await.unwrap(), Ok(3));
@@ -419,18 +421,21 @@ async fn a_full_queue_refuses_at_once_and_what_waited_is_one_batch() {
 }
 
 #[tokio::test]
-async fn a_panicking_command_is_an_answer_and_the_next_call_is_served() {
-    let gather = Gather::start(
-        Limits {
-            waiting: 8,
+async fn a_panicking_command_fails_its_call_and_the_next_call_is_served() {
+    let group_commit = GroupCommit::start(
+        GroupCommitLimits {
+            queued: 8,
             batch: 8,
-            lanes: 1,
+            concurrent: 1,
         },
         |items: Vec<u8>| async move {
             assert!(!items.contains(&13), "unlucky");
             items
         },
     );
-    assert_eq!(gather.call(13).await.unwrap_err().kind, Kind::Internal);
-    assert_eq!(gather.call(7).await, Ok(7));
+    assert_eq!(
+        group_commit.call(13).await.unwrap_err().kind,
+        Kind::Internal
+    );
+    assert_eq!(group_commit.call(7).await, Ok(7));
 }

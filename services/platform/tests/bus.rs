@@ -1,56 +1,61 @@
-//! A consumer applies each event once, in order; parks what is rotten and nothing else; and stops rather than guess
-//! when the log is not the one it knows.
+//! A consumer applies each event once and in order, parks only events that cannot be applied and their
+//! successors, and stops when the log does not match its cursor.
 
 mod support;
 
-use platform::bus::{self, Approval, Asked, Consumer, Error, HeedError};
+use platform::bus::{self, Approval, Consumer, Error, HandlerError, ReplayStatus};
 use platform::log;
-use support::clerk::{Clerk, Trouble, make_room};
-use support::{CONSUMER, PRODUCER, World, event, number, until};
+use support::recording_handler::{InjectedError, RecordingHandler, create_tables};
+use support::{CONSUMER, LogFixture, PRODUCER, event, number, until};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-struct Scene {
-    world: World,
-    clerk: Clerk,
-    consumer: Consumer<Clerk>,
+struct BusFixture {
+    log: LogFixture,
+    handler: RecordingHandler,
+    consumer: Consumer<RecordingHandler>,
 }
 
-async fn scene() -> Scene {
-    let world = World::new().await;
-    make_room(&world.hearer).await;
-    let clerk = Clerk::default();
-    let consumer = consumer(&world, &clerk);
-    Scene {
-        world,
-        clerk,
+async fn fixture() -> BusFixture {
+    let log = LogFixture::new().await;
+    create_tables(&log.consumer_pool).await;
+    let handler = RecordingHandler::default();
+    let consumer = consumer(&log, &handler);
+    BusFixture {
+        log,
+        handler,
         consumer,
     }
 }
 
-fn consumer(world: &World, clerk: &Clerk) -> Consumer<Clerk> {
-    Consumer::new(world.hearer.clone(), CONSUMER, PRODUCER, clerk.clone())
+fn consumer(log: &LogFixture, handler: &RecordingHandler) -> Consumer<RecordingHandler> {
+    Consumer::new(
+        log.consumer_pool.clone(),
+        CONSUMER,
+        PRODUCER,
+        handler.clone(),
+    )
 }
 
-impl Scene {
-    async fn heard(&self) -> Vec<i64> {
-        sqlx::query_scalar("select number from heard order by n")
-            .fetch_all(&self.world.hearer)
+impl BusFixture {
+    async fn received(&self) -> Vec<i64> {
+        sqlx::query_scalar("select number from received order by n")
+            .fetch_all(&self.log.consumer_pool)
             .await
             .unwrap()
     }
 
-    async fn heard_of(&self, case: Uuid) -> Vec<i64> {
-        sqlx::query_scalar("select number from heard where case_id = $1 order by n")
+    async fn received_of(&self, case: Uuid) -> Vec<i64> {
+        sqlx::query_scalar("select number from received where case_id = $1 order by n")
             .bind(case)
-            .fetch_all(&self.world.hearer)
+            .fetch_all(&self.log.consumer_pool)
             .await
             .unwrap()
     }
 
     async fn parked(&self) -> Vec<(i64, String)> {
-        let mut conn = self.world.hearer.acquire().await.unwrap();
-        let parked = bus::list(&mut conn, 100).await.unwrap();
+        let mut conn = self.log.consumer_pool.acquire().await.unwrap();
+        let parked = bus::list_parked(&mut conn, 100).await.unwrap();
         let mut parked: Vec<_> = parked
             .iter()
             .map(|p| (number(&p.event.payload), p.reason.clone()))
@@ -59,7 +64,7 @@ impl Scene {
         parked
     }
 
-    async fn set(&self, pool: &sqlx::PgPool, sql: &'static str) {
+    async fn damage(&self, pool: &sqlx::PgPool, sql: &'static str) {
         assert!(
             sqlx::query(sql)
                 .execute(pool)
@@ -71,8 +76,8 @@ impl Scene {
     }
 }
 
-/// Two cases of one shard, so that one could hold up the other.
-fn neighbours() -> (Uuid, Uuid) {
+/// Two cases of the same shard, so that one could block the other.
+fn two_cases_of_one_shard() -> (Uuid, Uuid) {
     let one = Uuid::new_v4();
     let other = std::iter::repeat_with(Uuid::new_v4)
         .find(|case| log::shard_of(*case) == log::shard_of(one))
@@ -85,60 +90,60 @@ fn approval() -> Approval {
 }
 
 #[tokio::test]
-async fn each_event_is_applied_once_with_its_cursor() {
-    let s = scene().await;
+async fn each_event_is_applied_once() {
+    let s = fixture().await;
     let events: Vec<_> = (1..=300)
         .map(|n| event(Uuid::from_u128(n), n as i64))
         .collect();
-    s.world.say(&events).await;
-    let mut passed = 0;
+    s.log.emit(&events).await;
+    let mut processed = 0;
     loop {
         match s.consumer.run_once().await.unwrap() {
             0 => break,
-            some => passed += some,
+            count => processed += count,
         }
     }
-    assert_eq!(passed, 300);
-    // Another process with the same name goes on where this one stands.
-    assert_eq!(consumer(&s.world, &s.clerk).run_once().await.unwrap(), 0);
-    let mut heard = s.heard().await;
-    heard.sort_unstable();
-    assert!(heard.into_iter().eq(1..=300));
+    assert_eq!(processed, 300);
+    // Another process with the same name continues from the same cursor.
+    assert_eq!(consumer(&s.log, &s.handler).run_once().await.unwrap(), 0);
+    let mut received = s.received().await;
+    received.sort_unstable();
+    assert!(received.into_iter().eq(1..=300));
 }
 
 #[tokio::test]
-async fn long_logs_are_heard_in_batches() {
-    let s = scene().await;
+async fn a_long_log_is_consumed_in_batches() {
+    let s = fixture().await;
     let case = Uuid::new_v4();
-    s.world
-        .say(&(1..=25).map(|n| event(case, n)).collect::<Vec<_>>())
+    s.log
+        .emit(&(1..=25).map(|n| event(case, n)).collect::<Vec<_>>())
         .await;
-    let consumer = consumer(&s.world, &s.clerk).in_batches_of(10);
-    for passed in [10, 10, 5, 0] {
-        assert_eq!(consumer.run_once().await.unwrap(), passed);
+    let consumer = consumer(&s.log, &s.handler).with_batch_size(10);
+    for processed in [10, 10, 5, 0] {
+        assert_eq!(consumer.run_once().await.unwrap(), processed);
     }
-    assert!(s.heard().await.into_iter().eq(1..=25));
+    assert!(s.received().await.into_iter().eq(1..=25));
 }
 
 #[tokio::test]
-async fn only_the_rotten_event_and_its_case_are_parked() {
-    let s = scene().await;
-    let (rotten, healthy) = neighbours();
-    s.clerk.meets(&[Trouble::Rotten(2)]);
+async fn only_the_unprocessable_event_and_its_case_are_parked() {
+    let s = fixture().await;
+    let (blocked, healthy) = two_cases_of_one_shard();
+    s.handler.inject(&[InjectedError::Unprocessable(2)]);
     let events = [
-        event(rotten, 1),
+        event(blocked, 1),
         event(healthy, 10),
-        event(rotten, 2),
-        event(rotten, 3),
+        event(blocked, 2),
+        event(blocked, 3),
         event(healthy, 11),
     ];
-    s.world.say(&events).await;
+    s.log.emit(&events).await;
     assert_eq!(s.consumer.run_once().await.unwrap(), 5);
-    assert_eq!(s.heard().await, [1, 10, 11]);
-    // What follows parks in later batches too.
-    s.world.say(&[event(healthy, 12), event(rotten, 4)]).await;
+    assert_eq!(s.received().await, [1, 10, 11]);
+    // Later events of the case are parked in later batches too.
+    s.log.emit(&[event(healthy, 12), event(blocked, 4)]).await;
     assert_eq!(s.consumer.run_once().await.unwrap(), 2);
-    assert_eq!(s.heard().await, [1, 10, 11, 12]);
+    assert_eq!(s.received().await, [1, 10, 11, 12]);
     let follows = "follows a parked event".to_owned();
     assert_eq!(
         s.parked().await,
@@ -151,39 +156,39 @@ async fn only_the_rotten_event_and_its_case_are_parked() {
 }
 
 #[tokio::test]
-async fn two_people_replay_a_case_in_order_and_it_flows_again() {
-    let s = scene().await;
+async fn two_people_replay_a_case_in_order_and_unblock_it() {
+    let s = fixture().await;
     let case = Uuid::new_v4();
-    s.clerk.meets(&[Trouble::Rotten(1)]);
-    s.world.say(&[event(case, 1), event(case, 2)]).await;
+    s.handler.inject(&[InjectedError::Unprocessable(1)]);
+    s.log.emit(&[event(case, 1), event(case, 2)]).await;
     s.consumer.run_once().await.unwrap();
-    assert_eq!(s.heard().await, [0_i64; 0]);
+    assert_eq!(s.received().await, [0_i64; 0]);
 
-    // Still rotten: everything stays parked.
-    let mut tx = s.world.hearer.begin().await.unwrap();
-    let refused = bus::replay(&mut tx, &s.clerk, CONSUMER, PRODUCER, case, approval()).await;
-    assert!(matches!(refused, Err(HeedError::Rotten { .. })));
+    // Still unprocessable: everything stays parked.
+    let mut tx = s.log.consumer_pool.begin().await.unwrap();
+    let refused = bus::replay(&mut tx, &s.handler, CONSUMER, PRODUCER, case, approval()).await;
+    assert!(matches!(refused, Err(HandlerError::Unprocessable { .. })));
     tx.rollback().await.unwrap();
     assert_eq!(s.parked().await.len(), 2);
 
-    s.clerk.meets(&[]);
-    let mut tx = s.world.hearer.begin().await.unwrap();
-    let replayed = bus::replay(&mut tx, &s.clerk, CONSUMER, PRODUCER, case, approval())
+    s.handler.inject(&[]);
+    let mut tx = s.log.consumer_pool.begin().await.unwrap();
+    let replayed = bus::replay(&mut tx, &s.handler, CONSUMER, PRODUCER, case, approval())
         .await
         .unwrap();
     tx.commit().await.unwrap();
     assert_eq!(replayed, 2);
-    s.world.say(&[event(case, 3)]).await;
+    s.log.emit(&[event(case, 3)]).await;
     s.consumer.run_once().await.unwrap();
-    assert_eq!(s.heard_of(case).await, [1, 2, 3]);
+    assert_eq!(s.received_of(case).await, [1, 2, 3]);
     assert!(s.parked().await.is_empty());
     let recorded =
         "select count(*) from parked_act where act = 'replay' and cardinality(events) = 2";
-    assert_eq!(s.world.count(&s.world.hearer, recorded).await, 1);
-    // A repeat finds nothing to do.
-    let mut conn = s.world.hearer.acquire().await.unwrap();
+    assert_eq!(s.log.count(&s.log.consumer_pool, recorded).await, 1);
+    // A repeated replay finds nothing to do.
+    let mut conn = s.log.consumer_pool.acquire().await.unwrap();
     assert_eq!(
-        bus::replay(&mut conn, &s.clerk, CONSUMER, PRODUCER, case, approval())
+        bus::replay(&mut conn, &s.handler, CONSUMER, PRODUCER, case, approval())
             .await
             .unwrap(),
         0
@@ -191,143 +196,150 @@ async fn two_people_replay_a_case_in_order_and_it_flows_again() {
 }
 
 #[tokio::test]
-async fn a_consumer_replays_what_two_people_asked_for_and_says_why_when_it_cannot() {
-    let s = scene().await;
+async fn a_consumer_runs_a_requested_replay_or_records_why_it_failed() {
+    let s = fixture().await;
     let case = Uuid::new_v4();
-    s.clerk.meets(&[Trouble::Rotten(1)]);
-    s.world.say(&[event(case, 1), event(case, 2)]).await;
+    s.handler.inject(&[InjectedError::Unprocessable(1)]);
+    s.log.emit(&[event(case, 1), event(case, 2)]).await;
     s.consumer.run_once().await.unwrap();
-    let mut conn = s.world.hearer.acquire().await.unwrap();
-    let nobody = bus::ask_replay(&mut conn, CONSUMER, PRODUCER, Uuid::new_v4(), approval());
+    let mut conn = s.log.consumer_pool.acquire().await.unwrap();
+    let unknown_case =
+        bus::request_replay(&mut conn, CONSUMER, PRODUCER, Uuid::new_v4(), approval());
     assert_eq!(
-        nobody.await.unwrap(),
+        unknown_case.await.unwrap(),
         None,
         "nothing of that case is parked"
     );
-    assert!(!s.consumer.replay_asked().await.unwrap());
+    assert!(!s.consumer.run_requested_replay().await.unwrap());
 
-    let ask = async |conn: &mut sqlx::PgConnection| {
-        bus::ask_replay(conn, CONSUMER, PRODUCER, case, approval())
+    let request = async |conn: &mut sqlx::PgConnection| {
+        bus::request_replay(conn, CONSUMER, PRODUCER, case, approval())
             .await
             .unwrap()
             .unwrap()
     };
-    let id = ask(&mut conn).await;
-    assert_eq!(bus::asked(&mut conn, id).await.unwrap(), Asked::Waits);
-    assert!(s.consumer.replay_asked().await.unwrap());
-    let refused = Asked::Refused("it does not decode".to_owned());
-    assert_eq!(bus::asked(&mut conn, id).await.unwrap(), refused);
+    let id = request(&mut conn).await;
+    assert_eq!(
+        bus::replay_status(&mut conn, id).await.unwrap(),
+        ReplayStatus::Pending
+    );
+    assert!(s.consumer.run_requested_replay().await.unwrap());
+    let refused = ReplayStatus::Refused("it does not decode".to_owned());
+    assert_eq!(bus::replay_status(&mut conn, id).await.unwrap(), refused);
     assert_eq!(s.parked().await.len(), 2);
 
-    s.clerk.meets(&[]);
-    let id = ask(&mut conn).await;
-    assert!(s.consumer.replay_asked().await.unwrap());
-    assert_eq!(bus::asked(&mut conn, id).await.unwrap(), Asked::Done);
-    assert_eq!(s.heard_of(case).await, [1, 2]);
+    s.handler.inject(&[]);
+    let id = request(&mut conn).await;
+    assert!(s.consumer.run_requested_replay().await.unwrap());
+    assert_eq!(
+        bus::replay_status(&mut conn, id).await.unwrap(),
+        ReplayStatus::Done
+    );
+    assert_eq!(s.received_of(case).await, [1, 2]);
     assert!(s.parked().await.is_empty());
 }
 
 #[tokio::test]
-async fn two_people_drop_one_event_and_replay_what_waited_behind_it() {
-    let s = scene().await;
+async fn two_people_drop_one_event_and_replay_the_events_behind_it() {
+    let s = fixture().await;
     let case = Uuid::new_v4();
-    s.clerk.meets(&[Trouble::Rotten(1)]);
+    s.handler.inject(&[InjectedError::Unprocessable(1)]);
     let events = [event(case, 1), event(case, 2)];
-    s.world.say(&events).await;
+    s.log.emit(&events).await;
     s.consumer.run_once().await.unwrap();
-    let mut tx = s.world.hearer.begin().await.unwrap();
-    let rotten = events[0].id;
+    let mut tx = s.log.consumer_pool.begin().await.unwrap();
+    let unprocessable = events[0].id;
     assert!(
-        bus::discard(&mut tx, CONSUMER, PRODUCER, case, rotten, approval())
+        bus::discard(&mut tx, CONSUMER, PRODUCER, case, unprocessable, approval())
             .await
             .unwrap()
     );
     assert!(
-        !bus::discard(&mut tx, CONSUMER, PRODUCER, case, rotten, approval())
+        !bus::discard(&mut tx, CONSUMER, PRODUCER, case, unprocessable, approval())
             .await
             .unwrap()
     );
     assert_eq!(
-        bus::replay(&mut tx, &s.clerk, CONSUMER, PRODUCER, case, approval())
+        bus::replay(&mut tx, &s.handler, CONSUMER, PRODUCER, case, approval())
             .await
             .unwrap(),
         1
     );
     tx.commit().await.unwrap();
-    assert_eq!(s.heard_of(case).await, [2]);
+    assert_eq!(s.received_of(case).await, [2]);
     assert_eq!(
-        s.world
-            .count(&s.world.hearer, "select count(*) from blocked_case")
+        s.log
+            .count(&s.log.consumer_pool, "select count(*) from blocked_case")
             .await,
         0
     );
 }
 
 #[test]
-fn one_person_is_not_two() {
+fn an_approval_needs_two_different_people() {
     let person = Uuid::from_u128(1);
     let refused = Approval::new(Uuid::from_u128(9), person, person).unwrap_err();
     assert_eq!(refused.code, "second_person_needed");
 }
 
 #[tokio::test]
-async fn an_event_that_the_database_refuses_for_its_data_is_parked() {
+async fn an_event_that_violates_a_database_constraint_is_parked() {
     for state in ["23505", "22003"] {
-        let s = scene().await;
-        let (bad, good) = neighbours();
-        s.clerk.meets(&[Trouble::Refused(1, state)]);
-        s.world.say(&[event(bad, 1), event(good, 2)]).await;
+        let s = fixture().await;
+        let (rejected, healthy) = two_cases_of_one_shard();
+        s.handler.inject(&[InjectedError::Database(1, state)]);
+        s.log.emit(&[event(rejected, 1), event(healthy, 2)]).await;
         assert_eq!(s.consumer.run_once().await.unwrap(), 2);
-        assert_eq!(s.heard().await, [2]);
+        assert_eq!(s.received().await, [2]);
         assert_eq!(s.parked().await, [(1, format!("SQLSTATE {state}"))]);
     }
 }
 
 #[tokio::test]
-async fn a_lost_conflict_is_tried_again_with_the_same_events() {
+async fn a_lost_conflict_is_retried_with_the_same_events() {
     for state in ["40001", "40P01"] {
-        let s = scene().await;
-        s.clerk.meets(&[Trouble::Once(2, state)]);
-        s.world
-            .say(&[event(Uuid::new_v4(), 1), event(Uuid::new_v4(), 2)])
+        let s = fixture().await;
+        s.handler.inject(&[InjectedError::DatabaseOnce(2, state)]);
+        s.log
+            .emit(&[event(Uuid::new_v4(), 1), event(Uuid::new_v4(), 2)])
             .await;
         assert_eq!(s.consumer.run_once().await.unwrap(), 2);
-        let mut heard = s.heard().await;
-        heard.sort_unstable();
-        assert_eq!(heard, [1, 2]);
+        let mut received = s.received().await;
+        received.sort_unstable();
+        assert_eq!(received, [1, 2]);
         assert!(s.parked().await.is_empty());
-        let calls = s.clerk.calls();
+        let calls = s.handler.calls();
         assert_eq!(calls.len(), 2);
         assert_eq!(calls[0], calls[1]);
     }
 }
 
 #[tokio::test]
-async fn what_is_no_events_fault_parks_nothing_and_moves_no_cursor() {
-    // Disk full, statement timeout, shutdown; and a key that is not there yet.
-    let troubles = ["53100", "57014", "57P01"].map(|state| Trouble::Refused(2, state));
-    for trouble in troubles.into_iter().chain([Trouble::Later(2)]) {
-        let s = scene().await;
-        s.world
-            .say(&[event(Uuid::new_v4(), 1), event(Uuid::new_v4(), 2)])
+async fn an_error_that_is_no_events_fault_parks_nothing_and_moves_no_cursor() {
+    // Disk full, statement timeout, server shutdown; and a key that is not available yet.
+    let errors = ["53100", "57014", "57P01"].map(|state| InjectedError::Database(2, state));
+    for error in errors.into_iter().chain([InjectedError::RetryLater(2)]) {
+        let s = fixture().await;
+        s.log
+            .emit(&[event(Uuid::new_v4(), 1), event(Uuid::new_v4(), 2)])
             .await;
-        s.clerk.meets(&[trouble]);
-        let error = s.consumer.run_once().await.unwrap_err();
-        assert!(error.is_passing(), "{error}");
-        assert!(s.heard().await.is_empty() && s.parked().await.is_empty());
-        s.clerk.meets(&[]);
-        assert_eq!(s.consumer.run_once().await.unwrap(), 2, "{trouble:?}");
+        s.handler.inject(&[error]);
+        let failure = s.consumer.run_once().await.unwrap_err();
+        assert!(failure.is_transient(), "{failure}");
+        assert!(s.received().await.is_empty() && s.parked().await.is_empty());
+        s.handler.inject(&[]);
+        assert_eq!(s.consumer.run_once().await.unwrap(), 2, "{error:?}");
     }
 }
 
 #[tokio::test]
-async fn the_loop_outlives_a_failure_that_passes() {
-    let s = scene().await;
-    s.clerk.meets(&[Trouble::Once(1, "53100")]);
-    s.world.say(&[event(Uuid::new_v4(), 1)]).await;
+async fn the_consumer_survives_a_transient_failure() {
+    let s = fixture().await;
+    s.handler.inject(&[InjectedError::DatabaseOnce(1, "53100")]);
+    s.log.emit(&[event(Uuid::new_v4(), 1)]).await;
     let shutdown = CancellationToken::new();
-    let running = tokio::spawn(consumer(&s.world, &s.clerk).run(shutdown.clone()));
-    until("the event is heard", async || s.heard().await == [1]).await;
+    let running = tokio::spawn(consumer(&s.log, &s.handler).run(shutdown.clone()));
+    until("the event is received", async || s.received().await == [1]).await;
     shutdown.cancel();
     running.await.unwrap().unwrap();
 }
@@ -341,7 +353,7 @@ async fn a_log_from_a_restored_backup_stops_the_consumer() {
         ),
         (
             "update log_shard set event_id = gen_random_uuid() where position > 0",
-            "the head is another event",
+            "the head is a different event",
         ),
         (
             "update log_shard set floor = position + 5, position = position + 9 where position > 0",
@@ -349,12 +361,12 @@ async fn a_log_from_a_restored_backup_stops_the_consumer() {
         ),
     ];
     for (damage, why) in damages {
-        let s = scene().await;
+        let s = fixture().await;
         let case = Uuid::new_v4();
-        s.world.say(&[event(case, 1), event(case, 2)]).await;
+        s.log.emit(&[event(case, 1), event(case, 2)]).await;
         s.consumer.run_once().await.unwrap();
-        s.set(&s.world.origin, damage).await;
-        let stopped = consumer(&s.world, &s.clerk)
+        s.damage(&s.log.producer_pool, damage).await;
+        let stopped = consumer(&s.log, &s.handler)
             .run(CancellationToken::new())
             .await;
         assert!(
@@ -365,8 +377,9 @@ async fn a_log_from_a_restored_backup_stops_the_consumer() {
 }
 
 #[tokio::test]
-async fn another_past_or_a_hole_in_the_log_stops_the_consumer() {
-    // The log went on after the backup, so that the numbers fit; only the event at the cursor tells.
+async fn a_different_event_at_the_cursor_or_a_gap_stops_the_consumer() {
+    // The log continued after the backup was restored, so the positions match; only the event at the cursor
+    // differs.
     let damages = [
         (
             "update event set id = gen_random_uuid() where position = 2",
@@ -377,20 +390,20 @@ async fn another_past_or_a_hole_in_the_log_stops_the_consumer() {
         ("delete from event where position = 4", "Gap"),
     ];
     for (damage, expected) in damages {
-        let s = scene().await;
+        let s = fixture().await;
         let case = Uuid::new_v4();
-        s.world.say(&[event(case, 1), event(case, 2)]).await;
+        s.log.emit(&[event(case, 1), event(case, 2)]).await;
         s.consumer.run_once().await.unwrap();
-        s.world
-            .say(&(3..=5).map(|n| event(case, n)).collect::<Vec<_>>())
+        s.log
+            .emit(&(3..=5).map(|n| event(case, n)).collect::<Vec<_>>())
             .await;
-        s.set(&s.world.origin, damage).await;
+        s.damage(&s.log.producer_pool, damage).await;
         let stopped = s.consumer.run_once().await.unwrap_err();
         assert!(
             format!("{stopped:?}").starts_with(expected),
             "{damage}: {stopped:?}"
         );
-        assert!(!stopped.is_passing());
-        assert_eq!(s.heard().await, [1, 2]);
+        assert!(!stopped.is_transient());
+        assert_eq!(s.received().await, [1, 2]);
     }
 }

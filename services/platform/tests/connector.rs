@@ -1,12 +1,11 @@
-//! The connector against real listeners on loopback: well-behaved hosts, hostile ones, and canaries that must never
-//! hear from it.
+//! The connector, tested against servers on loopback, some of which must never receive a connection.
 
 mod host;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use host::{Host, mapped, url};
+use host::{TestHost, mapped, url};
 use hyper::StatusCode;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use platform::connector::{Connector, ConnectorError, ConnectorMap, Policy, Refusal, Request};
@@ -15,8 +14,8 @@ use tokio::io::AsyncWriteExt as _;
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nETag: \"a\"\r\n\r\n";
 
 #[tokio::test]
-async fn forbidden_addresses_see_no_connection() {
-    let canary = Host::start(|_, _| async {}).await;
+async fn addresses_that_are_not_public_receive_no_connection() {
+    let canary = TestHost::start(|_, _| async {}).await;
     let port = canary.address.port();
     let policy = Policy {
         connect_timeout: Duration::from_secs(2),
@@ -90,7 +89,7 @@ async fn forbidden_addresses_see_no_connection() {
 
 #[tokio::test]
 async fn other_schemes_ports_and_malformed_hosts_are_refused_even_when_mapped() {
-    let canary = Host::start(|_, _| async {}).await;
+    let canary = TestHost::start(|_, _| async {}).await;
     let connector = mapped(&canary, Policy::default());
     for (text, refusal) in [
         ("file:///etc/passwd", Refusal::Scheme),
@@ -109,8 +108,8 @@ async fn other_schemes_ports_and_malformed_hosts_are_refused_even_when_mapped() 
 }
 
 #[tokio::test]
-async fn a_redirect_is_an_answer_and_is_never_followed() {
-    let canary = Host::start(|_, _| async {}).await;
+async fn a_redirect_is_returned_and_not_followed() {
+    let canary = TestHost::start(|_, _| async {}).await;
     for status in [301, 302, 303, 307, 308] {
         for to in [
             format!("http://{}/", canary.address),
@@ -118,9 +117,9 @@ async fn a_redirect_is_an_answer_and_is_never_followed() {
             "file:///etc/passwd".to_owned(),
             "/loop".to_owned(),
         ] {
-            let answer =
+            let redirect =
                 format!("HTTP/1.1 {status} Moved\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n");
-            let host = Host::answering(answer).await;
+            let host = TestHost::responding(redirect).await;
             let response = mapped(&host, Policy::default())
                 .send(Request::head(url("http://a.test/x")))
                 .await
@@ -134,8 +133,8 @@ async fn a_redirect_is_an_answer_and_is_never_followed() {
 }
 
 #[tokio::test]
-async fn a_request_arrives_as_it_was_meant() {
-    let host = Host::answering("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine").await;
+async fn a_request_is_sent_as_specified_without_fragment_and_credentials() {
+    let host = TestHost::responding("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine").await;
     let mut headers = HeaderMap::new();
     headers.insert("webhook-id", HeaderValue::from_static("msg_1"));
     headers.insert(header::HOST, HeaderValue::from_static("other.test"));
@@ -150,28 +149,28 @@ async fn a_request_arrives_as_it_was_meant() {
         .await
         .unwrap();
     assert_eq!(response.body, "fine");
-    let seen = host.requests().remove(0);
+    let received = host.requests().remove(0);
     assert!(
-        seen.starts_with("POST /p%20q/?a=b|c&d=%00 HTTP/1.1\r\n"),
-        "{seen}"
+        received.starts_with("POST /p%20q/?a=b|c&d=%00 HTTP/1.1\r\n"),
+        "{received}"
     );
-    let seen = seen.to_ascii_lowercase();
+    let received = received.to_ascii_lowercase();
     for line in [
         "host: a.test:8080\r\n",
         "webhook-id: msg_1\r\n",
         "content-length: 5\r\n",
         "accept-encoding: identity\r\n",
     ] {
-        assert!(seen.contains(line), "{seen}");
+        assert!(received.contains(line), "{received}");
     }
     for absent in ["other.test", "chunked", "secret", "authorization", "part"] {
-        assert!(!seen.contains(absent), "{seen}");
+        assert!(!received.contains(absent), "{received}");
     }
 }
 
 #[tokio::test]
-async fn connections_are_kept_for_head_and_for_answers_read_to_their_end() {
-    let host = Host::answering(OK.replace("Content-Length: 2", "Content-Length: 0")).await;
+async fn connections_are_reused_after_head_and_after_responses_that_were_read() {
+    let host = TestHost::responding(OK.replace("Content-Length: 2", "Content-Length: 0")).await;
     let connector = mapped(&host, Policy::default());
     for _ in 0..50 {
         connector
@@ -182,7 +181,7 @@ async fn connections_are_kept_for_head_and_for_answers_read_to_their_end() {
         connector.send(post).await.unwrap();
     }
     assert_eq!((host.connections(), host.requests().len()), (1, 100));
-    // Another name on the same address is another host: it does not share the connection.
+    // Another name with the same address is another host and does not share the connection.
     connector
         .send(Request::head(url("http://b.test/")))
         .await
@@ -191,10 +190,10 @@ async fn connections_are_kept_for_head_and_for_answers_read_to_their_end() {
 }
 
 #[tokio::test]
-async fn a_connection_that_the_host_closed_while_idle_is_replaced() {
-    // The host answers once on each connection and then closes it without saying so.
-    let host = Host::start(|mut stream, host| async move {
-        host.hear(&mut stream).await;
+async fn an_idle_connection_that_the_host_closed_is_replaced() {
+    // The host responds once on each connection and then closes it without announcing that.
+    let host = TestHost::start(|mut stream, host| async move {
+        host.read_request(&mut stream).await;
         let _ = stream
             .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             .await;
@@ -211,9 +210,9 @@ async fn a_connection_that_the_host_closed_while_idle_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_host_that_resets_before_it_answers_leaves_the_outcome_unknown() {
-    let host = Host::start(|mut stream, host| async move {
-        host.hear(&mut stream).await;
+async fn the_outcome_is_unknown_if_the_host_disconnects_before_it_responds() {
+    let host = TestHost::start(|mut stream, host| async move {
+        host.read_request(&mut stream).await;
     })
     .await;
     let post = Request::post(
@@ -222,27 +221,27 @@ async fn a_host_that_resets_before_it_answers_leaves_the_outcome_unknown() {
         Bytes::from_static(b"x"),
         10,
     );
-    let lost = mapped(&host, Policy::default())
+    let error = mapped(&host, Policy::default())
         .send(post)
         .await
         .unwrap_err();
-    assert_eq!(lost, ConnectorError::BadResponse);
-    assert!(lost.outcome_unknown());
+    assert_eq!(error, ConnectorError::BadResponse);
+    assert!(error.outcome_unknown());
     assert_eq!(
         host.requests().len(),
         1,
-        "the connector itself does not send a POST twice"
+        "the connector does not repeat a POST"
     );
 }
 
 #[tokio::test]
-async fn nobody_listening_is_a_failed_connection() {
-    let gone = Host::start(|_, _| async {})
+async fn an_unused_port_is_a_failed_connection() {
+    let unused = TestHost::start(|_, _| async {})
         .await
-        .address_of_a_closed_port()
+        .unused_address()
         .await;
     let mut map = ConnectorMap::default();
-    map.insert("a.test", gone).unwrap();
+    map.insert("a.test", unused).unwrap();
     let connector = Connector::new(Policy {
         map,
         ..Policy::default()
@@ -256,8 +255,8 @@ async fn nobody_listening_is_a_failed_connection() {
 }
 
 #[tokio::test]
-async fn documentation_networks_are_reached_through_the_map_alone() {
-    let host = Host::answering(OK).await;
+async fn documentation_networks_are_reached_only_through_the_map() {
+    let host = TestHost::responding(OK).await;
     let mut map = ConnectorMap::default();
     map.insert("203.0.113.0/24", host.address).unwrap();
     let connector = Connector::new(Policy {
@@ -265,12 +264,12 @@ async fn documentation_networks_are_reached_through_the_map_alone() {
         ..Policy::default()
     });
     assert!(connector.is_mapped());
-    let reached = connector
+    let response = connector
         .send(Request::head(url("http://203.0.113.5/")))
         .await
         .unwrap();
-    assert_eq!(reached.status, StatusCode::OK);
-    assert_eq!(reached.headers[header::CONTENT_LENGTH], "2");
+    assert_eq!(response.status, StatusCode::OK);
+    assert_eq!(response.headers[header::CONTENT_LENGTH], "2");
     let refused = connector
         .send(Request::head(url("http://198.51.100.5/")))
         .await
@@ -279,12 +278,13 @@ async fn documentation_networks_are_reached_through_the_map_alone() {
 }
 
 #[tokio::test]
-async fn nothing_shows_the_url_or_a_body() {
+async fn debug_and_errors_show_neither_the_url_nor_a_body() {
     let at = url("http://secret-host.test/secret-path");
     let request = Request::post(at, HeaderMap::new(), Bytes::from_static(b"secret-body"), 10);
-    let host =
-        Host::answering("HTTP/1.1 200 secret\r\nX-S: secret\r\nContent-Length: 6\r\n\r\nsecret")
-            .await;
+    let host = TestHost::responding(
+        "HTTP/1.1 200 secret\r\nX-S: secret\r\nContent-Length: 6\r\n\r\nsecret",
+    )
+    .await;
     let connector = mapped(&host, Policy::default());
     let response = connector.send(request.clone()).await.unwrap();
     let failed = Connector::new(Policy::default())

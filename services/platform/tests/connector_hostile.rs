@@ -1,23 +1,24 @@
-//! Hosts that mean harm cost the connector bounded time and memory, and never give it a byte that it did not want.
+//! Hostile hosts use only a limited amount of the connector's time and memory, and cannot make it read more
+//! than requested.
 
 mod host;
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use host::{Host, mapped, url};
+use host::{TestHost, mapped, url};
 use hyper::header::HeaderMap;
 use platform::connector::{ConnectorError, Policy, ReadBody, Request};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::oneshot;
 
-/// Says one thing after the request, then something else without end, for as long as it is listened to.
-async fn endless(first: &'static str, then: impl Into<Vec<u8>>, pause: Duration) -> Host {
+/// Sends `first` after the request, then repeats `then` until the client disconnects.
+async fn endless(first: &'static str, then: impl Into<Vec<u8>>, pause: Duration) -> TestHost {
     let then = then.into();
-    Host::start(move |mut stream, host| {
+    TestHost::start(move |mut stream, host| {
         let then = then.clone();
         async move {
-            host.hear(&mut stream).await;
+            host.read_request(&mut stream).await;
             let mut sent = stream.write_all(first.as_bytes()).await;
             while sent.is_ok() {
                 tokio::time::sleep(pause).await;
@@ -34,7 +35,7 @@ fn get(up_to: usize) -> Request {
 
 #[tokio::test]
 async fn a_slow_head_or_body_ends_at_the_time_limit() {
-    let second = Duration::from_secs(1);
+    let limit = Duration::from_secs(1);
     for first in [
         "",
         "HTTP/1.1 200 OK\r\n",
@@ -42,21 +43,20 @@ async fn a_slow_head_or_body_ends_at_the_time_limit() {
     ] {
         let host = endless(first, *b"H", Duration::from_millis(20)).await;
         let mut request = get(60_000);
-        request.within = Some(second);
-        let began = Instant::now();
+        request.timeout = Some(limit);
+        let started = Instant::now();
         let failed = mapped(&host, Policy::default())
             .send(request)
             .await
             .unwrap_err();
-        // A host that begins with other bytes than HTTP's may be found out before the limit.
         assert_eq!(failed, ConnectorError::TimedOut);
-        assert!(began.elapsed() < 5 * second);
+        assert!(started.elapsed() < 5 * limit);
     }
 }
 
 #[tokio::test]
-async fn a_host_that_never_answers_ends_at_the_policys_limit() {
-    let host = Host::start(|mut stream, _| async move {
+async fn a_host_that_never_responds_ends_at_the_policys_time_limit() {
+    let host = TestHost::start(|mut stream, _| async move {
         let mut sink = Vec::new();
         let _ = stream.read_to_end(&mut sink).await;
     })
@@ -73,13 +73,13 @@ async fn a_host_that_never_answers_ends_at_the_policys_limit() {
             .is_err()
     );
     request.url = url("http://a.test/");
-    request.within = Some(Duration::from_mins(10));
+    request.timeout = Some(Duration::from_mins(10));
     let failed = mapped(&host, policy).send(request).await.unwrap_err();
     assert_eq!(failed, ConnectorError::TimedOut);
 }
 
 #[tokio::test]
-async fn headers_without_end_are_too_large() {
+async fn endless_headers_are_too_large() {
     let cookie = format!("Set-Cookie: {}\r\n", "c".repeat(5000));
     let one = "HTTP/1.1 200 OK\r\nX: ";
     for (first, then) in [
@@ -97,7 +97,7 @@ async fn headers_without_end_are_too_large() {
 }
 
 #[tokio::test]
-async fn a_body_above_the_limit_is_too_large_announced_or_not() {
+async fn a_body_above_the_limit_is_too_large_with_any_framing() {
     let chunk = format!("1000\r\n{}\r\n", "b".repeat(0x1000));
     for (first, then) in [
         (
@@ -123,17 +123,17 @@ async fn a_body_above_the_limit_is_too_large_announced_or_not() {
 }
 
 #[tokio::test]
-async fn a_get_for_headers_closes_the_connection_at_their_end() {
-    let (closed, told) = oneshot::channel();
+async fn a_get_for_headers_closes_the_connection_after_them() {
+    let (closed, notified) = oneshot::channel();
     let closed = std::sync::Mutex::new(Some(closed));
-    let host = Host::start(move |mut stream, host| {
+    let host = TestHost::start(move |mut stream, host| {
         let closed = closed.lock().unwrap().take();
         async move {
-            host.hear(&mut stream).await;
+            host.read_request(&mut stream).await;
             let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\nETag: \"e\"\r\n\r\n";
             stream.write_all(head).await.unwrap();
             let mut rest = Vec::new();
-            // Ends when the other side closes, though not a byte of the body was offered.
+            // Ends when the client closes the connection; no byte of the body was sent.
             let _ = stream.read_to_end(&mut rest).await;
             let _ = closed.unwrap().send(rest);
         }
@@ -146,13 +146,13 @@ async fn a_get_for_headers_closes_the_connection_at_their_end() {
         .unwrap();
     assert!(response.body.is_empty());
     assert_eq!(response.headers["etag"], "\"e\"");
-    let rest = tokio::time::timeout(Duration::from_secs(10), told).await;
+    let rest = tokio::time::timeout(Duration::from_secs(10), notified).await;
     assert!(rest.expect("the connection is closed").unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_body_after_head_is_not_taken_for_the_next_answer() {
-    let host = Host::answering("HTTP/1.1 200 OK\r\nContent-Length: 45\r\n\r\nHTTP/1.1 404 Forged\r\nContent-Length: 0\r\n\r\nxxxx").await;
+async fn a_body_after_a_head_response_is_not_read_as_the_next_response() {
+    let host = TestHost::responding("HTTP/1.1 200 OK\r\nContent-Length: 45\r\n\r\nHTTP/1.1 404 Forged\r\nContent-Length: 0\r\n\r\nxxxx").await;
     let connector = mapped(&host, Policy::default());
     for _ in 0..10 {
         let response = connector
@@ -166,7 +166,7 @@ async fn a_body_after_head_is_not_taken_for_the_next_answer() {
 #[tokio::test]
 async fn compressed_bodies_stay_compressed() {
     let bomb = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\n\u{1f}zz";
-    let host = Host::answering(bomb).await;
+    let host = TestHost::responding(bomb).await;
     let response = mapped(&host, Policy::default())
         .send(get(100))
         .await
@@ -175,27 +175,27 @@ async fn compressed_bodies_stay_compressed() {
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_a_bad_response() {
-    for answer in [
+async fn invalid_http_is_a_bad_response() {
+    for response in [
         "SSH-2.0-OpenSSH_9.2\r\n\r\n",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         "HTTP/1.1 2x0 OK\r\n\r\n",
     ] {
-        let host = Host::answering(answer).await;
+        let host = TestHost::responding(response).await;
         let mut request = get(100);
-        request.within = Some(Duration::from_secs(5));
+        request.timeout = Some(Duration::from_secs(5));
         let failed = mapped(&host, Policy::default())
             .send(request)
             .await
             .unwrap_err();
-        assert_eq!(failed, ConnectorError::BadResponse, "{answer}");
+        assert_eq!(failed, ConnectorError::BadResponse, "{response}");
     }
 }
 
 #[tokio::test]
-async fn provisional_answers_without_end_end_at_the_time_limit() {
+async fn endless_provisional_responses_end_at_the_time_limit() {
     let host = endless(
         "",
         *b"HTTP/1.1 100 Continue\r\n\r\n",
@@ -203,7 +203,7 @@ async fn provisional_answers_without_end_end_at_the_time_limit() {
     )
     .await;
     let mut request = Request::post(url("http://a.test/"), HeaderMap::new(), Bytes::new(), 10);
-    request.within = Some(Duration::from_secs(1));
+    request.timeout = Some(Duration::from_secs(1));
     request.read = ReadBody::UpTo(10);
     let failed = mapped(&host, Policy::default())
         .send(request)

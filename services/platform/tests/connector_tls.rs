@@ -1,10 +1,11 @@
-//! TLS towards other hosts: the URL's host is verified, by trusted authorities, in time, with no way down.
+//! TLS to other hosts: the certificate must be valid for the URL's host, and there is no fallback to plain
+//! text.
 
 mod host;
 
 use std::sync::Arc;
 
-use host::{Host, mapped, url};
+use host::{TestHost, mapped, url};
 use platform::connector::{ConnectorError, Policy, Request};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
@@ -18,8 +19,8 @@ fn authority() -> CertifiedIssuer<'static, KeyPair> {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// A host that shows a certificate for `name`, valid to the end of a year, and answers over TLS.
-async fn tls_host(ca: &CertifiedIssuer<'static, KeyPair>, name: &str, year: i32) -> Host {
+/// A host with a certificate for `name` that is valid until the end of `year`.
+async fn tls_host(ca: &CertifiedIssuer<'static, KeyPair>, name: &str, year: i32) -> TestHost {
     let mut params = CertificateParams::new([name.to_owned()]).unwrap();
     params.not_before = date_time_ymd(2020, 1, 1);
     params.not_after = date_time_ymd(year, 12, 31);
@@ -36,15 +37,15 @@ async fn tls_host(ca: &CertifiedIssuer<'static, KeyPair>, name: &str, year: i32)
         )
         .unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    Host::start(move |stream, host| {
+    TestHost::start(move |stream, host| {
         let acceptor = acceptor.clone();
         async move {
             let Ok(mut stream) = acceptor.accept(stream).await else {
                 return;
             };
-            while host.hear(&mut stream).await {
-                let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
-                stream.write_all(answer).await.unwrap();
+            while host.read_request(&mut stream).await {
+                let response = b"HTTP/1.1 204 No Content\r\n\r\n";
+                stream.write_all(response).await.unwrap();
             }
         }
     })
@@ -59,7 +60,7 @@ fn trusting(certificate: &CertificateDer<'static>) -> Policy {
 }
 
 #[tokio::test]
-async fn a_host_with_the_right_certificate_is_reached_and_kept() {
+async fn a_host_with_a_valid_certificate_is_reached_and_its_connection_reused() {
     let ca = authority();
     let host = tls_host(&ca, "a.test", 2090).await;
     let mut policy = Policy::default();
@@ -77,7 +78,7 @@ async fn a_host_with_the_right_certificate_is_reached_and_kept() {
 }
 
 #[tokio::test]
-async fn another_name_an_unknown_authority_and_an_expired_certificate_are_refused() {
+async fn a_certificate_for_another_name_of_an_unknown_authority_or_expired_is_refused() {
     let (ca, unknown) = (authority(), authority());
     for (issuer, name, year) in [
         (&ca, "b.test", 2090),
@@ -91,18 +92,15 @@ async fn another_name_an_unknown_authority_and_an_expired_certificate_are_refuse
             .await
             .unwrap_err();
         assert_eq!(failed, ConnectorError::TlsFailed, "{name} {year}");
-        assert!(
-            host.requests().is_empty(),
-            "not a byte of a request was sent"
-        );
+        assert!(host.requests().is_empty(), "no request was sent");
     }
 }
 
 #[tokio::test]
-async fn a_host_that_speaks_no_tls_is_not_spoken_to_in_the_clear() {
-    let host = Host::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+async fn no_request_is_sent_in_plain_text_to_a_host_without_tls() {
+    let host = TestHost::responding("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
     let mut request = Request::head(url("https://a.test/"));
-    request.within = Some(std::time::Duration::from_secs(1));
+    request.timeout = Some(std::time::Duration::from_secs(1));
     assert!(
         mapped(&host, Policy::default())
             .send(request)

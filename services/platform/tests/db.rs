@@ -16,7 +16,7 @@ const TWO: Schema = Schema {
 };
 
 #[tokio::test]
-async fn a_schema_is_migrated_once_whoever_comes_first() {
+async fn concurrent_migrations_run_each_migration_once() {
     let database = TestDatabase::new(&[]).await;
     let pool = database.pool("one").await;
     let (a, b) = tokio::join!(db::migrate(&pool, &ONE), db::migrate(&pool, &ONE));
@@ -33,7 +33,7 @@ async fn a_schema_is_migrated_once_whoever_comes_first() {
     assert_eq!(shards, 16);
 }
 
-/// Two provisioned schemas, migrated by their owners; the grants of the log alone.
+/// Two provisioned schemas, migrated by their owners, with the grants of the log only.
 async fn two_schemas() -> (TestDatabase, PgConnection, [sqlx::PgPool; 2]) {
     let database = TestDatabase::new(&[]).await;
     let mut admin = PgConnection::connect(&database.url()).await.unwrap();
@@ -58,7 +58,7 @@ async fn two_schemas() -> (TestDatabase, PgConnection, [sqlx::PgPool; 2]) {
 }
 
 #[tokio::test]
-async fn a_role_has_what_is_listed_and_reads_only_the_log_of_another() {
+async fn a_runtime_role_has_only_its_listed_privileges_and_shared_logs() {
     let (_database, mut admin, pools) = two_schemas().await;
     let allowed =
         async |statement: &'static str| sqlx::query(statement).fetch_all(&pools[0]).await.is_ok();
@@ -84,7 +84,7 @@ async fn a_role_has_what_is_listed_and_reads_only_the_log_of_another() {
 }
 
 #[tokio::test]
-async fn partitions_are_kept_with_the_owners_rights_whatever_the_callers_search_path() {
+async fn partition_functions_use_the_owners_rights_and_their_own_search_path() {
     let (_database, _admin, pools) = two_schemas().await;
     let mut conn = pools[0].acquire().await.unwrap();
     sqlx::query("create temp table event (id int)")
@@ -96,21 +96,21 @@ async fn partitions_are_kept_with_the_owners_rights_whatever_the_callers_search_
         .await
         .unwrap();
     assert_eq!(made, 8);
-    let there: bool = sqlx::query_scalar("select to_regclass('one.event_20310101') is not null")
+    let exists: bool = sqlx::query_scalar("select to_regclass('one.event_20310101') is not null")
         .fetch_one(&mut *conn)
         .await
         .unwrap();
-    assert!(there, "made in the function's own schema");
-    let kept = platform::log::keep(&pools[0]).await.unwrap();
-    assert_eq!(kept.strays, 0);
+    assert!(exists, "created in the function's own schema");
+    let report = platform::log::maintain_partitions(&pools[0]).await.unwrap();
+    assert_eq!(report.in_default, 0);
 }
 
 #[tokio::test]
-async fn a_schema_that_its_runtime_role_owned_goes_to_its_owner() {
+async fn provisioning_transfers_a_schema_from_its_runtime_role_to_its_owner() {
     let database = TestDatabase::new(&[]).await;
     let mut admin = PgConnection::connect(&database.url()).await.unwrap();
     db::provision(&mut admin, "one").await.unwrap();
-    // As it was before owners were apart.
+    // The runtime role owns the schema and a table in it.
     for statement in [
         "alter schema one owner to takedown_one",
         "set role takedown_one",
@@ -125,31 +125,31 @@ async fn a_schema_that_its_runtime_role_owned_goes_to_its_owner() {
             .fetch_one(&mut admin)
             .await
             .unwrap();
-    assert_eq!(owner, db::owner("one"));
+    assert_eq!(owner, db::owner_role("one"));
 }
 
 #[tokio::test]
-async fn what_a_schema_lacks_is_known_before_a_role_starts() {
+async fn missing_migrations_are_counted_and_a_newer_schema_lacks_none() {
     let database = TestDatabase::new(&[]).await;
     let pool = database.pool("one").await;
     let mut conn = pool.acquire().await.unwrap();
     let all = ONE.sets[0].migrator.iter().count();
-    assert_eq!(db::missing(&mut conn, &ONE).await.unwrap(), all);
-    let problem = db::behind(&ONE, all);
+    assert_eq!(db::missing_migrations(&mut conn, &ONE).await.unwrap(), all);
+    let problem = db::schema_outdated(&ONE, all);
     assert!(problem.detail.contains("takedown migrate"), "{problem}");
 
     db::migrate(&pool, &ONE).await.unwrap();
-    assert_eq!(db::missing(&mut conn, &ONE).await.unwrap(), 0);
-    // A schema that is ahead of this program lacks nothing.
+    assert_eq!(db::missing_migrations(&mut conn, &ONE).await.unwrap(), 0);
+    // A schema that is newer than this program lacks nothing.
     sqlx::query("insert into platform_migration (version, description, success, checksum, execution_time) values (9999, 'later', true, '', 0)")
         .execute(&mut *conn)
         .await
         .unwrap();
-    assert_eq!(db::missing(&mut conn, &ONE).await.unwrap(), 0);
+    assert_eq!(db::missing_migrations(&mut conn, &ONE).await.unwrap(), 0);
 }
 
 #[tokio::test]
-async fn a_statement_that_takes_too_long_is_nobodys_fault() {
+async fn a_statement_timeout_is_a_transient_problem() {
     let database = TestDatabase::new(&[]).await;
     let pool = database.pool("public").await;
     let mut tx = db::begin(&pool).await.unwrap();
@@ -167,7 +167,7 @@ async fn a_statement_that_takes_too_long_is_nobodys_fault() {
 }
 
 #[tokio::test]
-async fn a_refused_value_is_not_repeated_to_the_outside() {
+async fn a_problem_never_quotes_the_rejected_value() {
     let database = TestDatabase::new(&[]).await;
     let pool = database.pool("public").await;
     let refused = sqlx::query("select $1::text::uuid")
@@ -181,7 +181,7 @@ async fn a_refused_value_is_not_repeated_to_the_outside() {
 }
 
 #[tokio::test]
-async fn the_clock_of_the_database_goes_on_within_a_transaction() {
+async fn the_database_clock_advances_within_a_transaction() {
     let database = TestDatabase::new(&[]).await;
     let pool = database.pool("public").await;
     let mut tx = db::begin(&pool).await.unwrap();

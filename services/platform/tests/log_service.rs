@@ -1,13 +1,13 @@
-//! A log is read over the wire by its registered consumers, by position, and by nobody else.
+//! A log can be read over gRPC by its registered consumers only, and by position only.
 
 mod support;
 
 use platform::log::{self, LogServer};
-use platform::tls::{Connection, Role};
+use platform::tls::{Connection, ServiceRole};
 use proto::v1::log_service_client::LogServiceClient;
 use proto::v1::read_log_response::Part;
 use proto::v1::{LogBounds, LogEvent, ReadLogRequest};
-use support::{CONSUMER, PRODUCER, World, event, number};
+use support::{CONSUMER, LogFixture, PRODUCER, event, number};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
@@ -15,11 +15,11 @@ use tonic::transport::Channel;
 use tonic::{Code, Request};
 use uuid::Uuid;
 
-async fn client(world: &World) -> LogServiceClient<Channel> {
+async fn client(fixture: &LogFixture) -> LogServiceClient<Channel> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let server = platform::grpc::Server::new(proto::DESCRIPTORS).add_service(LogServer::new(
-        world.origin.clone(),
+        fixture.producer_pool.clone(),
         PRODUCER,
         &[CONSUMER],
     ));
@@ -27,7 +27,7 @@ async fn client(world: &World) -> LogServiceClient<Channel> {
     LogServiceClient::new(platform::grpc::channel(&address).unwrap())
 }
 
-fn asking(
+fn read_request(
     caller: Option<&'static str>,
     shard: i16,
     after: i64,
@@ -50,14 +50,14 @@ async fn read(
     client: &mut LogServiceClient<Channel>,
     request: Request<ReadLogRequest>,
 ) -> (LogBounds, Vec<LogEvent>) {
-    let mut answer = client.read_log(request).await.unwrap().into_inner();
-    let Some(Part::Bounds(bounds)) = answer.message().await.unwrap().unwrap().part else {
-        panic!("the answer does not begin with the bounds");
+    let mut response = client.read_log(request).await.unwrap().into_inner();
+    let Some(Part::Bounds(bounds)) = response.message().await.unwrap().unwrap().part else {
+        panic!("the response does not begin with the bounds");
     };
     let mut events = Vec::new();
-    while let Some(message) = answer.message().await.unwrap() {
+    while let Some(message) = response.message().await.unwrap() {
         let Some(Part::Event(event)) = message.part else {
-            panic!("only one message has the bounds");
+            panic!("only the first message has the bounds");
         };
         events.push(event);
     }
@@ -65,15 +65,15 @@ async fn read(
 }
 
 #[tokio::test]
-async fn an_answer_begins_with_the_bounds_and_goes_on_in_order() {
-    let world = World::new().await;
+async fn a_response_begins_with_the_bounds_and_continues_in_order() {
+    let fixture = LogFixture::new().await;
     let case = Uuid::new_v4();
-    let said: Vec<_> = (1..=450).map(|n| event(case, n)).collect();
-    let (third, last) = (said[2].id, said[449].id);
-    world.say(&said).await;
-    let mut client = client(&world).await;
+    let emitted: Vec<_> = (1..=450).map(|n| event(case, n)).collect();
+    let (third, last) = (emitted[2].id, emitted[449].id);
+    fixture.emit(&emitted).await;
+    let mut client = client(&fixture).await;
     let shard = log::shard_of(case);
-    let (bounds, events) = read(&mut client, asking(Some(CONSUMER), shard, 3, 1000)).await;
+    let (bounds, events) = read(&mut client, read_request(Some(CONSUMER), shard, 3, 1000)).await;
     assert_eq!((bounds.floor, bounds.head), (1, 450));
     assert_eq!(bounds.head_event_id, last.to_string());
     assert_eq!(bounds.after_event_id, third.to_string());
@@ -85,55 +85,63 @@ async fn an_answer_begins_with_the_bounds_and_goes_on_in_order() {
             .all(|e| e.case_id == case.to_string() && e.kind == "Counted")
     );
 
-    let (_, some) = read(&mut client, asking(Some(CONSUMER), shard, 0, 210)).await;
-    assert!(some.iter().map(|e| e.position).eq(1..=210));
-    let (bounds, none) = read(&mut client, asking(Some(CONSUMER), shard, 450, 0)).await;
+    let (_, limited) = read(&mut client, read_request(Some(CONSUMER), shard, 0, 210)).await;
+    assert!(limited.iter().map(|e| e.position).eq(1..=210));
+    let (bounds, none) = read(&mut client, read_request(Some(CONSUMER), shard, 450, 0)).await;
     assert_eq!((bounds.after_event_id, none.len()), (last.to_string(), 0));
-    let (empty, none) = read(&mut client, asking(Some(CONSUMER), (shard + 1) % 16, 0, 10)).await;
+    let (empty, none) = read(
+        &mut client,
+        read_request(Some(CONSUMER), (shard + 1) % 16, 0, 10),
+    )
+    .await;
     assert_eq!(
         (empty.head, empty.head_event_id, none.len()),
         (0, String::new(), 0)
     );
-    // What was asked after is passed: the retention may drop it, and nothing beyond.
-    let passed = "select position from log_consumer where consumer = 'hearer' and position > 0";
-    assert_eq!(world.count(&world.origin, passed).await, 450);
+    // The consumer's position is the requested `after`: retention may drop up to there, and nothing beyond.
+    let recorded = "select position from log_consumer where consumer = 'consumer' and position > 0";
+    assert_eq!(fixture.count(&fixture.producer_pool, recorded).await, 450);
 }
 
 #[tokio::test]
-async fn strangers_learn_nothing() {
-    let world = World::new().await;
-    world.say(&[event(Uuid::new_v4(), 1)]).await;
-    let mut client = client(&world).await;
+async fn unregistered_callers_are_refused() {
+    let fixture = LogFixture::new().await;
+    fixture.emit(&[event(Uuid::new_v4(), 1)]).await;
+    let mut client = client(&fixture).await;
     for (caller, code) in [
         (None, Code::Unauthenticated),
         (Some("gateway"), Code::PermissionDenied),
         (Some(""), Code::PermissionDenied),
     ] {
-        let refused = client.read_log(asking(caller, 0, 0, 10)).await.unwrap_err();
+        let refused = client
+            .read_log(read_request(caller, 0, 0, 10))
+            .await
+            .unwrap_err();
         assert_eq!(refused.code(), code, "{caller:?}");
     }
     for (shard, after) in [(16, 0), (-1, 0), (0, -1)] {
         let refused = client
-            .read_log(asking(Some(CONSUMER), shard, after, 10))
+            .read_log(read_request(Some(CONSUMER), shard, after, 10))
             .await
             .unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument);
     }
-    let nobody = "select count(*) from log_consumer";
-    assert_eq!(world.count(&world.origin, nobody).await, 0);
+    let consumers = "select count(*) from log_consumer";
+    assert_eq!(fixture.count(&fixture.producer_pool, consumers).await, 0);
 }
 
 #[tokio::test]
-async fn what_the_transport_proved_counts_and_not_what_a_caller_says() {
-    let world = World::new().await;
-    for (proved, expected) in [(CONSUMER, Ok(())), ("gateway", Err(Code::PermissionDenied))] {
+async fn the_authenticated_role_counts_and_not_the_name_in_the_metadata() {
+    let fixture = LogFixture::new().await;
+    for (authenticated, expected) in [(CONSUMER, Ok(())), ("gateway", Err(Code::PermissionDenied))]
+    {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let service = InterceptedService::new(
-            LogServer::new(world.origin.clone(), PRODUCER, &[CONSUMER]),
+            LogServer::new(fixture.producer_pool.clone(), PRODUCER, &[CONSUMER]),
             move |mut request: Request<()>| {
                 request.extensions_mut().insert(Connection {
-                    caller: Role::parse(proved),
+                    caller: ServiceRole::parse(authenticated),
                     address: None,
                 });
                 Ok(request)
@@ -142,7 +150,10 @@ async fn what_the_transport_proved_counts_and_not_what_a_caller_says() {
         let server = platform::grpc::Server::new(proto::DESCRIPTORS).add_service(service);
         tokio::spawn(server.serve(listener, CancellationToken::new()));
         let mut client = LogServiceClient::new(platform::grpc::channel(&address).unwrap());
-        let answer = client.read_log(asking(Some(CONSUMER), 0, 0, 0)).await;
-        assert_eq!(answer.map(|_| ()).map_err(|status| status.code()), expected);
+        let response = client.read_log(read_request(Some(CONSUMER), 0, 0, 0)).await;
+        assert_eq!(
+            response.map(|_| ()).map_err(|status| status.code()),
+            expected
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! What is parked is shown to staff who look after it, without what is in it, and to nobody else.
+//! Parked events are listed for authorized staff, without their payload, and for nobody else.
 
 mod support;
 
@@ -10,14 +10,14 @@ use platform::principal::Role;
 use platform::sealed::{Keyring, SigningContext, StaffClaims, StaffTokenIssuer};
 use proto::v1::ListParkedRequest;
 use proto::v1::parked_service_client::ParkedServiceClient;
-use support::clerk::{Clerk, Trouble, make_room};
-use support::{CONSUMER, PRODUCER, World, event};
+use support::recording_handler::{InjectedError, RecordingHandler, create_tables};
+use support::{CONSUMER, LogFixture, PRODUCER, event};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request};
 use uuid::Uuid;
 
-fn asking(keyring: &Keyring, audience: &str, role: Role) -> Request<ListParkedRequest> {
+fn list_request(keyring: &Keyring, audience: &str, role: Role) -> Request<ListParkedRequest> {
     let issuer = StaffTokenIssuer::new(keyring.signer(SigningContext::StaffToken)).unwrap();
     let token = issuer
         .issue(&StaffClaims {
@@ -37,14 +37,19 @@ fn asking(keyring: &Keyring, audience: &str, role: Role) -> Request<ListParkedRe
 }
 
 #[tokio::test]
-async fn parked_events_are_shown_to_those_who_look_after_them() {
-    let world = World::new().await;
-    make_room(&world.hearer).await;
-    let clerk = Clerk::default();
-    let consumer = Consumer::new(world.hearer.clone(), CONSUMER, PRODUCER, clerk.clone());
+async fn parked_events_are_listed_for_operators_supervisors_and_auditors() {
+    let fixture = LogFixture::new().await;
+    create_tables(&fixture.consumer_pool).await;
+    let handler = RecordingHandler::default();
+    let consumer = Consumer::new(
+        fixture.consumer_pool.clone(),
+        CONSUMER,
+        PRODUCER,
+        handler.clone(),
+    );
     let case = Uuid::new_v4();
-    clerk.meets(&[Trouble::Rotten(1)]);
-    world.say(&[event(case, 1), event(case, 2)]).await;
+    handler.inject(&[InjectedError::Unprocessable(1)]);
+    fixture.emit(&[event(case, 1), event(case, 2)]).await;
     consumer.run_once().await.unwrap();
 
     let folder = tempfile::tempdir().unwrap();
@@ -52,7 +57,7 @@ async fn parked_events_are_shown_to_those_who_look_after_them() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let server = platform::grpc::Server::new(proto::DESCRIPTORS).add_service(ParkedServer::new(
-        world.hearer.clone(),
+        fixture.consumer_pool.clone(),
         &keyring,
         CONSUMER,
     ));
@@ -60,8 +65,10 @@ async fn parked_events_are_shown_to_those_who_look_after_them() {
     let mut client = ParkedServiceClient::new(platform::grpc::channel(&address).unwrap());
 
     for role in [Role::Supervisor, Role::Operator, Role::Auditor] {
-        let answer = client.list_parked(asking(&keyring, CONSUMER, role)).await;
-        let parked = answer.unwrap().into_inner();
+        let response = client
+            .list_parked(list_request(&keyring, CONSUMER, role))
+            .await;
+        let parked = response.unwrap().into_inner();
         assert_eq!((parked.total, parked.events.len()), (2, 2));
         let first = &parked.events[0];
         assert_eq!(
@@ -75,17 +82,17 @@ async fn parked_events_are_shown_to_those_who_look_after_them() {
         );
         assert_eq!(parked.events[1].reason, "follows a parked event");
     }
-    let mut refused = async |request| client.list_parked(request).await.unwrap_err().code();
+    let mut code = async |request| client.list_parked(request).await.unwrap_err().code();
     assert_eq!(
-        refused(asking(&keyring, CONSUMER, Role::Analyst)).await,
+        code(list_request(&keyring, CONSUMER, Role::Analyst)).await,
         Code::PermissionDenied
     );
     assert_eq!(
-        refused(asking(&keyring, "another", Role::Supervisor)).await,
+        code(list_request(&keyring, "another", Role::Supervisor)).await,
         Code::Unauthenticated
     );
     assert_eq!(
-        refused(Request::new(ListParkedRequest {})).await,
+        code(Request::new(ListParkedRequest {})).await,
         Code::Unauthenticated
     );
 }

@@ -1,4 +1,4 @@
-//! What is sealed, signed or issued holds in its own place and nowhere else.
+//! Sealed values, MACs and signatures are valid only in their own context.
 
 use platform::sealed::{
     BusRecord, KeyId, Keyring, MacPurpose, PublicKey, Purpose, SealedError, SigningContext,
@@ -11,17 +11,17 @@ const CASE: Uuid = Uuid::from_u128(1);
 const ROW: Uuid = Uuid::from_u128(2);
 const OTHER: Uuid = Uuid::from_u128(3);
 
-fn fixed_json() -> Value {
+fn vectors_keyring_json() -> Value {
     let all: Value = serde_json::from_str(include_str!("../testdata/vectors.json")).unwrap();
     all["keyring"].clone()
 }
 
 fn keyring() -> Keyring {
-    Keyring::parse(&fixed_json().to_string()).unwrap()
+    Keyring::parse(&vectors_keyring_json().to_string()).unwrap()
 }
 
 #[test]
-fn nothing_that_was_moved_or_altered_opens() {
+fn a_moved_or_changed_value_does_not_open() {
     let keyring = keyring();
     let (key, wrapped) = keyring.new_data_key(CASE);
     let (other_key, _) = keyring.new_data_key(CASE);
@@ -32,21 +32,21 @@ fn nothing_that_was_moved_or_altered_opens() {
     );
     let refused =
         |opened: Result<_, SealedError>| assert_eq!(opened.unwrap_err(), SealedError::Refused);
-    refused(key.open(Purpose::Spelling, CASE, ROW, &sealed));
+    refused(key.open(Purpose::ReportedUrl, CASE, ROW, &sealed));
     refused(key.open(Purpose::Url, OTHER, ROW, &sealed));
     refused(key.open(Purpose::Url, CASE, OTHER, &sealed));
     refused(other_key.open(Purpose::Url, CASE, ROW, &sealed));
     let bytes = sealed.clone().into_bytes();
-    for place in 0..bytes.len() {
+    for index in 0..bytes.len() {
         let mut altered = bytes.clone();
-        altered[place] ^= 1;
+        altered[index] ^= 1;
         assert!(
             key.open(Purpose::Url, CASE, ROW, &altered).is_err(),
-            "byte {place}"
+            "byte {index}"
         );
         assert!(
-            key.open(Purpose::Url, CASE, ROW, &bytes[..place]).is_err(),
-            "cut at {place}"
+            key.open(Purpose::Url, CASE, ROW, &bytes[..index]).is_err(),
+            "truncated at {index}"
         );
     }
     assert_eq!(
@@ -64,12 +64,12 @@ fn nothing_that_was_moved_or_altered_opens() {
     assert_ne!(
         sealed,
         key.seal(Purpose::Url, CASE, ROW, b"value"),
-        "nonces are fresh"
+        "nonces are random"
     );
 }
 
 #[test]
-fn a_value_of_an_outside_party_opens_in_its_own_row_only() {
+fn a_value_of_a_provider_opens_only_in_its_own_row() {
     let keyring = keyring();
     let sealed = keyring.seal_provider(Purpose::Endpoint, "host-a", ROW, b"https://in.example/");
     let open =
@@ -93,30 +93,30 @@ fn a_value_of_an_outside_party_opens_in_its_own_row_only() {
 }
 
 #[test]
-fn destroying_an_epochs_key_destroys_what_was_under_it() {
+fn destroying_the_key_of_an_epoch_destroys_its_data_keys() {
     let keyring = keyring();
     let (_, wrapped) = keyring.new_data_key(CASE);
-    let mut json = fixed_json();
+    let mut json = vectors_keyring_json();
     json["epochs"]["current"] = "e-1".into();
     json["epochs"]["keys"].as_array_mut().unwrap().remove(0);
-    let shredded = Keyring::parse(&json.to_string()).unwrap();
-    let gone = KeyId::parse("e-2").unwrap();
+    let without_epoch = Keyring::parse(&json.to_string()).unwrap();
+    let destroyed = KeyId::parse("e-2").unwrap();
     assert_eq!(
-        shredded.unwrap(CASE, &wrapped).unwrap_err(),
-        SealedError::UnknownKey(gone)
+        without_epoch.unwrap(CASE, &wrapped).unwrap_err(),
+        SealedError::UnknownKey(destroyed)
     );
     assert!(WrappedKey::parse(b"\x01\x03e-2".to_vec()).is_err());
 }
 
 #[test]
-fn keyed_hashes_differ_by_purpose_and_by_where_a_field_ends() {
+fn macs_depend_on_the_purpose_and_on_field_boundaries() {
     let keyring = keyring();
     let mac = keyring.mac(MacPurpose::Link, &[b"ab", b"c"]);
-    assert!(keyring.mac_holds(MacPurpose::Link, &[b"ab", b"c"], &mac));
-    assert!(!keyring.mac_holds(MacPurpose::Link, &[b"a", b"bc"], &mac));
-    assert!(!keyring.mac_holds(MacPurpose::Link, &[b"ab", b"c", b""], &mac));
-    assert!(!keyring.mac_holds(MacPurpose::Body, &[b"ab", b"c"], &mac));
-    assert!(!keyring.mac_holds(MacPurpose::Link, &[b"ab", b"c"], &mac[..31]));
+    assert!(keyring.verify_mac(MacPurpose::Link, &[b"ab", b"c"], &mac));
+    assert!(!keyring.verify_mac(MacPurpose::Link, &[b"a", b"bc"], &mac));
+    assert!(!keyring.verify_mac(MacPurpose::Link, &[b"ab", b"c", b""], &mac));
+    assert!(!keyring.verify_mac(MacPurpose::Body, &[b"ab", b"c"], &mac));
+    assert!(!keyring.verify_mac(MacPurpose::Link, &[b"ab", b"c"], &mac[..31]));
     let tags = |purpose| keyring.tags(purpose, b"x").remove(0).bytes;
     assert_ne!(tags(TagPurpose::Url), tags(TagPurpose::Hash));
     let salt = random();
@@ -124,9 +124,9 @@ fn keyed_hashes_differ_by_purpose_and_by_where_a_field_ends() {
 }
 
 #[test]
-fn a_record_of_the_bus_is_bound_to_every_one_of_its_fields() {
+fn the_mac_of_a_bus_record_depends_on_every_field() {
     let keyring = keyring();
-    let true_record = BusRecord {
+    let record = BusRecord {
         service: "intake",
         shard: 1,
         position: 2,
@@ -137,61 +137,64 @@ fn a_record_of_the_bus_is_bound_to_every_one_of_its_fields() {
         occurred_at: time::OffsetDateTime::UNIX_EPOCH,
         payload: b"payload",
     };
-    let mac = keyring.bus_mac(&true_record).unwrap();
-    let forged = [
-        BusRecord {
-            shard: 2,
-            ..true_record
-        },
+    let mac = keyring.bus_mac(&record).unwrap();
+    let changed = [
+        BusRecord { shard: 2, ..record },
         BusRecord {
             position: 3,
-            ..true_record
+            ..record
         },
         BusRecord {
             event_id: OTHER,
-            ..true_record
+            ..record
         },
         BusRecord {
             kind: "Kinds",
-            ..true_record
+            ..record
         },
         BusRecord {
             caused_by: Some(OTHER),
-            ..true_record
+            ..record
         },
         BusRecord {
             occurred_at: time::OffsetDateTime::UNIX_EPOCH + time::Duration::NANOSECOND,
-            ..true_record
+            ..record
         },
         BusRecord {
             case_id: OTHER,
-            ..true_record
+            ..record
         },
         BusRecord {
             payload: b"payloa",
-            ..true_record
+            ..record
         },
     ];
-    for record in forged {
-        assert_eq!(keyring.check_bus(&record, &mac), Err(SealedError::Refused));
+    for forged in changed {
+        assert_eq!(
+            keyring.verify_bus_mac(&forged, &mac),
+            Err(SealedError::Refused)
+        );
     }
     let other_service = BusRecord {
         service: "ledger",
-        ..true_record
+        ..record
     };
     assert!(matches!(
-        keyring.check_bus(&other_service, &mac),
+        keyring.verify_bus_mac(&other_service, &mac),
         Err(SealedError::UnknownKey(_))
     ));
-    let nobody = BusRecord {
-        service: "nobody",
-        ..true_record
+    let unknown_service = BusRecord {
+        service: "unknown",
+        ..record
     };
-    assert_eq!(keyring.bus_mac(&nobody), Err(SealedError::UnknownService));
+    assert_eq!(
+        keyring.bus_mac(&unknown_service),
+        Err(SealedError::UnknownService)
+    );
 }
 
 #[test]
-fn a_signature_is_refused_out_of_context_by_another_key_or_for_other_bytes() {
+fn a_signature_is_refused_in_another_context_for_another_key_or_for_other_bytes() {
     let keyring = keyring();
     let signer = keyring.signer(SigningContext::Notice);
     let signature = signer.sign(b"words");
@@ -241,13 +244,13 @@ fn a_signature_is_refused_out_of_context_by_another_key_or_for_other_bytes() {
 fn debug_shows_no_key_and_no_plaintext() {
     let keyring = keyring();
     let (key, wrapped) = keyring.new_data_key(CASE);
-    let sealed = key.seal(Purpose::Url, CASE, ROW, b"plain-words");
+    let sealed = key.seal(Purpose::Url, CASE, ROW, b"secret-text");
     let opened = key.open(Purpose::Url, CASE, ROW, &sealed).unwrap();
     let signer = keyring.signer(SigningContext::Notice);
     let shown = format!("{keyring:?} {key:?} {sealed:?} {opened:?} {signer:?} {wrapped:?}");
-    assert!(!shown.contains("plain-words"));
+    assert!(!shown.contains("secret-text"));
     for ring in ["index", "provider", "body"] {
-        let secret = fixed_json()[ring]["keys"][0]["key"]
+        let secret = vectors_keyring_json()[ring]["keys"][0]["key"]
             .as_str()
             .unwrap()
             .to_owned();

@@ -1,4 +1,4 @@
-//! The keyring's file: made once, for its owner alone, refused when it is anything else.
+//! The keyring file: created once, readable only by its owner, and refused if it is malformed.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -9,13 +9,13 @@ use uuid::Uuid;
 const CASE: Uuid = Uuid::from_u128(1);
 const ROW: Uuid = Uuid::from_u128(2);
 
-fn fixed_json() -> Value {
+fn vectors_keyring_json() -> Value {
     let all: Value = serde_json::from_str(include_str!("../testdata/vectors.json")).unwrap();
     all["keyring"].clone()
 }
 
 #[test]
-fn a_keyring_is_created_once_for_its_owner_alone_and_opens_again() {
+fn a_keyring_is_created_once_is_readable_only_by_its_owner_and_can_be_opened() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keyring.json");
     let created = Keyring::create(&path).unwrap();
@@ -37,22 +37,22 @@ fn a_keyring_is_created_once_for_its_owner_alone_and_opens_again() {
     assert_eq!(
         std::fs::read_dir(folder.path()).unwrap().count(),
         1,
-        "no draft is left"
+        "the draft file is removed"
     );
-    let set = |mode| {
+    let set_mode = |mode| {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
     };
-    set(0o440);
-    Keyring::open(&path).expect("as Kubernetes mounts it for the group of a pod");
+    set_mode(0o440);
+    Keyring::open(&path).expect("readable by the group, as Kubernetes mounts secrets");
     for mode in [0o604, 0o660, 0o444] {
-        set(mode);
+        set_mode(mode);
         let refused = Keyring::open(&path).unwrap_err();
         assert!(refused.to_string().contains("chmod 600"), "{refused}");
     }
 }
 
 #[test]
-fn two_keyrings_share_no_key() {
+fn two_keyrings_have_different_keys() {
     let folder = tempfile::tempdir().unwrap();
     let one = Keyring::create(&folder.path().join("one")).unwrap();
     let two = Keyring::create(&folder.path().join("two")).unwrap();
@@ -69,8 +69,8 @@ fn two_keyrings_share_no_key() {
 
 #[test]
 fn a_malformed_keyring_is_refused_without_showing_a_key() {
-    type Spoil = fn(&mut Value);
-    let spoils: [(&str, Spoil); 9] = [
+    type Change = fn(&mut Value);
+    let changes: [(&str, Change); 9] = [
         ("format", |json| json["format"] = 2.into()),
         ("current", |json| json["index"]["current"] = "i-9".into()),
         ("32 bytes", |json| {
@@ -93,17 +93,17 @@ fn a_malformed_keyring_is_refused_without_showing_a_key() {
         }),
         ("fields", |json| json["extra"] = 1.into()),
     ];
-    for (said, spoil) in spoils {
-        let mut json = fixed_json();
-        spoil(&mut json);
+    for (expected, change) in changes {
+        let mut json = vectors_keyring_json();
+        change(&mut json);
         let refused = Keyring::parse(&json.to_string()).unwrap_err();
         assert!(
-            refused.to_string().contains(said),
-            "{refused} does not say {said}"
+            refused.to_string().contains(expected),
+            "{refused} does not contain {expected}"
         );
         assert!(!format!("{refused:?}").contains("secret"));
     }
-    let mut three = fixed_json();
+    let mut three = vectors_keyring_json();
     let third = serde_json::json!({"id": "s-3", "key": three["provider"]["keys"][0]["key"]});
     three["signing"]["notice"]["keys"]
         .as_array_mut()
@@ -111,6 +111,6 @@ fn a_malformed_keyring_is_refused_without_showing_a_key() {
         .push(third);
     assert!(
         Keyring::parse(&three.to_string()).is_err(),
-        "signing keys are two at a time"
+        "a signing context has at most two keys"
     );
 }

@@ -1,4 +1,5 @@
-//! A staff token says who asks, for a minute, to one audience, and cannot be made, changed or respelled by others.
+//! A staff token is valid for at most one minute and for one audience, and cannot be forged, changed or
+//! re-encoded.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -37,7 +38,7 @@ fn verifier(audience: &str) -> StaffTokenVerifier {
 }
 
 #[test]
-fn a_staff_token_is_refused_out_of_its_time_and_audience() {
+fn a_staff_token_is_refused_outside_its_validity_period_and_for_another_audience() {
     let issuer = StaffTokenIssuer::new(keyring().signer(SigningContext::StaffToken)).unwrap();
     let claims = claims();
     let token = issuer.issue(&claims).unwrap();
@@ -60,7 +61,7 @@ fn a_staff_token_is_refused_out_of_its_time_and_audience() {
 }
 
 #[test]
-fn a_staff_token_is_refused_when_forged_altered_or_respelled() {
+fn a_forged_changed_or_re_encoded_staff_token_is_refused() {
     let keyring = keyring();
     let issuer = StaffTokenIssuer::new(keyring.signer(SigningContext::StaffToken)).unwrap();
     let claims = claims();
@@ -71,7 +72,7 @@ fn a_staff_token_is_refused_when_forged_altered_or_respelled() {
             .unwrap_err()
     };
     let (payload, signature) = token.split_once('.').unwrap();
-    for wrong in [
+    for invalid in [
         String::new(),
         ".".to_owned(),
         payload.to_owned(),
@@ -83,8 +84,8 @@ fn a_staff_token_is_refused_when_forged_altered_or_respelled() {
         "A".repeat(5000),
     ] {
         assert!(
-            matches!(verify(&wrong), TokenError::Malformed | TokenError::Forged),
-            "{wrong}"
+            matches!(verify(&invalid), TokenError::Malformed | TokenError::Forged),
+            "{invalid}"
         );
     }
     assert_eq!(verify(&format!("{payload}.")), TokenError::Forged);
@@ -103,7 +104,7 @@ fn a_staff_token_is_refused_when_forged_altered_or_respelled() {
         verify(&signed_by(SigningContext::Proof, &bytes)),
         TokenError::Forged
     );
-    // Claims that name another context's key, truly signed by that key.
+    // Claims that name another context's key, signed by that key.
     let renamed = [
         &[1, 7],
         b"s-proof".as_slice(),
@@ -121,7 +122,7 @@ fn a_staff_token_is_refused_when_forged_altered_or_respelled() {
         verify(&signed_by(SigningContext::StaffToken, &previous)),
         TokenError::Forged
     );
-    // Truly signed claims with something after them, an unknown format or an unknown role.
+    // Correctly signed claims with trailing bytes, an unknown format or an unknown role.
     let longer = [bytes.as_slice(), b"x"].concat();
     assert_eq!(
         verify(&signed_by(SigningContext::StaffToken, &longer)),
@@ -139,7 +140,7 @@ fn a_staff_token_is_refused_when_forged_altered_or_respelled() {
         verify(&signed_by(SigningContext::StaffToken, &roles)),
         TokenError::Malformed
     );
-    // Truly signed by an issuer at fault: a life above the bound does not hold.
+    // Correctly signed by a faulty issuer: a lifetime above the limit is refused.
     let mut lasting = bytes.clone();
     let expires = 2 + bytes[1] as usize + 33 + 8;
     let later = (claims.issued_at + Duration::hours(1)).unix_timestamp();

@@ -1,4 +1,4 @@
-//! What the fixed keys make stays what it is: rows, tokens and published signatures outlive the code.
+//! Test vectors: stored rows, tokens and published signatures must stay valid when the code changes.
 
 use platform::principal::{Role, Roles};
 use platform::sealed::{
@@ -32,34 +32,34 @@ impl Vectors {
 }
 
 #[test]
-fn tags_are_made_with_the_current_key_and_then_the_previous() {
+fn tags_match_the_vectors_for_the_current_and_the_previous_key() {
     let vectors = Vectors::load();
     let url = vectors.text("/url").as_bytes();
-    let mut made = Vec::new();
+    let mut tags = Vec::new();
     for (purpose, name) in [
         (TagPurpose::Url, "url"),
         (TagPurpose::Hash, "hash"),
         (TagPurpose::Reference, "reference"),
     ] {
-        made.extend(vectors.1.tags(purpose, url).into_iter().map(|tag| {
+        tags.extend(vectors.1.tags(purpose, url).into_iter().map(|tag| {
             serde_json::json!({
                 "purpose": name, "key_id": tag.key_id.as_str(), "tag": hex::encode(tag.bytes)
             })
         }));
     }
-    assert_eq!(Value::from(made), vectors.0["tags"]);
+    assert_eq!(Value::from(tags), vectors.0["tags"]);
 }
 
 #[test]
-fn commitments_hold() {
+fn commitments_match_the_vectors() {
     let vectors = Vectors::load();
     let salt = vectors.bytes("/commitment/salt").try_into().unwrap();
-    let made = commitment(&salt, vectors.text("/url"));
-    assert_eq!(hex::encode(made), vectors.text("/commitment/digest"));
+    let computed = commitment(&salt, vectors.text("/url"));
+    assert_eq!(hex::encode(computed), vectors.text("/commitment/digest"));
 }
 
 #[test]
-fn a_key_wrapped_by_a_former_epoch_and_a_value_under_it_open() {
+fn a_data_key_of_a_previous_epoch_and_a_value_sealed_with_it_open() {
     let vectors = Vectors::load();
     let (case, row) = (vectors.id("/case_id"), vectors.id("/row_id"));
     let wrapped = WrappedKey::parse(vectors.bytes("/wrapped_key")).unwrap();
@@ -69,13 +69,13 @@ fn a_key_wrapped_by_a_former_epoch_and_a_value_under_it_open() {
     let opened = key.open(Purpose::Url, case, row, vectors.bytes("/sealed"));
     assert_eq!(opened.unwrap().text().unwrap(), vectors.text("/url"));
 
-    let anew = vectors.1.rewrap(case, &wrapped).unwrap();
-    assert_eq!(anew.key_id(), vectors.1.epoch());
-    assert_eq!(vectors.1.unwrap(case, &anew).unwrap().id(), key.id());
+    let rewrapped = vectors.1.rewrap(case, &wrapped).unwrap();
+    assert_eq!(rewrapped.key_id(), vectors.1.epoch());
+    assert_eq!(vectors.1.unwrap(case, &rewrapped).unwrap().id(), key.id());
 }
 
 #[test]
-fn a_value_of_an_outside_party_opens() {
+fn a_value_of_a_provider_opens() {
     let vectors = Vectors::load();
     let opened = vectors
         .1
@@ -90,19 +90,19 @@ fn a_value_of_an_outside_party_opens() {
 }
 
 #[test]
-fn keyed_hashes_hold_also_under_the_previous_key() {
+fn macs_match_the_vectors_also_for_the_previous_key() {
     let vectors = Vectors::load();
     let fields: [&[u8]; 2] = [b"notice", b"host-a"];
-    let made = vectors.1.mac(MacPurpose::Link, &fields);
-    assert_eq!(hex::encode(made), vectors.text("/link_mac/mac"));
+    let computed = vectors.1.mac(MacPurpose::Link, &fields);
+    assert_eq!(hex::encode(computed), vectors.text("/link_mac/mac"));
     let previous = vectors.bytes("/link_mac/previous");
-    assert!(vectors.1.mac_holds(MacPurpose::Link, &fields, &previous));
+    assert!(vectors.1.verify_mac(MacPurpose::Link, &fields, &previous));
     let body = vectors.1.mac(MacPurpose::Body, &[b"body"]);
     assert_eq!(hex::encode(body), vectors.text("/body_mac"));
 }
 
 #[test]
-fn the_word_of_a_producer_holds() {
+fn the_mac_of_a_bus_record_matches_the_vector() {
     let vectors = Vectors::load();
     let payload = vectors.bytes("/bus_mac/payload");
     let record = BusRecord {
@@ -130,13 +130,13 @@ fn the_word_of_a_producer_holds() {
         bytes: vectors.bytes("/bus_mac/mac").try_into().unwrap(),
     };
     assert_eq!(vectors.1.bus_mac(&record).unwrap(), mac);
-    vectors.1.check_bus(&record, &mac).unwrap();
+    vectors.1.verify_bus_mac(&record, &mac).unwrap();
 }
 
 #[test]
-fn signatures_hold_in_their_context() {
+fn signatures_match_the_vectors() {
     let vectors = Vectors::load();
-    let made: Vec<Value> = SigningContext::ALL
+    let computed: Vec<Value> = SigningContext::ALL
         .into_iter()
         .map(|context| {
             let signer = vectors.1.signer(context);
@@ -151,11 +151,11 @@ fn signatures_hold_in_their_context() {
             })
         })
         .collect();
-    assert_eq!(Value::from(made), vectors.0["signatures"]);
+    assert_eq!(Value::from(computed), vectors.0["signatures"]);
 }
 
 #[test]
-fn webhooks_are_signed_as_standard_webhooks_asks() {
+fn webhook_signatures_follow_standard_webhooks() {
     use base64::Engine as _;
     let vectors = Vectors::load();
     let signer = vectors.1.signer(SigningContext::Notice);
@@ -174,7 +174,7 @@ fn webhooks_are_signed_as_standard_webhooks_asks() {
 }
 
 #[test]
-fn two_keys_are_published_and_read_back() {
+fn published_keys_are_read_back() {
     let keys = Vectors::load().1.public_keys(SigningContext::Notice);
     let ids: Vec<_> = keys.iter().map(|key| key.key_id.as_str()).collect();
     assert_eq!(ids, ["s-notice-2", "s-notice-1"]);
@@ -182,7 +182,7 @@ fn two_keys_are_published_and_read_back() {
 }
 
 #[test]
-fn the_staff_token_is_made_and_read() {
+fn the_staff_token_matches_the_vector() {
     let vectors = Vectors::load();
     let at = vectors.0["staff_token"]["issued_at"].as_i64().unwrap();
     let issued_at = OffsetDateTime::from_unix_timestamp(at).unwrap();

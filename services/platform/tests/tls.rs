@@ -1,4 +1,4 @@
-//! Between roles: who is let in, who is refused and logged, and certificates that rotate under load.
+//! Mutual TLS between roles: accepted and refused peers, and rotation of certificates under load.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use platform::grpc::{Access, READY, Server, Transport};
-use platform::tls::{Role, Tls, TlsError, TlsFiles};
+use platform::tls::{ServiceRole, Tls, TlsError, TlsFiles};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType,
     date_time_ymd,
@@ -29,9 +29,9 @@ use tonic_health::pb::health_client::HealthClient;
 
 const DEADLINE: Duration = Duration::from_mins(1);
 
-/// Everything that this test binary logs.
-static LOG: LazyLock<Log> = LazyLock::new(|| {
-    let log = Log::default();
+/// The log output of this test program.
+static LOG: LazyLock<CapturedLog> = LazyLock::new(|| {
+    let log = CapturedLog::default();
     let writer = log.clone();
     tracing_subscriber::fmt()
         .with_ansi(false)
@@ -41,9 +41,9 @@ static LOG: LazyLock<Log> = LazyLock::new(|| {
 });
 
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Log {
+impl Write for CapturedLog {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -53,12 +53,12 @@ impl Write for Log {
     }
 }
 
-/// Waits until a line with all of these words is in the log.
-async fn logged(words: &[&str]) {
+/// Waits until a log line contains all of these fragments.
+async fn wait_for_log(fragments: &[&str]) {
     let found = || {
         let text = String::from_utf8(LOG.0.lock().unwrap().clone()).unwrap();
         text.lines()
-            .any(|line| words.iter().all(|word| line.contains(word)))
+            .any(|line| fragments.iter().all(|fragment| line.contains(fragment)))
     };
     tokio::time::timeout(DEADLINE, async {
         while !found() {
@@ -68,20 +68,20 @@ async fn logged(words: &[&str]) {
     .await
     .unwrap_or_else(|_| {
         let text = String::from_utf8_lossy(&LOG.0.lock().unwrap()).into_owned();
-        panic!("no line with {words:?} was logged, but\n{text}")
+        panic!("no line with {fragments:?} was logged:\n{text}")
     });
 }
 
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+struct TestAuthority(CertifiedIssuer<'static, KeyPair>);
 
-/// Certificate and key, PEM.
+/// A certificate and its key, PEM.
 struct Issued(String, String);
 
-impl Authority {
+impl TestAuthority {
     fn new() -> Self {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // Two authorities of one name would be told apart by their signatures alone.
+        // Without different names, two authorities would differ only by their signatures.
         let name = uuid::Uuid::new_v4().to_string();
         params.distinguished_name.push(DnType::CommonName, name);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
@@ -92,7 +92,7 @@ impl Authority {
     }
 
     fn issue_for(&self, uri: &str, from: i32, to: i32) -> Issued {
-        // The name is for the library's own clients below; roles do not look at it.
+        // The DNS name is for the clients of the library below; roles do not verify it.
         let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
         params
             .subject_alt_names
@@ -109,7 +109,7 @@ impl Authority {
     }
 }
 
-fn put(folder: &Path, name: &str, text: &str) -> std::path::PathBuf {
+fn write_private(folder: &Path, name: &str, text: &str) -> std::path::PathBuf {
     let path = folder.join(name);
     std::fs::write(&path, text).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -118,52 +118,52 @@ fn put(folder: &Path, name: &str, text: &str) -> std::path::PathBuf {
 
 fn files(folder: &Path, name: &str, issued: &Issued, ca: &str) -> TlsFiles {
     TlsFiles {
-        cert: put(folder, &format!("{name}.crt"), &issued.0),
-        key: put(folder, &format!("{name}.key"), &issued.1),
-        ca: put(folder, &format!("{name}.ca"), ca),
+        cert: write_private(folder, &format!("{name}.crt"), &issued.0),
+        key: write_private(folder, &format!("{name}.key"), &issued.1),
+        ca: write_private(folder, &format!("{name}.ca"), ca),
     }
 }
 
-fn role(name: &str) -> Role {
-    Role::parse(name).unwrap()
+fn role(name: &str) -> ServiceRole {
+    ServiceRole::parse(name).unwrap()
 }
 
-/// A folder, an authority, and a role `intake` that serves with its certificate.
-struct Place {
+/// A certificate authority, and a running server with the role `intake`.
+struct TlsFixture {
     folder: tempfile::TempDir,
-    authority: Authority,
+    authority: TestAuthority,
     server: Tls,
-    at: SocketAddr,
+    address: SocketAddr,
     _end: DropGuard,
 }
 
-async fn place() -> Place {
+async fn fixture() -> TlsFixture {
     LazyLock::force(&LOG);
     let folder = tempfile::tempdir().unwrap();
-    let authority = Authority::new();
+    let authority = TestAuthority::new();
     let issued = authority.issue("spiffe://takedown/intake");
     let files = files(folder.path(), "intake", &issued, &authority.pem());
     let server = Tls::open(files, &role("intake")).unwrap();
     let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let at = tcp.local_addr().unwrap();
+    let address = tcp.local_addr().unwrap();
     let access = Access::new(&[("grpc.health.v1.Health/Check", &["gateway", "intake"])]);
-    let listener = Transport::Proven(server.clone())
+    let listener = Transport::MutualTls(server.clone())
         .listener(tcp, &access)
         .unwrap();
     let token = CancellationToken::new();
     let serving = Server::new(tonic_health::pb::FILE_DESCRIPTOR_SET).serve(listener, token.clone());
     tokio::spawn(serving);
-    Place {
+    TlsFixture {
         folder,
         authority,
         server,
-        at,
+        address,
         _end: token.drop_guard(),
     }
 }
 
-impl Place {
-    /// A role with a certificate of the place's authority.
+impl TlsFixture {
+    /// TLS settings of a role with a certificate of the fixture's authority.
     fn tls(&self, name: &str) -> Tls {
         let issued = self.authority.issue(&role(name).uri());
         self.tls_with(name, &issued)
@@ -175,49 +175,51 @@ impl Place {
     }
 
     fn channel(&self, tls: Tls, to: &str) -> Channel {
-        let address = format!("https://{}", self.at);
-        Transport::Proven(tls).channel(to, &address).unwrap()
+        let address = format!("https://{}", self.address);
+        Transport::MutualTls(tls).channel(to, &address).unwrap()
     }
 
-    async fn ask(&self, tls: Tls) -> Result<(), Code> {
-        ask(&self.channel(tls, "intake")).await
+    async fn check_health(&self, tls: Tls) -> Result<(), Code> {
+        check_health(&self.channel(tls, "intake")).await
     }
 
-    /// Whether a client of the library itself, set up in another way than ours, is let in: the server speaks first.
-    async fn lets_in(
+    /// True if the server accepts a client that is configured without this crate: the server sends the first
+    /// bytes then.
+    async fn accepts_client(
         &self,
         versions: &[&'static SupportedProtocolVersion],
-        shown: Option<&Issued>,
+        certificate: Option<&Issued>,
     ) -> bool {
-        self.lets_in_by(&self.authority, versions, shown).await
+        self.accepts_client_trusting(&self.authority, versions, certificate)
+            .await
     }
 
-    /// The same for a client that believes this authority.
-    async fn lets_in_by(
+    /// As `accepts_client`, for a client that trusts this authority.
+    async fn accepts_client_trusting(
         &self,
-        believed: &Authority,
+        trusted: &TestAuthority,
         versions: &[&'static SupportedProtocolVersion],
-        shown: Option<&Issued>,
+        certificate: Option<&Issued>,
     ) -> bool {
         let mut roots = RootCertStore::empty();
-        let ca = CertificateDer::from_pem_slice(believed.pem().as_bytes()).unwrap();
+        let ca = CertificateDer::from_pem_slice(trusted.pem().as_bytes()).unwrap();
         roots.add(ca).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
             .unwrap()
             .with_root_certificates(roots);
-        let mut config = match shown {
+        let mut config = match certificate {
             None => config.with_no_client_auth(),
-            Some(Issued(certificate, key)) => config
+            Some(Issued(cert, key)) => config
                 .with_client_auth_cert(
-                    vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()],
+                    vec![CertificateDer::from_pem_slice(cert.as_bytes()).unwrap()],
                     PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
                 )
                 .unwrap(),
         };
         config.alpn_protocols = vec![b"h2".to_vec()];
-        let stream = TcpStream::connect(self.at).await.unwrap();
+        let stream = TcpStream::connect(self.address).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
         let connected = TlsConnector::from(Arc::new(config)).connect(name, stream);
         let Ok(mut stream) = connected.await else {
@@ -228,9 +230,9 @@ impl Place {
     }
 }
 
-/// The handshake failed on one side: at once for whoever refuses, by an alert on the new connection for the other, which
-/// the library takes for a peer that is away, that speaks something else, or that gave the call up.
-fn no_connection(outcome: Result<(), Code>) -> bool {
+/// True if the handshake failed. The client sees that at once, or by an alert on the new connection, which
+/// the library reports with one of several codes.
+fn is_connection_failure(outcome: Result<(), Code>) -> bool {
     let codes = [
         Code::Unavailable,
         Code::Unknown,
@@ -240,102 +242,118 @@ fn no_connection(outcome: Result<(), Code>) -> bool {
     outcome.is_err_and(|code| codes.contains(&code))
 }
 
-async fn ask(channel: &Channel) -> Result<(), Code> {
+async fn check_health(channel: &Channel) -> Result<(), Code> {
     let request = HealthCheckRequest {
         service: READY.to_owned(),
     };
     let mut health = HealthClient::new(channel.clone());
-    let asked = health.check(request);
-    let answer = tokio::time::timeout(DEADLINE, asked).await.unwrap();
-    answer.map(drop).map_err(|status| status.code())
+    let check = health.check(request);
+    let response = tokio::time::timeout(DEADLINE, check).await.unwrap();
+    response.map(drop).map_err(|status| status.code())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_role_with_a_true_certificate_is_let_in_and_held_to_the_table() {
-    let place = place().await;
-    assert_eq!(place.ask(place.tls("gateway")).await, Ok(()));
+async fn a_role_with_a_valid_certificate_may_make_only_the_calls_in_its_table() {
+    let fixture = fixture().await;
+    assert_eq!(fixture.check_health(fixture.tls("gateway")).await, Ok(()));
     assert_eq!(
-        place.ask(place.tls("console")).await,
+        fixture.check_health(fixture.tls("console")).await,
         Err(Code::PermissionDenied)
     );
-    logged(&["peer.role=\"console\"", "Health/Check"]).await;
+    wait_for_log(&["peer.role=\"console\"", "Health/Check"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_out_of_its_time_is_refused() {
-    let place = place().await;
+async fn a_certificate_outside_its_validity_period_is_refused() {
+    let fixture = fixture().await;
     let uri = "spiffe://takedown/gateway";
-    for (from, to, why) in [(2020, 2021, "xpired"), (2080, 2090, "ValidYet")] {
-        let issued = place.authority.issue_for(uri, from, to);
-        let tls = place.tls_with("gateway", &issued);
-        assert!(no_connection(place.ask(tls).await), "{why}");
-        assert!(!place.lets_in(&[&TLS13], Some(&issued)).await, "{why}");
+    for (from, to, reason) in [(2020, 2021, "xpired"), (2080, 2090, "ValidYet")] {
+        let issued = fixture.authority.issue_for(uri, from, to);
+        let tls = fixture.tls_with("gateway", &issued);
+        assert!(
+            is_connection_failure(fixture.check_health(tls).await),
+            "{reason}"
+        );
+        assert!(
+            !fixture.accepts_client(&[&TLS13], Some(&issued)).await,
+            "{reason}"
+        );
     }
-    logged(&["refused", "xpired"]).await;
+    wait_for_log(&["refused", "xpired"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_names_no_role_of_ours_is_refused() {
-    let place = place().await;
+async fn a_certificate_without_a_role_is_refused() {
+    let fixture = fixture().await;
     for uri in ["spiffe://elsewhere/gateway", "https://takedown/gateway"] {
-        let issued = place.authority.issue(uri);
-        assert!(!place.lets_in(&[&TLS13], Some(&issued)).await, "{uri}");
+        let issued = fixture.authority.issue(uri);
+        assert!(
+            !fixture.accepts_client(&[&TLS13], Some(&issued)).await,
+            "{uri}"
+        );
     }
-    logged(&["refused", "NoRole"]).await;
-    let right = place.authority.issue("spiffe://takedown/gateway");
-    assert!(place.lets_in(&[&TLS13], Some(&right)).await, "the control");
+    wait_for_log(&["refused", "NoRole"]).await;
+    let right = fixture.authority.issue("spiffe://takedown/gateway");
+    assert!(
+        fixture.accepts_client(&[&TLS13], Some(&right)).await,
+        "a valid certificate must be accepted"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_of_another_authority_is_refused_by_both_sides() {
-    let place = place().await;
-    let other = Authority::new();
+    let fixture = fixture().await;
+    let other = TestAuthority::new();
     let issued = other.issue("spiffe://takedown/gateway");
-    assert!(!place.lets_in(&[&TLS13], Some(&issued)).await);
-    logged(&["refused", "UnknownIssuer"]).await;
-    // One that believes only the other authority refuses this server.
-    let files = files(place.folder.path(), "stranger", &issued, &other.pem());
+    assert!(!fixture.accepts_client(&[&TLS13], Some(&issued)).await);
+    wait_for_log(&["refused", "UnknownIssuer"]).await;
+    // A client that trusts only the other authority refuses this server.
+    let files = files(fixture.folder.path(), "stranger", &issued, &other.pem());
     let tls = Tls::open(files, &role("gateway")).unwrap();
-    assert_eq!(place.ask(tls).await, Err(Code::Unavailable));
-    logged(&["did not prove its role", "UnknownIssuer"]).await;
+    assert_eq!(fixture.check_health(tls).await, Err(Code::Unavailable));
+    wait_for_log(&["did not authenticate its role", "UnknownIssuer"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_another_role_than_was_meant_is_refused() {
-    let place = place().await;
-    let channel = place.channel(place.tls("gateway"), "dispatch");
-    assert_eq!(ask(&channel).await, Err(Code::Unavailable));
-    logged(&["did not prove its role", "is: intake, must: dispatch"]).await;
+async fn a_server_with_another_role_than_expected_is_refused() {
+    let fixture = fixture().await;
+    let channel = fixture.channel(fixture.tls("gateway"), "dispatch");
+    assert_eq!(check_health(&channel).await, Err(Code::Unavailable));
+    wait_for_log(&[
+        "did not authenticate its role",
+        "actual: intake, expected: dispatch",
+    ])
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_comes_in_without_a_certificate_or_by_an_older_tls() {
-    let place = place().await;
-    assert!(!place.lets_in(&[&TLS13], None).await);
-    logged(&["refused", "peer sent no certificates"]).await;
-    let right = place.authority.issue("spiffe://takedown/gateway");
-    assert!(!place.lets_in(&[&TLS12], Some(&right)).await);
-    logged(&["refused", "peer is incompatible"]).await;
+async fn a_client_without_a_certificate_or_with_an_older_tls_version_is_refused() {
+    let fixture = fixture().await;
+    assert!(!fixture.accepts_client(&[&TLS13], None).await);
+    wait_for_log(&["refused", "peer sent no certificates"]).await;
+    let right = fixture.authority.issue("spiffe://takedown/gateway");
+    assert!(!fixture.accepts_client(&[&TLS12], Some(&right)).await);
+    wait_for_log(&["refused", "peer is incompatible"]).await;
 
-    // And not in the clear.
-    let mut plain = TcpStream::connect(place.at).await.unwrap();
-    plain
+    // Plain text is refused too.
+    let mut unencrypted = TcpStream::connect(fixture.address).await.unwrap();
+    unencrypted
         .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
         .await
         .unwrap();
-    let mut answer = Vec::new();
-    let _ = plain.read_to_end(&mut answer).await;
+    let mut response = Vec::new();
+    let _ = unencrypted.read_to_end(&mut response).await;
     assert_ne!(
-        answer.first(),
+        response.first(),
         Some(&0),
         "no HTTP/2 frame, at most a TLS alert"
     );
 }
 
 #[test]
-fn files_that_do_not_fit_are_refused_with_what_to_do() {
+fn files_that_do_not_match_are_refused_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
-    let authority = Authority::new();
+    let authority = TestAuthority::new();
     let intake = authority.issue("spiffe://takedown/intake");
     let open = |files: TlsFiles| Tls::open(files, &role("intake")).map(drop).unwrap_err();
     let wrong_role = authority.issue("spiffe://takedown/gateway");
@@ -343,7 +361,7 @@ fn files_that_do_not_fit_are_refused_with_what_to_do() {
     assert!(matches!(found, TlsError::WrongRole { .. }), "{found}");
     let other_key = Issued(intake.0.clone(), wrong_role.1);
     let found = open(files(folder.path(), "b", &other_key, &authority.pem()));
-    assert!(matches!(found, TlsError::Unfit(_)), "{found}");
+    assert!(matches!(found, TlsError::Mismatch(_)), "{found}");
     let found = open(files(folder.path(), "c", &intake, ""));
     assert!(matches!(found, TlsError::NotPem { .. }), "{found}");
 
@@ -354,77 +372,91 @@ fn files_that_do_not_fit_are_refused_with_what_to_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_and_authorities_rotate_under_load_without_an_error() {
-    let place = Arc::new(place().await);
-    let client = place.tls("gateway");
+    let fixture = Arc::new(fixture().await);
+    let client = fixture.tls("gateway");
     let stop = Arc::new(AtomicBool::new(false));
-    let (good, bad) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (succeeded, failed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let load: Vec<_> = (0..8)
         .map(|_| {
-            let (place, client, stop) = (place.clone(), client.clone(), stop.clone());
-            let (good, bad) = (good.clone(), bad.clone());
+            let (fixture, client, stop) = (fixture.clone(), client.clone(), stop.clone());
+            let (succeeded, failed) = (succeeded.clone(), failed.clone());
             tokio::spawn(async move {
-                let standing = place.channel(client.clone(), "intake");
+                let open_channel = fixture.channel(client.clone(), "intake");
                 while !stop.load(Ordering::Relaxed) {
-                    let fresh = place.channel(client.clone(), "intake");
-                    for channel in [&standing, &standing, &fresh] {
-                        match ask(channel).await {
-                            Ok(()) => good.fetch_add(1, Ordering::Relaxed),
-                            Err(_) => bad.fetch_add(1, Ordering::Relaxed),
+                    let new_channel = fixture.channel(client.clone(), "intake");
+                    for channel in [&open_channel, &open_channel, &new_channel] {
+                        match check_health(channel).await {
+                            Ok(()) => succeeded.fetch_add(1, Ordering::Relaxed),
+                            Err(_) => failed.fetch_add(1, Ordering::Relaxed),
                         };
                     }
                 }
             })
         })
         .collect();
-    let more = async |calls: u64| {
-        let from = good.load(Ordering::Relaxed);
+    let wait_for_calls = async |calls: u64| {
+        let from = succeeded.load(Ordering::Relaxed);
         tokio::time::timeout(DEADLINE, async {
-            while good.load(Ordering::Relaxed) < from + calls {
+            while succeeded.load(Ordering::Relaxed) < from + calls {
                 tokio::task::yield_now().await;
             }
         })
         .await
-        .expect("calls go on");
+        .expect("calls succeed");
     };
 
-    more(100).await;
-    let next = Authority::new();
-    let both = format!("{}{}", place.authority.pem(), next.pem());
-    let folder = place.folder.path();
-    // Believe both, then show the new one, then believe it alone.
+    wait_for_calls(100).await;
+    let next = TestAuthority::new();
+    let both = format!("{}{}", fixture.authority.pem(), next.pem());
+    let folder = fixture.folder.path();
+    // Trust both authorities, then use certificates of the new one, then trust only the new one.
     for name in ["intake", "gateway"] {
-        put(folder, &format!("{name}.ca"), &both);
+        write_private(folder, &format!("{name}.ca"), &both);
     }
-    assert!(place.server.look().unwrap() && client.look().unwrap());
-    more(100).await;
+    assert!(fixture.server.reload_if_changed().unwrap() && client.reload_if_changed().unwrap());
+    wait_for_calls(100).await;
     for name in ["intake", "gateway"] {
         let issued = next.issue(&role(name).uri());
-        put(folder, &format!("{name}.crt"), &issued.0);
-        // A look between the two files finds what does not fit, and leaves what works.
+        write_private(folder, &format!("{name}.crt"), &issued.0);
+        // A reload between the two writes finds a mismatch and keeps the current certificate.
         let tls = if name == "intake" {
-            &place.server
+            &fixture.server
         } else {
             &client
         };
-        assert!(matches!(tls.look(), Err(TlsError::Unfit(_))));
-        put(folder, &format!("{name}.key"), &issued.1);
-        assert!(tls.look().unwrap());
+        assert!(matches!(
+            tls.reload_if_changed(),
+            Err(TlsError::Mismatch(_))
+        ));
+        write_private(folder, &format!("{name}.key"), &issued.1);
+        assert!(tls.reload_if_changed().unwrap());
     }
-    more(100).await;
+    wait_for_calls(100).await;
     for name in ["intake", "gateway"] {
-        put(folder, &format!("{name}.ca"), &next.pem());
+        write_private(folder, &format!("{name}.ca"), &next.pem());
     }
-    assert!(place.server.look().unwrap() && client.look().unwrap());
-    assert!(!client.look().unwrap(), "nothing has changed since");
-    more(100).await;
+    assert!(fixture.server.reload_if_changed().unwrap() && client.reload_if_changed().unwrap());
+    assert!(
+        !client.reload_if_changed().unwrap(),
+        "the files have not changed"
+    );
+    wait_for_calls(100).await;
     stop.store(true, Ordering::Relaxed);
     for task in load {
         task.await.unwrap();
     }
-    assert_eq!(bad.load(Ordering::Relaxed), 0);
-    // The old authority is out.
-    let old = place.authority.issue("spiffe://takedown/gateway");
+    assert_eq!(failed.load(Ordering::Relaxed), 0);
+    // The old authority is no longer trusted.
+    let old = fixture.authority.issue("spiffe://takedown/gateway");
     let new = next.issue("spiffe://takedown/gateway");
-    assert!(!place.lets_in_by(&next, &[&TLS13], Some(&old)).await);
-    assert!(place.lets_in_by(&next, &[&TLS13], Some(&new)).await);
+    assert!(
+        !fixture
+            .accepts_client_trusting(&next, &[&TLS13], Some(&old))
+            .await
+    );
+    assert!(
+        fixture
+            .accepts_client_trusting(&next, &[&TLS13], Some(&new))
+            .await
+    );
 }

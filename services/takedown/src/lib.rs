@@ -1,18 +1,17 @@
-//! The operators' program as a library: what `main` runs and the tests drive.
-//!
-//! It must not hold what a service is for: it starts services, asks them, and plays the street against them.
+//! The program `takedown` as a library: starts the roles, runs the operators' commands, and simulates hosts
+//! for the demo and for tests. The logic of a service belongs in its own crate.
 
 pub mod backup;
 pub mod cli;
 pub mod client;
 pub mod demo;
+pub mod multi_process;
 pub mod output;
 pub mod role;
-pub mod spread;
-pub mod street;
+pub mod simulator;
 pub mod system;
 
-/// The C library's allocator keeps what a burst freed in arenas between what lives on; this one gives it back, so that the
-/// memory of the roles stays flat as the work grows. Here, so that each program made of this library has it.
+/// Returns freed memory to the system, unlike glibc's allocator, whose arenas stay large after a burst.
+/// Declared here so that every program built from this library uses it.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

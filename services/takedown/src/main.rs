@@ -1,4 +1,5 @@
-//! `takedown`: the only binary. Parses, starts logging and hands over; everything else is in the library.
+//! `takedown`, the only binary. Parses the command line and runs the command; everything else is in the
+//! library.
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
-//! What the commands print: tables for people, JSON for programs, progress on long work, and failures as
+//! Output of the commands: tables for people, JSON for programs, progress bars, and errors as
 //! `error[code]: sentence`.
 //!
-//! Results go to stdout, everything else to stderr. Nothing here prints a URL: commands do not hand one over.
+//! Results go to stdout, everything else to stderr. Commands pass no URL to these functions.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -16,27 +16,27 @@ use platform::shutdown::TaskFailed;
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 
-/// How results are wanted.
+/// Output format of results.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct Format {
-    /// JSON for programs, instead of tables for people.
+    /// Prints JSON instead of tables.
     #[arg(long)]
     pub json: bool,
 }
 
 impl Format {
-    /// Prints a result: the value as it is, or what `people` makes of it.
-    pub fn print(self, value: &Value, people: impl FnOnce() -> String) {
+    /// Prints a result: the JSON value, or the text of `table`.
+    pub fn print(self, value: &Value, table: impl FnOnce() -> String) {
         if self.json {
             print(&format!("{value:#}"));
         } else {
-            print(&people());
+            print(&table());
         }
     }
 
-    /// Prints a failure on stderr.
+    /// Prints an error on stderr.
     pub fn fail(self, error: &anyhow::Error) {
-        let failure = Failure::of(error);
+        let failure = Failure::from_error(error);
         let text = if self.json {
             let field = failure.field.as_deref();
             let error = json!({ "code": failure.code, "detail": failure.sentence, "field": field });
@@ -44,23 +44,23 @@ impl Format {
         } else {
             format!("error[{}]: {}", failure.code, failure.sentence)
         };
-        // There is nobody left to tell when stderr is closed.
+        // Nothing can be reported if stderr is closed.
         let _ = writeln!(io::stderr(), "{text}");
     }
 }
 
-/// One line or several on stdout. A reader that has seen enough (`| head`) is no failure.
+/// Prints one or more lines on stdout. A closed pipe (`| head`) is not an error.
 pub fn print(text: &str) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush());
 }
 
-/// A line on stderr, beside whatever goes to stdout.
-pub fn tell(line: &str) {
+/// Prints a line on stderr.
+pub fn note(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// A table with a line of headings.
+/// A table with column headings.
 pub fn table<const N: usize>(
     headings: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
@@ -71,12 +71,12 @@ pub fn table<const N: usize>(
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(headings);
     for row in rows {
-        table.add_row(row.map(|cell| plain(&cell)));
+        table.add_row(row.map(|cell| printable(&cell)));
     }
     table.trim_fmt()
 }
 
-/// Names and values, a line each.
+/// Names and values, one pair per line; empty values are left out.
 pub fn facts<'a>(facts: impl IntoIterator<Item = (&'a str, String)>) -> String {
     let mut table = Table::new();
     table
@@ -84,35 +84,35 @@ pub fn facts<'a>(facts: impl IntoIterator<Item = (&'a str, String)>) -> String {
         .set_content_arrangement(ContentArrangement::Dynamic);
     for (name, value) in facts {
         if !value.is_empty() {
-            table.add_row([name.to_owned(), plain(&value)]);
+            table.add_row([name.to_owned(), printable(&value)]);
         }
     }
     table.trim_fmt()
 }
 
-/// Text from outside without the characters that move a terminal's cursor or change its colours.
-fn plain(text: &str) -> String {
+/// Replaces control characters, which could move a terminal's cursor or change its colours.
+fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()
 }
 
-/// A time of the wire, to the second; empty where there is none.
-pub fn at(time: Option<&prost_types::Timestamp>) -> String {
+/// A protobuf timestamp as RFC 3339, to the second; empty if absent.
+pub fn format_timestamp(time: Option<&prost_types::Timestamp>) -> String {
     time.and_then(|at| domain::wire::time("at", at).ok())
         .and_then(|at| at.replace_nanosecond(0).ok())
         .and_then(|at| at.format(&Rfc3339).ok())
         .unwrap_or_default()
 }
 
-/// A time of our own, to the second.
-pub fn at_time(time: time::OffsetDateTime) -> String {
-    at(Some(&domain::wire::timestamp(time)))
+/// A time as RFC 3339, to the second.
+pub fn format_time(time: time::OffsetDateTime) -> String {
+    format_timestamp(Some(&domain::wire::timestamp(time)))
 }
 
-/// The same for JSON.
-pub fn at_json(time: Option<&prost_types::Timestamp>) -> Value {
-    let text = at(time);
+/// A protobuf timestamp as JSON: RFC 3339, to the second, or null.
+pub fn timestamp_json(time: Option<&prost_types::Timestamp>) -> Value {
+    let text = format_timestamp(time);
     if text.is_empty() {
         Value::Null
     } else {
@@ -120,8 +120,8 @@ pub fn at_json(time: Option<&prost_types::Timestamp>) -> Value {
     }
 }
 
-/// A bar with a count, on a terminal only; `total` of 0 counts upwards without an end.
-pub fn progress(total: u64, doing: &'static str) -> ProgressBar {
+/// A progress bar, on a terminal only. With a `total` of 0 it counts without an end.
+pub fn progress(total: u64, label: &'static str) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
@@ -133,13 +133,13 @@ pub fn progress(total: u64, doing: &'static str) -> ProgressBar {
             "{msg} {bar:30} {human_pos}/{human_len} {eta}",
         )
     };
-    // The templates are the two above.
-    let style = ProgressStyle::with_template(template).expect("the template is well formed");
+    // One of the two templates above.
+    let style = ProgressStyle::with_template(template).expect("the template is valid");
     bar.enable_steady_tick(Duration::from_millis(200));
-    bar.with_style(style).with_message(doing)
+    bar.with_style(style).with_message(label)
 }
 
-/// A failure as people and programs see it.
+/// An error as it is printed.
 struct Failure {
     code: String,
     sentence: String,
@@ -147,7 +147,7 @@ struct Failure {
 }
 
 impl Failure {
-    fn of(error: &anyhow::Error) -> Self {
+    fn from_error(error: &anyhow::Error) -> Self {
         if let Some(problem) = error.chain().find_map(problem) {
             return Self {
                 code: problem.code.into_owned(),
@@ -156,10 +156,10 @@ impl Failure {
             };
         }
         let code = error.chain().find_map(code).unwrap_or("failed");
-        let sentence = error.chain().map(words).collect::<Vec<_>>().join(": ");
+        let detail = error.chain().map(sentence).collect::<Vec<_>>().join(": ");
         Self {
             code: code.to_owned(),
-            sentence,
+            sentence: detail,
             field: None,
         }
     }
@@ -176,7 +176,7 @@ fn problem(error: &(dyn std::error::Error + 'static)) -> Option<Problem> {
     }
     let mut problem = Problem::from(error.downcast_ref::<tonic::Status>()?);
     if problem.code == "unavailable" {
-        "The system does not answer; see whether `takedown up` is running on this data folder."
+        "The system does not respond; check that `takedown up` is running on this data folder."
             .clone_into(&mut problem.detail);
     }
     Some(problem)
@@ -204,12 +204,12 @@ fn code(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     error.is::<io::Error>().then_some("io")
 }
 
-/// What Postgres says of a failed row quotes its values: its number is enough.
-fn words(error: &(dyn std::error::Error + 'static)) -> String {
+/// An error's message. Messages of Postgres are replaced by their SQLSTATE, because they quote values.
+fn sentence(error: &(dyn std::error::Error + 'static)) -> String {
     match error.downcast_ref::<sqlx::Error>() {
-        Some(sqlx::Error::Database(refused)) => format!(
-            "the database refused (SQLSTATE {})",
-            refused.code().as_deref().unwrap_or("unknown")
+        Some(sqlx::Error::Database(database)) => format!(
+            "the database reported SQLSTATE {}",
+            database.code().as_deref().unwrap_or("unknown")
         ),
         _ => error.to_string(),
     }
@@ -221,17 +221,17 @@ mod tests {
     use platform::error::Kind;
 
     #[test]
-    fn a_problem_keeps_its_code_whatever_lies_around_it() {
-        let problem = Problem::new(Kind::Invalid, "url_missing", "Send a URL.").field("items[0]");
+    fn a_wrapped_problem_keeps_its_code() {
+        let problem = Problem::new(Kind::Invalid, "url_missing", "Send a URL.").field("reports[0]");
         let wrapped = anyhow::Error::from(tonic::Status::from(problem)).context("submitting");
-        let failure = Failure::of(&wrapped);
+        let failure = Failure::from_error(&wrapped);
         assert_eq!(failure.code, "url_missing");
         assert_eq!(failure.sentence, "Send a URL.");
-        assert_eq!(failure.field.as_deref(), Some("items[0]"));
+        assert_eq!(failure.field.as_deref(), Some("reports[0]"));
     }
 
     #[test]
-    fn what_comes_from_outside_cannot_steer_a_terminal() {
+    fn control_characters_are_not_printed() {
         let shown = table(["id"], [["a\u{1b}[2Jb\n".to_owned()]]);
         assert!(!shown.contains('\u{1b}'), "{shown:?}");
     }

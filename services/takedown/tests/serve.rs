@@ -1,37 +1,37 @@
-//! `takedown provider serve` as a host's engineer runs it, against a whole system, on every way that a notice comes.
+//! `takedown provider serve` as a host's engineers run it, against a whole system, on every delivery channel.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use domain::word::{Category, DeliveryChannel, ProviderRole};
+use domain::enums::{Category, DeliveryChannel, ProviderRole};
 use platform::testing::TestDatabase;
 use proto::v1::{
-    ClaimCasesRequest, CreateProviderKeyRequest, DecideCasesRequest, DecisionItem, NoticeSummary,
-    Provider, PutProvidersRequest, ReportChannel, ReportItem, SearchNoticesRequest,
-    SubmitReportsRequest, Verdict, verdict,
+    ClaimCasesRequest, CreateProviderKeyRequest, DecideCasesRequest, DecisionItem, NewReport,
+    NoticeSummary, Provider, ReportChannel, SearchNoticesRequest, SubmitReportsRequest,
+    UpsertProvidersRequest, Verdict, verdict,
 };
 use takedown::client::Client;
 use takedown::output::Format;
-use takedown::street::files::Behaviour;
-use takedown::street::serve::{Options, serve};
+use takedown::simulator::scenario::Behaviour;
+use takedown::simulator::serve::{ServeOptions, serve};
 use takedown::system::{self, System};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 const DEADLINE: Duration = Duration::from_mins(1);
 
-/// A system whose mail goes to one address and whose webhooks to another, both of hosts that are still to come.
-async fn system(folder: &tempfile::TempDir, database: &TestDatabase, to: Doors) -> System {
+/// A system that sends mails and webhooks to these addresses, whose hosts start later.
+async fn system(folder: &tempfile::TempDir, database: &TestDatabase, to: HostAddresses) -> System {
     let mut options = system::Options::new(folder.path().join("data"));
     options.database_url = Some(database.url().into());
     let map = &mut options.connector.map;
     map.insert("notify.pushed.example", to.web).unwrap();
-    // Nobody serves the pages: whether they are up cannot be told, and nothing is looked up by DNS.
+    // No server has the pages, so their content status is unknown. Nothing is resolved by DNS.
     map.insert("*.example", SocketAddr::from(([127, 0, 0, 1], 9)))
         .unwrap();
     let dispatch = &mut options.settings.dispatch;
     dispatch.resolve_names = false;
-    dispatch.plain_webhooks = true;
+    dispatch.http_webhooks = true;
     dispatch.mail = Some(dispatch::channels::MailSettings {
         host: to.mail.ip().to_string(),
         port: to.mail.port(),
@@ -44,27 +44,27 @@ async fn system(folder: &tempfile::TempDir, database: &TestDatabase, to: Doors) 
         .unwrap()
 }
 
-/// Free addresses for whoever takes webhooks and mail.
+/// Free addresses for webhooks and mail.
 #[derive(Clone, Copy)]
-struct Doors {
+struct HostAddresses {
     web: SocketAddr,
     mail: SocketAddr,
 }
 
-fn doors() -> Doors {
-    // Both are held until both are known.
-    let held = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
-    let [web, mail] = held.map(|listener| listener.local_addr().unwrap());
-    Doors { web, mail }
+fn free_addresses() -> HostAddresses {
+    // Both listeners exist at the same time, so that the addresses differ.
+    let listeners = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let [web, mail] = listeners.map(|listener| listener.local_addr().unwrap());
+    HostAddresses { web, mail }
 }
 
-struct Host {
-    options: Options,
+struct ServedHost {
+    options: ServeOptions,
     end: CancellationToken,
 }
 
-impl Host {
-    async fn of(system: &System, id: &str, behaviour: Behaviour) -> Self {
+impl ServedHost {
+    async fn new(system: &System, id: &str, behaviour: Behaviour) -> Self {
         let request = CreateProviderKeyRequest {
             provider_id: id.to_owned(),
             ..CreateProviderKeyRequest::default()
@@ -74,7 +74,7 @@ impl Host {
             .dispatch()
             .create_provider_key(request)
             .await;
-        let options = Options {
+        let options = ServeOptions {
             id: id.to_owned(),
             key: made.unwrap().into_inner().key.into(),
             gateway: system.addresses().gateway.clone(),
@@ -90,14 +90,14 @@ impl Host {
         Self { options, end }
     }
 
-    /// Returns when the host is there; what it comes to is told when it was asked to end.
+    /// Returns when the host is listening. The task returns the number of received messages when the host has ended.
     async fn serve(&self) -> JoinHandle<u64> {
-        let (heard, there) = tokio::sync::oneshot::channel();
+        let (sender, listening) = tokio::sync::oneshot::channel();
         let serving = serve(self.options.clone(), self.end.clone(), |_| {
-            let _ = heard.send(());
+            let _ = sender.send(());
         });
-        let serving = tokio::spawn(async move { serving.await.unwrap().read().received });
-        there.await.unwrap();
+        let serving = tokio::spawn(async move { serving.await.unwrap().totals().received });
+        listening.await.unwrap();
         serving
     }
 }
@@ -116,26 +116,26 @@ async fn directory(client: &Client) {
         ..Provider::default()
     };
     let providers = vec![
-        provider("asking", DeliveryChannel::Api),
-        provider("deaf", DeliveryChannel::Api),
+        provider("polling", DeliveryChannel::Api),
+        provider("bouncing", DeliveryChannel::Api),
         provider("pushed", DeliveryChannel::Api),
         provider("mailed", DeliveryChannel::Email),
     ];
-    let request = PutProvidersRequest { providers };
-    let answer = client.dispatch().put_providers(request).await.unwrap();
+    let request = UpsertProvidersRequest { providers };
+    let answer = client.dispatch().upsert_providers(request).await.unwrap();
     assert_eq!(answer.get_ref().problems, []);
 }
 
-/// A case at each host, decided by an analyst.
-async fn cases(client: &Client) {
-    let hosts = ["asking", "deaf", "pushed", "mailed"];
-    let items = hosts.map(|host| ReportItem {
+/// Reports one URL at each host and decides the cases as an analyst.
+async fn report_and_decide(client: &Client) {
+    let hosts = ["polling", "bouncing", "pushed", "mailed"];
+    let reports = hosts.map(|host| NewReport {
         url: format!("https://{host}.example/a"),
-        ..ReportItem::default()
+        ..NewReport::default()
     });
     let request = SubmitReportsRequest {
         channel: ReportChannel::Public.into(),
-        items: items.into(),
+        reports: reports.into(),
         ..SubmitReportsRequest::default()
     };
     client.intake().submit_reports(request).await.unwrap();
@@ -147,7 +147,7 @@ async fn cases(client: &Client) {
                 case_id: String::new(),
             };
             let claimed = client.verification().claim_cases(request).await.unwrap();
-            let items: Vec<DecisionItem> = claimed
+            let decisions: Vec<DecisionItem> = claimed
                 .into_inner()
                 .claimed
                 .into_iter()
@@ -164,11 +164,11 @@ async fn cases(client: &Client) {
                     }
                 })
                 .collect();
-            decided += items.len();
-            if items.is_empty() {
+            decided += decisions.len();
+            if decisions.is_empty() {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             } else {
-                let request = DecideCasesRequest { items };
+                let request = DecideCasesRequest { decisions };
                 client.verification().decide_cases(request).await.unwrap();
             }
         }
@@ -185,9 +185,9 @@ async fn notice(client: &Client, provider: &str) -> Option<NoticeSummary> {
     found.into_inner().notices.pop()
 }
 
-/// The notice of a host that has said that it removed the page.
-async fn claimed(client: &Client, provider: &str) -> NoticeSummary {
-    let asking = async {
+/// Waits until a host has claimed the removal; returns its notice.
+async fn wait_for_removal_claim(client: &Client, provider: &str) -> NoticeSummary {
+    let polling = async {
         loop {
             match notice(client, provider).await {
                 Some(notice) if notice.removal_claimed_at.is_some() => return notice,
@@ -195,53 +195,54 @@ async fn claimed(client: &Client, provider: &str) -> NoticeSummary {
             }
         }
     };
-    tokio::time::timeout(DEADLINE, asking)
+    tokio::time::timeout(DEADLINE, polling)
         .await
-        .unwrap_or_else(|_| panic!("{provider} never answered"))
+        .unwrap_or_else(|_| panic!("{provider} did not answer in time"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_is_down_is_told_again_until_it_is_up_on_every_way() {
+async fn a_host_that_is_down_is_notified_again_until_it_is_up_on_every_channel() {
     let folder = tempfile::tempdir().unwrap();
     let database = TestDatabase::new(&[]).await;
-    let doors = doors();
-    let system = system(&folder, &database, doors).await;
+    let addresses = free_addresses();
+    let system = system(&folder, &database, addresses).await;
     let client = system.client();
     directory(client).await;
 
-    let asking = Host::of(&system, "asking", Behaviour::Down).await;
-    let deaf = Host::of(&system, "deaf", Behaviour::Bounces).await;
-    let mut pushed = Host::of(&system, "pushed", Behaviour::Down).await;
-    pushed.options.webhook_listen = Some(doors.web);
+    let polling = ServedHost::new(&system, "polling", Behaviour::Down).await;
+    let bouncing = ServedHost::new(&system, "bouncing", Behaviour::Bounces).await;
+    let mut pushed = ServedHost::new(&system, "pushed", Behaviour::Down).await;
+    pushed.options.webhook_listen = Some(addresses.web);
     pushed.options.webhook_url = Some("http://notify.pushed.example/notices".to_owned());
-    let mut mailed = Host::of(&system, "mailed", Behaviour::Down).await;
-    mailed.options.smtp_listen = Some(doors.mail);
-    let began = platform::clock::wall();
+    let mut mailed = ServedHost::new(&system, "mailed", Behaviour::Down).await;
+    mailed.options.smtp_listen = Some(addresses.mail);
+    let started = platform::clock::wall();
     let serving = [
-        asking.serve().await,
-        deaf.serve().await,
+        polling.serve().await,
+        bouncing.serve().await,
         pushed.serve().await,
         mailed.serve().await,
     ];
-    cases(client).await;
+    report_and_decide(client).await;
 
-    let read = claimed(client, "asking").await.delivered_at.unwrap();
+    let notice_of_polling = wait_for_removal_claim(client, "polling").await;
+    let read = notice_of_polling.delivered_at.unwrap();
     let read = domain::wire::time("delivered_at", &read).unwrap();
-    assert!(read - began > Duration::from_secs(3), "it was up at once");
+    assert!(read - started > Duration::from_secs(3), "it was up at once");
     for id in ["pushed", "mailed"] {
-        let notice = claimed(client, id).await;
+        let notice = wait_for_removal_claim(client, id).await;
         assert!(notice.attempts > 1, "{id} was up at once: {notice:?}");
     }
-    // Whoever never asks is told nothing, and is there as long as the others.
-    let [asking_ends, deaf_ends, pushed_ends, mailed_ends] = serving;
-    assert!(!deaf_ends.is_finished());
-    let unread = notice(client, "deaf").await.unwrap();
+    // A host that never polls receives nothing, and runs as long as the others.
+    let [polling_ends, bouncing_ends, pushed_ends, mailed_ends] = serving;
+    assert!(!bouncing_ends.is_finished());
+    let unread = notice(client, "bouncing").await.unwrap();
     assert!(unread.delivered_at.is_none(), "{unread:?}");
-    for host in [&asking, &deaf, &pushed, &mailed] {
+    for host in [&polling, &bouncing, &pushed, &mailed] {
         host.end.cancel();
     }
-    assert_eq!(deaf_ends.await.unwrap(), 0);
-    for ends in [asking_ends, pushed_ends, mailed_ends] {
+    assert_eq!(bouncing_ends.await.unwrap(), 0);
+    for ends in [polling_ends, pushed_ends, mailed_ends] {
         assert!(ends.await.unwrap() >= 1);
     }
     system.stop().await.unwrap();

@@ -1,4 +1,5 @@
-//! What an OTLP receiver is told of a report: one trace from its receipt to the first delivery, over every role and Kafka.
+//! What the roles export by OTLP: one trace from a report's receipt to its first delivery, over every role and Kafka, and
+//! every metric that alerts and dashboards use.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,49 +16,49 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 
-/// What came, each with the name of the service that it came from.
 #[derive(Clone, Default)]
-struct Receiver {
+struct OtlpReceiver {
+    /// Each with the name of its service.
     spans: Arc<Mutex<Vec<(String, Span)>>>,
-    /// As Prometheus names them.
+    /// By their Prometheus names.
     metrics: Arc<Mutex<BTreeSet<String>>>,
 }
 
-fn service(resource: Option<&Resource>) -> String {
+fn service_name(resource: Option<&Resource>) -> String {
     let attributes = resource.iter().flat_map(|resource| &resource.attributes);
     let name = attributes.filter(|attribute| attribute.key == "service.name");
     let text = name.filter_map(|attribute| Some(format!("{:?}", attribute.value.as_ref()?)));
     let text = text.collect::<String>();
-    let word = text.split('"').find(|word| word.starts_with("takedown"));
-    word.unwrap_or_default().to_owned()
+    let name = text.split('"').find(|part| part.starts_with("takedown"));
+    name.unwrap_or_default().to_owned()
 }
 
 #[tonic::async_trait]
-impl trace::trace_service_server::TraceService for Receiver {
+impl trace::trace_service_server::TraceService for OtlpReceiver {
     async fn export(
         &self,
         request: Request<trace::ExportTraceServiceRequest>,
     ) -> Result<Response<trace::ExportTraceServiceResponse>, Status> {
         for from in request.into_inner().resource_spans {
-            let service = service(from.resource.as_ref());
+            let service = service_name(from.resource.as_ref());
             let spans = from.scope_spans.into_iter().flat_map(|scope| scope.spans);
-            let mut kept = self.spans.lock().unwrap();
-            kept.extend(spans.map(|span| (service.clone(), span)));
+            let mut received = self.spans.lock().unwrap();
+            received.extend(spans.map(|span| (service.clone(), span)));
         }
         Ok(Response::new(trace::ExportTraceServiceResponse::default()))
     }
 }
 
 #[tonic::async_trait]
-impl metrics::metrics_service_server::MetricsService for Receiver {
+impl metrics::metrics_service_server::MetricsService for OtlpReceiver {
     async fn export(
         &self,
         request: Request<metrics::ExportMetricsServiceRequest>,
     ) -> Result<Response<metrics::ExportMetricsServiceResponse>, Status> {
         for from in request.into_inner().resource_metrics {
             let metrics = from.scope_metrics.into_iter().flat_map(|s| s.metrics);
-            let mut kept = self.metrics.lock().unwrap();
-            kept.extend(metrics.map(|metric| prometheus_name(&metric)));
+            let mut received = self.metrics.lock().unwrap();
+            received.extend(metrics.map(|metric| prometheus_name(&metric)));
         }
         Ok(Response::new(
             metrics::ExportMetricsServiceResponse::default(),
@@ -75,33 +76,35 @@ fn prometheus_name(metric: &Metric) -> String {
     format!("{}{unit}{kind}", metric.name.replace('.', "_"))
 }
 
-/// Every metric that an alert or a dashboard asks for.
-fn asked_for() -> BTreeSet<String> {
+/// Every metric that an alert or a dashboard queries.
+fn queried_metrics() -> BTreeSet<String> {
     let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/chart/files");
     let dashboards = std::fs::read_dir(files.join("dashboards")).unwrap();
     let dashboards = dashboards.map(|file| file.unwrap().path());
     let mut names = BTreeSet::new();
     for file in dashboards.chain([files.join("alerts.yaml")]) {
         let text = std::fs::read_to_string(file).unwrap();
-        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        let metrics = words.filter(|word| {
+        let identifiers = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let series = identifiers.filter(|identifier| {
             ["takedown_", "rpc_", "http_"]
                 .iter()
-                .any(|start| word.starts_with(start))
+                .any(|prefix| identifier.starts_with(prefix))
         });
         // A histogram has three series.
-        let whole = |word: &str| {
-            let parts = ["_bucket", "_count", "_sum"];
-            let part = parts.iter().find_map(|part| word.strip_suffix(part));
-            part.unwrap_or(word).to_owned()
+        let metric = |series: &str| {
+            let suffixes = ["_bucket", "_count", "_sum"];
+            let metric = suffixes
+                .iter()
+                .find_map(|suffix| series.strip_suffix(suffix));
+            metric.unwrap_or(series).to_owned()
         };
-        names.extend(metrics.map(whole));
+        names.extend(series.map(metric));
     }
     assert!(names.len() > 15, "{names:?}");
     names
 }
 
-impl Receiver {
+impl OtlpReceiver {
     async fn start(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -117,20 +120,20 @@ impl Receiver {
         address
     }
 
-    /// (service, name) of each span by trace, for traces in which something was delivered.
-    fn delivered(&self) -> Vec<BTreeSet<(String, String)>> {
+    /// The spans, as (service, name), of each complete trace that contains a delivery.
+    fn delivery_traces(&self) -> Vec<BTreeSet<(String, String)>> {
         let mut traces: BTreeMap<Vec<u8>, Vec<(String, Span)>> = BTreeMap::new();
         for (service, span) in self.spans.lock().unwrap().iter() {
-            let one = traces.entry(span.trace_id.clone()).or_default();
-            one.push((service.clone(), span.clone()));
+            let spans = traces.entry(span.trace_id.clone()).or_default();
+            spans.push((service.clone(), span.clone()));
         }
         let all = traces.into_values().filter(|spans| {
-            // Every span but the first follows from another one of the trace.
+            // Only the root span has no parent in the trace.
             let ids: BTreeSet<&[u8]> = spans.iter().map(|(_, s)| s.span_id.as_slice()).collect();
-            let heads = spans
+            let roots = spans
                 .iter()
                 .filter(|(_, s)| !ids.contains(s.parent_span_id.as_slice()));
-            heads.count() == 1
+            roots.count() == 1
         });
         let names = all.map(|spans| {
             let names = spans
@@ -145,12 +148,12 @@ impl Receiver {
     }
 }
 
-async fn is_told_of_a_report(form: &[&str]) {
-    let receiver = Receiver::default();
+async fn assert_exported_telemetry(options: &[&str]) {
+    let receiver = OtlpReceiver::default();
     let address = receiver.start().await;
     let mut demo = Command::new(env!("CARGO_BIN_EXE_takedown"));
     demo.args(["demo", "--exit", "--reports", "60", "--seed", "5"])
-        .args(form)
+        .args(options)
         .env_remove("DATABASE_URL")
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", &address)
         .env("OTEL_METRIC_EXPORT_INTERVAL", "1000")
@@ -159,45 +162,48 @@ async fn is_told_of_a_report(form: &[&str]) {
     let ended = tokio::task::spawn_blocking(move || demo.status().unwrap());
     assert!(ended.await.unwrap().success());
 
-    let way = [
+    let path = [
         (
             "takedown-intake",
             "takedown.v1.IntakeService/StreamReports, one",
         ),
-        ("takedown-verification", "verification hears ReportReceived"),
-        ("takedown-dispatch", "dispatch hears CaseActionable"),
-        ("takedown-ledger", "ledger hears CaseActionable"),
+        (
+            "takedown-verification",
+            "verification receives ReportReceived",
+        ),
+        ("takedown-dispatch", "dispatch receives CaseActionable"),
+        ("takedown-ledger", "ledger receives CaseActionable"),
     ];
-    let whole = receiver.delivered().into_iter().filter(|names| {
-        way.iter()
+    let complete = receiver.delivery_traces().into_iter().filter(|names| {
+        path.iter()
             .all(|(service, name)| names.contains(&((*service).into(), (*name).into())))
             && names.iter().any(|(service, name)| {
                 service == "takedown-dispatch" && name.starts_with("deliver by")
             })
     });
-    assert!(whole.count() > 0, "{:#?}", receiver.delivered());
-    // A batch is a trace of its own, and says what it has to do with.
+    assert!(complete.count() > 0, "{:#?}", receiver.delivery_traces());
+    // A batch is a trace of its own, linked to the traces of its events.
     let spans = receiver.spans.lock().unwrap();
     let batches = spans
         .iter()
-        .filter(|(_, span)| span.name == "verification hears intake");
+        .filter(|(_, span)| span.name == "verification receives intake");
     assert!(batches.clone().count() > 0);
     assert!(batches.into_iter().all(|(_, span)| !span.links.is_empty()));
     let exported = receiver.metrics.lock().unwrap();
-    for name in asked_for() {
+    for name in queried_metrics() {
         assert!(
             exported.contains(&name),
             "no role exports {name}: {exported:#?}"
         );
     }
-    // Spans carry ids and our own words alone.
-    let told = format!("{spans:?}");
-    assert!(!told.contains(".example") && !told.contains("://"));
+    // Spans contain ids and fixed names only, never a URL.
+    let text = format!("{spans:?}");
+    assert!(!text.contains(".example") && !text.contains("://"));
 }
 
 mod on_a_broker {
     #[tokio::test(flavor = "multi_thread")]
-    async fn one_trace_goes_from_the_receipt_to_the_first_delivery() {
-        super::is_told_of_a_report(&["--bus", "kafka"]).await;
+    async fn one_trace_covers_a_report_from_receipt_to_first_delivery() {
+        super::assert_exported_telemetry(&["--bus", "kafka"]).await;
     }
 }

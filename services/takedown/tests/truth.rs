@@ -1,6 +1,6 @@
-//! A street of hosts, played to its end: what the system says must be what the street's files say.
+//! Runs a scenario to its end: the system's figures must match the scenario's files.
 //!
-//! The counts that the files give by themselves are derived here, apart from the demo's own expectations.
+//! The expected counts are derived here from the files, independently of the demo's own expected figures.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,30 +9,30 @@ use clap::Parser;
 use serde_json::{Value, json};
 
 #[derive(Parser)]
-struct Line {
+struct DemoCommand {
     #[command(flatten)]
-    demo: takedown::demo::Args,
+    demo: takedown::demo::DemoArgs,
 }
 
-fn street() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/street")
+fn scenario_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/scenario")
 }
 
-/// The truth's rows by column.
-fn truth() -> Vec<BTreeMap<String, String>> {
-    let mut reader = csv::Reader::from_path(street().join("truth.csv")).unwrap();
+/// The rows of `truth.csv`, by column.
+fn truth_rows() -> Vec<BTreeMap<String, String>> {
+    let mut reader = csv::Reader::from_path(scenario_folder().join("truth.csv")).unwrap();
     reader.deserialize().map(Result::unwrap).collect()
 }
 
-/// What the files alone say must come out.
-fn counted() -> BTreeMap<&'static str, usize> {
-    let rows = truth();
+/// The counts that follow from the files.
+fn expected_counts() -> BTreeMap<&'static str, usize> {
+    let rows = truth_rows();
     let accepted: Vec<_> = rows
         .iter()
         .filter(|row| row["expect"] == "accept")
         .collect();
-    let cases = |wanted: &dyn Fn(&str) -> bool| {
-        let these = accepted.iter().filter(|row| wanted(&row["verdict"]));
+    let cases = |filter: &dyn Fn(&str) -> bool| {
+        let these = accepted.iter().filter(|row| filter(&row["verdict"]));
         these
             .map(|row| row["case"].as_str())
             .collect::<BTreeSet<_>>()
@@ -46,23 +46,23 @@ fn counted() -> BTreeMap<&'static str, usize> {
         ("cases", all),
         ("joined", accepted.len() - all),
         ("not_actionable", not_actionable),
-        // A second look ends actionable.
+        // A case with a second opinion ends as actionable.
         ("actionable", all - not_actionable),
     ])
 }
 
-/// What becomes of the actionable cases, by who is asked. On this street nobody further up is slow, and of two who are
-/// asked at once at most one comes back or lies: so each figure is exact.
+/// Outcomes of the actionable cases, by the providers that are notified. Each figure is exact, because no upstream or
+/// registrar of this scenario is slow, and of two providers notified at once at most one reappears or claims falsely.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Ends {
+struct ExpectedOutcomes {
     open: u64,
     false_claims: u64,
     moved: u64,
     reappeared: u64,
 }
 
-fn ends() -> Ends {
-    let text = std::fs::read(street().join("providers.json")).unwrap();
+fn expected_outcomes() -> ExpectedOutcomes {
+    let text = std::fs::read(scenario_folder().join("providers.json")).unwrap();
     let providers: Vec<Value> = serde_json::from_slice(&text).unwrap();
     let by_id: BTreeMap<&str, &Value> = providers
         .iter()
@@ -70,60 +70,60 @@ fn ends() -> Ends {
         .collect();
     let behaviour = |id: &str| by_id[id]["behaviour"].as_str().unwrap();
     let acts = |id: &&str| !["silent", "bounces", "not_ours"].contains(&behaviour(id));
-    let rows = truth();
+    let rows = truth_rows();
     let hosts: BTreeMap<&str, &str> = rows
         .iter()
         .filter(|row| row["expect"] == "accept" && !row["verdict"].starts_with("not_actionable"))
         .map(|row| (row["case"].as_str(), row["provider"].as_str()))
         .collect();
-    let mut ends = Ends::default();
+    let mut outcomes = ExpectedOutcomes::default();
     for host in hosts.into_values() {
         let next = ["origin", "upstream", "registrar"].map(|role| by_id[host][role].as_str());
-        let mut asked = std::iter::once(host).chain(next.into_iter().flatten());
-        let does = asked.find(acts).map(behaviour);
-        let again = u64::from(does == Some("reappears"));
+        let mut notified = std::iter::once(host).chain(next.into_iter().flatten());
+        let actor = notified.find(acts).map(behaviour);
+        let again = u64::from(actor == Some("reappears"));
         let named = by_id[host]["upstream"].as_str();
         let is_moved = behaviour(host) == "not_ours" && named != by_id[host]["origin"].as_str();
-        ends.open += u64::from(does.is_none());
-        ends.false_claims += u64::from(does == Some("claims_falsely"));
-        ends.reappeared += again;
-        ends.moved += u64::from(is_moved) * (1 + again);
+        outcomes.open += u64::from(actor.is_none());
+        outcomes.false_claims += u64::from(actor == Some("claims_falsely"));
+        outcomes.reappeared += again;
+        outcomes.moved += u64::from(is_moved) * (1 + again);
     }
-    ends
+    outcomes
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_street_ends_as_its_files_say() {
-    ends_as_its_files_say(&[]).await;
+async fn a_scenario_has_its_expected_figures() {
+    assert_expected_figures(&[]).await;
 }
 
-/// The same with a process for each role and TLS between them.
+/// The same with one process per role and TLS between them.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_street_ends_as_its_files_say_with_a_process_for_each_role() {
-    ends_as_its_files_say(&["--spread"]).await;
+async fn a_scenario_has_its_expected_figures_with_one_process_per_role() {
+    assert_expected_figures(&["--multi-process"]).await;
 }
 
 mod on_a_broker {
     /// The same with Kafka between the processes.
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_street_ends_as_its_files_say_over_kafka() {
-        super::ends_as_its_files_say(&["--bus", "kafka"]).await;
+    async fn a_scenario_has_its_expected_figures_over_kafka() {
+        super::assert_expected_figures(&["--bus", "kafka"]).await;
     }
 }
 
-async fn ends_as_its_files_say(form: &[&str]) {
+async fn assert_expected_figures(options: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out.json");
-    let street = street();
-    let line = [
+    let scenario_folder = scenario_folder();
+    let arguments = [
         "demo",
         "--exit",
-        "--street",
-        street.to_str().unwrap(),
+        "--scenario",
+        scenario_folder.to_str().unwrap(),
         "--json",
         out.to_str().unwrap(),
     ];
-    let args = Line::parse_from(line.iter().chain(form));
+    let args = DemoCommand::parse_from(arguments.iter().chain(options));
     let database = platform::testing::TestDatabase::new(&[]).await;
     let as_expected = takedown::demo::run(args.demo, Some(database.url().into()))
         .await
@@ -135,28 +135,28 @@ async fn ends_as_its_files_say(form: &[&str]) {
             .unwrap_or_else(|| panic!("no {name}"))
     };
 
-    for (name, wanted) in counted() {
-        assert_eq!(figure(name), wanted as u64, "{name}");
+    for (name, expected) in expected_counts() {
+        assert_eq!(figure(name), expected as u64, "{name}");
     }
-    let wanted = ends();
-    let is = Ends {
+    let expected = expected_outcomes();
+    let actual = ExpectedOutcomes {
         open: figure("open"),
         false_claims: figure("false_claims"),
         moved: figure("moved"),
         reappeared: figure("reappeared"),
     };
-    assert_eq!(is, wanted);
-    let Ends {
+    assert_eq!(actual, expected);
+    let ExpectedOutcomes {
         open,
         false_claims,
         moved,
         reappeared,
-    } = wanted;
+    } = expected;
     assert!(
         [open, false_claims, moved, reappeared]
             .iter()
             .all(|n| *n > 0),
-        "the street is too quiet: {is:?}"
+        "the scenario lacks some outcome: {actual:?}"
     );
     // The policy's last rung.
     assert_eq!(figures["escalated_by_rung"], json!({ "regulator": open }));
@@ -172,5 +172,5 @@ async fn ends_as_its_files_say(form: &[&str]) {
     assert!(notices >= figure("actionable"));
     assert!(figure("attempts") > notices, "nothing was sent again");
     assert!(figure("delivered") > 0 && figure("acknowledged") > 0);
-    assert!(as_expected, "the demo's own expectations differ");
+    assert!(as_expected, "the demo's own expected figures differ");
 }

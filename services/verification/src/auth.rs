@@ -1,5 +1,5 @@
-//! Who asks: a member of staff, by a token that is checked offline. Nobody else has business here.
-//! Must not look anything up: a revoked person is out when their last token ends, within a minute.
+//! Authenticates callers: members of staff, by a token that is verified without any query. The token of a
+//! revoked account stays valid until it expires, for at most a minute.
 
 use domain::id::Subject;
 use platform::principal::{Principal, Role, Roles, bearer};
@@ -7,27 +7,27 @@ use platform::sealed::{Keyring, SigningContext, StaffTokenVerifier};
 use tonic::metadata::MetadataMap;
 
 use crate::SERVICE;
-use crate::error::{Error, Refusal};
+use crate::error::{CommandRefusal, Error};
 
-pub(crate) struct Doorkeeper(StaffTokenVerifier);
+pub(crate) struct Authenticator(StaffTokenVerifier);
 
-impl Doorkeeper {
+impl Authenticator {
     pub(crate) fn new(keyring: &Keyring) -> Self {
         let verifier = keyring.verifier(SigningContext::StaffToken);
-        // The verifier was made for this very context one line above.
+        // Cannot fail: the verifier was made for this context one line above.
         Self(StaffTokenVerifier::new(verifier, SERVICE).expect("a verifier of staff tokens"))
     }
 
-    pub(crate) fn admit(&self, metadata: &MetadataMap) -> Result<Person, Error> {
+    pub(crate) fn authenticate(&self, metadata: &MetadataMap) -> Result<Person, Error> {
         let token = bearer(metadata)
             .map_err(Error::Denied)?
-            .ok_or(Refusal::NO_CREDENTIAL)?;
-        // Tokens are made and checked by the wall clock, in whichever process.
+            .ok_or(CommandRefusal::NO_CREDENTIAL)?;
+        // Tokens are issued and verified by the wall clock of the process.
         let now = platform::clock::wall();
         let claims = self
             .0
             .verify(token, now)
-            .map_err(|_| Refusal::BAD_CREDENTIAL)?;
+            .map_err(|_| CommandRefusal::BAD_CREDENTIAL)?;
         Ok(Person {
             subject: Subject::new(claims.subject),
             principal: Principal::Staff {
@@ -41,7 +41,7 @@ impl Doorkeeper {
     }
 }
 
-/// A member of staff who asks.
+/// The authenticated member of staff.
 #[derive(Debug, Clone)]
 pub(crate) struct Person {
     pub(crate) subject: Subject,
@@ -58,7 +58,7 @@ impl Person {
         self.principal.require_role(role).map_err(Error::Denied)
     }
 
-    /// Refuses who has none of these roles; the first is named to them.
+    /// Refuses a person who has none of these roles; the refusal names the first.
     pub(crate) fn require_any(&self, roles: [Role; 2]) -> Result<(), Error> {
         if roles.into_iter().any(|role| self.has(role)) {
             Ok(())

@@ -1,20 +1,20 @@
-//! A case in memory while it is locked: its facts, its claim, its decision. Must not read or write anything.
+//! A case in memory while its row is locked: its facts, its claim, its decision. No I/O.
 
-use domain::id::{CaseId, DecisionId, HoldId, ReportId, Subject};
-use domain::word::{Category, HashKind, Media, NotActionableReason, ReviewReason};
+use domain::enums::{Category, HashKind, Media, NotActionableReason, ReviewReason};
+use domain::id::{CaseId, DecisionId, PoliceHoldId, ReportId, Subject};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::lifecycle::{Command, Misfit, Rest, State};
+use crate::lifecycle::{Command, State, TransitionError, Waiting};
 
-/// What was found of a case.
+/// The verdict on a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Finding {
+pub(crate) enum CaseVerdict {
     Actionable(Category),
     NotActionable(NotActionableReason),
 }
 
-impl Finding {
+impl CaseVerdict {
     pub(crate) const fn is_actionable(self) -> bool {
         matches!(self, Self::Actionable(_))
     }
@@ -41,15 +41,26 @@ impl Finding {
     }
 }
 
-/// What a decision rests on: `analyst`, `list:<name>@<version>` or `rule:<id>@<version>`.
+/// A verdict with what it rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct VerdictWithBasis {
+    pub(crate) verdict: CaseVerdict,
+    /// `analyst`, `list:<name>@<version>` or `rule:<id>@<version>`.
+    pub(crate) basis: String,
+    pub(crate) approvers: Vec<Uuid>,
+}
+
+/// Basis of a decision by analysts. The other bases are `list:<name>@<version>` and `rule:<id>@<version>`.
 pub(crate) const ANALYST: &str = "analyst";
 
+/// A decision as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Decision {
+pub(crate) struct DecisionRecord {
     pub(crate) id: DecisionId,
-    pub(crate) finding: Finding,
+    pub(crate) verdict: CaseVerdict,
+    /// `analyst`, `list:<name>@<version>` or `rule:<id>@<version>`.
     pub(crate) basis: String,
-    /// Subjects who stand behind it.
+    /// Subjects who gave the verdict, or who proposed, imported or approved the list or rule that did.
     pub(crate) approvers: Vec<Uuid>,
     pub(crate) at: OffsetDateTime,
 }
@@ -71,27 +82,29 @@ pub(crate) struct Claim {
 
 /// The last claim that ended, so that a repeated decision is recognised.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Spent {
+pub(crate) struct EndedClaim {
     pub(crate) token: Uuid,
-    pub(crate) verdict: String,
+    /// The decision, or what else ended the claim.
+    pub(crate) result: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Hold {
-    pub(crate) id: HoldId,
-    /// None when it has ended.
+pub(crate) struct PoliceHold {
+    pub(crate) id: PoliceHoldId,
+    /// None once it has ended.
     pub(crate) until: Option<OffsetDateTime>,
 }
 
-/// What the first report brought and nobody changes.
+/// What a report contains; it never changes.
 #[derive(Debug, Clone)]
-pub(crate) struct Item {
-    pub(crate) report: ReportId,
+pub(crate) struct StoredReport {
+    pub(crate) id: ReportId,
     pub(crate) media: Option<Media>,
     pub(crate) received_at: OffsetDateTime,
     pub(crate) wrapped_key: Vec<u8>,
-    pub(crate) sealed: Vec<u8>,
-    /// In which it came, if it was traced.
+    /// A `CaseContent`: the URL and the hashes.
+    pub(crate) sealed_content: Vec<u8>,
+    /// W3C Trace Context of the report, if it was traced.
     pub(crate) traceparent: Option<String>,
 }
 
@@ -100,139 +113,129 @@ pub(crate) struct Case {
     pub(crate) id: CaseId,
     pub(crate) state: State,
     pub(crate) version: i64,
-    pub(crate) item: Item,
+    pub(crate) first_report: StoredReport,
     pub(crate) reports: i32,
     pub(crate) withdrawn_reports: i32,
     pub(crate) self_reported: bool,
     pub(crate) under_13: bool,
     pub(crate) hash_kinds: HashKinds,
     pub(crate) claim: Option<Claim>,
-    pub(crate) attempts: i32,
-    pub(crate) spent: Option<Spent>,
-    /// Staff who reported it: they never decide it.
+    pub(crate) claim_attempts: i32,
+    /// The last claim that ended.
+    pub(crate) ended_claim: Option<EndedClaim>,
+    /// Staff who reported it. They never decide it.
     pub(crate) submitted_by: Vec<Uuid>,
-    /// Who must not claim it while there is somebody else: they passed it on, or decided it before.
-    pub(crate) not_for: Vec<Uuid>,
-    /// Bases of decisions that were taken back.
-    pub(crate) withdrawn: Vec<String>,
-    /// A verdict that waits for a second analyst, who is never the first.
-    pub(crate) first: Option<(Subject, Category)>,
-    pub(crate) decision: Option<Decision>,
+    /// Staff who passed it on or decided it before. They must not claim it as long as a colleague can.
+    pub(crate) excluded_staff: Vec<Uuid>,
+    /// Bases of withdrawn decisions.
+    pub(crate) withdrawn_bases: Vec<String>,
+    /// The first of two verdicts; a second analyst has to confirm it.
+    pub(crate) first_verdict: Option<(Subject, Category)>,
+    pub(crate) decision: Option<DecisionRecord>,
     pub(crate) proof: Option<Proof>,
+    /// Reason of the latest open review.
     pub(crate) review: Option<ReviewReason>,
-    pub(crate) for_supervisor: bool,
+    pub(crate) needs_supervisor: bool,
     pub(crate) dispatch_closed: bool,
-    /// Dispatch has spoken of it: the end of the proof no longer counts.
+    /// Dispatch has opened the case: the expiry of the proof no longer matters.
     pub(crate) dispatch_opened: bool,
-    /// A report came that dispatch has to hear of once the verdict is neither held nor questioned.
-    pub(crate) announce_due: bool,
-    pub(crate) hold: Option<Hold>,
-    pub(crate) matched_epoch: i64,
-    /// The last event heard about the case: the cause of what is said of it next.
+    /// A report arrived that dispatch must be notified of once the verdict is neither on hold nor under
+    /// review.
+    pub(crate) reannounce_due: bool,
+    pub(crate) police_hold: Option<PoliceHold>,
+    pub(crate) matched_version: i64,
+    /// The last event received about the case: the cause of the events that follow.
     pub(crate) cause: Uuid,
 }
 
 impl Case {
-    /// A case as its first report opens it; the report itself is counted by the caller.
-    pub(crate) fn opened(id: CaseId, item: Item, cause: Uuid) -> Self {
+    /// A new case without any report: the caller counts the first one too.
+    pub(crate) fn new(id: CaseId, first_report: StoredReport, cause: Uuid) -> Self {
         Self {
             id,
-            state: State::At(Rest::Queued),
+            state: State::Unclaimed(Waiting::Queued),
             version: 1,
-            item,
+            first_report,
             reports: 0,
             withdrawn_reports: 0,
             self_reported: false,
             under_13: false,
             hash_kinds: HashKinds::default(),
             claim: None,
-            attempts: 0,
-            spent: None,
+            claim_attempts: 0,
+            ended_claim: None,
             submitted_by: Vec::new(),
-            not_for: Vec::new(),
-            withdrawn: Vec::new(),
-            first: None,
+            excluded_staff: Vec::new(),
+            withdrawn_bases: Vec::new(),
+            first_verdict: None,
             decision: None,
             proof: None,
             review: None,
-            for_supervisor: false,
+            needs_supervisor: false,
             dispatch_closed: false,
             dispatch_opened: false,
-            announce_due: false,
-            hold: None,
-            matched_epoch: 0,
+            reannounce_due: false,
+            police_hold: None,
+            matched_version: 0,
             cause,
         }
     }
 
-    /// Applies a command. Any change of state makes what somebody read before stale.
-    pub(crate) fn apply(&mut self, command: Command) -> Result<(), Misfit> {
+    /// Applies a command. A change of state also changes the version, so that decisions on the previous state
+    /// are refused.
+    pub(crate) fn apply(&mut self, command: Command) -> Result<(), TransitionError> {
         let before = self.state;
         let next = before.apply(command)?;
         if next != before {
             self.state = next;
             self.version += 1;
-            if !before.is_assessed() && next.is_assessed() {
-                self.begin_anew();
+            if !before.awaits_verdict() && next.awaits_verdict() {
+                self.reset_decision();
             }
         }
         Ok(())
     }
 
-    /// Forgets a decision that was taken back, for the case to be assessed as if for the first time: by other people
-    /// where there are some, and by every list and rule but the one that was wrong.
-    fn begin_anew(&mut self) {
-        self.first = None;
-        self.not_for.clear();
+    /// Removes a withdrawn decision, so that the case is assessed as if for the first time: by other people
+    /// if there are any, and by every list and rule except the one that was wrong.
+    fn reset_decision(&mut self) {
+        self.first_verdict = None;
+        self.excluded_staff.clear();
         self.proof = None;
-        self.unmatch();
+        self.request_match();
         if let Some(decision) = self.decision.take() {
             if decision.basis == ANALYST {
-                self.not_for = decision.approvers;
+                self.excluded_staff = decision.approvers;
             }
-            self.withdrawn.push(decision.basis);
+            self.withdrawn_bases.push(decision.basis);
         }
     }
 
-    /// Ends the claim, remembering how.
-    pub(crate) fn spend_claim(&mut self, verdict: String) {
+    /// Ends the claim and records how.
+    pub(crate) fn end_claim(&mut self, result: String) {
         if let Some(claim) = self.claim.take() {
-            self.spent = Some(Spent {
+            self.ended_claim = Some(EndedClaim {
                 token: claim.token,
-                verdict,
+                result,
             });
         }
     }
 
-    /// What a list or a rule may decide now.
-    pub(crate) fn waits_for_match(&self) -> bool {
-        matches!(self.state, State::At(Rest::Queued | Rest::NeedsInformation))
+    /// Whether a list or a rule may decide the case now.
+    pub(crate) fn awaits_match(&self) -> bool {
+        matches!(
+            self.state,
+            State::Unclaimed(Waiting::Queued | Waiting::NeedsInformation)
+        )
     }
 
-    /// Makes the next sweep of lists and rules look at this case again.
-    pub(crate) fn unmatch(&mut self) {
-        self.matched_epoch = 0;
-    }
-
-    /// Higher is more urgent. A child who asks for help comes first, then the youngest, then what was decided and is
-    /// questioned (a notice may be wrong, or paused), then what many people see.
-    pub(crate) fn priority(&self) -> i32 {
-        let standing = (self.reports - self.withdrawn_reports).clamp(0, 50);
-        let mut priority = (standing - 1) * 10;
-        if self.self_reported {
-            priority += 2000;
-        }
-        if self.under_13 {
-            priority += 1000;
-        }
-        if self.review.is_some() {
-            priority += 600;
-        }
-        priority
+    /// Has the next timer round match the case against lists and rules again.
+    pub(crate) fn request_match(&mut self) {
+        self.matched_version = 0;
     }
 }
 
-/// Kinds of hash, as bits in the order of the vocabulary.
+/// A set of hash kinds, as bits in the order of [`HashKind::ALL`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct HashKinds(pub(crate) i16);
 

@@ -1,35 +1,38 @@
-//! Settings of verification; every field has a usable default.
+//! Settings of verification. Every field has a usable default.
 
 use std::time::Duration;
 
-use domain::word::Category;
+use domain::enums::Category;
 use serde::{Deserialize, Deserializer};
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// How long a claimed case stays with its analyst, in seconds.
+    /// How long a claim lasts, in seconds.
     pub claim_seconds: u32,
-    /// How long an approval proof may wait for the first notice, in seconds.
+    /// How long dispatch can open a case with its approval proof, in seconds.
     pub proof_seconds: u32,
-    /// Categories (`A`, `B`, `C`) in which a second analyst confirms an analyst's verdict.
-    #[serde(deserialize_with = "categories")]
+    /// Categories (`A`, `B`, `C`) in which a second analyst has to confirm an analyst's verdict.
+    #[serde(deserialize_with = "parse_categories")]
     pub second_analyst: Vec<Category>,
-    /// A dispute of an analyst's verdict is reviewed by another analyst, where there is one.
+    /// Another analyst reviews a disputed verdict, if there is one.
     pub review_by_another: bool,
-    /// Whoever alone gave a verdict may take it back within so many seconds without a supervisor; 0 for never.
+    /// For how many seconds an analyst who alone gave a verdict may withdraw it without a supervisor; 0 for
+    /// never.
     pub undo_seconds: u32,
-    /// Nobody takes back a verdict that they stand behind: another person has to, who is a supervisor.
+    /// Staff may not withdraw a verdict that they approved: another supervisor has to.
     pub withdraw_by_another: bool,
-    /// URLs that one person may open in a shift.
+    /// URLs that one person may reveal in a shift.
     pub reveals_per_shift: u32,
+    /// Length of a shift, in seconds.
     pub shift_seconds: u32,
-    /// A session that is not used for so long ends, in seconds.
+    /// How long a session lasts without being used, in seconds.
     pub session_idle_seconds: u32,
-    /// Failed sign-ins of one name within the window before it is refused unheard.
+    /// Failed sign-ins of one name within the window; further attempts are refused unchecked.
     pub sign_in_failures: u32,
+    /// Length of that window, in seconds.
     pub sign_in_window_seconds: u32,
-    /// Named in every proof.
+    /// Recorded in every proof.
     pub policy_version: String,
 }
 
@@ -78,7 +81,7 @@ impl Config {
     }
 }
 
-fn categories<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Category>, D::Error> {
+fn parse_categories<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Category>, D::Error> {
     Vec::<String>::deserialize(from)?
         .iter()
         .map(|text| text.parse().map_err(serde::de::Error::custom))
@@ -90,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_that_is_not_known_is_refused() {
+    fn an_unknown_field_is_refused() {
         let known: Config =
             serde_json::from_str(r#"{"second_analyst":["A"],"claim_seconds":60}"#).unwrap();
         assert_eq!(known.second_analyst, [Category::A]);

@@ -1,50 +1,54 @@
-//! The events that verification heeds, and the command that each becomes.
-//! Must not decide anything: an event that cannot be understood is rotten, one that is not ours is passed over.
+//! The events that verification consumes, and the command that each of them becomes. No decisions: an event
+//! that cannot be parsed is refused and parked, one of another kind is skipped.
 
 use std::sync::Arc;
 
-use domain::event::{self, Body, Unreadable};
+use domain::enums::{AgeBand, Media, ReportChannel, ReviewReason};
+use domain::event::{self, Body, EventDecodeError};
 use domain::id::{CaseId, NoticeId, ReportId, ReviewId};
 use domain::wire::required_time;
-use domain::word::{AgeBand, Media, ReportChannel, ReviewReason};
-use platform::batch::{Class, Fault};
-use platform::bus::{Heed, HeedError};
+use platform::batch::{BatchError, ErrorClass};
+use platform::bus::{EventHandler, HandlerError};
 use platform::clock::Clock;
 use platform::log::Envelope;
 use platform::trace;
 use proto::v1;
 use sqlx::PgConnection;
 
-use crate::case::Item;
-use crate::commands::reports::{self, Received};
-use crate::commands::review::{self, News, Told};
+use crate::case::StoredReport;
+use crate::commands::reports::{self, ReceivedReport};
+use crate::commands::review::{self, CaseUpdate, DispatchUpdate};
+use crate::context::CommandContext;
 use crate::error::Error;
-use crate::means::Means;
-use crate::store::acts::NewReview;
+use crate::store::reviews::NewReview;
 
-/// What intake says.
-pub(crate) struct FromIntake {
-    pub(crate) means: Arc<Means>,
+/// Applies intake's events.
+pub(crate) struct IntakeEventHandler {
+    pub(crate) context: Arc<CommandContext>,
     pub(crate) clock: Clock,
 }
 
-impl Heed for FromIntake {
-    async fn heed(&self, conn: &mut PgConnection, batch: &[Envelope]) -> Result<(), HeedError> {
+impl EventHandler for IntakeEventHandler {
+    async fn handle(
+        &self,
+        conn: &mut PgConnection,
+        batch: &[Envelope],
+    ) -> Result<(), HandlerError> {
         let mut received = Vec::new();
         let mut withdrawn = Vec::new();
         for event in batch {
-            match body(event)? {
+            match decode(event)? {
                 Body::ReportReceived(report) => {
                     received.push(
-                        self.received(event, report)
-                            .map_err(|reason| rotten(event, reason))?,
+                        self.parse_report(event, report)
+                            .map_err(|reason| unprocessable(event, reason))?,
                     );
                 }
                 Body::ReportWithdrawn(report) => {
                     let report: ReportId = report
                         .report_id
                         .parse()
-                        .map_err(|_| rotten(event, "report id is malformed"))?;
+                        .map_err(|_| unprocessable(event, "report id is malformed"))?;
                     withdrawn.push((CaseId::new(event.case_id), report));
                 }
                 _ => {}
@@ -53,24 +57,24 @@ impl Heed for FromIntake {
         let run = async {
             if !received.is_empty() {
                 let now = self.clock.now(conn).await?;
-                reports::receive(conn, &self.means, now, &received).await?;
+                reports::receive(conn, &self.context, now, &received).await?;
             }
-            // A report is withdrawn after it was received; that one was received in this very batch changes nothing.
+            // After the received ones: a report may be received and withdrawn in the same batch.
             if !withdrawn.is_empty() {
                 reports::withdraw(conn, &withdrawn).await?;
             }
             Ok(())
         };
-        run.await.map_err(|error| heed_error(batch, error))
+        run.await.map_err(|error| handler_error(batch, error))
     }
 }
 
-impl FromIntake {
-    fn received(
+impl IntakeEventHandler {
+    fn parse_report(
         &self,
         event: &Envelope,
         report: v1::ReportReceived,
-    ) -> Result<Received, &'static str> {
+    ) -> Result<ReceivedReport, &'static str> {
         let case = CaseId::new(event.case_id);
         let id: ReportId = report
             .report_id
@@ -80,90 +84,99 @@ impl FromIntake {
             ReportChannel::from_wire(report.channel).map_err(|_| "channel is not known")?;
         let age_band =
             AgeBand::from_wire_optional(report.age_band).map_err(|_| "age band is not known")?;
-        let item = Item {
-            report: id,
+        let stored = StoredReport {
+            id,
             media: Media::from_wire_optional(report.media).map_err(|_| "media is not known")?,
             received_at: required_time("received_at", report.received_at.as_ref())
                 .map_err(|_| "received_at is not a time")?,
             wrapped_key: report.wrapped_key.into(),
-            sealed: report.sealed_item.into(),
-            traceparent: trace::of(Some(event.id)),
+            sealed_content: report.sealed_content.into(),
+            traceparent: trace::traceparent_of(Some(event.id)),
         };
         let submitted_by = match report.submitted_by.as_str() {
             "" => None,
             text => Some(text.parse().map_err(|_| "submitter is malformed")?),
         };
-        let open = self
-            .means
-            .open_item(case, id, &item.wrapped_key, &item.sealed)
+        let content = self
+            .context
+            .open_content(case, id, &stored.wrapped_key, &stored.sealed_content)
             .map_err(|error| error.code())?;
-        Ok(Received {
+        Ok(ReceivedReport {
             event: event.id,
             case,
-            item,
+            stored,
             self_reported: channel == ReportChannel::ReportRemove,
             under_13: age_band == Some(AgeBand::Under13),
             submitted_by,
-            open,
+            content,
         })
     }
 }
 
-/// What dispatch says.
-pub(crate) struct FromDispatch {
-    pub(crate) means: Arc<Means>,
+/// Applies dispatch's events.
+pub(crate) struct DispatchEventHandler {
+    pub(crate) context: Arc<CommandContext>,
     pub(crate) clock: Clock,
 }
 
-impl Heed for FromDispatch {
-    async fn heed(&self, conn: &mut PgConnection, batch: &[Envelope]) -> Result<(), HeedError> {
-        let mut news = Vec::new();
-        let mut noticed = Vec::new();
+impl EventHandler for DispatchEventHandler {
+    async fn handle(
+        &self,
+        conn: &mut PgConnection,
+        batch: &[Envelope],
+    ) -> Result<(), HandlerError> {
+        let mut updates = Vec::new();
+        let mut opened = Vec::new();
         for event in batch {
-            let told = match body(event)? {
-                Body::ReviewRequested(asked) => Told::Review(asked_review(event, &asked)?),
-                Body::CaseClosed(_) => Told::Closed,
-                Body::CaseReopened(_) | Body::Reappeared(_) => Told::Open,
+            let update = match decode(event)? {
+                Body::ReviewRequested(request) => {
+                    DispatchUpdate::Review(parse_review(event, &request)?)
+                }
+                Body::CaseClosed(_) => DispatchUpdate::Closed,
+                Body::CaseReopened(_) | Body::Reappeared(_) => DispatchUpdate::Reopened,
                 Body::NoticeSent(_) | Body::NoticeDelivered(_) | Body::NoticeAnswered(_) => {
-                    noticed.push(event.case_id);
+                    opened.push(event.case_id);
                     continue;
                 }
                 _ => continue,
             };
-            // A case may be closed because an earlier verdict was taken back: that opens nothing.
-            if !matches!(told, Told::Closed) {
-                noticed.push(event.case_id);
+            // Dispatch may close a case that it never opened, because an earlier verdict was withdrawn.
+            if !matches!(update, DispatchUpdate::Closed) {
+                opened.push(event.case_id);
             }
-            news.push(News {
+            updates.push(CaseUpdate {
                 case: CaseId::new(event.case_id),
                 event: event.id,
-                told,
+                update,
             });
         }
-        if !news.is_empty() {
+        if !updates.is_empty() {
             let now = self.clock.now(conn).await?;
-            review::hear(conn, &self.means, now, &news)
+            review::apply_updates(conn, &self.context, now, &updates)
                 .await
-                .map_err(|error| heed_error(batch, error))?;
+                .map_err(|error| handler_error(batch, error))?;
         }
-        review::opened(conn, noticed)
+        review::mark_opened(conn, opened)
             .await
-            .map_err(|error| heed_error(batch, error))
+            .map_err(|error| handler_error(batch, error))
     }
 }
 
-fn asked_review(event: &Envelope, asked: &v1::ReviewRequested) -> Result<NewReview, HeedError> {
-    let id: ReviewId = asked
+fn parse_review(
+    event: &Envelope,
+    request: &v1::ReviewRequested,
+) -> Result<NewReview, HandlerError> {
+    let id: ReviewId = request
         .review_id
         .parse()
-        .map_err(|_| rotten(event, "review id is malformed"))?;
-    let reason = ReviewReason::from_wire(asked.reason)
-        .map_err(|_| rotten(event, "reason of the review is not known"))?;
-    let notice = match asked.notice_id.as_str() {
+        .map_err(|_| unprocessable(event, "review id is malformed"))?;
+    let reason = ReviewReason::from_wire(request.reason)
+        .map_err(|_| unprocessable(event, "reason of the review is not known"))?;
+    let notice = match request.notice_id.as_str() {
         "" => None,
         text => Some(
             text.parse::<NoticeId>()
-                .map_err(|_| rotten(event, "notice id is malformed"))?,
+                .map_err(|_| unprocessable(event, "notice id is malformed"))?,
         ),
     };
     Ok(NewReview {
@@ -171,38 +184,38 @@ fn asked_review(event: &Envelope, asked: &v1::ReviewRequested) -> Result<NewRevi
         case: CaseId::new(event.case_id),
         reason,
         notice,
-        sealed_note: (!asked.sealed_note.is_empty()).then(|| asked.sealed_note.to_vec()),
+        sealed_note: (!request.sealed_note.is_empty()).then(|| request.sealed_note.to_vec()),
     })
 }
 
-fn body(event: &Envelope) -> Result<Body, HeedError> {
+fn decode(event: &Envelope) -> Result<Body, HandlerError> {
     event::decode(&event.payload).map_err(|error| {
         let reason = match error {
-            Unreadable::Malformed => "payload is malformed",
-            Unreadable::UnknownKind => "kind of event is unknown",
+            EventDecodeError::Malformed => "payload is malformed",
+            EventDecodeError::UnknownKind => "kind of event is unknown",
         };
-        rotten(event, reason)
+        unprocessable(event, reason)
     })
 }
 
-fn rotten(event: &Envelope, reason: &'static str) -> HeedError {
-    HeedError::Rotten {
+fn unprocessable(event: &Envelope, reason: &'static str) -> HandlerError {
+    HandlerError::Unprocessable {
         event: event.id,
         reason,
     }
 }
 
-/// What an event is at fault for makes the batch be redone one by one; then the event named here is the one. What is no
-/// event's fault makes all of them wait.
-fn heed_error(batch: &[Envelope], error: Error) -> HeedError {
+/// An error that an event caused has the batch applied again event by event; then the event named here is the
+/// one that caused it. Any other error delays the whole batch.
+fn handler_error(batch: &[Envelope], error: Error) -> HandlerError {
     let class = error.class();
     let reason = match error {
-        Error::Db(error) => return HeedError::Db(error),
-        Error::Rotten(reason) => reason,
+        Error::Db(error) => return HandlerError::Db(error),
+        Error::UnprocessableEvent(reason) => reason,
         other => other.code(),
     };
     match (class, batch.first()) {
-        (Class::Item, Some(event)) => rotten(event, reason),
-        _ => HeedError::Later(reason),
+        (ErrorClass::Item, Some(event)) => unprocessable(event, reason),
+        _ => HandlerError::RetryLater(reason),
     }
 }

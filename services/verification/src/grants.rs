@@ -1,7 +1,7 @@
-//! What verification's runtime role may do with its own tables: what the statements of `store` need.
+//! The rights of verification's database role on its own tables: what the statements of `store` need.
 
-use platform::db::Act::{Delete, Insert, Select, Update};
 use platform::db::Grants;
+use platform::db::Privilege::{Delete, Insert, Select, Update};
 
 pub const GRANTS: Grants = Grants {
     tables: &[
@@ -9,11 +9,11 @@ pub const GRANTS: Grants = Grants {
         ("report", &[Select, Insert, Update]),
         ("report_tag", &[Select, Insert]),
         ("review", &[Select, Insert, Update]),
-        // Only ever added to.
-        ("judgement", &[Select, Insert]),
+        // Append-only.
+        ("case_act", &[Select, Insert]),
         ("reveal", &[Select, Insert]),
-        ("second_look", &[Select, Insert]),
-        ("knowledge", &[Select, Update]),
+        ("second_opinion", &[Select, Insert]),
+        ("matching_version", &[Select, Update]),
         ("hash_list", &[Select, Insert, Update]),
         ("hash_entry", &[Select, Insert]),
         ("rule", &[Select, Insert, Update]),

@@ -1,4 +1,5 @@
-// Etcd and the parts of a Kubernetes control plane in one program, so that their libraries are built and linked once.
+// Command kubelite combines etcd and the parts of a Kubernetes control plane, so that their libraries are
+// built and linked once.
 package main
 
 import (

@@ -1,17 +1,17 @@
-//! `./dev crash`: kills under load, and what became of every promise. See `tests::crash`.
+//! `./dev crash`: kills processes under load and checks every promise. See `tests::crash`.
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use tests::crash;
 
-/// The run could not be made, or not to its end.
+/// Exit code of a run that could not start or finish.
 const FAILED: u8 = 2;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match crash::run(crash::Args::parse()).await {
-        Ok(ending) => ExitCode::from(ending.code()),
+    match crash::run(crash::CrashArgs::parse()).await {
+        Ok(outcome) => ExitCode::from(outcome.code()),
         Err(error) => {
             eprintln!("{error:#}");
             ExitCode::from(FAILED)

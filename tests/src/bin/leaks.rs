@@ -1,7 +1,7 @@
-//! `./dev leaks`: plays a demo of its own and searches everything it left on disk for the URLs that it was given.
+//! `./dev leaks`: runs a demo and searches everything that it left on disk for its reported URLs.
 //!
-//! Searched: the data folder with the database's files and write-ahead log, what the programs and Kafka wrote, temporary
-//! files and outputs. Not searched: the street's own input, and what a host received.
+//! Searched: the data folder with the database's files and write-ahead log, logs of the programs and of Kafka, temporary
+//! files and outputs. Not searched: the scenario itself, and the messages that hosts received.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -11,56 +11,53 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, ValueEnum as _};
 use domain::url::ReportedUrl;
-use takedown::demo::Carrier;
-use takedown::street::generator;
-use tests::search::Search;
+use takedown::demo::BusKind;
+use takedown::simulator::generator;
+use tests::search::UrlSearch;
 
-/// Searches a demo's data, logs and temporary files for the URLs that it was given. Exit 0: none found. Exit 1: found.
+/// Search a demo's data, logs and temporary files for its reported URLs. Exit code 0: none found. Exit code 1: found.
 #[derive(Parser)]
 #[command(name = "leaks")]
-struct Args {
-    /// Reports in the demo that is searched.
+struct LeakArgs {
+    /// Number of reports of the demo
     #[arg(long, default_value_t = 300)]
     reports: usize,
-    /// Seed of its street.
+    /// Seed of the demo's scenario
     #[arg(long, default_value_t = 11)]
     seed: u64,
-    /// What carries the events. Kafka: its logs are searched as well, and those of a process for each role.
-    #[arg(long, value_enum, default_value_t = Carrier::Local)]
-    bus: Carrier,
-    /// Plants one URL where the search must find it.
+    /// How events reach their consumers; with `kafka`, the logs of the broker and of one process per role are searched too
+    #[arg(long, value_enum, default_value_t = BusKind::Local)]
+    bus: BusKind,
+    /// Write one URL into a log file, which the search must find
     #[arg(long)]
     control: bool,
 }
 
 fn main() -> Result<ExitCode> {
-    let args = Args::parse();
+    let args = LeakArgs::parse();
     let folder = tempfile::Builder::new()
         .prefix("takedown-leaks-")
         .tempdir()?;
-    // The database's own user must be able to pass.
+    // The operating system user that runs Postgres must be able to enter the folder.
     set_passable(folder.path())?;
     let data = folder.path().join("data");
-    play(&args, folder.path(), &data)?;
-    let texts = texts(&args)?;
+    run_demo(&args, folder.path(), &data)?;
+    let texts = searched_texts(&args)?;
     ensure!(
         texts.len() > args.reports / 3,
-        "the street has too few URLs to search for"
+        "the scenario has too few URLs"
     );
     if args.control {
-        let planted = texts.iter().next().context("the street has no URL")?;
-        fs::write(
-            data.join("planted.log"),
-            format!("debug: fetched {planted}\n"),
-        )?;
+        let url = texts.iter().next().context("the scenario has no URL")?;
+        fs::write(data.join("control.log"), format!("debug: fetched {url}\n"))?;
     }
 
-    let mut places = vec![folder.path().to_owned()];
-    places.extend(database_home(&data)?);
-    let search = Search::new(texts.iter().map(String::as_str))?;
-    let (findings, files) = search.below(&places)?;
-    for place in places.iter().skip(1) {
-        fs::remove_dir_all(place).with_context(|| place.display().to_string())?;
+    let mut folders = vec![folder.path().to_owned()];
+    folders.extend(database_home(&data)?);
+    let search = UrlSearch::new(texts.iter().map(String::as_str))?;
+    let (findings, files) = search.search_folders(&folders)?;
+    for folder in folders.iter().skip(1) {
+        fs::remove_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
     println!(
         "searched {files} files for {} texts in every form",
@@ -83,12 +80,12 @@ fn main() -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!findings.is_empty())))
 }
 
-/// Plays the demo to its end. Its database stops with a checkpoint, so that everything is in the files.
-fn play(args: &Args, folder: &Path, data: &Path) -> Result<()> {
+/// Runs the demo to its end. Its database stops with a checkpoint, so that all data are in the files.
+fn run_demo(args: &LeakArgs, folder: &Path, data: &Path) -> Result<()> {
     let temporary = folder.join("tmp");
     fs::create_dir(&temporary)?;
     let (out, err) = (folder.join("demo.out"), folder.join("demo.err"));
-    eprintln!("playing a demo of {} reports", args.reports);
+    eprintln!("running a demo with {} reports", args.reports);
     let program = std::env::current_exe()?.with_file_name("takedown");
     let bus = args.bus.to_possible_value().context("a bus has a name")?;
     let status = Command::new(&program)
@@ -115,29 +112,27 @@ fn play(args: &Args, folder: &Path, data: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What is looked for: host, path and query of each URL, as it was reported and in canonical form.
-fn texts(args: &Args) -> Result<BTreeSet<String>> {
-    let street = generator::generate(args.reports, args.seed)?;
+/// Host, path and query of each URL, as reported and in canonical form.
+fn searched_texts(args: &LeakArgs) -> Result<BTreeSet<String>> {
+    let scenario = generator::generate(args.reports, args.seed)?;
     let mut texts = BTreeSet::new();
-    for entry in street.entries {
+    for entry in scenario.reports {
         let Ok(url) = ReportedUrl::parse(&entry.report.url) else {
             continue;
         };
-        // A bare host is in the directory of providers; only a page is a secret.
+        // A host name alone is in the provider directory; only a page's URL is secret.
         if url.canonical().reveal_path_and_query().len() < 4 {
             continue;
         }
-        for spelling in [entry.report.url.trim(), url.canonical().reveal()] {
-            let text = spelling
-                .split_once("://")
-                .map_or(spelling, |(_, rest)| rest);
+        for url in [entry.report.url.trim(), url.canonical().reveal()] {
+            let text = url.split_once("://").map_or(url, |(_, rest)| rest);
             texts.insert(text.to_owned());
         }
     }
     Ok(texts)
 }
 
-/// Where the database's files are when its user cannot pass the data folder.
+/// The folder of the database's files, if its user could not enter the data folder.
 fn database_home(data: &Path) -> Result<Option<PathBuf>> {
     match fs::read_to_string(data.join("postgres.home")) {
         Ok(text) => {

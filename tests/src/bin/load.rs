@@ -1,4 +1,4 @@
-//! `./dev load`: figures of this machine, each beside a baseline of the same run. See `tests::load`.
+//! `./dev load`: measures this machine, with a baseline from the same run. See `tests::load`.
 
 use anyhow::Result;
 use clap::Parser;
@@ -6,11 +6,11 @@ use tests::load;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    match load::Args::parse() {
-        load::Args {
-            system: Some(setup),
+    match load::LoadArgs::parse() {
+        load::LoadArgs {
+            system: Some(config),
             ..
-        } => load::system::serve(&setup).await,
+        } => load::system::serve(&config).await,
         args => load::run(args).await,
     }
 }

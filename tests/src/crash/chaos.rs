@@ -1,4 +1,4 @@
-//! Carries the faults out, one after the other, while the load goes on, and times what comes back.
+//! Injects the faults one after the other while the load goes on, and measures the recovery times.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,67 +10,70 @@ use platform::clock::wall;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
+use takedown::multi_process::{Instance, Signal};
 use takedown::role::Role;
-use takedown::spread::{Instance, Signal};
-use takedown::street::residents::Residents;
+use takedown::simulator::hosts::SimulatedHosts;
 
-use super::faults::Fault;
-use super::held::Held;
-use super::load::Reporters;
-use super::stage::{SECOND, Stage};
+use super::faults::InjectedFault;
+use super::reporters::Reporters;
+use super::system::{CrashSystem, SECOND_DISPATCHER};
+use super::table_lock::TableLock;
 
-/// From its start to its readiness; far beyond what is expected of it.
-const BACK_WITHIN: Duration = Duration::from_mins(2);
-/// Longer than a lease of a delivery, which is four seconds.
-const FROZEN: Duration = Duration::from_secs(6);
-/// How long an effect is held up before its role dies.
-const HELD: Duration = Duration::from_millis(1200);
-/// How long a transaction is kept open: others must append to its shard of the log meanwhile.
-const PASSED: Duration = Duration::from_millis(2500);
-/// How long a moment is waited for at which a kill tells most.
-const MOMENT: Duration = Duration::from_secs(6);
-const LOOK: Duration = Duration::from_millis(20);
+/// Limit for the start of a role; far above the expected time.
+const RESTART_TIMEOUT: Duration = Duration::from_mins(2);
+/// Longer than the lease of a delivery, which is four seconds.
+const FREEZE_TIME: Duration = Duration::from_secs(6);
+/// How long a write of a role is blocked before the role is killed.
+const BLOCK_BEFORE_KILL: Duration = Duration::from_millis(1200);
+/// How long a transaction is kept open; others must append to its shard of the log in this time.
+const OPEN_TRANSACTION_TIME: Duration = Duration::from_millis(2500);
+/// Longest wait for the moment at which a fault is most revealing.
+const TIMING_TIMEOUT: Duration = Duration::from_secs(6);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// What was done, and what it came to.
+/// What was injected, and the recovery times.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// By who died.
+    /// Kills by process name.
     pub kills: BTreeMap<String, usize>,
-    /// Frozen past a lease.
+    /// Dispatchers frozen past a lease.
     pub frozen: usize,
-    /// Answers were about to be committed, and kept so.
-    pub held_open: usize,
-    /// Effects were under way when their role died.
-    pub midway: usize,
-    /// Dispatchers that died or froze while a host kept them waiting.
-    pub while_waiting: usize,
+    /// Transactions of answers that were blocked before their commit.
+    pub blocked_answers: usize,
+    /// Roles killed while a write for an event was blocked.
+    pub killed_during_write: usize,
+    /// Dispatchers killed or frozen while a host delayed its reply.
+    pub hit_during_delivery: usize,
     /// From the start of one process to its first work.
-    pub back: Vec<Duration>,
-    /// From the start of all to the first notice that was claimed since and reached its host.
-    pub all_back: Option<Duration>,
+    pub restart_times: Vec<Duration>,
+    /// From the start of every process to the first notice that was claimed afterwards and reached its host.
+    pub full_restart_time: Option<Duration>,
 }
 
 pub struct Chaos {
-    pub stage: Arc<Stage>,
-    pub residents: Arc<Residents>,
+    pub system: Arc<CrashSystem>,
+    pub hosts: Arc<SimulatedHosts>,
     pub reporters: Arc<Reporters>,
-    pub chance: StdRng,
+    pub rng: StdRng,
     pub tally: Tally,
-    pub began: Instant,
+    pub started: Instant,
 }
 
 impl Chaos {
-    /// All of it. Fails when something does not come back.
-    pub async fn run(&mut self, faults: &[Fault]) -> Result<()> {
+    /// Injects every fault.
+    ///
+    /// # Errors
+    /// A process does not recover.
+    pub async fn run(&mut self, faults: &[InjectedFault]) -> Result<()> {
         for (number, fault) in faults.iter().enumerate() {
             self.pause(300..1100).await;
-            let at = self.began.elapsed().as_secs_f64();
-            let took = self
-                .bring(*fault)
+            let at = self.started.elapsed().as_secs_f64();
+            let recovery = self
+                .inject(*fault)
                 .await
                 .with_context(|| format!("after {fault}"))?;
             eprintln!(
-                "{at:7.1} s  {:>3}/{}  {fault}{took}",
+                "{at:7.1} s  {:>3}/{}  {fault}{recovery}",
                 number + 1,
                 faults.len()
             );
@@ -79,179 +82,208 @@ impl Chaos {
     }
 
     async fn pause(&mut self, millis: std::ops::Range<u64>) {
-        let millis = self.chance.random_range(millis);
+        let millis = self.rng.random_range(millis);
         tokio::time::sleep(Duration::from_millis(millis)).await;
     }
 
-    async fn bring(&mut self, fault: Fault) -> Result<String> {
+    async fn inject(&mut self, fault: InjectedFault) -> Result<String> {
         match fault {
-            Fault::Kill(one) => {
-                if one.role() == Role::Dispatch {
-                    self.a_host_keeps_somebody_waiting().await;
+            InjectedFault::Kill(instance) => {
+                if instance.role() == Role::Dispatch {
+                    self.wait_for_slow_delivery().await;
                 }
-                self.kill(&[one]).await?;
+                self.kill(&[instance]).await?;
                 self.pause(0..400).await;
-                self.back(one).await
+                self.restart(instance).await
             }
-            Fault::Database => self.database().await,
-            Fault::Broker => self.broker().await,
-            Fault::Midway(role) => self.midway(role).await,
-            Fault::All => self.all().await,
-            Fault::Freeze(one) => self.freeze(one).await,
-            Fault::HeldOpen => self.held_open().await,
+            InjectedFault::KillDatabase => self.kill_database().await,
+            InjectedFault::KillBroker => self.kill_broker().await,
+            InjectedFault::KillDuringWrite(role) => self.kill_during_write(role).await,
+            InjectedFault::KillAll => self.kill_all().await,
+            InjectedFault::Freeze(instance) => self.freeze(instance).await,
+            InjectedFault::BlockedAnswers => self.block_answers().await,
         }
     }
 
     async fn kill(&mut self, victims: &[Instance]) -> Result<()> {
-        try_join_all(victims.iter().map(|one| self.stage.spread.kill(*one))).await?;
-        for one in victims {
-            self.died(&one.to_string());
+        try_join_all(
+            victims
+                .iter()
+                .map(|instance| self.system.processes.kill(*instance)),
+        )
+        .await?;
+        for instance in victims {
+            self.count_kill(&instance.to_string());
         }
         Ok(())
     }
 
-    fn died(&mut self, who: &str) {
-        *self.tally.kills.entry(who.to_owned()).or_default() += 1;
+    fn count_kill(&mut self, victim: &str) {
+        *self.tally.kills.entry(victim.to_owned()).or_default() += 1;
     }
 
-    /// Starts one process again and waits until it does its work.
-    async fn back(&mut self, one: Instance) -> Result<String> {
-        let (began, since, accepted) = (Instant::now(), wall(), self.reporters.accepted());
-        self.stage.spread.launch(one).await?;
-        self.stage.spread.ready(one, BACK_WITHIN).await?;
-        let log = self.residents.log();
-        let works = match one.role() {
-            Role::Intake => within(BACK_WITHIN, || self.reporters.accepted() > accepted).await,
-            Role::Verification | Role::Dispatch => {
-                within(BACK_WITHIN, || log.was_brought_since(since)).await
+    /// Restarts a killed process and waits until it works again.
+    async fn restart(&mut self, instance: Instance) -> Result<String> {
+        let (started, since, accepted) = (Instant::now(), wall(), self.reporters.receipt_count());
+        self.system.processes.launch(instance).await?;
+        self.system
+            .processes
+            .wait_until_ready(instance, RESTART_TIMEOUT)
+            .await?;
+        let log = self.hosts.log();
+        let is_working = match instance.role() {
+            Role::Intake => {
+                within(RESTART_TIMEOUT, || {
+                    self.reporters.receipt_count() > accepted
+                })
+                .await
             }
-            Role::Gateway => within(BACK_WITHIN, || log.was_answered_since(since)).await,
+            Role::Verification | Role::Dispatch => {
+                within(RESTART_TIMEOUT, || log.was_pushed_since(since)).await
+            }
+            Role::Gateway => within(RESTART_TIMEOUT, || log.was_answered_since(since)).await,
             Role::Ledger | Role::Console => true,
         };
-        ensure!(works, "{one} is ready and does nothing");
-        self.tally.back.push(began.elapsed());
+        ensure!(is_working, "{instance} is ready but does not work");
+        self.tally.restart_times.push(started.elapsed());
         Ok(format!(
-            ": at work in {:.2} s",
-            began.elapsed().as_secs_f64()
+            ": working after {:.2} s",
+            started.elapsed().as_secs_f64()
         ))
     }
 
-    async fn database(&mut self) -> Result<String> {
-        let database = self.stage.spread.database();
-        kill_9(database.pid()).await?;
-        self.died("postgres");
+    async fn kill_database(&mut self) -> Result<String> {
+        let database = self.system.processes.database();
+        kill_process(database.pid()).await?;
+        self.count_kill("postgres");
         self.pause(0..1000).await;
-        let began = Instant::now();
-        self.stage.spread.database().restart().await?;
-        self.all_ready().await?;
+        let started = Instant::now();
+        self.system.processes.database().restart().await?;
+        self.wait_until_all_ready().await?;
         Ok(format!(
-            ": all ready in {:.2} s",
-            began.elapsed().as_secs_f64()
+            ": every role ready after {:.2} s",
+            started.elapsed().as_secs_f64()
         ))
     }
 
-    async fn broker(&mut self) -> Result<String> {
-        let stage = Arc::clone(&self.stage);
-        let mut broker = stage.broker.lock().await;
+    async fn kill_broker(&mut self) -> Result<String> {
+        let system = Arc::clone(&self.system);
+        let mut broker = system.broker.lock().await;
         let broker = broker.as_mut().context("there is no broker")?;
         broker.kill().await;
-        self.died("broker");
+        self.count_kill("broker");
         self.pause(0..2000).await;
-        let began = Instant::now();
+        let started = Instant::now();
         broker.restart().await?;
-        Ok(format!(": up in {:.2} s", began.elapsed().as_secs_f64()))
-    }
-
-    /// Kills those who do a role's work while what they do about events waits for a table of theirs.
-    async fn midway(&mut self, role: Role) -> Result<String> {
-        let mut victims = vec![Instance::from(role)];
-        if role == Role::Dispatch {
-            victims.push(SECOND);
-        }
-        let mut held = Held::effects_of(self.stage.spread.database_url(), role).await?;
-        let bit = held.somebody_waits(MOMENT).await?;
-        // What else comes meanwhile waits behind it.
-        tokio::time::sleep(HELD).await;
-        self.kill(&victims).await?;
-        held.let_go().await?;
-        self.tally.midway += usize::from(bit);
-        let mut took = String::new();
-        for one in victims {
-            took = self.back(one).await?;
-        }
-        Ok(took)
-    }
-
-    async fn all(&mut self) -> Result<String> {
-        self.a_host_keeps_somebody_waiting().await;
-        let mut everybody = self.stage.spread.instances();
-        self.kill(&everybody).await?;
-        everybody.shuffle(&mut self.chance);
-        let (began, since) = (Instant::now(), wall());
-        for one in &everybody {
-            self.stage.spread.launch(*one).await?;
-        }
-        self.all_ready().await?;
-        let ready = began.elapsed();
-        let log = self.residents.log();
-        let works = within(BACK_WITHIN, || log.was_brought_since(since)).await;
-        ensure!(works, "nothing reaches a host any more");
-        let works = began.elapsed();
-        self.tally.all_back = Some(works);
         Ok(format!(
-            ": ready in {:.2} s, the first notice delivered in {:.2} s",
-            ready.as_secs_f64(),
-            works.as_secs_f64()
+            ": up after {:.2} s",
+            started.elapsed().as_secs_f64()
         ))
     }
 
-    async fn freeze(&mut self, one: Instance) -> Result<String> {
-        self.a_host_keeps_somebody_waiting().await;
-        self.stage.spread.signal(one, Signal::Stop).await?;
-        tokio::time::sleep(FROZEN).await;
-        self.stage.spread.signal(one, Signal::Continue).await?;
+    /// Kills every process of a role while its write for an event is blocked by a table lock.
+    async fn kill_during_write(&mut self, role: Role) -> Result<String> {
+        let mut victims = vec![Instance::from(role)];
+        if role == Role::Dispatch {
+            victims.push(SECOND_DISPATCHER);
+        }
+        let mut lock = TableLock::block_writes(self.system.processes.database_url(), role).await?;
+        let is_blocked = lock.wait_for_blocked_session(TIMING_TIMEOUT).await?;
+        // Further events queue up behind the blocked write.
+        tokio::time::sleep(BLOCK_BEFORE_KILL).await;
+        self.kill(&victims).await?;
+        lock.release().await?;
+        self.tally.killed_during_write += usize::from(is_blocked);
+        let mut recovery = String::new();
+        for instance in victims {
+            recovery = self.restart(instance).await?;
+        }
+        Ok(recovery)
+    }
+
+    async fn kill_all(&mut self) -> Result<String> {
+        self.wait_for_slow_delivery().await;
+        let mut instances = self.system.processes.instances();
+        self.kill(&instances).await?;
+        instances.shuffle(&mut self.rng);
+        let (started, since) = (Instant::now(), wall());
+        for instance in &instances {
+            self.system.processes.launch(*instance).await?;
+        }
+        self.wait_until_all_ready().await?;
+        let ready = started.elapsed();
+        let log = self.hosts.log();
+        let is_working = within(RESTART_TIMEOUT, || log.was_pushed_since(since)).await;
+        ensure!(is_working, "no notice reaches a host after the restart");
+        let first_notice = started.elapsed();
+        self.tally.full_restart_time = Some(first_notice);
+        Ok(format!(
+            ": ready after {:.2} s, first notice delivered after {:.2} s",
+            ready.as_secs_f64(),
+            first_notice.as_secs_f64()
+        ))
+    }
+
+    async fn freeze(&mut self, instance: Instance) -> Result<String> {
+        self.wait_for_slow_delivery().await;
+        self.system.processes.signal(instance, Signal::Stop).await?;
+        tokio::time::sleep(FREEZE_TIME).await;
+        self.system
+            .processes
+            .signal(instance, Signal::Continue)
+            .await?;
         self.tally.frozen += 1;
-        self.stage.spread.ready(one, BACK_WITHIN).await?;
-        Ok(format!(" for {:.0} s", FROZEN.as_secs_f64()))
+        self.system
+            .processes
+            .wait_until_ready(instance, RESTART_TIMEOUT)
+            .await?;
+        Ok(format!(" for {:.0} s", FREEZE_TIME.as_secs_f64()))
     }
 
-    async fn held_open(&mut self) -> Result<String> {
-        let mut held = Held::answers(self.stage.spread.database_url()).await?;
-        let bit = held.somebody_waits(MOMENT).await?;
-        tokio::time::sleep(PASSED).await;
-        held.let_go().await?;
-        self.tally.held_open += usize::from(bit);
-        Ok(if bit { "" } else { ": there was none" }.to_owned())
+    async fn block_answers(&mut self) -> Result<String> {
+        let mut lock = TableLock::block_answers(self.system.processes.database_url()).await?;
+        let is_blocked = lock.wait_for_blocked_session(TIMING_TIMEOUT).await?;
+        tokio::time::sleep(OPEN_TRANSACTION_TIME).await;
+        lock.release().await?;
+        self.tally.blocked_answers += usize::from(is_blocked);
+        let note = if is_blocked {
+            ""
+        } else {
+            ": no answer arrived"
+        };
+        Ok(note.to_owned())
     }
 
-    async fn all_ready(&self) -> Result<()> {
-        let instances = self.stage.spread.instances();
-        let ready = instances
-            .into_iter()
-            .map(|one| self.stage.spread.ready(one, BACK_WITHIN));
+    async fn wait_until_all_ready(&self) -> Result<()> {
+        let instances = self.system.processes.instances();
+        let ready = instances.into_iter().map(|instance| {
+            self.system
+                .processes
+                .wait_until_ready(instance, RESTART_TIMEOUT)
+        });
         join_all(ready).await.into_iter().collect()
     }
 
-    /// The moment at which the death of a dispatcher tells most: an attempt is under way that its host will not take.
-    async fn a_host_keeps_somebody_waiting(&mut self) {
-        let log = self.residents.log();
-        let waits = || log.keeps_waiting(wall() - time::Duration::milliseconds(500));
-        self.tally.while_waiting += usize::from(within(MOMENT, waits).await);
+    /// Waits for the most revealing moment to kill a dispatcher: during an attempt whose host will refuse the message.
+    async fn wait_for_slow_delivery(&mut self) {
+        let log = self.hosts.log();
+        let is_slow = || log.has_slow_refusal_since(wall() - time::Duration::milliseconds(500));
+        self.tally.hit_during_delivery += usize::from(within(TIMING_TIMEOUT, is_slow).await);
     }
 }
 
-/// Whether it comes true in time.
-async fn within(time: Duration, mut holds: impl FnMut() -> bool) -> bool {
-    let comes = async {
-        while !holds() {
-            tokio::time::sleep(LOOK).await;
+/// True if the condition is met in time.
+async fn within(time: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let met = async {
+        while !condition() {
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     };
-    tokio::time::timeout(time, comes).await.is_ok()
+    tokio::time::timeout(time, met).await.is_ok()
 }
 
-/// By the shell's own command, which is everywhere.
-async fn kill_9(pid: u32) -> Result<()> {
+/// Uses the shell's `kill`, which needs no dependency.
+async fn kill_process(pid: u32) -> Result<()> {
     let status = tokio::process::Command::new("sh")
         .args(["-c", "kill -9 \"$0\"", &pid.to_string()])
         .status()

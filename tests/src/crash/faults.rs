@@ -1,89 +1,88 @@
-//! What goes wrong in a run, and in which order: by the seed alone.
+//! The faults of a run and their order, determined by the seed.
 
 use std::fmt;
 
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
-use takedown::demo::Carrier;
+use takedown::demo::BusKind;
+use takedown::multi_process::Instance;
 use takedown::role::Role;
-use takedown::spread::Instance;
 
-use super::stage::SECOND;
+use super::system::SECOND_DISPATCHER;
 
-/// One thing that goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// `kill -9` of one process, and a new start.
+pub enum InjectedFault {
+    /// SIGKILL of one process, then a restart.
     Kill(Instance),
-    /// `kill -9` of the postmaster, and a new start.
-    Database,
-    /// `kill -9` of the broker, and a new start.
-    Broker,
-    /// What a role does about events waits for the database; there it is killed.
-    Midway(Role),
-    /// Every role at once.
-    All,
-    /// SIGSTOP past a lease, then CONT: it goes on with what it no longer has.
+    /// SIGKILL of the postmaster, then a restart.
+    KillDatabase,
+    /// SIGKILL of the broker, then a restart.
+    KillBroker,
+    /// SIGKILL of a role while its write for an event waits for the database.
+    KillDuringWrite(Role),
+    /// SIGKILL of every role at once, then a restart in random order.
+    KillAll,
+    /// SIGSTOP past a lease, then SIGCONT: the process continues with a lease that it no longer has.
     Freeze(Instance),
-    /// The database keeps transactions open that have appended to the log, while others commit past them.
-    HeldOpen,
+    /// Transactions that have appended to the log stay open while later ones commit.
+    BlockedAnswers,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for InjectedFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Kill(one) => write!(f, "kill -9 {one}"),
-            Self::Database => f.write_str("kill -9 postgres"),
-            Self::Broker => f.write_str("kill -9 broker"),
-            Self::Midway(role) => write!(f, "kill -9 {role} midway through an effect"),
-            Self::All => f.write_str("kill -9 of every role at once"),
-            Self::Freeze(one) => write!(f, "SIGSTOP {one} past a lease"),
-            Self::HeldOpen => f.write_str("answers held open before their commit"),
+            Self::Kill(instance) => write!(f, "kill -9 {instance}"),
+            Self::KillDatabase => f.write_str("kill -9 postgres"),
+            Self::KillBroker => f.write_str("kill -9 broker"),
+            Self::KillDuringWrite(role) => write!(f, "kill -9 {role} during a write"),
+            Self::KillAll => f.write_str("kill -9 of every role at once"),
+            Self::Freeze(instance) => write!(f, "SIGSTOP {instance} past a lease"),
+            Self::BlockedAnswers => f.write_str("answers blocked before their commit"),
         }
     }
 }
 
-/// One fault in so many that is no kill, for each of the two kinds.
-const BESIDE: usize = 20;
+/// One freeze and one blocked transaction for this many kills.
+const KILLS_PER_OTHER_FAULT: usize = 20;
 
-/// So many kills, with what else goes wrong between them. A short run has the most telling ones.
-pub fn schedule(kills: usize, bus: Carrier, chance: &mut StdRng) -> Vec<Fault> {
-    let every_kill = every_kill(bus);
-    let mut faults: Vec<Fault> = every_kill.iter().copied().cycle().take(kills).collect();
-    // Once a run: it takes everything down for long.
+/// This many kills, mixed with the other faults. A short run contains the most revealing kills.
+pub fn schedule(kills: usize, bus: BusKind, rng: &mut StdRng) -> Vec<InjectedFault> {
+    let round = kill_round(bus);
+    let mut faults: Vec<InjectedFault> = round.iter().copied().cycle().take(kills).collect();
+    // Only once per run, because the recovery takes long.
     let mut first = true;
     for fault in &mut faults {
-        if *fault == Fault::All && !std::mem::replace(&mut first, false) {
-            *fault = Fault::Kill(SECOND);
+        if *fault == InjectedFault::KillAll && !std::mem::replace(&mut first, false) {
+            *fault = InjectedFault::Kill(SECOND_DISPATCHER);
         }
     }
-    let beside = (kills / BESIDE).max(2);
-    let frozen = [SECOND, Role::Dispatch.into()];
-    faults.extend((0..beside).map(|n| Fault::Freeze(frozen[n % frozen.len()])));
-    faults.extend((0..beside).map(|_| Fault::HeldOpen));
-    faults.shuffle(chance);
+    let others = (kills / KILLS_PER_OTHER_FAULT).max(2);
+    let frozen = [SECOND_DISPATCHER, Role::Dispatch.into()];
+    faults.extend((0..others).map(|n| InjectedFault::Freeze(frozen[n % frozen.len()])));
+    faults.extend((0..others).map(|_| InjectedFault::BlockedAnswers));
+    faults.shuffle(rng);
     faults
 }
 
-/// A round of kills, the most telling first; who works most is killed most.
-fn every_kill(bus: Carrier) -> Vec<Fault> {
+/// A round of kills, the most revealing first; busy roles are killed more often.
+fn kill_round(bus: BusKind) -> Vec<InjectedFault> {
     use Role::{Console, Dispatch, Gateway, Intake, Ledger, Verification};
-    let kill = |role: Role| Fault::Kill(role.into());
+    let kill = |role: Role| InjectedFault::Kill(role.into());
     let mut round = vec![
-        Fault::All,
-        Fault::Midway(Dispatch),
-        Fault::Database,
-        Fault::Midway(Verification),
+        InjectedFault::KillAll,
+        InjectedFault::KillDuringWrite(Dispatch),
+        InjectedFault::KillDatabase,
+        InjectedFault::KillDuringWrite(Verification),
         kill(Dispatch),
-        Fault::Kill(SECOND),
+        InjectedFault::Kill(SECOND_DISPATCHER),
         kill(Intake),
         kill(Verification),
         kill(Ledger),
         kill(Gateway),
         kill(Console),
-        Fault::Midway(Ledger),
+        InjectedFault::KillDuringWrite(Ledger),
         kill(Dispatch),
-        Fault::Kill(SECOND),
+        InjectedFault::Kill(SECOND_DISPATCHER),
         kill(Intake),
         kill(Verification),
         kill(Dispatch),
@@ -91,8 +90,8 @@ fn every_kill(bus: Carrier) -> Vec<Fault> {
         kill(Gateway),
         kill(Intake),
     ];
-    if bus == Carrier::Kafka {
-        round.insert(2, Fault::Broker);
+    if bus == BusKind::Kafka {
+        round.insert(2, InjectedFault::KillBroker);
     }
     round
 }
@@ -103,21 +102,30 @@ mod tests {
     use rand::SeedableRng as _;
 
     #[test]
-    fn the_same_seed_gives_the_same_faults_and_all_die_at_once_only_once() {
-        let of = |seed| schedule(200, Carrier::Kafka, &mut StdRng::seed_from_u64(seed));
-        assert_eq!(of(1), of(1));
-        assert_ne!(of(1), of(2));
-        let count = |fault| of(1).into_iter().filter(|f| *f == fault).count();
-        let kills = |fault: &&Fault| !matches!(fault, Fault::Freeze(_) | Fault::HeldOpen);
-        assert_eq!(of(1).iter().filter(kills).count(), 200);
-        assert_eq!(count(Fault::All), 1);
-        assert!(count(Fault::Broker) >= 9 && count(Fault::Database) >= 9);
+    fn the_same_seed_gives_the_same_faults_and_every_role_is_killed_at_once_only_once() {
+        let faults = |seed| schedule(200, BusKind::Kafka, &mut StdRng::seed_from_u64(seed));
+        assert_eq!(faults(1), faults(1));
+        assert_ne!(faults(1), faults(2));
+        let count = |fault| faults(1).into_iter().filter(|f| *f == fault).count();
+        let kills = |fault: &&InjectedFault| {
+            !matches!(
+                fault,
+                InjectedFault::Freeze(_) | InjectedFault::BlockedAnswers
+            )
+        };
+        assert_eq!(faults(1).iter().filter(kills).count(), 200);
+        assert_eq!(count(InjectedFault::KillAll), 1);
+        assert!(count(InjectedFault::KillBroker) >= 9 && count(InjectedFault::KillDatabase) >= 9);
     }
 
     #[test]
-    fn a_short_run_has_the_telling_ones() {
-        let short = schedule(4, Carrier::Local, &mut StdRng::seed_from_u64(1));
-        for fault in [Fault::All, Fault::Database, Fault::Freeze(SECOND)] {
+    fn a_short_run_contains_the_most_revealing_faults() {
+        let short = schedule(4, BusKind::Local, &mut StdRng::seed_from_u64(1));
+        for fault in [
+            InjectedFault::KillAll,
+            InjectedFault::KillDatabase,
+            InjectedFault::Freeze(SECOND_DISPATCHER),
+        ] {
             assert!(short.contains(&fault), "{fault}");
         }
     }

@@ -1,19 +1,19 @@
-//! `kill -9` under load: of roles, of the database, of the broker; dispatchers frozen past a lease; all at once. When
-//! everything is up again, the promises are counted at the outside.
+//! Crash test: kills roles, the database and the broker under load, freezes dispatchers past a lease, and kills every
+//! role at once. After the recovery it checks from outside whether the system kept its promises.
 //!
-//! Each plant is a mistake that somebody could make; the same run must catch it, or it shows nothing. It must not look
-//! into a service's tables to judge, and no promise depends on how long something took.
+//! Each fail point is a plausible programming error that the same run must detect; otherwise the run proves nothing. The
+//! checks must not read a service's tables, and no promise depends on a duration.
 
+mod approval_proof;
 mod chaos;
-mod count;
 mod faults;
-mod held;
-mod load;
-mod outside;
-mod proof;
+mod observed;
+mod promises;
 pub mod report;
-mod stage;
-mod town;
+mod reporters;
+mod scenario;
+mod system;
+mod table_lock;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -22,228 +22,232 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
-use platform::plant::Plant;
+use platform::failpoint::Failpoint;
 use platform::sealed::SigningContext;
 use platform::shutdown;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use takedown::client::Client;
-use takedown::demo::knowledge::Knowledge;
-use takedown::demo::{Carrier, analysts, setup};
-use takedown::street::files::Street;
-use takedown::street::mishap::Transport;
-use takedown::street::residents::{Premises, Residents};
+use takedown::demo::case_truths::CaseTruths;
+use takedown::demo::{BusKind, analysts, setup};
+use takedown::simulator::hosts::{Listeners, SimulatedHosts};
+use takedown::simulator::network_fault::NetworkProfile;
+use takedown::simulator::scenario::Scenario;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use chaos::{Chaos, Tally};
-use count::{Count, Evidence};
-use load::Reporters;
-use outside::{Outside, Standing};
-use report::{Ending, Report, Run};
-use stage::Stage;
+use observed::{ActivitySnapshot, ObservedState};
+use promises::{PromiseReport, RunEvidence};
+use report::{CrashOutcome, CrashReport, FinishedRun};
+use reporters::Reporters;
+use system::CrashSystem;
 
-/// Kills roles, database and broker under load and counts at the outside what became of every promise. Exit 1: a promise
-/// was broken, named. Exit 3: too little happened to show anything.
+/// Kill roles, database and broker under load, then check every promise from outside. Exit code 1: a promise was broken,
+/// with its name. Exit code 3: too few events occurred to prove anything.
 #[derive(Parser)]
 #[command(name = "crash")]
-pub struct Args {
-    /// So many kills; freezes and transactions that are held open come beside them.
+pub struct CrashArgs {
+    /// Number of kills; freezes and blocked transactions are additional
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(4..=10_000))]
     pub kills: u32,
-    /// The same seed gives the same town and the same faults.
+    /// Seed of the scenario and of the faults
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    #[arg(long, value_enum, default_value_t = Carrier::Local)]
-    pub bus: Carrier,
-    /// Makes one mistake in every role, which the run must catch: no-fence, cursor-first, naive-cursor, app-clock,
-    /// forget-lease.
-    #[arg(long, value_name = "NAME", value_parser = plant)]
-    pub plant: Option<Plant>,
-    /// Write the figures to this file, as JSON.
+    #[arg(long, value_enum, default_value_t = BusKind::Local)]
+    pub bus: BusKind,
+    /// Enable a fail point in every role, which the run must detect: no-fence, cursor-first, naive-cursor, app-clock or
+    /// forget-lease
+    #[arg(long = "fault", value_name = "NAME", value_parser = failpoint)]
+    pub failpoint: Option<Failpoint>,
+    /// Write the figures to this file as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 }
 
-/// Reports that the town has for each kill, and beside them.
-const REPORTS_A_KILL: usize = 40;
-const REPORTS: usize = 600;
-/// Nothing moves for so long: it is quiet, or stuck. Longer than the ladder.
-const STILL: Duration = Duration::from_secs(40);
-const LOOK: Duration = Duration::from_millis(500);
+/// The scenario has `MIN_REPORTS` reports and `REPORTS_PER_KILL` more for each kill.
+const REPORTS_PER_KILL: usize = 40;
+const MIN_REPORTS: usize = 600;
+/// Without activity for this long, the system has finished or stalled. Longer than the ladder.
+const STALL_TIMEOUT: Duration = Duration::from_secs(40);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-fn plant(text: &str) -> Result<Plant, String> {
-    Plant::parse(text).ok_or_else(|| {
-        let known: Vec<&str> = Plant::ALL.iter().map(|plant| plant.as_str()).collect();
+fn failpoint(text: &str) -> Result<Failpoint, String> {
+    Failpoint::parse(text).ok_or_else(|| {
+        let known: Vec<&str> = Failpoint::ALL
+            .iter()
+            .map(|failpoint| failpoint.as_str())
+            .collect();
         format!("`{text}` is not one of: {}", known.join(", "))
     })
 }
 
-/// Plays one run to its end.
-pub async fn run(args: Args) -> Result<Ending> {
+/// Runs one crash test to its end.
+pub async fn run(args: CrashArgs) -> Result<CrashOutcome> {
     let shutdown = shutdown::on_signals()?;
     let kills = args.kills as usize;
-    // Before a long run, not after it.
+    // Fails before the long run, not after it.
     if let Some(path) = &args.json {
         std::fs::write(path, "").with_context(|| format!("writing {}", path.display()))?;
     }
-    let street = Arc::new(town::town(kills * REPORTS_A_KILL + REPORTS, args.seed));
-    // The database's user has to pass through.
+    let reports = kills * REPORTS_PER_KILL + MIN_REPORTS;
+    let scenario = Arc::new(scenario::crash_scenario(reports, args.seed));
+    // 0711: the operating system user that runs Postgres must be able to enter the folder.
     let folder = tempfile::Builder::new()
         .prefix("takedown-crash-")
         .permissions(std::fs::Permissions::from_mode(0o711))
         .tempdir()?;
-    let premises = Premises::build(&street)
+    let listeners = Listeners::bind(&scenario)
         .await?
-        .reached_over(Transport::Hanging);
+        .with_network(NetworkProfile::Slow);
     let data = folder.path().join("system");
-    let stage = Stage::start(&data, &premises, args.bus, args.plant).await?;
-    let played = tokio::select! {
-        played = play(&args, &stage, street, premises) => played,
+    let system = CrashSystem::start(&data, &listeners, args.bus, args.failpoint).await?;
+    let result = tokio::select! {
+        result = run_scenario(&args, &system, scenario, listeners) => result,
         () = shutdown.cancelled() => Err(anyhow::anyhow!("stopped before the end")),
     };
-    let ended = stage.stop().await;
-    let report = played?;
+    let stopped = system.stop().await;
+    let report = result?;
     println!("{}", report.text());
     if let Some(path) = &args.json {
         std::fs::write(path, format!("{:#}\n", report.json()))?;
     }
-    if report.ending() != Ending::Broken {
-        ended?;
+    if report.outcome() != CrashOutcome::Broken {
+        stopped?;
     }
-    Ok(report.ending())
+    Ok(report.outcome())
 }
 
-async fn play(
-    args: &Args,
-    stage: &Arc<Stage>,
-    street: Arc<Street>,
-    premises: Premises,
-) -> Result<Report> {
+async fn run_scenario(
+    args: &CrashArgs,
+    system: &Arc<CrashSystem>,
+    scenario: Arc<Scenario>,
+    listeners: Listeners,
+) -> Result<CrashReport> {
     let stop = CancellationToken::new();
-    let cast = setup::people(stage.spread.client()).await?;
-    let keys = setup::providers(&cast, &street).await?;
-    setup::known_material(&cast, &street).await?;
-    let gateway = &stage.spread.addresses().gateway;
-    let residents = premises
-        .open(&street, gateway, &keys, stop.child_token())
+    let staff_clients = setup::create_staff_accounts(system.processes.client()).await?;
+    let keys = setup::register_providers(&staff_clients, &scenario).await?;
+    setup::approve_hashes_and_rules(&staff_clients, &scenario).await?;
+    let gateway = &system.processes.addresses().gateway;
+    let hosts = listeners
+        .start(&scenario, gateway, &keys, stop.child_token())
         .await?;
-    residents.begin();
-    let knowledge = Arc::new(Knowledge::of(&street));
-    let staff = TaskTracker::new();
-    for (number, analyst) in cast.analysts.iter().enumerate() {
-        let (analyst, knowledge) = (analyst.clone(), Arc::clone(&knowledge));
-        staff.spawn(analysts::run(
-            number,
-            analyst,
-            knowledge,
-            stop.child_token(),
-        ));
+    hosts.start_outages();
+    let truths = Arc::new(CaseTruths::from_scenario(&scenario));
+    let staff_tasks = TaskTracker::new();
+    for (number, analyst) in staff_clients.analysts.iter().enumerate() {
+        let (analyst, truths) = (analyst.clone(), Arc::clone(&truths));
+        staff_tasks.spawn(analysts::run(number, analyst, truths, stop.child_token()));
     }
-    let reporters = Reporters::new(cast.operator.clone(), Arc::clone(&street), knowledge);
+    let reporters = Reporters::new(
+        staff_clients.operator.clone(),
+        Arc::clone(&scenario),
+        truths,
+    );
 
-    let mut chance = StdRng::seed_from_u64(args.seed);
-    let faults = faults::schedule(args.kills as usize, args.bus, &mut chance);
-    let enough = CancellationToken::new();
-    let load = tokio::spawn(Arc::clone(&reporters).work(enough.clone()));
+    let mut rng = StdRng::seed_from_u64(args.seed);
+    let faults = faults::schedule(args.kills as usize, args.bus, &mut rng);
+    let stop_reporting = CancellationToken::new();
+    let reporting = tokio::spawn(Arc::clone(&reporters).run(stop_reporting.clone()));
     let mut chaos = Chaos {
-        stage: Arc::clone(stage),
-        residents: Arc::clone(&residents),
+        system: Arc::clone(system),
+        hosts: Arc::clone(&hosts),
         reporters: Arc::clone(&reporters),
-        chance,
+        rng,
         tally: Tally::default(),
-        began: Instant::now(),
+        started: Instant::now(),
     };
     let stopped = chaos.run(&faults).await.err();
-    enough.cancel();
+    stop_reporting.cancel();
     let stopped = stopped.map(|error| format!("{error:#}"));
     if stopped.is_none() {
-        load.await??;
+        reporting.await??;
     } else {
-        load.abort();
+        reporting.abort();
     }
     let tally = chaos.tally;
-    let settled = settle(stage, &cast.operator, &reporters, &residents).await;
-    let (outside, count) = match (settled, &stopped) {
-        // What did not come back cannot be asked.
-        (Err(_), Some(_)) => (Outside::default(), Count::default()),
+    let settled = settle(system, &staff_clients.operator, &reporters, &hosts).await;
+    let (observed, promises) = match (settled, &stopped) {
+        // A system that did not recover cannot be queried.
+        (Err(_), Some(_)) => (ObservedState::default(), PromiseReport::default()),
         (settled, _) => settled?,
     };
     stop.cancel();
-    staff.close();
-    staff.wait().await;
-    residents.close().await;
-    Ok(Report::of(Run {
+    staff_tasks.close();
+    staff_tasks.wait().await;
+    hosts.stop().await;
+    Ok(CrashReport::new(FinishedRun {
         kills: args.kills as usize,
-        victims: victims(stage, args.bus),
-        street: &street,
+        victims: victims(system, args.bus),
+        scenario: &scenario,
         receipts: &reporters.receipts(),
-        asked_again: reporters.asked_again(),
-        hosts: residents.log(),
-        outside: &outside,
+        retries: reporters.retries(),
+        hosts: hosts.log(),
+        observed: &observed,
         tally,
-        count,
+        promises,
         stopped,
     }))
 }
 
-/// Counts when it is quiet. What is still under way then is waited for, until nothing has moved for long.
+/// Waits until the system is idle, then checks the promises. While one is unfulfilled, waits on until the system has been
+/// without activity for [`STALL_TIMEOUT`].
 async fn settle(
-    stage: &Stage,
+    system: &CrashSystem,
     client: &Client,
     reporters: &Reporters,
-    residents: &Residents,
-) -> Result<(Outside, Count)> {
-    let keys = stage.spread.keyring().verifier(SigningContext::Proof);
-    let policy = takedown::system::policy(stage::POLICY)?;
+    hosts: &SimulatedHosts,
+) -> Result<(ObservedState, PromiseReport)> {
+    let keys = system.processes.keyring().verifier(SigningContext::Proof);
+    let policy = takedown::system::policy(system::POLICY)?;
     let ladder: Vec<_> = policy.regimes[0]
         .ladder
         .iter()
         .map(|rule| (rule.rung, rule.after))
         .collect();
     let mut last = None;
-    let mut moved = Instant::now();
-    eprintln!("everything is up; waiting until it is quiet");
+    let mut last_change = Instant::now();
+    eprintln!("every role is up; waiting until the system is idle");
     loop {
-        tokio::time::sleep(LOOK).await;
-        let now = match Standing::read(client).await {
+        tokio::time::sleep(POLL_INTERVAL).await;
+        let now = match ActivitySnapshot::read(client).await {
             Ok(now) => now,
-            // Whoever came up last may not take calls yet.
-            Err(_) if moved.elapsed() < STILL => continue,
+            // A role that restarted last may not accept calls yet.
+            Err(_) if last_change.elapsed() < STALL_TIMEOUT => continue,
             Err(error) => return Err(error),
         };
-        let same = last.replace(now.clone()).is_some_and(|last| last == now);
-        if !same {
-            moved = Instant::now();
+        let is_unchanged = last.replace(now.clone()).is_some_and(|last| last == now);
+        if !is_unchanged {
+            last_change = Instant::now();
         }
-        let is_stuck = moved.elapsed() > STILL;
-        let is_quiet = same && now.is_quiet();
-        if !is_quiet && !is_stuck {
+        let is_stalled = last_change.elapsed() > STALL_TIMEOUT;
+        let is_idle = is_unchanged && now.is_idle();
+        if !is_idle && !is_stalled {
             continue;
         }
-        let outside = Outside::read(client).await?;
-        let count = Count::of(&Evidence {
+        let observed = ObservedState::read(client).await?;
+        let promises = PromiseReport::new(&RunEvidence {
             receipts: &reporters.receipts(),
-            hosts: residents.log(),
-            outside: &outside,
+            hosts: hosts.log(),
+            observed: &observed,
             keys: &keys,
             ladder: &ladder,
         });
-        if count.is_clean() || is_stuck {
-            if is_stuck {
-                eprintln!("nothing has moved for {} s: {now:?}", STILL.as_secs());
+        if promises.all_kept() || is_stalled {
+            if is_stalled {
+                eprintln!("no activity for {} s: {now:?}", STALL_TIMEOUT.as_secs());
             }
-            return Ok((outside, count));
+            return Ok((observed, promises));
         }
     }
 }
 
-/// Whoever is to be killed, by name.
-fn victims(stage: &Stage, bus: Carrier) -> Vec<String> {
-    let roles = stage.spread.instances().into_iter();
-    let mut victims: Vec<String> = roles.map(|one| one.to_string()).collect();
+/// Names of the processes that are killed.
+fn victims(system: &CrashSystem, bus: BusKind) -> Vec<String> {
+    let instances = system.processes.instances().into_iter();
+    let mut victims: Vec<String> = instances.map(|instance| instance.to_string()).collect();
     victims.push("postgres".to_owned());
-    if bus == Carrier::Kafka {
+    if bus == BusKind::Kafka {
         victims.push("broker".to_owned());
     }
     victims

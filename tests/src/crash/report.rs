@@ -1,28 +1,29 @@
-//! What a run came to, for people and for programs, and whether enough happened in it to mean anything.
+//! The result of a run as text and as JSON, and whether enough events occurred to prove anything.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use domain::word::{Answer, DeliveryChannel, Rung};
+use domain::enums::{Answer, DeliveryChannel, Rung};
 use serde_json::{Value, json};
-use takedown::street::files::Street;
-use takedown::street::log::HostLog;
+use takedown::simulator::log::HostLog;
+use takedown::simulator::scenario::Scenario;
 
 use super::chaos::Tally;
-use super::count::Count;
-use super::load::Accepted;
-use super::outside::Outside;
+use super::observed::ObservedState;
+use super::promises::PromiseReport;
+use super::reporters::AcceptedReport;
 
-/// How a run ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum CrashOutcome {
+    /// Every promise was kept.
     Kept,
     Broken,
-    /// Too little happened: nothing is shown.
+    /// Too few events occurred to prove anything.
     Void,
 }
 
-impl Ending {
+impl CrashOutcome {
+    /// Exit code of the program.
     pub const fn code(self) -> u8 {
         match self {
             Self::Kept => 0,
@@ -32,216 +33,221 @@ impl Ending {
     }
 }
 
-/// One figure with what it must reach.
-struct Row {
+/// One figure with its required minimum.
+struct FigureRow {
     name: String,
-    is: usize,
+    actual: usize,
     least: usize,
 }
 
-pub struct Report {
-    kills: Vec<Row>,
-    done: Vec<Row>,
-    count: Count,
-    back: Vec<Duration>,
-    all_back: Option<Duration>,
-    asked_again: usize,
-    /// Why the run did not come to its end.
+pub struct CrashReport {
+    kills: Vec<FigureRow>,
+    activity: Vec<FigureRow>,
+    promises: PromiseReport,
+    /// Sorted.
+    restart_times: Vec<Duration>,
+    full_restart_time: Option<Duration>,
+    retries: usize,
+    /// Why the run ended early.
     stopped: Option<String>,
 }
 
-/// What a report is made of.
-pub struct Run<'a> {
+pub struct FinishedRun<'a> {
     pub kills: usize,
     pub victims: Vec<String>,
-    pub street: &'a Street,
-    pub receipts: &'a [Accepted],
-    pub asked_again: usize,
+    pub scenario: &'a Scenario,
+    pub receipts: &'a [AcceptedReport],
+    pub retries: usize,
     pub hosts: &'a HostLog,
-    pub outside: &'a Outside,
+    pub observed: &'a ObservedState,
     pub tally: Tally,
-    pub count: Count,
+    pub promises: PromiseReport,
     pub stopped: Option<String>,
 }
 
-impl Report {
-    pub fn of(run: Run<'_>) -> Self {
-        let kills = killed(&run);
-        let done = done(&run);
-        let mut back = run.tally.back;
-        back.sort_unstable();
+impl CrashReport {
+    pub fn new(run: FinishedRun<'_>) -> Self {
+        let kills = kill_rows(&run);
+        let activity = activity_rows(&run);
+        let mut restart_times = run.tally.restart_times;
+        restart_times.sort_unstable();
         Self {
             kills,
-            done,
-            count: run.count,
-            back,
-            all_back: run.tally.all_back,
-            asked_again: run.asked_again,
+            activity,
+            promises: run.promises,
+            restart_times,
+            full_restart_time: run.tally.full_restart_time,
+            retries: run.retries,
             stopped: run.stopped,
         }
     }
 
-    /// A broken promise is one also where little happened.
-    pub fn ending(&self) -> Ending {
-        if !self.count.is_clean() || self.stopped.is_some() {
-            Ending::Broken
-        } else if self.rows().any(|row| row.is < row.least) {
-            Ending::Void
+    /// A broken promise counts even if few events occurred.
+    pub fn outcome(&self) -> CrashOutcome {
+        if !self.promises.all_kept() || self.stopped.is_some() {
+            CrashOutcome::Broken
+        } else if self.rows().any(|row| row.actual < row.least) {
+            CrashOutcome::Void
         } else {
-            Ending::Kept
+            CrashOutcome::Kept
         }
     }
 
-    fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.kills.iter().chain(&self.done)
+    fn rows(&self) -> impl Iterator<Item = &FigureRow> {
+        self.kills.iter().chain(&self.activity)
+    }
+
+    fn median_restart_time(&self) -> Option<&Duration> {
+        self.restart_times.get(self.restart_times.len() / 2)
     }
 
     pub fn text(&self) -> String {
         let mut lines = Vec::new();
-        for (title, rows) in [("killed", &self.kills), ("done", &self.done)] {
+        for (title, rows) in [("killed", &self.kills), ("done", &self.activity)] {
             lines.push(format!("{title:<46}{:>8}{:>12}", "", "at least"));
             for row in rows {
-                let short = if row.is < row.least { "  too few" } else { "" };
+                let note = if row.actual < row.least {
+                    "  too few"
+                } else {
+                    ""
+                };
                 lines.push(format!(
-                    "  {:<44}{:>8}{:>12}{short}",
-                    row.name, row.is, row.least
+                    "  {:<44}{:>8}{:>12}{note}",
+                    row.name, row.actual, row.least
                 ));
             }
         }
         lines.push(format!(
             "  {:<44}{:>8}",
-            "receipts that were asked for again", self.asked_again
+            "submissions repeated without a receipt", self.retries
         ));
-        if let (Some(worst), Some(median)) = (self.back.last(), self.back.get(self.back.len() / 2))
+        if let (Some(worst), Some(median)) = (self.restart_times.last(), self.median_restart_time())
         {
             let (worst, median) = (worst.as_secs_f64(), median.as_secs_f64());
             lines.push(format!(
-                "one role back: {median:.2} s as a rule, {worst:.2} s at worst (goal 5 s)"
+                "recovery of one role: median {median:.2} s, worst {worst:.2} s (goal 5 s)"
             ));
         }
-        if let Some(all) = self.all_back {
-            let all = all.as_secs_f64();
+        if let Some(full) = self.full_restart_time {
+            let full = full.as_secs_f64();
             lines.push(format!(
-                "all roles back, to the first notice delivered: {all:.2} s (goal 60 s)"
+                "recovery of all roles, to the first delivered notice: {full:.2} s (goal 60 s)"
             ));
         }
-        for (promise, found) in self.count.by_promise() {
-            lines.push(format!("{promise:<46}{:>8}", found.len()));
-            lines.extend(found.iter().take(NAMED).map(|what| format!("    {what}")));
+        for (promise, violations) in self.promises.by_promise() {
+            lines.push(format!("{promise:<46}{:>8}", violations.len()));
+            let listed = violations.iter().take(LISTED_VIOLATIONS);
+            lines.extend(listed.map(|violation| format!("    {violation}")));
         }
-        for (promise, _) in self
-            .count
-            .by_promise()
-            .filter(|(_, found)| !found.is_empty())
-        {
-            lines.push(format!("promise broken: {promise}"));
+        for (promise, violations) in self.promises.by_promise() {
+            if !violations.is_empty() {
+                lines.push(format!("promise broken: {promise}"));
+            }
         }
-        if let Some(why) = &self.stopped {
+        if let Some(reason) = &self.stopped {
             lines.push(format!(
-                "promise broken: what was killed comes back by itself: {why}"
+                "promise broken: a killed process recovers: {reason}"
             ));
         }
-        if self.ending() == Ending::Void {
-            lines.push("void: too little happened to show anything".to_owned());
+        if self.outcome() == CrashOutcome::Void {
+            lines.push("void: too few events occurred to prove anything".to_owned());
         }
         lines.join("\n")
     }
 
     pub fn json(&self) -> Value {
-        let rows = |rows: &[Row]| -> BTreeMap<String, Value> {
+        let rows = |rows: &[FigureRow]| -> BTreeMap<String, Value> {
             let rows = rows.iter();
             rows.map(|row| {
                 (
                     row.name.clone(),
-                    json!({ "is": row.is, "least": row.least }),
+                    json!({ "is": row.actual, "least": row.least }),
                 )
             })
             .collect()
         };
         let found: BTreeMap<&str, usize> = self
-            .count
+            .promises
             .by_promise()
-            .map(|(promise, found)| (promise, found.len()))
+            .map(|(promise, violations)| (promise, violations.len()))
             .collect();
         json!({
             "kills": rows(&self.kills),
-            "done": rows(&self.done),
-            "asked_again": self.asked_again,
-            "one_role_back_s": self.back.last().map(Duration::as_secs_f64),
-            "one_role_back_median_s": self.back.get(self.back.len() / 2).map(Duration::as_secs_f64),
-            "all_roles_back_s": self.all_back.map(|all| all.as_secs_f64()),
+            "done": rows(&self.activity),
+            "asked_again": self.retries,
+            "one_role_back_s": self.restart_times.last().map(Duration::as_secs_f64),
+            "one_role_back_median_s": self.median_restart_time().map(Duration::as_secs_f64),
+            "all_roles_back_s": self.full_restart_time.map(|full| full.as_secs_f64()),
             "found": found,
             "stopped": self.stopped,
-            "exit": self.ending().code(),
+            "exit": self.outcome().code(),
         })
     }
 }
 
-/// Findings named in full; more are only counted.
-const NAMED: usize = 5;
+/// Violations of one promise that are listed; the others are only counted.
+const LISTED_VIOLATIONS: usize = 5;
 
-fn killed(run: &Run<'_>) -> Vec<Row> {
-    let row = |name: &str, is, least| Row {
+fn kill_rows(run: &FinishedRun<'_>) -> Vec<FigureRow> {
+    let row = |name: &str, actual, least| FigureRow {
         name: name.to_owned(),
-        is,
+        actual,
         least,
     };
     let tally = &run.tally;
-    // A round of kills is some twenty long, and each has its place in it.
+    // A round has about twenty kills and contains each victim.
     let each = (run.kills / 30).max(1);
-    let mut rows: Vec<Row> = run
+    let mut rows: Vec<FigureRow> = run
         .victims
         .iter()
-        .map(|who| row(who, tally.kills.get(who).copied().unwrap_or_default(), each))
+        .map(|victim| {
+            let kills = tally.kills.get(victim).copied().unwrap_or_default();
+            row(victim, kills, each)
+        })
         .collect();
-    let beside = (run.kills / 20).max(2);
-    rows.push(row("dispatchers frozen past a lease", tally.frozen, beside));
+    let others = (run.kills / 20).max(2);
+    rows.push(row("dispatchers frozen past a lease", tally.frozen, others));
     rows.push(row(
         "answers held open before their commit",
-        tally.held_open,
-        beside.div_ceil(2),
+        tally.blocked_answers,
+        others.div_ceil(2),
     ));
     rows.push(row(
         "roles killed midway through an effect",
-        tally.midway,
+        tally.killed_during_write,
         each,
     ));
     rows.push(row(
         "dispatchers hit while a host kept them waiting",
-        tally.while_waiting,
+        tally.hit_during_delivery,
         each,
     ));
     rows
 }
 
-fn done(run: &Run<'_>) -> Vec<Row> {
-    let row = |name: &str, is, least: usize| Row {
+fn activity_rows(run: &FinishedRun<'_>) -> Vec<FigureRow> {
+    let row = |name: &str, actual, least: usize| FigureRow {
         name: name.to_owned(),
-        is,
+        actual,
         least: least.max(1),
     };
     let kills = run.kills;
-    let basis = run.outside.by_basis();
+    let basis = run.observed.by_basis();
     let basis = |kind| basis.get(kind).copied().unwrap_or_default();
     let by_channel = |channel| {
-        let arrivals = run.hosts.arrivals();
-        let lives = |id: &str| {
-            run.street
+        let messages = run.hosts.messages();
+        let uses_channel = |id: &str| {
+            run.scenario
                 .provider(id)
                 .is_some_and(|p| p.channel == channel)
         };
-        arrivals
+        messages
             .iter()
-            .filter(|a| a.taken && lives(&a.step.provider))
+            .filter(|m| m.accepted && uses_channel(&m.step.provider))
             .count()
     };
     let answers = run.hosts.answers();
-    let said = |answer| {
-        answers
-            .iter()
-            .filter(|taken| taken.answer == answer)
-            .count()
-    };
+    let answered = |answer| answers.iter().filter(|a| a.answer == answer).count();
     vec![
         row("reports accepted", run.receipts.len(), kills * 2),
         row("decided by a rule", basis("rule"), kills / 2),
@@ -262,21 +268,25 @@ fn done(run: &Run<'_>) -> Vec<Row> {
             by_channel(DeliveryChannel::Api),
             kills / 5,
         ),
-        row("acknowledged", said(Answer::Acknowledged), kills),
-        row("removals confirmed", run.outside.told.removed.len(), kills),
+        row("acknowledged", answered(Answer::Acknowledged), kills),
+        row(
+            "removals confirmed",
+            run.observed.ledger.removed.len(),
+            kills,
+        ),
         row(
             "escalated to the upstream",
-            run.outside.escalated_to(Rung::Upstream),
+            run.observed.escalated_to(Rung::Upstream),
             kills / 20,
         ),
         row(
             "escalated to the registrar",
-            run.outside.escalated_to(Rung::Registrar),
+            run.observed.escalated_to(Rung::Registrar),
             kills / 50,
         ),
         row(
             "escalated to the regulator",
-            run.outside.escalated_to(Rung::Regulator),
+            run.observed.escalated_to(Rung::Regulator),
             kills / 20,
         ),
     ]

@@ -1,4 +1,4 @@
-//! Durable accepts a second: a bulk stream, and 64 connections with a call in flight each.
+//! Durably accepted reports per second: over a bulk stream, and over 64 connections with single calls.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,40 +8,40 @@ use anyhow::{Result, ensure};
 use futures::StreamExt as _;
 use futures::future::try_join_all;
 use proto::v1::{
-    GetConservationRequest, ReportChannel, ReportItem, StreamReportsRequest, SubmitReportsRequest,
-    stream_reports_response::Result as Answer,
+    GetConservationRequest, NewReport, ReportChannel, StreamReportsRequest, SubmitReportsRequest,
+    stream_reports_response::Result as SubmissionOutcome,
 };
 use takedown::client::Client;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::system::Running;
+use super::system::MeasuredSystem;
 
-/// Reports in one submission of the bulk stream.
-const BULK: u64 = 500;
+/// Reports per submission of the bulk stream.
+const BULK_SIZE: u64 = 500;
 const CONNECTIONS: usize = 64;
 
 fn submission(name: &str, first: u64, reports: u64) -> SubmitReportsRequest {
-    let items = (first..first + reports).map(|n| ReportItem {
+    let reports = (first..first + reports).map(|n| NewReport {
         url: format!("https://accept.example/{name}/{n}"),
-        ..ReportItem::default()
+        ..NewReport::default()
     });
     SubmitReportsRequest {
         idempotency_key: format!("{name}-{first}"),
         channel: ReportChannel::Proactive.into(),
-        items: items.collect(),
+        reports: reports.collect(),
         ..SubmitReportsRequest::default()
     }
 }
 
-/// Accepts a second over one bulk stream. A report counts when its receipt is here.
+/// Accepted reports per second over one bulk stream. A report counts when its receipt has arrived.
 pub async fn bulk(client: &Client, time: Duration) -> Result<f64> {
     let (sender, requests) = mpsc::channel(16);
-    let begin = Instant::now();
+    let started = Instant::now();
     let send = async move {
         let mut number = 0;
-        while begin.elapsed() < time {
-            let request = submission("bulk", number * BULK, BULK);
+        while started.elapsed() < time {
+            let request = submission("bulk", number * BULK_SIZE, BULK_SIZE);
             let message = StreamReportsRequest {
                 submission: number,
                 request: Some(request),
@@ -54,35 +54,35 @@ pub async fn bulk(client: &Client, time: Duration) -> Result<f64> {
     };
     let receive = async {
         let mut intake = client.intake();
-        let mut answers = intake
+        let mut responses = intake
             .stream_reports(ReceiverStream::new(requests))
             .await?
             .into_inner();
         let mut accepted = 0;
-        while let Some(answer) = answers.next().await {
-            match answer?.result {
-                Some(Answer::Response(response)) => accepted += response.results.len(),
+        while let Some(response) = responses.next().await {
+            match response?.result {
+                Some(SubmissionOutcome::Response(response)) => accepted += response.results.len(),
                 other => anyhow::bail!("a bulk submission was refused: {other:?}"),
             }
         }
         Ok(accepted)
     };
     let ((), accepted) = tokio::join!(send, receive);
-    Ok(accepted? as f64 / begin.elapsed().as_secs_f64())
+    Ok(accepted? as f64 / started.elapsed().as_secs_f64())
 }
 
-/// Accepts a second over 64 connections, one report a call, 16 calls in flight on each.
-pub async fn single(running: &Running, time: Duration) -> Result<f64> {
+/// Accepted reports per second over 64 connections, with one report per call and 16 concurrent calls on each.
+pub async fn single(running: &MeasuredSystem, time: Duration) -> Result<f64> {
     let next = Arc::new(AtomicU64::new(0));
-    let begin = Instant::now();
+    let started = Instant::now();
     let workers = (0..CONNECTIONS).map(|_| {
         let next = Arc::clone(&next);
         async move {
-            // A client of its own is a connection of its own.
+            // Each client has its own connection.
             let client = Client::new(&running.addresses, running.client.session().clone())?;
             let call = || async {
                 let mut intake = client.intake();
-                while begin.elapsed() < time {
+                while started.elapsed() < time {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     intake
                         .submit_reports(submission("single", number, 1))
@@ -94,26 +94,26 @@ pub async fn single(running: &Running, time: Duration) -> Result<f64> {
         }
     });
     try_join_all(workers).await?;
-    Ok(next.load(Ordering::Relaxed) as f64 / begin.elapsed().as_secs_f64())
+    Ok(next.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64())
 }
 
-/// Waits until the ledger has heard of all that was accepted, so that what follows is measured alone.
-pub async fn heard(client: &Client) -> Result<()> {
+/// Waits until the ledger has recorded every accepted report, so that the next measurement is not disturbed.
+pub async fn wait_for_ledger(client: &Client) -> Result<()> {
     let deadline = Instant::now() + Duration::from_mins(5);
     let mut last = u64::MAX;
     loop {
-        let heard = client
+        let conservation = client
             .ledger()
             .get_conservation(GetConservationRequest {})
             .await?
             .into_inner();
-        if heard.events == last {
+        if conservation.events == last {
             return Ok(());
         }
-        last = heard.events;
+        last = conservation.events;
         ensure!(
             Instant::now() < deadline,
-            "the ledger does not come to an end"
+            "the ledger still receives events after five minutes"
         );
         tokio::time::sleep(Duration::from_millis(1500)).await;
     }

@@ -1,4 +1,4 @@
-//! The baseline: how many single-row commits a second pgbench reaches at 64 clients on the same server.
+//! The baseline: pgbench's single-row commits per second with 64 clients on the same server.
 
 use std::path::{Path, PathBuf};
 
@@ -6,24 +6,24 @@ use anyhow::{Context as _, Result, ensure};
 use sqlx::{Connection as _, PgConnection};
 use tokio::process::Command;
 
-/// The program, and where its `libpq` lies when both were unpacked from their packages.
+/// The program, and the folder of its `libpq` if both were unpacked from their packages.
 pub struct Pgbench {
     program: PathBuf,
     libraries: Option<PathBuf>,
 }
 
 impl Pgbench {
-    /// Commits a second.
+    /// Commits per second.
     pub async fn commits(&self, database_url: &str, seconds: u64) -> Result<f64> {
         let mut conn = PgConnection::connect(database_url).await?;
-        sqlx::query("-- bench_table\ncreate table if not exists public.bench (id bigint generated always as identity primary key, filler text not null)")
+        sqlx::query("-- create_baseline_table\ncreate table if not exists public.pgbench_baseline (id bigint generated always as identity primary key, filler text not null)")
             .execute(&mut conn)
             .await?;
         let folder = tempfile::tempdir()?;
         let script = folder.path().join("insert.sql");
         std::fs::write(
             &script,
-            "insert into public.bench (filler) values ('one row, one commit');\n",
+            "insert into public.pgbench_baseline (filler) values ('one row, one commit');\n",
         )?;
         let output = Command::new(&self.program)
             .envs(
@@ -43,19 +43,19 @@ impl Pgbench {
             .arg(database_url)
             .output()
             .await?;
-        let said = String::from_utf8_lossy(&output.stdout);
+        let stdout = String::from_utf8_lossy(&output.stdout);
         ensure!(
             output.status.success(),
             "pgbench failed: {}",
             String::from_utf8_lossy(&output.stderr)
         );
-        let tps = said.lines().find_map(|line| line.strip_prefix("tps = "));
+        let tps = stdout.lines().find_map(|line| line.strip_prefix("tps = "));
         let tps = tps.and_then(|rest| rest.split_whitespace().next());
-        Ok(tps.context("pgbench named no rate")?.parse()?)
+        Ok(tps.context("pgbench printed no rate")?.parse()?)
     }
 
-    /// On the path, beside a server of the distribution, or unpacked from its package into the cache. Fetches what is
-    /// missing: to be asked before anything is measured.
+    /// Finds pgbench on the path, next to a server of the distribution, or in the cache. Otherwise it downloads the package
+    /// into the cache; call it before measuring.
     pub async fn find() -> Result<Self> {
         let cache = platform::config::cache_dir().join("pgbench");
         if let Some(found) = Self::on_this_machine().or_else(|| Self::unpacked(&cache)) {
@@ -71,7 +71,7 @@ impl Pgbench {
             .into_iter()
             .map(|folder| folder.join("pgbench"));
         let program = on_path
-            .chain(beside_a_server(Path::new("/usr/lib/postgresql")))
+            .chain(server_programs(Path::new("/usr/lib/postgresql")))
             .find(|path| path.exists())?;
         Some(Self {
             program,
@@ -82,7 +82,7 @@ impl Pgbench {
     /// The packages' own layout: `usr/lib/postgresql/MAJOR/bin`, and `usr/lib/TRIPLET` for the library.
     fn unpacked(into: &Path) -> Option<Self> {
         let program =
-            beside_a_server(&into.join("usr/lib/postgresql")).find(|path| path.exists())?;
+            server_programs(&into.join("usr/lib/postgresql")).find(|path| path.exists())?;
         let triplets = std::fs::read_dir(into.join("usr/lib")).ok()?;
         let libraries = triplets
             .filter_map(|entry| Some(entry.ok()?.path()))
@@ -91,14 +91,14 @@ impl Pgbench {
     }
 }
 
-fn beside_a_server(versions: &Path) -> impl Iterator<Item = PathBuf> {
+fn server_programs(versions: &Path) -> impl Iterator<Item = PathBuf> {
     let versions = std::fs::read_dir(versions).into_iter().flatten();
     versions.filter_map(|entry| Some(entry.ok()?.path().join("bin/pgbench")))
 }
 
 async fn unpack(into: &Path) -> Result<()> {
     std::fs::create_dir_all(into)?;
-    // The lists of a fresh machine are empty; whoever may not renew them has what is there.
+    // A new machine has no package lists yet. Without the right to update them, the existing lists are used.
     let script = r#"
         server() { apt-cache depends postgresql 2>/dev/null | sed -n 's/.*Depends: \(postgresql-[0-9]*\)$/\1/p'; }
         [ -n "$(server)" ] || apt-get update -qq
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unpacked_program_finds_the_library_that_came_with_it() {
+    fn an_unpacked_program_uses_the_library_of_its_package() {
         let folder = tempfile::tempdir().unwrap();
         assert!(Pgbench::unpacked(folder.path()).is_none());
         for file in ["postgresql/17/bin/pgbench", "x86_64-linux-gnu/libpq.so.5"] {

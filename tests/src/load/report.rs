@@ -1,20 +1,20 @@
-//! The figures, for people and for programs: a column for each bus that was measured.
+//! The figures as text and as JSON, with a column for each measured bus.
 
 use serde_json::{Value, json};
 
-use super::whole::Whole;
+use super::whole_path::WholePathFigures;
 
-pub struct Figures {
+pub struct LoadFigures {
     pub bulk: f64,
     pub single: f64,
     pub commits: f64,
-    pub whole: Whole,
+    pub whole_path: WholePathFigures,
 }
 
-/// Each run by the name of its bus.
-pub type Runs = [(&'static str, Figures)];
+/// The figures by bus name.
+pub type NamedRuns = [(&'static str, LoadFigures)];
 
-pub fn table(runs: &Runs) -> String {
+pub fn table(runs: &NamedRuns) -> String {
     let mut lines = Vec::new();
     if runs.len() > 1 {
         lines.push(line("", runs.iter().map(|(bus, _)| format!("{bus:>12}"))));
@@ -34,8 +34,8 @@ fn line(name: &str, figures: impl Iterator<Item = String>) -> String {
     format!("{name:<44} {}", figures.join(" "))
 }
 
-/// Of the Local bus; with those of Kafka beside it, where it was measured.
-pub fn json(runs: &Runs) -> Value {
+/// The figures of the Local bus, and under their bus name those of other runs.
+pub fn json(runs: &NamedRuns) -> Value {
     let mut all = runs[0].1.json();
     for (bus, figures) in &runs[1..] {
         all[*bus] = figures.json();
@@ -43,57 +43,63 @@ pub fn json(runs: &Runs) -> Value {
     all
 }
 
-impl Figures {
+impl LoadFigures {
     fn rows(&self) -> Vec<(&'static str, f64)> {
-        let thousands = self.whole.cases as f64 / 1000.0;
-        let used = &self.whole.used;
+        let thousands = self.whole_path.cases as f64 / 1000.0;
+        let usage = &self.whole_path.usage;
         vec![
             ("accepts/s, bulk stream", self.bulk),
             ("accepts/s, 64 connections", self.single),
             ("pgbench single-row commits/s, 64 clients", self.commits),
             ("  accepts over commits", self.bulk / self.commits),
-            ("whole-path cases/s", self.whole.cases_per_s),
-            ("CPU s per 1,000 cases, roles", used.system_cpu / thousands),
+            ("whole_path-path cases/s", self.whole_path.cases_per_s),
+            ("CPU s per 1,000 cases, roles", usage.system_cpu / thousands),
             (
                 "CPU s per 1,000 cases, database",
-                used.database_cpu / thousands,
+                usage.database_cpu / thousands,
             ),
             (
                 "CPU s per 1,000 cases, hosts and reporters",
-                used.hosts_cpu / thousands,
+                usage.hosts_cpu / thousands,
             ),
-            ("CPU s per 1,000 cases, broker", used.broker_cpu / thousands),
-            ("resident MB, roles, after a fifth", self.whole.rss_first),
-            ("resident MB, roles, at the end", used.system_rss),
-            ("private MB, database, at the end", used.database_rss),
+            (
+                "CPU s per 1,000 cases, broker",
+                usage.broker_cpu / thousands,
+            ),
+            (
+                "resident MB, roles, after a fifth",
+                self.whole_path.rss_first,
+            ),
+            ("resident MB, roles, at the end", usage.system_rss),
+            ("private MB, database, at the end", usage.database_rss),
             (
                 "resident MB, hosts and reporters, at the end",
-                used.hosts_rss,
+                usage.hosts_rss,
             ),
-            ("resident MB, broker, at the end", used.broker_rss),
+            ("resident MB, broker, at the end", usage.broker_rss),
         ]
     }
 
     fn json(&self) -> Value {
-        let thousands = self.whole.cases as f64 / 1000.0;
-        let used = &self.whole.used;
+        let thousands = self.whole_path.cases as f64 / 1000.0;
+        let usage = &self.whole_path.usage;
         json!({
             "accepts_per_s": self.bulk,
             "accepts_per_s_single_calls": self.single,
             "pgbench_commits_per_s": self.commits,
-            "whole_path_cases_per_s": self.whole.cases_per_s,
+            "whole_path_cases_per_s": self.whole_path.cases_per_s,
             "cpu_s_per_1000_cases": {
-                "roles": used.system_cpu / thousands,
-                "database": used.database_cpu / thousands,
-                "hosts": used.hosts_cpu / thousands,
-                "broker": used.broker_cpu / thousands,
+                "roles": usage.system_cpu / thousands,
+                "database": usage.database_cpu / thousands,
+                "hosts": usage.hosts_cpu / thousands,
+                "broker": usage.broker_cpu / thousands,
             },
             "rss_mb": {
-                "roles_after_a_fifth": self.whole.rss_first,
-                "roles": used.system_rss,
-                "database": used.database_rss,
-                "hosts": used.hosts_rss,
-                "broker": used.broker_rss,
+                "roles_after_a_fifth": self.whole_path.rss_first,
+                "roles": usage.system_rss,
+                "database": usage.database_rss,
+                "hosts": usage.hosts_rss,
+                "broker": usage.broker_rss,
             },
         })
     }

@@ -1,4 +1,4 @@
-//! The measured system: a child process that runs every role, and its handle.
+//! The measured system: a child process that runs every role, and the handle of that process.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -6,29 +6,29 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use platform::bus::{BusConfig, Kind, ensure_topics};
+use platform::bus::{BusConfig, BusKind, ensure_topics};
 use platform::connector::{self, ConnectorMap, MapEntry};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use takedown::client::{Addresses, Client, Profile};
-use takedown::street::residents::Premises;
+use takedown::simulator::hosts::Listeners;
 use takedown::system::{Options, System};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-/// What the child is told.
+/// Configuration of the child process.
 #[derive(Serialize, Deserialize)]
-struct Setup {
+struct ChildConfig {
     data_dir: PathBuf,
-    /// Every name and network leads here.
+    /// Address to which every name and network is mapped.
     hosts: SocketAddr,
-    authority: String,
-    /// The broker that carries the events; none for the Local bus.
+    ca_pem: String,
+    /// Bootstrap address of the broker; `None` for the Local bus.
     kafka: Option<String>,
 }
 
-/// The running child.
-pub struct Running {
+/// Handle of the running child process.
+pub struct MeasuredSystem {
     child: Child,
     data_dir: PathBuf,
     pub addresses: Addresses,
@@ -39,19 +39,23 @@ pub struct Running {
 /// No rung fires during a measurement.
 const POLICY: &str = include_str!("policy.yaml");
 
-/// What the child says when every role is ready.
-const READY: &str = "ready";
+/// Printed by the child when every role is ready.
+const READY_LINE: &str = "ready";
 
 /// Starts the child and waits until it is ready.
-pub async fn start(folder: &Path, premises: &Premises, kafka: Option<String>) -> Result<Running> {
-    let setup = Setup {
+pub async fn start(
+    folder: &Path,
+    listeners: &Listeners,
+    kafka: Option<String>,
+) -> Result<MeasuredSystem> {
+    let config = ChildConfig {
         data_dir: folder.join("data"),
-        hosts: premises.web_address()?,
-        authority: premises.authority(),
+        hosts: listeners.web_address()?,
+        ca_pem: listeners.ca_pem(),
         kafka,
     };
     let file = folder.join("setup.json");
-    std::fs::write(&file, serde_json::to_string(&setup)?)?;
+    std::fs::write(&file, serde_json::to_string(&config)?)?;
     let mut child = Command::new(std::env::current_exe()?)
         .arg("--system")
         .arg(&file)
@@ -62,16 +66,16 @@ pub async fn start(folder: &Path, premises: &Premises, kafka: Option<String>) ->
         .spawn()?;
     let out = child.stdout.take().context("the child has no output")?;
     let mut lines = BufReader::new(out).lines();
-    let said = tokio::time::timeout(Duration::from_mins(2), lines.next_line()).await??;
+    let line = tokio::time::timeout(Duration::from_mins(2), lines.next_line()).await??;
     ensure!(
-        said.as_deref() == Some(READY),
+        line.as_deref() == Some(READY_LINE),
         "the measured system did not start"
     );
-    let profile = Profile::read(&setup.data_dir)?;
+    let profile = Profile::read(&config.data_dir)?;
     let client = Client::new(&profile.addresses, profile.operator.session.clone())?;
-    Ok(Running {
+    Ok(MeasuredSystem {
         child,
-        data_dir: setup.data_dir,
+        data_dir: config.data_dir,
         client,
         addresses: profile.addresses,
         database_url: profile
@@ -80,12 +84,12 @@ pub async fn start(folder: &Path, premises: &Premises, kafka: Option<String>) ->
     })
 }
 
-impl Running {
+impl MeasuredSystem {
     pub fn pid(&self) -> u32 {
         self.child.id().unwrap_or_default()
     }
 
-    /// The server's process, from the first line of its own file.
+    /// Process id of the database server, from the first line of its `postmaster.pid`.
     pub fn database_pid(&self) -> Result<u32> {
         let moved = self.data_dir.join("postgres.home");
         let homes = [
@@ -114,7 +118,7 @@ impl Running {
     }
 
     pub async fn stop(mut self) -> Result<()> {
-        // The end of its input is the child's sign to stop.
+        // The child stops at the end of its input.
         drop(self.child.stdin.take());
         let status = tokio::time::timeout(Duration::from_secs(40), self.child.wait()).await??;
         if let Ok(home) = std::fs::read_to_string(self.data_dir.join("postgres.home")) {
@@ -125,28 +129,28 @@ impl Running {
     }
 }
 
-/// The child: every role until its input ends.
-pub async fn serve(setup: &Path) -> Result<()> {
-    let setup: Setup = serde_json::from_slice(&std::fs::read(setup)?)?;
-    let everything =
+/// Runs every role in the child process until the end of its input.
+pub async fn serve(config: &Path) -> Result<()> {
+    let config: ChildConfig = serde_json::from_slice(&std::fs::read(config)?)?;
+    let every_destination =
         ["0.0.0.0/0", "::/0", "*.example", "*.test", "*.invalid"].map(|from| MapEntry {
             from: from.to_owned(),
-            to: setup.hosts,
+            to: config.hosts,
         });
-    let mut way_out = connector::Policy {
-        map: ConnectorMap::try_from(everything.to_vec())?,
+    let mut egress = connector::Policy {
+        map: ConnectorMap::try_from(every_destination.to_vec())?,
         ..connector::Policy::default()
     };
-    way_out.trust_pem(setup.authority.as_bytes())?;
-    let mut options = Options::new(&setup.data_dir);
+    egress.trust_pem(config.ca_pem.as_bytes())?;
+    let mut options = Options::new(&config.data_dir);
     options.policy = takedown::system::policy(POLICY)?;
-    options.connector = way_out;
+    options.connector = egress;
     options.settings.dispatch.resolve_names = false;
     options.settings.dispatch.delivery.retry.first_seconds = 0.2;
     options.settings.dispatch.delivery.retry.longest_seconds = 2.0;
-    if let Some(bootstrap) = setup.kafka {
+    if let Some(bootstrap) = config.kafka {
         let bus = BusConfig {
-            kind: Kind::Kafka,
+            kind: BusKind::Kafka,
             bootstrap,
             instance: Some("load".into()),
             ..BusConfig::default()
@@ -155,14 +159,14 @@ pub async fn serve(setup: &Path) -> Result<()> {
         options.settings.bus = bus;
     }
     let system = System::start(options, &|line| eprintln!("{line}")).await?;
-    println!("{READY}");
-    let mut nothing = Vec::new();
-    tokio::io::stdin().read_to_end(&mut nothing).await?;
+    println!("{READY_LINE}");
+    let mut input = Vec::new();
+    tokio::io::stdin().read_to_end(&mut input).await?;
     system.stop().await
 }
 
-/// A second member of staff, because nobody approves what they proposed.
-pub async fn somebody_else(client: &Client) -> Result<Client> {
+/// Creates a second staff account, because a hash list must not be approved by its proposer.
+pub async fn create_approver(client: &Client) -> Result<Client> {
     let password = SecretString::from("load-supervisor-password");
     let request = proto::v1::CreateStaffRequest {
         name: "load-supervisor".into(),

@@ -1,35 +1,36 @@
-//! What decides without a person at the desk: hash lists and rules, each approved by somebody else than who made it.
+//! What decides cases without an analyst: hash lists and rules. Each is approved by a person other than its author.
 
 use std::collections::HashMap;
 
 use askama::Template;
 use axum::extract::State;
-use axum::response::{Html, Redirect};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use proto::v1;
 use serde::Deserialize;
 
-use super::{Frame, Names, render};
+use super::{StaffNames, render};
 use crate::edge::Edge;
-use crate::posted::{Asked, Posted};
-use crate::refused::Refused;
-use crate::session::Signed;
-use crate::show::{count, label, word};
+use crate::error_page::PageError;
+use crate::form::{QueryParams, RawForm, RefusedForm, SubmittedForm};
+use crate::format::{format_count, label, wire_name};
+use crate::frame::Frame;
+use crate::session::SignedIn;
 
 #[derive(Template)]
 #[template(path = "lists.html")]
-struct Page {
+struct ListsPage {
     frame: Frame,
-    lists: Vec<ListRow>,
+    lists: Vec<HashListRow>,
     rules: Vec<RuleRow>,
     may_approve: bool,
 }
 
-struct ListRow {
+struct HashListRow {
     name: String,
     version: u32,
     entries: String,
-    /// As it goes back with an approval.
-    read: u64,
+    /// The number of entries as it is sent back with an approval.
+    entry_count: u64,
     imported_by: String,
     approved_by: String,
 }
@@ -42,80 +43,118 @@ struct RuleRow {
     reason: String,
     proposed_by: String,
     approved_by: String,
-    retired: bool,
-    /// The newest version of its rule: what an approval or the rule's end is about.
-    newest: bool,
+    is_retired: bool,
+    /// Only the newest version of a rule can be approved or retired.
+    is_newest: bool,
 }
 
 #[derive(Deserialize)]
-pub(crate) struct Place {
+pub(crate) struct ListsQuery {
     done: Option<String>,
 }
 
 pub(crate) async fn page(
     State(edge): State<Edge>,
-    signed: Signed,
-    Asked(place): Asked<Place>,
-) -> Result<Html<String>, Refused> {
-    let mut client = edge.verification(&signed).await?;
-    let mut other = client.clone();
+    signed_in: SignedIn,
+    QueryParams(query): QueryParams<ListsQuery>,
+) -> Result<Html<String>, PageError> {
+    read_page(&edge, &signed_in, query.done.as_deref(), None).await
+}
+
+/// The page of a form that was sent to its own address, loaded again.
+pub(crate) async fn redirect(_: SignedIn) -> Redirect {
+    Redirect::to("/lists")
+}
+
+async fn read_page(
+    edge: &Edge,
+    signed_in: &SignedIn,
+    done: Option<&str>,
+    refused: Option<RefusedForm>,
+) -> Result<Html<String>, PageError> {
+    let mut client = edge.verification(signed_in).await?;
+    let mut second_client = client.clone();
     let (lists, rules, names) = futures::join!(
-        edge.ask(client.list_hash_lists(v1::ListHashListsRequest {})),
-        edge.ask(other.list_rules(v1::ListRulesRequest {})),
-        Names::read(&edge, &signed),
+        edge.call(client.list_hash_lists(v1::ListHashListsRequest {})),
+        edge.call(second_client.list_rules(v1::ListRulesRequest {})),
+        StaffNames::read(edge, signed_in),
     );
     let names = names?;
-    let several = |subjects: &str| {
-        let names: Vec<_> = subjects
-            .split(", ")
-            .filter(|one| !one.is_empty())
-            .map(|one| names.of(one))
-            .collect();
-        names.join(", ")
-    };
-    let list = |of: v1::HashList| ListRow {
-        entries: count(of.entries),
-        read: of.entries,
-        imported_by: several(&of.imported_by),
-        approved_by: several(&of.approved_by),
-        version: of.version,
-        name: of.list,
-    };
     let rules = rules?.rules;
     let mut newest: HashMap<String, u32> = HashMap::new();
     for rule in &rules {
         let version = newest.entry(rule.rule_id.clone()).or_default();
         *version = rule.version.max(*version);
     }
-    let rule = |of: v1::Rule| RuleRow {
-        pattern: format!("{}{}", of.host.replace('.', "[.]"), of.path_prefix),
-        verdict: match of.verdict {
-            Some(v1::rule::Verdict::Actionable(category)) => {
-                format!("Category {}", word!(Category, category))
-            }
-            Some(v1::rule::Verdict::NotActionable(reason)) => {
-                label(word!(NotActionableReason, reason))
-            }
-            None => String::new(),
-        },
-        reason: of.reason,
-        proposed_by: several(&of.proposed_by),
-        approved_by: several(&of.approved_by),
-        retired: of.retired_at.is_some(),
-        newest: newest.get(&of.rule_id) == Some(&of.version),
-        version: of.version,
-        id: of.rule_id,
-    };
-    render(&Page {
-        lists: lists?.lists.into_iter().map(list).collect(),
-        rules: rules.into_iter().map(rule).collect(),
-        may_approve: signed.who.supervisor,
-        frame: Frame::new("/lists", &signed).done(place.done.as_deref()),
+    render(&ListsPage {
+        lists: lists?
+            .lists
+            .into_iter()
+            .map(|list| HashListRow::from_proto(list, &names))
+            .collect(),
+        rules: rules
+            .into_iter()
+            .map(|rule| {
+                let is_newest = newest.get(&rule.rule_id) == Some(&rule.version);
+                RuleRow::from_proto(rule, is_newest, &names)
+            })
+            .collect(),
+        may_approve: signed_in.staff.is_supervisor,
+        frame: Frame::new("/lists", signed_in)
+            .with_done(done)
+            .with_refused(refused, "/lists"),
     })
 }
 
+/// Subjects with commas, as the proto has them, by name.
+fn people(names: &StaffNames, subjects: &str) -> String {
+    let subjects: Vec<String> = subjects
+        .split(", ")
+        .filter(|subject| !subject.is_empty())
+        .map(str::to_owned)
+        .collect();
+    names.join(&subjects)
+}
+
+impl HashListRow {
+    fn from_proto(list: v1::HashList, names: &StaffNames) -> Self {
+        Self {
+            entries: format_count(list.entries),
+            entry_count: list.entries,
+            imported_by: people(names, &list.imported_by),
+            approved_by: people(names, &list.approved_by),
+            version: list.version,
+            name: list.list,
+        }
+    }
+}
+
+impl RuleRow {
+    fn from_proto(rule: v1::Rule, is_newest: bool, names: &StaffNames) -> Self {
+        Self {
+            pattern: format!("{}{}", rule.host.replace('.', "[.]"), rule.path_prefix),
+            verdict: match rule.verdict {
+                Some(v1::rule::Verdict::Actionable(category)) => {
+                    format!("Category {}", wire_name!(Category, category))
+                }
+                Some(v1::rule::Verdict::NotActionable(reason)) => {
+                    label(wire_name!(NotActionableReason, reason))
+                }
+                None => String::new(),
+            },
+            reason: rule.reason,
+            proposed_by: people(names, &rule.proposed_by),
+            approved_by: people(names, &rule.approved_by),
+            is_retired: rule.retired_at.is_some(),
+            is_newest,
+            version: rule.version,
+            id: rule.rule_id,
+        }
+    }
+}
+
 #[derive(Deserialize)]
-pub(crate) struct ListName {
+pub(crate) struct ListApprovalForm {
     #[serde(default)]
     list: String,
     #[serde(default)]
@@ -126,21 +165,24 @@ pub(crate) struct ListName {
 
 pub(crate) async fn approve_list(
     State(edge): State<Edge>,
-    Posted(signed, form): Posted<ListName>,
-) -> Result<Redirect, Refused> {
-    let mut client = edge.verification(&signed).await?;
-    let request = v1::ApproveHashListRequest {
-        list: form.list,
-        version: form.version,
-        entries: form.entries,
-    };
-    let answer = edge.ask(client.approve_hash_list(request)).await;
-    answer.map_err(|problem| Refused::from(problem).back("/lists", "the lists"))?;
-    Ok(Redirect::to("/lists?done=approved"))
+    form: SubmittedForm<ListApprovalForm>,
+) -> Result<Response, PageError> {
+    let result = async {
+        let mut client = edge.verification(&form.signed_in).await?;
+        let request = v1::ApproveHashListRequest {
+            list: form.fields.list.clone(),
+            version: form.fields.version,
+            entries: form.fields.entries,
+        };
+        edge.call(client.approve_hash_list(request)).await?;
+        Ok(())
+    }
+    .await;
+    respond(&edge, &form.signed_in, form.raw, result, "approved").await
 }
 
 #[derive(Deserialize)]
-pub(crate) struct RuleName {
+pub(crate) struct RuleForm {
     #[serde(default)]
     rule: String,
     #[serde(default)]
@@ -149,25 +191,51 @@ pub(crate) struct RuleName {
 
 pub(crate) async fn approve_rule(
     State(edge): State<Edge>,
-    Posted(signed, form): Posted<RuleName>,
-) -> Result<Redirect, Refused> {
-    let mut client = edge.verification(&signed).await?;
-    let request = v1::ApproveRuleRequest {
-        rule_id: form.rule,
-        version: form.version,
-    };
-    let answer = edge.ask(client.approve_rule(request)).await;
-    answer.map_err(|problem| Refused::from(problem).back("/lists", "the rules"))?;
-    Ok(Redirect::to("/lists?done=approved"))
+    form: SubmittedForm<RuleForm>,
+) -> Result<Response, PageError> {
+    let result = async {
+        let mut client = edge.verification(&form.signed_in).await?;
+        let request = v1::ApproveRuleRequest {
+            rule_id: form.fields.rule.clone(),
+            version: form.fields.version,
+        };
+        edge.call(client.approve_rule(request)).await?;
+        Ok(())
+    }
+    .await;
+    respond(&edge, &form.signed_in, form.raw, result, "approved").await
 }
 
 pub(crate) async fn retire_rule(
     State(edge): State<Edge>,
-    Posted(signed, form): Posted<RuleName>,
-) -> Result<Redirect, Refused> {
-    let mut client = edge.verification(&signed).await?;
-    let request = v1::RetireRuleRequest { rule_id: form.rule };
-    let answer = edge.ask(client.retire_rule(request)).await;
-    answer.map_err(|problem| Refused::from(problem).back("/lists", "the rules"))?;
-    Ok(Redirect::to("/lists?done=retired"))
+    form: SubmittedForm<RuleForm>,
+) -> Result<Response, PageError> {
+    let result = async {
+        let mut client = edge.verification(&form.signed_in).await?;
+        let request = v1::RetireRuleRequest {
+            rule_id: form.fields.rule.clone(),
+        };
+        edge.call(client.retire_rule(request)).await?;
+        Ok(())
+    }
+    .await;
+    respond(&edge, &form.signed_in, form.raw, result, "retired").await
+}
+
+/// The page: with what was done, or with the refusal.
+async fn respond(
+    edge: &Edge,
+    signed_in: &SignedIn,
+    raw: RawForm,
+    result: Result<(), PageError>,
+    done: &str,
+) -> Result<Response, PageError> {
+    match result {
+        Ok(()) => Ok(Redirect::to(&format!("/lists?done={done}")).into_response()),
+        Err(error) => {
+            let refused = RefusedForm::new("lists", raw, error)?;
+            let page = read_page(edge, signed_in, None, Some(refused.clone())).await;
+            refused.into_response(page)
+        }
+    }
 }

@@ -1,23 +1,22 @@
-//! Notices whose clock has run out, longest first, and what the ladder does next.
+//! Notices whose deadline has passed, longest overdue first, with the next rung of the ladder.
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::Html;
 use proto::v1;
-use serde::Deserialize;
 
-use super::row::NoticeRow;
-use super::stages::MISSING;
-use super::{Frame, Missing, page_of, render};
+use super::rows::NoticeRow;
+use super::{ListPosition, MissingPart, next_address, render};
 use crate::edge::Edge;
-use crate::posted::Asked;
-use crate::refused::{Refused, query};
-use crate::session::Signed;
-use crate::show::{When, count, label, word};
+use crate::error_page::{PageError, encode_query};
+use crate::form::QueryParams;
+use crate::format::{NOT_AVAILABLE, TimeText, format_count, label, wire_name};
+use crate::frame::Frame;
+use crate::session::SignedIn;
 
 #[derive(Template)]
 #[template(path = "overdue.html")]
-struct Page {
+struct OverduePage {
     frame: Frame,
     events: String,
     fragment: String,
@@ -25,89 +24,90 @@ struct Page {
 
 #[derive(Template)]
 #[template(path = "overdue_list.html")]
-struct List {
-    at: When,
-    missing: Vec<Missing>,
+struct OverdueList {
+    read_at: TimeText,
+    missing: Vec<MissingPart>,
     total: String,
-    rows: Vec<Row>,
+    rows: Vec<OverdueRow>,
     next: Option<String>,
-    first: bool,
+    is_first: bool,
 }
 
-struct Row {
+struct OverdueRow {
     notice: NoticeRow,
-    clock: String,
-    since: When,
+    deadline: String,
+    since: TimeText,
     next_rung: String,
-    next_at: When,
-}
-
-#[derive(Deserialize)]
-pub(crate) struct Place {
-    cursor: Option<String>,
+    next_at: TimeText,
 }
 
 pub(crate) async fn page(
     State(edge): State<Edge>,
-    signed: Signed,
-    Asked(place): Asked<Place>,
-) -> Result<Html<String>, Refused> {
-    render(&Page {
-        fragment: list(&edge, &signed, &place)
+    signed_in: SignedIn,
+    QueryParams(position): QueryParams<ListPosition>,
+) -> Result<Html<String>, PageError> {
+    render(&OverduePage {
+        fragment: read_list(&edge, &signed_in, &position)
             .await
-            .map_err(|refused| refused.back("/overdue", "the overdue list"))?,
-        events: match &place.cursor {
-            Some(cursor) => format!("/overdue/events?cursor={}", query(cursor)),
+            .map_err(|error| error.with_link("/overdue", "the overdue list"))?,
+        events: match &position.cursor {
+            Some(cursor) => format!("/overdue/events?cursor={}", encode_query(cursor)),
             None => "/overdue/events".to_owned(),
         },
-        frame: Frame::new("/overdue", &signed),
+        frame: Frame::new("/overdue", &signed_in),
     })
 }
 
-/// What is sent again whenever it has changed. An owner that is away makes the page say so, and since when.
+/// The part of the page that is updated. While dispatch does not respond, it shows that and the time.
 pub(crate) async fn fragment(
     edge: &Edge,
-    signed: &Signed,
-    place: &Place,
-) -> Result<String, Refused> {
-    match list(edge, signed, place).await {
-        Err(Refused::Problem(told)) => Ok(List {
-            at: When::now(platform::clock::wall()),
-            missing: vec![Missing::new("Dispatch: what is overdue", told.problem())],
-            total: MISSING.to_owned(),
+    signed_in: &SignedIn,
+    position: &ListPosition,
+) -> Result<String, PageError> {
+    match read_list(edge, signed_in, position).await {
+        Err(PageError::Problem(page)) => Ok(OverdueList {
+            read_at: TimeText::now(platform::clock::wall()),
+            missing: vec![MissingPart::new(
+                "Dispatch: the overdue notices",
+                &page.problem,
+            )],
+            total: NOT_AVAILABLE.to_owned(),
             rows: Vec::new(),
             next: None,
-            first: place.cursor.is_none(),
+            is_first: position.is_first(),
         }
         .render()?),
-        answer => answer,
+        fragment => fragment,
     }
 }
 
-async fn list(edge: &Edge, signed: &Signed, place: &Place) -> Result<String, Refused> {
-    let mut client = edge.dispatch(signed).await?;
+async fn read_list(
+    edge: &Edge,
+    signed_in: &SignedIn,
+    position: &ListPosition,
+) -> Result<String, PageError> {
+    let mut client = edge.dispatch(signed_in).await?;
     let request = v1::ListOverdueRequest {
-        page: Some(page_of(place.cursor.as_ref())),
+        page: Some(position.to_proto()),
     };
-    let answer = edge.ask(client.list_overdue(request)).await?;
+    let response = edge.call(client.list_overdue(request)).await?;
     let now = platform::clock::wall();
-    let row = |of: v1::OverdueNotice| {
-        Some(Row {
-            clock: label(&of.clock),
-            since: When::age(of.overdue_since.as_ref(), now),
-            next_rung: label(word!(Rung, of.next_rung)),
-            next_at: When::age(of.next_rung_at.as_ref(), now),
-            notice: NoticeRow::new(of.notice?, now),
+    let row = |overdue: v1::OverdueNotice| {
+        Some(OverdueRow {
+            deadline: label(&overdue.deadline),
+            since: TimeText::relative(overdue.overdue_since.as_ref(), now),
+            next_rung: label(wire_name!(Rung, overdue.next_rung)),
+            next_at: TimeText::relative(overdue.next_rung_at.as_ref(), now),
+            notice: NoticeRow::from_proto(overdue.notice?, now),
         })
     };
-    let list = List {
-        at: When::now(now),
+    let list = OverdueList {
+        read_at: TimeText::now(now),
         missing: Vec::new(),
-        total: count(answer.total),
-        rows: answer.overdue.into_iter().filter_map(row).collect(),
-        next: (!answer.next_cursor.is_empty())
-            .then(|| format!("/overdue?cursor={}", query(&answer.next_cursor))),
-        first: place.cursor.is_none(),
+        total: format_count(response.total),
+        rows: response.overdue.into_iter().filter_map(row).collect(),
+        next: next_address("/overdue", &response.next_cursor),
+        is_first: position.is_first(),
     };
     Ok(list.render()?)
 }

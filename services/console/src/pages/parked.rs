@@ -1,113 +1,111 @@
-//! What services heard and could not apply, for each case, with the commands that two people give. Changes nothing.
+//! Parked events of all services, by case, with the commands that two people use to replay or drop them. Changes nothing.
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::Html;
+use platform::error::Kind;
 use proto::v1;
 use time::OffsetDateTime;
 
-use super::{Frame, Missing, render};
-use crate::board::part;
+use super::{MissingPart, render};
+use crate::dashboard::service_part;
 use crate::edge::Edge;
-use crate::refused::Refused;
-use crate::session::Signed;
-use crate::show::{When, event_label, short};
+use crate::error_page::PageError;
+use crate::format::{TimeText, event_label, short_id};
+use crate::frame::Frame;
+use crate::session::SignedIn;
 use crate::tokens::Audience;
 
-/// Everybody who hears somebody, and what is missing while they do not answer.
-const OWNERS: [(Audience, &str); 4] = [
-    (Audience::Intake, "Intake: what it could not apply"),
-    (
-        Audience::Verification,
-        "Verification: what it could not apply",
-    ),
-    (Audience::Dispatch, "Dispatch: what it could not apply"),
-    (Audience::Ledger, "Ledger: what it could not apply"),
+/// Each consumer, and the name of its part of the page.
+const CONSUMERS: [(Audience, &str); 4] = [
+    (Audience::Intake, "Intake: its parked events"),
+    (Audience::Verification, "Verification: its parked events"),
+    (Audience::Dispatch, "Dispatch: its parked events"),
+    (Audience::Ledger, "Ledger: its parked events"),
 ];
 
 #[derive(Template)]
 #[template(path = "parked.html")]
-struct Page {
+struct ParkedPage {
     frame: Frame,
-    missing: Vec<Missing>,
-    groups: Vec<Group>,
-    more: u64,
+    missing: Vec<MissingPart>,
+    cases: Vec<ParkedCase>,
+    not_shown: u64,
 }
 
-/// Parked events of one case, which are replayed together.
-struct Group {
+/// Parked events of one case, consumer and producer, which are replayed together.
+struct ParkedCase {
     consumer: String,
     producer: String,
     case: String,
     short: String,
-    events: Vec<Event>,
+    events: Vec<ParkedRow>,
 }
 
-struct Event {
+struct ParkedRow {
     id: String,
     kind: String,
     reason: String,
-    parked: When,
+    parked: TimeText,
 }
 
 pub(crate) async fn page(
     State(edge): State<Edge>,
-    signed: Signed,
-) -> Result<Html<String>, Refused> {
-    let asked = OWNERS.map(|(owner, what)| {
-        let (edge, signed) = (&edge, &signed);
+    signed_in: SignedIn,
+) -> Result<Html<String>, PageError> {
+    let calls = CONSUMERS.map(|(consumer, part)| {
+        let (edge, signed_in) = (&edge, &signed_in);
         async move {
-            let answer = async {
-                let mut client = edge.parked(signed, owner).await?;
-                edge.ask(client.list_parked(v1::ListParkedRequest {})).await
+            let response = async {
+                let mut client = edge.parked_events(signed_in, consumer).await?;
+                edge.call(client.list_parked(v1::ListParkedRequest {}))
+                    .await
             };
-            (what, answer.await)
+            (part, response.await)
         }
     });
     let now = platform::clock::wall();
-    let (mut missing, mut groups, mut more) = (Vec::new(), Vec::new(), 0);
-    for (what, answer) in futures::future::join_all(asked).await {
-        match part(answer)? {
+    let (mut missing, mut cases, mut not_shown) = (Vec::new(), Vec::new(), 0);
+    for (part, response) in futures::future::join_all(calls).await {
+        match service_part(response)? {
             Ok(parked) => {
-                more += parked.total.saturating_sub(parked.events.len() as u64);
-                group(&mut groups, parked.events, now);
+                not_shown += parked.total.saturating_sub(parked.events.len() as u64);
+                add_events(&mut cases, parked.events, now);
             }
-            // Whoever may not read one of them may read none.
-            Err(problem) if problem.kind == platform::error::Kind::Forbidden => {
-                return Err(problem.into());
-            }
-            Err(problem) => missing.push(Missing::new(what, &problem)),
+            // All services ask for the same roles.
+            Err(problem) if problem.kind == Kind::Forbidden => return Err(problem.into()),
+            Err(problem) => missing.push(MissingPart::new(part, &problem)),
         }
     }
-    render(&Page {
+    render(&ParkedPage {
         missing,
-        groups,
-        more,
-        frame: Frame::new("/parked", &signed),
+        cases,
+        not_shown,
+        frame: Frame::new("/parked", &signed_in),
     })
 }
 
-fn group(groups: &mut Vec<Group>, events: Vec<v1::ParkedEvent>, now: OffsetDateTime) {
-    for of in events {
-        let event = Event {
-            kind: event_label(&of.kind),
-            parked: When::age(of.parked_at.as_ref(), now),
-            reason: of.reason,
-            id: of.event_id,
+fn add_events(cases: &mut Vec<ParkedCase>, events: Vec<v1::ParkedEvent>, now: OffsetDateTime) {
+    for event in events {
+        let row = ParkedRow {
+            kind: event_label(&event.kind),
+            parked: TimeText::relative(event.parked_at.as_ref(), now),
+            reason: event.reason,
+            id: event.event_id,
         };
-        let same = |group: &&mut Group| {
-            group.consumer == of.consumer
-                && group.producer == of.producer
-                && group.case == of.case_id
+        let is_same = |case: &&mut ParkedCase| {
+            case.consumer == event.consumer
+                && case.producer == event.producer
+                && case.case == event.case_id
         };
-        match groups.iter_mut().find(same) {
-            Some(group) => group.events.push(event),
-            None => groups.push(Group {
-                short: short(&of.case_id).to_owned(),
-                consumer: of.consumer,
-                producer: of.producer,
-                case: of.case_id,
-                events: vec![event],
+        match cases.iter_mut().find(is_same) {
+            Some(case) => case.events.push(row),
+            None => cases.push(ParkedCase {
+                short: short_id(&event.case_id).to_owned(),
+                consumer: event.consumer,
+                producer: event.producer,
+                case: event.case_id,
+                events: vec![row],
             }),
         }
     }

@@ -1,4 +1,5 @@
-//! The whole pipeline at a glance: where everything is, how old it is, and that nothing is lost.
+//! The pipeline page: how many reports, cases and notices are in each stage, that no report is lost, and the service
+//! health.
 
 use askama::Template;
 use axum::extract::State;
@@ -6,239 +7,248 @@ use axum::response::Html;
 use proto::v1;
 use time::OffsetDateTime;
 
-use super::signs::signs;
-use super::stages::{MISSING, Stages, channels, clocks, rungs, stages};
-use super::{Frame, Missing, render};
-use crate::board::{Board, Part};
+use super::gauges;
+use super::stage_tables::{StageTable, channel_rows, clock_rows, rung_rows, stage_tables};
+use super::{MissingPart, render};
+use crate::dashboard::{self, Dashboard, ServicePart};
 use crate::edge::Edge;
-use crate::lag::Gap;
-use crate::refused::Refused;
-use crate::session::Signed;
-use crate::show::{When, count, label};
+use crate::error_page::PageError;
+use crate::format::{AlarmFigure, NOT_AVAILABLE, TimeText, format_count, label};
+use crate::frame::Frame;
+use crate::ledger_lag::LedgerGap;
+use crate::session::SignedIn;
 
 #[derive(Template)]
 #[template(path = "pipeline.html")]
-struct Page {
+struct PipelinePage {
     frame: Frame,
     fragment: String,
 }
 
 pub(crate) async fn page(
     State(edge): State<Edge>,
-    signed: Signed,
-) -> Result<Html<String>, Refused> {
-    render(&Page {
-        fragment: fragment(&edge, &signed).await?,
-        frame: Frame::new("/", &signed),
+    signed_in: SignedIn,
+) -> Result<Html<String>, PageError> {
+    render(&PipelinePage {
+        fragment: fragment(&edge, &signed_in).await?,
+        frame: Frame::new("/", &signed_in),
     })
 }
 
-/// What is sent again whenever it has changed.
-pub(crate) async fn fragment(edge: &Edge, signed: &Signed) -> Result<String, Refused> {
-    Ok(Figures::new(&*edge.board(signed).await?).render()?)
+/// The part of the page that is updated.
+pub(crate) async fn fragment(edge: &Edge, signed_in: &SignedIn) -> Result<String, PageError> {
+    let dashboard = dashboard::read(edge, signed_in).await?;
+    Ok(PipelineFigures::new(&dashboard).render()?)
 }
 
 #[derive(Template)]
-#[template(path = "board.html")]
-struct Figures {
-    at: When,
-    missing: Vec<Missing>,
-    conservation: Option<Conservation>,
-    /// The way of a report, from left to right.
-    way: Vec<Step>,
-    /// What somebody should look at.
-    calls: Vec<Step>,
-    /// Whether the work goes on.
-    signs: Vec<Step>,
-    stages: Vec<Stages>,
+#[template(path = "pipeline_figures.html")]
+struct PipelineFigures {
+    read_at: TimeText,
+    missing: Vec<MissingPart>,
+    conservation: Option<ConservationSection>,
+    /// From receipt to removal, in order.
+    progress: Vec<Tile>,
+    /// What may need a person.
+    attention: Vec<Tile>,
+    health: Vec<Tile>,
+    stages: Vec<StageTable>,
     clocks: Vec<[String; 4]>,
     has_dispatch: bool,
     rungs: Vec<(String, String)>,
     channels: Vec<(String, String)>,
 }
 
-struct Conservation {
-    /// By intake's word.
+/// Every accepted report is in a stage, on the way to the ledger, or lost.
+struct ConservationSection {
+    /// Counted by intake.
     accepted: String,
-    on_the_way: u64,
+    in_transit: u64,
     lost: u64,
     events: String,
     stages: Vec<[String; 3]>,
 }
 
-/// One figure; without a value where its owner does not answer.
-pub(super) struct Step {
+/// One figure; a dash where its service does not respond.
+pub(super) struct Tile {
     pub(super) name: &'static str,
-    pub(super) value: String,
+    pub(super) figure: AlarmFigure,
     pub(super) note: String,
-    pub(super) oldest: When,
+    pub(super) oldest: TimeText,
+    /// The page of what is counted; empty where there is none.
     pub(super) href: &'static str,
-    pub(super) alarm: bool,
 }
 
-impl Figures {
-    fn new(board: &Board) -> Self {
-        let now = board.at;
-        let (intake, verification) = (board.intake.as_ref().ok(), board.verification.as_ref().ok());
-        let (dispatch, ledger) = (board.dispatch.as_ref().ok(), board.ledger.as_ref().ok());
+impl Tile {
+    fn new(name: &'static str, count: Option<u64>, note: &str, now: OffsetDateTime) -> Self {
         Self {
-            at: When::now(now),
-            missing: missing(board),
-            conservation: intake.zip(ledger).zip(board.gap).map(Conservation::new),
-            way: way(intake, verification, dispatch, now),
-            calls: calls(verification, dispatch, now),
-            signs: signs(board),
-            stages: stages(intake, verification, dispatch, now),
-            clocks: dispatch.map(|of| clocks(&of.clocks)).unwrap_or_default(),
+            name,
+            figure: AlarmFigure::new(figure(count), false),
+            note: note.to_owned(),
+            oldest: TimeText::none(now),
+            href: "",
+        }
+    }
+}
+
+fn figure(count: Option<u64>) -> String {
+    count.map_or_else(|| NOT_AVAILABLE.to_owned(), format_count)
+}
+
+impl PipelineFigures {
+    fn new(dashboard: &Dashboard) -> Self {
+        let now = dashboard.read_at;
+        let intake = dashboard.intake.as_ref().ok();
+        let verification = dashboard.verification.as_ref().ok();
+        let dispatch = dashboard.dispatch.as_ref().ok();
+        let ledger = dashboard.ledger.as_ref().ok();
+        Self {
+            read_at: TimeText::now(now),
+            missing: missing_parts(dashboard),
+            conservation: match (intake, ledger, dashboard.gap) {
+                (Some(intake), Some(ledger), Some(gap)) => {
+                    Some(ConservationSection::new(intake, ledger, gap))
+                }
+                _ => None,
+            },
+            progress: progress_tiles(intake, verification, dispatch, now),
+            attention: attention_tiles(verification, dispatch, now),
+            health: gauges::tiles(dashboard),
+            stages: stage_tables(intake, verification, dispatch, now),
+            clocks: dispatch
+                .map(|counts| clock_rows(&counts.clocks))
+                .unwrap_or_default(),
             has_dispatch: dispatch.is_some(),
-            rungs: dispatch.map(rungs).unwrap_or_default(),
-            channels: dispatch.map(channels).unwrap_or_default(),
+            rungs: dispatch.map(rung_rows).unwrap_or_default(),
+            channels: dispatch.map(channel_rows).unwrap_or_default(),
         }
     }
 }
 
-impl Conservation {
+impl ConservationSection {
     fn new(
-        ((intake, of), gap): (
-            (&v1::GetIntakeCountsResponse, &v1::GetConservationResponse),
-            Gap,
-        ),
+        intake: &v1::GetIntakeCountsResponse,
+        ledger: &v1::GetConservationResponse,
+        gap: LedgerGap,
     ) -> Self {
+        let row = |stage: &v1::ConservationStage| {
+            [
+                label(&stage.stage),
+                format_count(stage.reports),
+                format_count(stage.cases),
+            ]
+        };
         Self {
-            accepted: count(intake.accepted),
-            on_the_way: gap.on_the_way,
-            // What the ledger misses by its own count is no matter of waiting.
-            lost: gap.lost.max(of.lost.unsigned_abs()),
-            events: count(of.events),
-            stages: of
-                .stages
-                .iter()
-                .map(|stage| {
-                    [
-                        label(&stage.stage),
-                        count(stage.reports),
-                        count(stage.cases),
-                    ]
-                })
-                .collect(),
+            accepted: format_count(intake.accepted),
+            in_transit: gap.in_transit,
+            // Reports that are missing within the ledger itself will not arrive later.
+            lost: gap.lost.max(ledger.lost.unsigned_abs()),
+            events: format_count(ledger.events),
+            stages: ledger.stages.iter().map(row).collect(),
         }
     }
 }
 
-fn missing(board: &Board) -> Vec<Missing> {
-    fn of<T>(part: &Part<T>, what: &'static str) -> Option<Missing> {
-        part.as_ref()
-            .err()
-            .map(|problem| Missing::new(what, problem))
+fn missing_parts(dashboard: &Dashboard) -> Vec<MissingPart> {
+    fn missing<T>(part: &ServicePart<T>, name: &'static str) -> Option<MissingPart> {
+        let problem = part.as_ref().err()?;
+        Some(MissingPart::new(name, problem))
     }
     [
-        of(&board.intake, "Intake: reports by outcome"),
-        of(&board.verification, "Verification: cases under assessment"),
-        of(&board.dispatch, "Dispatch: cases, notices and clocks"),
-        of(&board.ledger, "Ledger: conservation"),
+        missing(&dashboard.intake, "Intake: reports by outcome"),
+        missing(
+            &dashboard.verification,
+            "Verification: cases under assessment",
+        ),
+        missing(&dashboard.dispatch, "Dispatch: cases, notices and clocks"),
+        missing(&dashboard.ledger, "Ledger: conservation of reports"),
     ]
     .into_iter()
     .flatten()
     .collect()
 }
 
-fn way(
+fn progress_tiles(
     intake: Option<&v1::GetIntakeCountsResponse>,
     verification: Option<&v1::GetVerificationCountsResponse>,
     dispatch: Option<&v1::GetDispatchCountsResponse>,
     now: OffsetDateTime,
-) -> Vec<Step> {
-    let step = |name, value: Option<u64>, note: &str| Step {
-        name,
-        value: value.map_or_else(|| MISSING.to_owned(), count),
-        note: note.to_owned(),
-        oldest: When::age(None, now),
-        href: "",
-        alarm: false,
-    };
-    let standing = verification.map(|of| of.standing.as_ref().map_or(0, |of| of.count));
+) -> Vec<Tile> {
+    let tile = |name, count, note: &str| Tile::new(name, count, note, now);
+    let actionable = verification.map(|counts| counts.standing.as_ref().map_or(0, |s| s.count));
     vec![
-        step("Accepted", intake.map(|of| of.accepted), "reports"),
-        step("Opened", intake.map(|of| of.cases), "cases"),
-        step("Actionable", standing, "cases"),
-        step("Sent out", dispatch.map(|of| of.notices), "notices"),
-        step("Delivered", dispatch.map(|of| of.delivered), "notices"),
-        step(
-            "Acknowledged",
-            dispatch.map(|of| of.acknowledged),
+        tile("Accepted", intake.map(|counts| counts.accepted), "reports"),
+        tile("Opened", intake.map(|counts| counts.cases), "cases"),
+        tile("Actionable", actionable, "cases"),
+        tile("Sent", dispatch.map(|counts| counts.notices), "notices"),
+        tile(
+            "Delivered",
+            dispatch.map(|counts| counts.delivered),
             "notices",
         ),
-        step(
+        tile(
+            "Acknowledged",
+            dispatch.map(|counts| counts.acknowledged),
+            "notices",
+        ),
+        tile(
             "Removed",
-            dispatch.map(|of| of.confirmed_removed),
+            dispatch.map(|counts| counts.confirmed_removed),
             "cases, confirmed",
         ),
     ]
 }
 
-fn calls(
+fn attention_tiles(
     verification: Option<&v1::GetVerificationCountsResponse>,
     dispatch: Option<&v1::GetDispatchCountsResponse>,
     now: OffsetDateTime,
-) -> Vec<Step> {
-    let waiting = verification.map(|of| of.waiting.as_ref().map_or(0, |of| of.count));
-    let oldest = verification.and_then(|of| of.waiting.as_ref()?.oldest.as_ref());
-    let exhausted = dispatch.map(|of| total(&of.by_live_state, &["exhausted"]));
-    let step = |name, value: Option<u64>, note: &'static str, href, alarm| Step {
-        name,
-        value: value.map_or_else(|| MISSING.to_owned(), count),
-        note: note.to_owned(),
-        oldest: When::age(None, now),
-        href,
-        alarm: alarm && value.is_some_and(|n| n > 0),
-    };
+) -> Vec<Tile> {
+    let waiting = verification.map(|counts| counts.waiting.as_ref().map_or(0, |w| w.count));
+    let oldest = verification.and_then(|counts| counts.waiting.as_ref()?.oldest.as_ref());
+    let overdue = dispatch.map(|counts| counts.overdue);
+    let exhausted = dispatch.map(|counts| total(&counts.by_content_status, "exhausted"));
+    let tile = |name, count, note: &str| Tile::new(name, count, note, now);
+    let alarm = |count: Option<u64>| AlarmFigure::new(figure(count), count.is_some_and(|n| n > 0));
     vec![
-        Step {
-            oldest: When::age(oldest, now),
-            ..step("Waiting for a person", waiting, "cases", "/queue", false)
+        Tile {
+            oldest: TimeText::relative(oldest, now),
+            href: "/queue",
+            ..tile("Waiting for staff", waiting, "cases")
         },
-        step(
-            "Overdue",
-            dispatch.map(|of| of.overdue),
-            "notices",
-            "/overdue",
-            true,
+        Tile {
+            figure: alarm(overdue),
+            href: "/overdue",
+            ..tile("Overdue", overdue, "notices")
+        },
+        Tile {
+            figure: alarm(exhausted),
+            ..tile("Online, ladder exhausted", exhausted, "cases")
+        },
+        tile(
+            "In progress",
+            dispatch.map(|counts| counts.unsettled),
+            "cases with further steps to come",
         ),
-        step("Exhausted, still up", exhausted, "cases", "", true),
-        step(
-            "Work still to come",
-            dispatch.map(|of| of.unsettled),
-            "cases",
-            "",
-            false,
-        ),
-        step(
+        tile(
             "False claims of removal",
-            dispatch.map(|of| of.false_claims),
+            dispatch.map(|counts| counts.false_claims),
             "refuted by checks",
-            "",
-            false,
         ),
-        step(
+        tile(
             "Re-appeared",
-            dispatch.map(|of| of.reappeared),
+            dispatch.map(|counts| counts.reappeared),
             "new episodes",
-            "",
-            false,
         ),
-        step(
+        tile(
             "Moved",
-            dispatch.map(|of| of.moved),
+            dispatch.map(|counts| counts.moved),
             "to another host",
-            "",
-            false,
         ),
     ]
 }
 
-fn total(stages: &[v1::StageCount], of: &[&str]) -> u64 {
-    let these = stages
-        .iter()
-        .filter(|stage| of.contains(&stage.stage.as_str()));
-    these.map(|stage| stage.count).sum()
+fn total(stages: &[v1::StageCount], stage: &str) -> u64 {
+    let matching = stages.iter().filter(|count| count.stage == stage);
+    matching.map(|count| count.count).sum()
 }

@@ -1,261 +1,249 @@
-//! Providers: how fast and true to their word they are, and how fast and right we are towards them.
+//! Providers: the directory, and the scorecard of each: how fast it answers and removes, and how fast and accurate we are
+//! towards it.
 
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Html;
 use domain::id::ProviderId;
 use proto::v1;
-use serde::Deserialize;
 use time::OffsetDateTime;
 
-use super::row::NoticeRow;
-use super::stages::clocks;
-use super::{Frame, Missing, page_of, render};
-use crate::board::part;
+use super::rows::NoticeRow;
+use super::stage_tables::clock_rows;
+use super::{ListPosition, MissingPart, next_address, render};
+use crate::dashboard::service_part;
 use crate::edge::Edge;
-use crate::posted::Asked;
-use crate::refused::{Refused, query};
-use crate::session::Signed;
-use crate::show::{When, count, label, length, word};
+use crate::error_page::PageError;
+use crate::form::QueryParams;
+use crate::format::{
+    AlarmFigure, NOT_AVAILABLE, TimeText, format_count, format_percent, format_seconds, label,
+    or_dash, wire_name,
+};
+use crate::frame::Frame;
+use crate::session::SignedIn;
 
 #[derive(Template)]
 #[template(path = "providers.html")]
-struct Page {
+struct ProvidersPage {
     frame: Frame,
-    rows: Vec<Row>,
+    rows: Vec<ProviderRow>,
     next: Option<String>,
 }
 
-struct Row {
+struct ProviderRow {
     id: String,
     role: String,
     country: String,
     channel: String,
     open: String,
-    overdue: String,
-    late: bool,
+    overdue: AlarmFigure,
     total: String,
+    /// In hundredths.
     health: u32,
 }
 
-impl Row {
-    fn new(of: v1::ProviderSummary) -> Self {
-        let provider = of.provider.unwrap_or_default();
+impl ProviderRow {
+    fn from_proto(summary: v1::ProviderSummary) -> Self {
+        let provider = summary.provider.unwrap_or_default();
         Self {
-            role: label(word!(ProviderRole, provider.role)),
-            channel: label(word!(DeliveryChannel, provider.channel)),
+            role: label(wire_name!(ProviderRole, provider.role)),
+            channel: label(wire_name!(DeliveryChannel, provider.channel)),
             country: provider.country,
             id: provider.provider_id,
-            open: count(of.notices_open),
-            overdue: count(of.notices_overdue),
-            late: of.notices_overdue > 0,
-            total: count(of.notices_total),
-            health: of.contact_health.min(100),
+            open: format_count(summary.notices_open),
+            overdue: AlarmFigure::new(
+                format_count(summary.notices_overdue),
+                summary.notices_overdue > 0,
+            ),
+            total: format_count(summary.notices_total),
+            health: summary.contact_health.min(100),
         }
     }
 }
 
-#[derive(Deserialize)]
-pub(crate) struct Place {
-    cursor: Option<String>,
-}
-
 pub(crate) async fn page(
     State(edge): State<Edge>,
-    signed: Signed,
-    Asked(place): Asked<Place>,
-) -> Result<Html<String>, Refused> {
-    let mut client = edge.dispatch(&signed).await?;
+    signed_in: SignedIn,
+    QueryParams(position): QueryParams<ListPosition>,
+) -> Result<Html<String>, PageError> {
+    let mut client = edge.dispatch(&signed_in).await?;
     let request = v1::ListProvidersRequest {
-        page: Some(page_of(place.cursor.as_ref())),
+        page: Some(position.to_proto()),
     };
-    let answer = edge
-        .ask(client.list_providers(request))
+    let list = edge
+        .call(client.list_providers(request))
         .await
-        .map_err(|problem| Refused::from(problem).back("/providers", "the providers"))?;
-    render(&Page {
-        rows: answer.providers.into_iter().map(Row::new).collect(),
-        next: (!answer.next_cursor.is_empty())
-            .then(|| format!("/providers?cursor={}", query(&answer.next_cursor))),
-        frame: Frame::new("/providers", &signed),
+        .map_err(|problem| PageError::from(problem).with_link("/providers", "the providers"))?;
+    render(&ProvidersPage {
+        rows: list
+            .providers
+            .into_iter()
+            .map(ProviderRow::from_proto)
+            .collect(),
+        next: next_address("/providers", &list.next_cursor),
+        frame: Frame::new("/providers", &signed_in),
     })
 }
 
 #[derive(Template)]
 #[template(path = "provider.html")]
-struct One {
+struct ProviderPage {
     frame: Frame,
-    row: Row,
+    row: ProviderRow,
     asn: String,
     domains: String,
     networks: String,
     upstream: String,
     registrar: String,
     origin: String,
-    theirs: Vec<Clock>,
-    ours: Vec<[String; 4]>,
+    their_clocks: Vec<ProviderClock>,
+    our_clocks: Vec<[String; 4]>,
     accuracy: Accuracy,
-    states: Vec<(String, String, When)>,
+    states: Vec<(String, String, TimeText)>,
     false_claims: String,
-    missing: Vec<Missing>,
+    missing: Vec<MissingPart>,
     notices: Vec<NoticeRow>,
     next: Option<String>,
 }
 
-/// A clock of theirs, beside what was allowed.
-struct Clock {
+/// How long a provider takes for one step, and how often that was within the time allowed.
+struct ProviderClock {
     name: String,
     p50: String,
     p99: String,
     notices: String,
-    /// What is allowed and how often it was kept; nothing where the clock has no limit.
-    due: String,
-    kept: String,
+    /// Empty where the step has no deadline.
+    allowed: String,
+    in_time: String,
 }
 
-/// How right we were towards them.
+/// How accurate our notices to a provider are.
 struct Accuracy {
     retracted: String,
+    /// Of all notices sent to the provider, in hundredths.
+    retracted_share: String,
     retracted_disputed: String,
-    open: String,
-    refused: String,
-    /// Of what they were sent, in hundredths.
-    share: String,
+    disputes_open: String,
+    disputes_refused: String,
 }
 
-pub(crate) async fn one(
+pub(crate) async fn provider_page(
     State(edge): State<Edge>,
-    signed: Signed,
+    signed_in: SignedIn,
     Path(provider): Path<String>,
-    Asked(place): Asked<Place>,
-) -> Result<Html<String>, Refused> {
+    QueryParams(position): QueryParams<ListPosition>,
+) -> Result<Html<String>, PageError> {
     let id: ProviderId = provider.parse()?;
-    let back = |refused: Refused| refused.back("/providers", "the providers");
-    let mut client = edge.dispatch(&signed).await?;
+    let mut client = edge.dispatch(&signed_in).await?;
     let request = v1::GetProviderRequest {
         provider_id: id.to_string(),
     };
-    let answer = edge
-        .ask(client.get_provider(request))
+    let provider = edge
+        .call(client.get_provider(request))
         .await
-        .map_err(|problem| back(problem.into()))?;
+        .map_err(|problem| PageError::from(problem).with_link("/providers", "the providers"))?;
     let request = v1::SearchNoticesRequest {
-        page: Some(page_of(place.cursor.as_ref())),
+        page: Some(position.to_proto()),
         provider_id: id.to_string(),
         ..Default::default()
     };
     let mut missing = Vec::new();
-    let notices = match part(edge.ask(client.search_notices(request)).await)? {
+    let notices = match service_part(edge.call(client.search_notices(request)).await)? {
         Ok(notices) => notices,
         Err(problem) => {
-            missing.push(Missing::new("Dispatch: the notices", &problem));
+            missing.push(MissingPart::new("Dispatch: the notices", &problem));
             v1::SearchNoticesResponse::default()
         }
     };
-    render(&view(
-        &signed,
-        answer,
-        notices,
-        missing,
-        platform::clock::wall(),
-    ))
+    let frame = Frame::new("/providers", &signed_in);
+    let now = platform::clock::wall();
+    render(&ProviderPage::new(frame, provider, notices, missing, now))
 }
 
-fn view(
-    signed: &Signed,
-    answer: v1::GetProviderResponse,
-    notices: v1::SearchNoticesResponse,
-    missing: Vec<Missing>,
-    now: OffsetDateTime,
-) -> One {
-    let summary = answer.summary.unwrap_or_default();
-    let provider = summary.provider.clone().unwrap_or_default();
-    let card = answer.scorecard.clone().unwrap_or_default();
-    let or_none = |text: String| {
-        if text.is_empty() {
-            "–".to_owned()
-        } else {
-            text
+impl ProviderPage {
+    fn new(
+        frame: Frame,
+        response: v1::GetProviderResponse,
+        notices: v1::SearchNoticesResponse,
+        missing: Vec<MissingPart>,
+        now: OffsetDateTime,
+    ) -> Self {
+        let summary = response.summary.unwrap_or_default();
+        let provider = summary.provider.clone().unwrap_or_default();
+        let card = response.scorecard.clone().unwrap_or_default();
+        let path = format!("/providers/{}", provider.provider_id);
+        let state_row = |stage: &v1::StageCount| {
+            (
+                label(&stage.stage),
+                format_count(stage.count),
+                TimeText::relative(stage.oldest.as_ref(), now),
+            )
+        };
+        Self {
+            next: next_address(&path, &notices.next_cursor),
+            notices: notices
+                .notices
+                .into_iter()
+                .map(|notice| NoticeRow::from_proto(notice, now))
+                .collect(),
+            asn: match provider.asn {
+                0 => NOT_AVAILABLE.to_owned(),
+                asn => format!("AS{asn}"),
+            },
+            domains: or_dash(provider.domains.join(", ")),
+            networks: or_dash(provider.cidrs.join(", ")),
+            upstream: provider.upstream,
+            registrar: provider.registrar,
+            origin: provider.origin,
+            their_clocks: their_clocks(&response.clocks, &card),
+            our_clocks: clock_rows(&card.our_clocks),
+            accuracy: Accuracy {
+                retracted: format_count(card.retracted),
+                retracted_share: format_percent(card.retracted, summary.notices_total),
+                retracted_disputed: format_count(card.retracted_disputed),
+                disputes_open: format_count(card.disputes_open),
+                disputes_refused: format_count(card.disputes_refused),
+            },
+            states: response
+                .by_state
+                .iter()
+                .filter(|stage| stage.count > 0)
+                .map(state_row)
+                .collect(),
+            false_claims: format_count(response.false_claims),
+            missing,
+            row: ProviderRow::from_proto(summary),
+            frame,
         }
-    };
-    One {
-        next: (!notices.next_cursor.is_empty()).then(|| {
-            let cursor = query(&notices.next_cursor);
-            format!("/providers/{}?cursor={cursor}", provider.provider_id)
-        }),
-        notices: notices
-            .notices
-            .into_iter()
-            .map(|notice| NoticeRow::new(notice, now))
-            .collect(),
-        asn: if provider.asn == 0 {
-            "–".to_owned()
-        } else {
-            format!("AS{}", provider.asn)
-        },
-        domains: or_none(provider.domains.join(", ")),
-        networks: or_none(provider.cidrs.join(", ")),
-        upstream: provider.upstream,
-        registrar: provider.registrar,
-        origin: provider.origin,
-        theirs: theirs(&answer.clocks, &card),
-        ours: clocks(&card.ours),
-        accuracy: Accuracy {
-            retracted: count(card.retracted),
-            retracted_disputed: count(card.retracted_disputed),
-            open: count(card.disputes_open),
-            refused: count(card.disputes_refused),
-            share: percent(card.retracted, summary.notices_total),
-        },
-        states: answer
-            .by_state
-            .iter()
-            .filter(|stage| stage.count > 0)
-            .map(|stage| {
-                (
-                    label(&stage.stage),
-                    count(stage.count),
-                    When::age(stage.oldest.as_ref(), now),
-                )
-            })
-            .collect(),
-        false_claims: count(answer.false_claims),
-        missing,
-        row: Row::new(summary),
-        frame: Frame::new("/providers", signed),
     }
 }
 
-fn theirs(figures: &[v1::ClockFigure], card: &v1::Scorecard) -> Vec<Clock> {
-    let line = |(figure, shown): (&v1::ClockFigure, [String; 4])| {
-        let promise = match figure.clock.as_str() {
+fn their_clocks(figures: &[v1::ClockFigure], card: &v1::Scorecard) -> Vec<ProviderClock> {
+    let row = |(figure, formatted): (&v1::ClockFigure, [String; 4])| {
+        let punctuality = match figure.clock.as_str() {
             "acknowledged" => card.answered.as_ref(),
             "confirmed_removed" => card.removed.as_ref(),
             _ => None,
         };
-        let due = promise.filter(|kept| kept.in_time + kept.late > 0);
-        let [name, p50, p99, notices] = shown;
-        Clock {
+        let punctuality = punctuality.filter(|counts| counts.in_time + counts.late > 0);
+        let [name, p50, p99, notices] = formatted;
+        ProviderClock {
             name,
             p50,
             p99,
             notices,
-            due: due.map_or_else(String::new, |kept| length(kept.allowed_seconds)),
-            kept: due.map_or_else(String::new, |kept| {
-                let all = kept.in_time + kept.late;
+            allowed: punctuality
+                .map_or_else(String::new, |counts| format_seconds(counts.allowed_seconds)),
+            in_time: punctuality.map_or_else(String::new, |counts| {
+                let all = counts.in_time + counts.late;
                 format!(
                     "{} of {} ({})",
-                    count(kept.in_time),
-                    count(all),
-                    percent(kept.in_time, all)
+                    format_count(counts.in_time),
+                    format_count(all),
+                    format_percent(counts.in_time, all)
                 )
             }),
         }
     };
-    figures.iter().zip(clocks(figures)).map(line).collect()
-}
-
-fn percent(part: u64, all: u64) -> String {
-    let of_hundred = (part * 100).checked_div(all);
-    of_hundred.map_or_else(|| "–".to_owned(), |share| format!("{share} %"))
+    figures.iter().zip(clock_rows(figures)).map(row).collect()
 }

@@ -1,178 +1,211 @@
-//! What waits for a person, most urgent first.
+//! The queue: cases that wait for staff, most urgent first.
 
 use askama::Template;
 use axum::extract::State;
-use axum::response::{Html, Redirect};
-use domain::word::AssessmentState;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use domain::enums::AssessmentState;
+use domain::id::CaseId;
 use proto::v1;
 use serde::Deserialize;
 
-use super::row::CaseRow;
-use super::sign_in::Nothing;
-use super::{Frame, Names, page_of, render};
-use crate::board::part;
+use super::rows::CaseRow;
+use super::verdict_form::VerdictChoice;
+use super::{ListPosition, StaffNames, next_address, render};
+use crate::dashboard::service_part;
 use crate::edge::Edge;
-use crate::posted::{Asked, Posted};
-use crate::refused::{Refused, query};
-use crate::session::Signed;
-use crate::show::{count, label};
+use crate::error_page::PageError;
+use crate::form::{EmptyForm, QueryParams, RefusedForm, SubmittedForm};
+use crate::format::{format_count, label};
+use crate::frame::Frame;
+use crate::session::SignedIn;
 
 #[derive(Template)]
 #[template(path = "queue.html")]
-struct Page {
+struct QueuePage {
     frame: Frame,
-    recorded: Option<Recorded>,
+    recorded: Option<RecordedVerdict>,
     waiting: String,
-    /// By name, in words, and whether it is the one that is shown.
-    states: Vec<(&'static str, String, bool)>,
+    states: Vec<StateFilter>,
     rows: Vec<CaseRow>,
     next: Option<String>,
     may_claim: bool,
-    own: Option<Own>,
+    workload: Option<OwnWorkload>,
 }
 
-/// The reader's own part of this shift.
-pub(super) struct Own {
-    pub(super) in_hand: u64,
+struct StateFilter {
+    name: &'static str,
+    label: String,
+    is_chosen: bool,
+}
+
+/// The reader's own figures of this shift.
+pub(super) struct OwnWorkload {
+    pub(super) claimed: u64,
     pub(super) verdicts: u64,
     pub(super) reveals: u64,
-    pub(super) allowed: u32,
+    pub(super) reveals_allowed: u32,
 }
 
-impl Own {
-    /// Nothing where verification does not tell.
-    pub(super) async fn read(edge: &Edge, signed: &Signed) -> Result<Option<Self>, Refused> {
-        let mut client = edge.verification(signed).await?;
-        let answer = part(
-            edge.ask(client.get_workload(v1::GetWorkloadRequest {}))
-                .await,
-        )?;
-        let Ok(load) = answer else {
+impl OwnWorkload {
+    /// None where verification does not have them.
+    pub(super) async fn read(edge: &Edge, signed_in: &SignedIn) -> Result<Option<Self>, PageError> {
+        let mut client = edge.verification(signed_in).await?;
+        let request = v1::GetWorkloadRequest {};
+        let Ok(workload) = service_part(edge.call(client.get_workload(request)).await)? else {
             return Ok(None);
         };
-        let allowed = load.reveals_allowed;
-        let mut people = load.people.into_iter();
-        let mine = people.find(|one| one.subject == signed.who.subject);
-        Ok(mine.map(|mine| Self {
-            in_hand: mine.in_hand,
-            verdicts: mine.verdicts,
-            reveals: mine.reveals,
-            allowed,
+        let reveals_allowed = workload.reveals_allowed;
+        let mut people = workload.people.into_iter();
+        let own = people.find(|person| person.subject == signed_in.staff.subject);
+        Ok(own.map(|own| Self {
+            claimed: own.claimed,
+            verdicts: own.verdicts,
+            reveals: own.reveals,
+            reveals_allowed,
         }))
     }
 }
 
-/// A verdict just given, so that a slip can be put right at once.
-pub(super) struct Recorded {
+/// A verdict recorded just now, which the next page shows with a way to withdraw it.
+pub(super) struct RecordedVerdict {
     pub(super) verdict: &'static str,
     pub(super) case: String,
     /// A first verdict that waits for a second analyst.
-    pub(super) first_of_two: bool,
-    /// It stands, and can be taken back.
+    pub(super) awaits_second: bool,
+    /// It is in force, and can be withdrawn.
     pub(super) may_undo: bool,
 }
 
-#[derive(Deserialize)]
-pub(crate) struct Place {
-    pub(super) cursor: Option<String>,
+/// The part of an address that reports a verdict recorded just now.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct RecordedQuery {
+    recorded: Option<String>,
+    case: Option<String>,
+    awaits_second: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct QueueQuery {
+    cursor: Option<String>,
     state: Option<String>,
-    pub(super) done: Option<String>,
-    pub(super) recorded: Option<String>,
-    pub(super) of: Option<String>,
-    first_of_two: Option<String>,
+    done: Option<String>,
+    recorded: Option<String>,
+    case: Option<String>,
+    awaits_second: Option<String>,
 }
 
 pub(crate) async fn page(
     State(edge): State<Edge>,
-    signed: Signed,
-    Asked(place): Asked<Place>,
-) -> Result<Html<String>, Refused> {
-    let state: Option<AssessmentState> = match place.state.as_deref().unwrap_or_default() {
+    signed_in: SignedIn,
+    QueryParams(query): QueryParams<QueueQuery>,
+) -> Result<Html<String>, PageError> {
+    read_page(&edge, &signed_in, query, None).await
+}
+
+async fn read_page(
+    edge: &Edge,
+    signed_in: &SignedIn,
+    query: QueueQuery,
+    refused: Option<RefusedForm>,
+) -> Result<Html<String>, PageError> {
+    let state: Option<AssessmentState> = match query.state.as_deref().unwrap_or_default() {
         "" => None,
         text => Some(text.parse()?),
     };
+    let position = ListPosition {
+        cursor: query.cursor,
+    };
     let request = v1::ListQueueRequest {
-        page: Some(page_of(place.cursor.as_ref())),
+        page: Some(position.to_proto()),
         states: state.iter().map(|state| state.wire()).collect(),
     };
-    let mut client = edge.verification(&signed).await?;
-    let answer = edge
-        .ask(client.list_queue(request))
+    let mut client = edge.verification(signed_in).await?;
+    let queue = edge
+        .call(client.list_queue(request))
         .await
-        .map_err(|problem| Refused::from(problem).back("/queue", "the queue"))?;
-    let names = Names::read(&edge, &signed).await?;
+        .map_err(|problem| PageError::from(problem).with_link("/queue", "the queue"))?;
+    let names = StaffNames::read(edge, signed_in).await?;
     let now = platform::clock::wall();
     let chosen = state.map_or("", AssessmentState::as_str);
-    render(&Page {
-        recorded: Recorded::of(&place),
-        waiting: count(answer.waiting),
-        rows: answer
+    render(&QueuePage {
+        recorded: RecordedVerdict::from_query(&RecordedQuery {
+            recorded: query.recorded,
+            case: query.case,
+            awaits_second: query.awaits_second,
+        }),
+        waiting: format_count(queue.waiting),
+        rows: queue
             .cases
             .into_iter()
-            .map(|case| CaseRow::new(case, &names, &signed.who.subject, now))
+            .map(|case| CaseRow::from_proto(case, &names, &signed_in.staff.subject, now))
             .collect(),
-        next: (!answer.next_cursor.is_empty()).then(|| {
-            format!(
-                "/queue?state={chosen}&cursor={}",
-                query(&answer.next_cursor)
-            )
-        }),
+        next: next_address(&format!("/queue?state={chosen}"), &queue.next_cursor),
         states: AssessmentState::ALL
             .iter()
-            .map(|state| {
-                (
-                    state.as_str(),
-                    label(state.as_str()),
-                    state.as_str() == chosen,
-                )
+            .map(|state| StateFilter {
+                name: state.as_str(),
+                label: label(state.as_str()),
+                is_chosen: state.as_str() == chosen,
             })
             .collect(),
-        may_claim: signed.who.analyst || signed.who.supervisor,
-        own: Own::read(&edge, &signed).await?,
-        frame: Frame::new("/queue", &signed).done(place.done.as_deref()),
+        may_claim: signed_in.staff.may_claim(),
+        workload: OwnWorkload::read(edge, signed_in).await?,
+        frame: Frame::new("/queue", signed_in)
+            .with_done(query.done.as_deref())
+            .with_refused(refused, "/queue"),
     })
 }
 
-/// Takes the most urgent case.
+/// Claims the most urgent case.
 pub(crate) async fn claim_next(
     State(edge): State<Edge>,
-    Posted(signed, Nothing {}): Posted<Nothing>,
-) -> Result<Redirect, Refused> {
-    let next = next(&edge, &signed).await?;
-    Ok(Redirect::to(&next.map_or_else(
-        || "/queue?done=empty".to_owned(),
-        |case| format!("/queue/{case}"),
-    )))
+    form: SubmittedForm<EmptyForm>,
+) -> Result<Response, PageError> {
+    match claim_most_urgent(&edge, &form.signed_in).await {
+        Ok(Some(case)) => Ok(Redirect::to(&format!("/queue/{case}")).into_response()),
+        Ok(None) => Ok(Redirect::to("/queue?done=nothing-to-claim").into_response()),
+        Err(error) => {
+            let refused = RefusedForm::new("claim-next", form.raw, error)?;
+            let query = QueueQuery::default();
+            let page = read_page(&edge, &form.signed_in, query, Some(refused.clone())).await;
+            refused.into_response(page)
+        }
+    }
 }
 
-/// The most urgent case that the caller may take, claimed.
-pub(super) async fn next(edge: &Edge, signed: &Signed) -> Result<Option<String>, Refused> {
-    let mut client = edge.verification(signed).await?;
+/// The page of a form that was sent to its own address, loaded again.
+pub(crate) async fn redirect(_: SignedIn) -> Redirect {
+    Redirect::to("/queue")
+}
+
+/// Claims the most urgent case that the caller may claim, and returns its id.
+pub(super) async fn claim_most_urgent(
+    edge: &Edge,
+    signed_in: &SignedIn,
+) -> Result<Option<String>, PageError> {
+    let mut client = edge.verification(signed_in).await?;
     let request = v1::ClaimCasesRequest {
         limit: 1,
         case_id: String::new(),
     };
-    let answer = edge
-        .ask(client.claim_cases(request))
-        .await
-        .map_err(|problem| Refused::from(problem).back("/queue", "the queue"))?;
-    let claimed = answer.claimed.into_iter().next();
+    let response = edge.call(client.claim_cases(request)).await?;
+    let claimed = response.claimed.into_iter().next();
     Ok(claimed
         .and_then(|claimed| claimed.assessment)
         .map(|case| case.case_id))
 }
 
-impl Recorded {
-    /// Both come back in an address: neither is shown unless it is one of our own words.
-    pub(super) fn of(place: &Place) -> Option<Self> {
-        let verdict = super::choice::Choice::parse(place.recorded.as_deref()?)?;
-        let case: domain::id::CaseId = place.of.as_deref()?.parse().ok()?;
-        let first_of_two = place.first_of_two.is_some();
+impl RecordedVerdict {
+    /// The parameters come from an address: they are shown only where they are a choice and a case id of ours.
+    pub(super) fn from_query(query: &RecordedQuery) -> Option<Self> {
+        let choice = VerdictChoice::parse(query.recorded.as_deref()?)?;
+        let case: CaseId = query.case.as_deref()?.parse().ok()?;
+        let awaits_second = query.awaits_second.is_some();
         Some(Self {
-            verdict: verdict.recorded(),
+            verdict: choice.recorded(),
             case: case.to_string(),
-            first_of_two,
-            may_undo: verdict.is_verdict() && !first_of_two,
+            awaits_second,
+            may_undo: choice.is_verdict() && !awaits_second,
         })
     }
 }

@@ -1,268 +1,280 @@
-//! The shift as those who oversee it see it: who has what in hand, how old what waits is, where second looks did not
-//! agree, and whether anything is parked.
+//! The shift, for supervisors and auditors: the workload of each person, the age of waiting cases, how often second
+//! opinions agreed, and parked events.
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::Html;
 use platform::error::{Kind, Problem};
 use proto::v1;
-use serde::Deserialize;
 use time::OffsetDateTime;
 
-use super::stages::{Stages, waiting};
-use super::{Frame, Missing, Names, page_of, render};
-use crate::board::{Board, Part, part};
+use super::stage_tables::{StageTable, waiting_tables};
+use super::{ListPosition, MissingPart, StaffNames, next_address, render};
+use crate::dashboard::{self, Dashboard, ServicePart, service_part};
 use crate::edge::Edge;
-use crate::posted::Asked;
-use crate::refused::{Refused, query};
-use crate::session::Signed;
-use crate::show::{When, count, label, short, word};
+use crate::error_page::PageError;
+use crate::form::QueryParams;
+use crate::format::{
+    AlarmFigure, TimeText, format_count, format_gauge, label, short_id, wire_name,
+};
+use crate::frame::Frame;
+use crate::session::SignedIn;
 
 #[derive(Template)]
 #[template(path = "shift.html")]
-struct Page {
+struct ShiftPage {
     frame: Frame,
     fragment: String,
-    first: bool,
+    is_first: bool,
 }
 
 #[derive(Template)]
-#[template(path = "shift_view.html")]
-struct View {
-    at: When,
-    since: When,
-    missing: Vec<Missing>,
-    for_nobody: u64,
-    allowed: u32,
-    people: Vec<Person>,
-    ages: Vec<Stages>,
-    looks: Vec<[String; 4]>,
-    /// By service; whether somebody has to look.
-    parked: Vec<(String, String, bool)>,
-    disagreements: Vec<Row>,
+#[template(path = "shift_figures.html")]
+struct ShiftFigures {
+    read_at: TimeText,
+    since: TimeText,
+    missing: Vec<MissingPart>,
+    without_eligible_staff: u64,
+    people: Vec<WorkloadRow>,
+    ages: Vec<StageTable>,
+    /// Kind, agreed, disagreed, share of disagreements.
+    agreement: Vec<[String; 4]>,
+    parked: Vec<(String, AlarmFigure)>,
+    disagreements: Vec<DisagreementRow>,
     next: Option<String>,
-    first: bool,
+    is_first: bool,
 }
 
-struct Person {
+struct WorkloadRow {
     name: String,
     roles: String,
-    seen: When,
-    in_hand: u64,
-    claim_ends: When,
+    seen: TimeText,
+    claimed: u64,
+    claim_ends: TimeText,
     verdicts: u64,
     passed_on: u64,
-    reveals: u64,
-    /// Of 100, of the exposure that a shift allows.
+    /// An alarm from [`EXPOSURE_ALARM`] on.
+    reveals: AlarmFigure,
+    /// Of the reveals that a shift allows, in hundredths.
     share: u64,
-    /// Close to its end.
-    exposed: bool,
 }
 
-struct Row {
+/// Share of the exposure budget from which a person's reveals are an alarm, in hundredths.
+const EXPOSURE_ALARM: u64 = 80;
+
+struct DisagreementRow {
     case: String,
     short: String,
-    look: &'static str,
+    kind: &'static str,
     first: String,
     first_by: String,
     second: String,
     second_by: String,
-    at: When,
-}
-
-#[derive(Deserialize, Default)]
-pub(crate) struct Place {
-    cursor: Option<String>,
+    at: TimeText,
 }
 
 pub(crate) async fn page(
     State(edge): State<Edge>,
-    signed: Signed,
-    Asked(place): Asked<Place>,
-) -> Result<Html<String>, Refused> {
-    render(&Page {
-        fragment: view(&edge, &signed, &place).await?,
-        first: place.cursor.is_none(),
-        frame: Frame::new("/shift", &signed),
+    signed_in: SignedIn,
+    QueryParams(position): QueryParams<ListPosition>,
+) -> Result<Html<String>, PageError> {
+    render(&ShiftPage {
+        fragment: read_figures(&edge, &signed_in, &position).await?,
+        is_first: position.is_first(),
+        frame: Frame::new("/shift", &signed_in),
     })
 }
 
-/// What is sent again whenever it has changed.
-pub(crate) async fn fragment(edge: &Edge, signed: &Signed) -> Result<String, Refused> {
-    view(edge, signed, &Place::default()).await
+/// The part of the page that is updated.
+pub(crate) async fn fragment(edge: &Edge, signed_in: &SignedIn) -> Result<String, PageError> {
+    read_figures(edge, signed_in, &ListPosition::default()).await
 }
 
-async fn view(edge: &Edge, signed: &Signed, place: &Place) -> Result<String, Refused> {
-    let (board, workload, disagreements, names) = futures::join!(
-        // Four owners at once are too much to carry along beside the others.
-        Box::pin(edge.board(signed)),
-        workload(edge, signed),
-        disagreements(edge, signed, place),
-        Names::read(edge, signed),
+async fn read_figures(
+    edge: &Edge,
+    signed_in: &SignedIn,
+    position: &ListPosition,
+) -> Result<String, PageError> {
+    let (dashboard, workload, disagreements, names) = futures::join!(
+        // Boxed because the future of four calls is large.
+        Box::pin(dashboard::read(edge, signed_in)),
+        read_workload(edge, signed_in),
+        read_disagreements(edge, signed_in, position),
+        StaffNames::read(edge, signed_in),
     );
-    let (board, names) = (board?, names?);
+    let (dashboard, names) = (dashboard?, names?);
     let now = platform::clock::wall();
     let mut missing = Vec::new();
-    let load = told(
+    let workload = take_part(
         &mut missing,
-        "Verification: who has what in hand",
-        part(workload)?,
+        "Verification: the workload of staff",
+        service_part(workload)?,
     )?;
-    let disagreed = told(
+    let disagreements = take_part(
         &mut missing,
-        "Verification: second looks",
-        part(disagreements)?,
+        "Verification: second opinions",
+        service_part(disagreements)?,
     )?;
-    let allowed = load.reveals_allowed;
-    let view = View {
-        at: When::now(now),
-        since: When::at(load.since.as_ref(), now),
-        for_nobody: load.for_nobody,
-        allowed,
-        people: load
+    let allowed = workload.reveals_allowed;
+    let figures = ShiftFigures {
+        read_at: TimeText::now(now),
+        since: TimeText::absolute(workload.since.as_ref(), now),
+        without_eligible_staff: workload.without_eligible_staff,
+        people: workload
             .people
             .into_iter()
-            .map(|one| Person::new(one, allowed, now))
+            .map(|person| WorkloadRow::from_proto(person, allowed, now))
             .collect(),
-        ages: waiting(
-            board.verification.as_ref().ok(),
-            board.dispatch.as_ref().ok(),
+        ages: waiting_tables(
+            dashboard.verification.as_ref().ok(),
+            dashboard.dispatch.as_ref().ok(),
             now,
         ),
-        looks: disagreed.looks.iter().map(looks).collect(),
-        parked: parked(&board),
-        next: (!disagreed.next_cursor.is_empty())
-            .then(|| format!("/shift?cursor={}", query(&disagreed.next_cursor))),
-        disagreements: disagreed
+        agreement: disagreements.agreement.iter().map(agreement_row).collect(),
+        parked: parked_by_service(&dashboard),
+        next: next_address("/shift", &disagreements.next_cursor),
+        disagreements: disagreements
             .disagreements
             .into_iter()
-            .map(|of| Row::new(of, &names, now))
+            .map(|disagreement| DisagreementRow::from_proto(disagreement, &names, now))
             .collect(),
-        first: place.cursor.is_none(),
+        is_first: position.is_first(),
         missing,
     };
-    Ok(view.render()?)
+    Ok(figures.render()?)
 }
 
-async fn workload(edge: &Edge, signed: &Signed) -> Result<v1::GetWorkloadResponse, Problem> {
-    let mut client = edge.verification(signed).await?;
-    let request = v1::GetWorkloadRequest {};
-    edge.ask(client.get_workload(request)).await
-}
-
-async fn disagreements(
+async fn read_workload(
     edge: &Edge,
-    signed: &Signed,
-    place: &Place,
-) -> Result<v1::ListDisagreementsResponse, Problem> {
-    let mut client = edge.verification(signed).await?;
-    let request = v1::ListDisagreementsRequest {
-        page: Some(page_of(place.cursor.as_ref())),
-    };
-    edge.ask(client.list_disagreements(request)).await
+    signed_in: &SignedIn,
+) -> Result<v1::GetWorkloadResponse, Problem> {
+    let mut client = edge.verification(signed_in).await?;
+    let request = v1::GetWorkloadRequest {};
+    edge.call(client.get_workload(request)).await
 }
 
-/// An owner's part, or nothing of it and a word that it is missing. Whoever may not read it is told so.
-fn told<T: Default>(
-    missing: &mut Vec<Missing>,
-    what: &'static str,
-    part: Part<T>,
-) -> Result<T, Refused> {
+async fn read_disagreements(
+    edge: &Edge,
+    signed_in: &SignedIn,
+    position: &ListPosition,
+) -> Result<v1::ListDisagreementsResponse, Problem> {
+    let mut client = edge.verification(signed_in).await?;
+    let request = v1::ListDisagreementsRequest {
+        page: Some(position.to_proto()),
+    };
+    edge.call(client.list_disagreements(request)).await
+}
+
+/// The part; or nothing, and an entry in the list of missing parts.
+///
+/// # Errors
+///
+/// The reader may not read the part, or its address is not valid.
+fn take_part<T: Default>(
+    missing: &mut Vec<MissingPart>,
+    name: &'static str,
+    part: ServicePart<T>,
+) -> Result<T, PageError> {
     match part {
         Ok(part) => Ok(part),
         Err(problem) if matches!(problem.kind, Kind::Forbidden | Kind::Invalid) => {
-            Err(Refused::from(problem).back("/queue", "the queue"))
+            Err(PageError::from(problem).with_link("/queue", "the queue"))
         }
         Err(problem) => {
-            missing.push(Missing::new(what, &problem));
+            missing.push(MissingPart::new(name, &problem));
             Ok(T::default())
         }
     }
 }
 
-impl Person {
-    fn new(of: v1::Workload, allowed: u32, now: OffsetDateTime) -> Self {
-        let roles: Vec<_> = of
+impl WorkloadRow {
+    fn from_proto(workload: v1::Workload, allowed: u32, now: OffsetDateTime) -> Self {
+        let roles: Vec<_> = workload
             .roles
             .iter()
-            .map(|role| word!(StaffRole, *role))
+            .map(|role| wire_name!(StaffRole, *role))
             .collect();
-        let share = (of.reveals * 100 / u64::from(allowed.max(1))).min(100);
+        let share = (workload.reveals * 100 / u64::from(allowed.max(1))).min(100);
         Self {
-            name: if of.name.is_empty() {
-                short(&of.subject).to_owned()
+            name: if workload.name.is_empty() {
+                short_id(&workload.subject).to_owned()
             } else {
-                of.name
+                workload.name
             },
             roles: label(&roles.join(", ")),
-            seen: When::age(of.seen_at.as_ref(), now),
-            in_hand: of.in_hand,
-            claim_ends: When::age(of.claim_ends_at.as_ref(), now),
-            verdicts: of.verdicts,
-            passed_on: of.passed_on,
-            reveals: of.reveals,
+            seen: TimeText::relative(workload.seen_at.as_ref(), now),
+            claimed: workload.claimed,
+            claim_ends: TimeText::relative(workload.claim_ends_at.as_ref(), now),
+            verdicts: workload.verdicts,
+            passed_on: workload.passed_on,
+            reveals: AlarmFigure::new(
+                format!("{} of {allowed}", workload.reveals),
+                share >= EXPOSURE_ALARM,
+            ),
             share,
-            exposed: share >= 80,
         }
     }
 }
 
-impl Row {
-    fn new(of: v1::Disagreement, names: &Names, now: OffsetDateTime) -> Self {
-        let said = |word: &str| match word {
-            "A" | "B" | "C" => format!("Category {word}"),
-            word => label(word),
+impl DisagreementRow {
+    fn from_proto(disagreement: v1::Disagreement, names: &StaffNames, now: OffsetDateTime) -> Self {
+        let verdict = |name: &str| match name {
+            "A" | "B" | "C" => format!("Category {name}"),
+            name => label(name),
         };
         Self {
-            short: short(&of.case_id).to_owned(),
-            look: match of.look.as_str() {
-                "second" => "The second analyst saw it otherwise",
-                "review" => "A review took the verdict back",
-                "undo" => "Taken back by whoever gave it",
+            short: short_id(&disagreement.case_id).to_owned(),
+            kind: match disagreement.kind.as_str() {
+                "second" => "The second analyst gave a different verdict",
+                "review" => "A review withdrew the verdict",
+                "undo" => "Withdrawn by the analyst who gave it",
                 _ => "Withdrawn by a supervisor",
             },
-            first: said(&of.first),
-            first_by: if of.first_by.is_empty() {
-                "List or rule".to_owned()
+            first: verdict(&disagreement.first),
+            first_by: if disagreement.first_by.is_empty() {
+                "Hash list or rule".to_owned()
             } else {
-                names.of_all(&of.first_by)
+                names.join(&disagreement.first_by)
             },
-            second: said(&of.second),
-            second_by: names.of(&of.second_by),
-            at: When::age(of.at.as_ref(), now),
-            case: of.case_id,
+            second: verdict(&disagreement.second),
+            second_by: names.get(&disagreement.second_by),
+            at: TimeText::relative(disagreement.at.as_ref(), now),
+            case: disagreement.case_id,
         }
     }
 }
 
-fn looks(of: &v1::LookCount) -> [String; 4] {
-    let all = of.agreed + of.disagreed;
-    let name = match of.look.as_str() {
-        "second" => "Second verdicts",
-        "review" => "Reviews of a verdict in question",
-        "undo" => "Own verdicts taken back",
+fn agreement_row(count: &v1::AgreementCount) -> [String; 4] {
+    let all = count.agreed + count.disagreed;
+    let name = match count.kind.as_str() {
+        "second" => "Second opinions",
+        "review" => "Reviews",
+        "undo" => "Verdicts withdrawn by their analyst",
         _ => "Verdicts withdrawn by a supervisor",
     };
     [
         name.to_owned(),
-        count(of.agreed),
-        count(of.disagreed),
-        format!("{} %", (of.disagreed * 100).div_ceil(all.max(1))),
+        format_count(count.agreed),
+        format_count(count.disagreed),
+        format!("{} %", (count.disagreed * 100).div_ceil(all.max(1))),
     ]
 }
 
-fn parked(board: &Board) -> Vec<(String, String, bool)> {
+fn parked_by_service(dashboard: &Dashboard) -> Vec<(String, AlarmFigure)> {
     let mut services: Vec<(&str, f64)> = Vec::new();
-    for (role, sign) in board.signs_by_role() {
-        if sign.name == "takedown.bus.parked" {
+    for (role, gauge) in dashboard.gauges_by_role() {
+        if gauge.name == "takedown.bus.parked" {
             match services.iter_mut().find(|(name, _)| *name == role) {
-                Some((_, events)) => *events += sign.value,
-                None => services.push((role, sign.value)),
+                Some((_, events)) => *events += gauge.value,
+                None => services.push((role, gauge.value)),
             }
         }
     }
     services
         .into_iter()
-        .map(|(role, events)| (label(role), super::signs::number(events), events > 0.0))
+        .map(|(role, events)| {
+            let figure = AlarmFigure::new(format_gauge(events), events > 0.0);
+            (label(role), figure)
+        })
         .collect()
 }

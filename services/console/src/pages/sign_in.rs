@@ -1,4 +1,4 @@
-//! The way in and out. A name and a password go to verification and nowhere else.
+//! Signing in and out. A name and a password are sent to verification and to no other service.
 
 use askama::Template;
 use axum::Form;
@@ -6,126 +6,128 @@ use axum::extract::State;
 use axum::extract::rejection::FormRejection;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
-use http::StatusCode;
 use platform::error::{Kind, Problem};
 use proto::v1;
 use serde::Deserialize;
 
-use super::{Frame, render};
+use super::render;
 use crate::edge::Edge;
-use crate::posted::{Asked, Posted, incomplete};
-use crate::refused::Refused;
+use crate::error_page::PageError;
+use crate::error_text;
+use crate::form::{EmptyForm, QueryParams, SubmittedForm, incomplete, set_retry_after, status};
+use crate::frame::Frame;
 use crate::session::{Session, cookie};
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
-struct Page<'a> {
+struct SignInPage<'a> {
     frame: Frame,
     hotline: &'a str,
     name: &'a str,
-    back: &'a str,
-    left: bool,
-    refused: &'a str,
+    return_to: &'a str,
+    is_signed_out: bool,
+    refusal: String,
 }
 
 #[derive(Deserialize)]
-pub(crate) struct Coming {
+pub(crate) struct SignInQuery {
     #[serde(default, rename = "return")]
-    back: String,
-    left: Option<String>,
+    return_to: String,
+    #[serde(rename = "signed-out")]
+    signed_out: Option<String>,
 }
 
 pub(crate) async fn page(
     State(edge): State<Edge>,
-    Asked(coming): Asked<Coming>,
-) -> Result<Html<String>, Refused> {
-    render(&Page {
-        frame: Frame::outside(),
+    QueryParams(query): QueryParams<SignInQuery>,
+) -> Result<Html<String>, PageError> {
+    render(&SignInPage {
+        frame: Frame::signed_out(),
         hotline: &edge.config().hotline,
         name: "",
-        back: local(&coming.back),
-        left: coming.left.is_some(),
-        refused: "",
+        return_to: local_path(&query.return_to),
+        is_signed_out: query.signed_out.is_some(),
+        refusal: String::new(),
     })
 }
 
 #[derive(Deserialize)]
-pub(crate) struct Entry {
+pub(crate) struct SignInForm {
     #[serde(default)]
     name: String,
     #[serde(default)]
     password: String,
     #[serde(default, rename = "return")]
-    back: String,
+    return_to: String,
 }
 
-pub(crate) async fn enter(
+pub(crate) async fn sign_in(
     State(edge): State<Edge>,
     jar: CookieJar,
-    entry: Result<Form<Entry>, FormRejection>,
-) -> Result<Response, Refused> {
-    let Form(entry) = entry.map_err(|_| incomplete())?;
-    let back = local(&entry.back);
+    form: Result<Form<SignInForm>, FormRejection>,
+) -> Result<Response, PageError> {
+    let Form(form) = form.map_err(|_| incomplete())?;
+    let return_to = local_path(&form.return_to);
     let request = v1::SignInRequest {
-        name: entry.name.trim().to_owned(),
-        password: entry.password,
+        name: form.name.trim().to_owned(),
+        password: form.password,
     };
-    let mut reception = edge.reception();
-    match edge.ask(reception.sign_in(request)).await {
-        Ok(answer) => {
-            let jar = jar.add(cookie(&edge, answer.session));
-            Ok((jar, Redirect::to(back)).into_response())
+    let mut client = edge.verification_without_token();
+    match edge.call(client.sign_in(request)).await {
+        Ok(response) => {
+            let jar = jar.add(cookie(&edge, response.session));
+            Ok((jar, Redirect::to(return_to)).into_response())
         }
-        Err(problem) if is_the_readers(&problem) => {
-            let page = Page {
-                frame: Frame::outside(),
-                hotline: &edge.config().hotline,
-                name: entry.name.trim(),
-                back,
-                left: false,
-                refused: &problem.detail,
-            };
-            let status = match problem.kind {
-                Kind::Exhausted => StatusCode::TOO_MANY_REQUESTS,
-                _ => StatusCode::UNPROCESSABLE_ENTITY,
-            };
-            Ok((status, render(&page)?).into_response())
-        }
-        Err(problem) => Err(problem.into()),
+        Err(problem) => refuse(&edge, form.name.trim(), return_to, &problem),
     }
 }
 
-#[derive(Deserialize)]
-pub(crate) struct Nothing {}
+/// The sign-in page again, with the name and without the password.
+fn refuse(
+    edge: &Edge,
+    name: &str,
+    return_to: &str,
+    problem: &Problem,
+) -> Result<Response, PageError> {
+    let page = SignInPage {
+        frame: Frame::signed_out(),
+        hotline: &edge.config().hotline,
+        name,
+        return_to,
+        is_signed_out: false,
+        refusal: match problem.kind {
+            Kind::Invalid => "Enter your name and your password.".to_owned(),
+            _ => error_text::sentence(problem),
+        },
+    };
+    let mut response = (status(problem), render(&page)?).into_response();
+    set_retry_after(&mut response, problem);
+    Ok(response)
+}
 
-pub(crate) async fn leave(
+pub(crate) async fn sign_out(
     State(edge): State<Edge>,
     jar: CookieJar,
-    Posted(signed, Nothing {}): Posted<Nothing>,
-) -> Result<Response, Refused> {
+    form: SubmittedForm<EmptyForm>,
+) -> Result<Response, PageError> {
+    let session = form.signed_in.session.expose();
     let request = v1::SignOutRequest {
-        session: signed.session.expose().to_owned(),
+        session: session.to_owned(),
     };
-    edge.tokens.forget(signed.session.expose());
-    let mut reception = edge.reception();
-    edge.ask(reception.sign_out(request)).await?;
+    let mut client = edge.verification_without_token();
+    if let Err(problem) = edge.call(client.sign_out(request)).await {
+        return Err(PageError::from(problem).with_form(form.raw));
+    }
+    edge.tokens.remove_session(session);
     let jar = match Session::from_jar(&edge, &jar) {
         Some(_) => jar.remove(cookie(&edge, String::new())),
         None => jar,
     };
-    Ok((jar, Redirect::to("/sign-in?left=1")).into_response())
+    Ok((jar, Redirect::to("/sign-in?signed-out=1")).into_response())
 }
 
-/// Whoever typed can put it right.
-fn is_the_readers(problem: &Problem) -> bool {
-    matches!(
-        problem.kind,
-        Kind::Invalid | Kind::Unauthenticated | Kind::Exhausted
-    )
-}
-
-/// A path on this console and nothing else: what could lead away becomes the first page.
-fn local(path: &str) -> &str {
+/// A path on this console. Anything that could lead to another site becomes the first page.
+fn local_path(path: &str) -> &str {
     let leads_away = !path.starts_with('/')
         || path.starts_with("//")
         || path.contains('\\')
@@ -140,8 +142,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_return_path_never_leads_away() {
-        assert_eq!(local("/cases/1?x=2"), "/cases/1?x=2");
+    fn a_return_path_never_leads_to_another_site() {
+        assert_eq!(local_path("/cases/1?x=2"), "/cases/1?x=2");
         for bad in [
             "",
             "https://other.example/",
@@ -151,7 +153,7 @@ mod tests {
             "/sign-in?return=/",
             "javascript:alert(1)",
         ] {
-            assert_eq!(local(bad), "/", "{bad:?}");
+            assert_eq!(local_path(bad), "/", "{bad:?}");
         }
     }
 }

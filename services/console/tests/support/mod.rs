@@ -1,5 +1,5 @@
-//! Owners in a test: a real gRPC server that answers by method name, and a browser that keeps its cookies.
-#![allow(dead_code, reason = "each test takes what it needs")]
+//! The services in a test: a real gRPC server that answers by method name, and an HTTP client that keeps its cookies.
+#![allow(dead_code, reason = "no test uses all of it")]
 
 pub mod data;
 
@@ -17,50 +17,51 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::transport::Channel;
 
-type Answer = Box<dyn Fn(&[u8], Option<&str>) -> Result<Vec<u8>, Status> + Send + Sync>;
+type Handler = Box<dyn Fn(&[u8], Option<&str>) -> Result<Vec<u8>, Status> + Send + Sync>;
 
-/// A method and what it was asked.
-type Heard = (String, Vec<u8>);
+/// A method and the message of one call.
+type ReceivedCall = (String, Vec<u8>);
 
-/// Answers by `Service/Method`. What has no answer is unavailable, as a role that is down.
+/// Answers calls by `Service/Method`. A method without a handler is unavailable, as if its service were down.
 #[derive(Clone, Default)]
-pub struct Owners {
-    answers: Arc<Mutex<HashMap<&'static str, Arc<Answer>>>>,
-    heard: Arc<Mutex<Vec<Heard>>>,
+pub struct FakeServices {
+    handlers: Arc<Mutex<HashMap<&'static str, Arc<Handler>>>>,
+    received: Arc<Mutex<Vec<ReceivedCall>>>,
 }
 
-impl Owners {
-    /// Answers a method; the second argument is the caller's token.
+impl FakeServices {
+    /// Sets the handler of a method; its second argument is the caller's token.
     pub fn on<Q: Message + Default, A: Message>(
         &self,
         method: &'static str,
-        answer: impl Fn(Q, Option<&str>) -> Result<A, Status> + Send + Sync + 'static,
+        handler: impl Fn(Q, Option<&str>) -> Result<A, Status> + Send + Sync + 'static,
     ) {
-        let answer: Answer = Box::new(move |bytes, token| {
-            let question = Q::decode(bytes).map_err(|e| Status::invalid_argument(e.to_string()))?;
-            Ok(answer(question, token)?.encode_to_vec())
+        let handler: Handler = Box::new(move |bytes, token| {
+            let request = Q::decode(bytes).map_err(|e| Status::invalid_argument(e.to_string()))?;
+            Ok(handler(request, token)?.encode_to_vec())
         });
-        self.answers
+        self.handlers
             .lock()
             .unwrap()
-            .insert(method, Arc::new(answer));
+            .insert(method, Arc::new(handler));
     }
 
-    /// A role that is down.
-    pub fn down(&self, service: &str) {
-        let mut answers = self.answers.lock().unwrap();
-        answers.retain(|method, _| !method.starts_with(service));
+    /// Makes all methods of a service unavailable.
+    pub fn stop(&self, service: &str) {
+        let mut handlers = self.handlers.lock().unwrap();
+        handlers.retain(|method, _| !method.starts_with(service));
     }
 
-    /// Every question of this kind so far.
-    pub fn heard<Q: Message + Default>(&self, method: &str) -> Vec<Q> {
-        let heard = self.heard.lock().unwrap();
-        let of = heard.iter().filter(|(name, _)| name == method);
-        of.map(|(_, bytes)| Q::decode(&bytes[..]).unwrap())
+    /// The requests of this method so far.
+    pub fn received<Q: Message + Default>(&self, method: &str) -> Vec<Q> {
+        let received = self.received.lock().unwrap();
+        let requests = received.iter().filter(|(name, _)| name == method);
+        requests
+            .map(|(_, bytes)| Q::decode(&bytes[..]).unwrap())
             .collect()
     }
 
-    async fn answer(
+    async fn respond(
         self,
         request: http::Request<axum::body::Body>,
     ) -> http::Response<tonic::body::Body> {
@@ -74,15 +75,18 @@ impl Owners {
                 .map(str::to_owned)
         });
         let body = request.into_body().collect().await.unwrap().to_bytes();
-        // A gRPC message has a flag and its length before it.
-        let question = body.get(5..).unwrap_or_default().to_vec();
-        let answer = self.answers.lock().unwrap().get(method.as_str()).cloned();
-        self.heard.lock().unwrap().push((method, question.clone()));
-        let answered = match answer {
-            Some(answer) => answer(&question, token.as_deref()),
+        // A gRPC message follows a flag and its length (5 octets).
+        let message = body.get(5..).unwrap_or_default().to_vec();
+        let handler = self.handlers.lock().unwrap().get(method.as_str()).cloned();
+        self.received
+            .lock()
+            .unwrap()
+            .push((method, message.clone()));
+        let response = match handler {
+            Some(handler) => handler(&message, token.as_deref()),
             None => Err(Status::unavailable("down")),
         };
-        match answered {
+        match response {
             Ok(message) => {
                 let mut framed = BytesMut::with_capacity(message.len() + 5);
                 framed.put_u8(0);
@@ -106,8 +110,8 @@ impl Owners {
     async fn serve(&self, shutdown: CancellationToken) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let owners = self.clone();
-        let router = axum::Router::new().fallback(move |request| owners.clone().answer(request));
+        let services = self.clone();
+        let router = axum::Router::new().fallback(move |request| services.clone().respond(request));
         let incoming = tonic::transport::server::TcpIncoming::from(listener);
         tokio::spawn(
             tonic::transport::Server::builder()
@@ -118,30 +122,31 @@ impl Owners {
     }
 }
 
-/// A console over these owners, and somebody in front of it.
-pub struct Desk {
-    pub owners: Owners,
+/// A console over these services, and a browser's HTTP client.
+pub struct TestConsole {
+    pub services: FakeServices,
     pub base: String,
     pub browser: reqwest::Client,
     pub shutdown: CancellationToken,
     pub running: tokio::task::JoinHandle<Result<(), console::Error>>,
 }
 
-impl Desk {
-    pub async fn open() -> Self {
-        Self::with(Config {
+impl TestConsole {
+    /// Without a sign-in.
+    pub async fn start() -> Self {
+        Self::with_config(Config {
             refresh_ms: 100,
             ..Config::default()
         })
         .await
     }
 
-    pub async fn with(config: Config) -> Self {
+    pub async fn with_config(config: Config) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let owners = Owners::default();
-        data::fill(&owners);
+        let services = FakeServices::default();
+        data::set_all_handlers(&services);
         let shutdown = CancellationToken::new();
-        let address = owners.serve(shutdown.clone()).await;
+        let address = services.serve(shutdown.clone()).await;
         let channel: Channel = platform::grpc::channel(&format!("http://{address}")).unwrap();
         let deps = Deps {
             intake: channel.clone(),
@@ -154,7 +159,7 @@ impl Desk {
         let base = format!("http://{}", listener.local_addr().unwrap());
         let running = tokio::spawn(console::run(deps, listener, shutdown.clone()));
         Self {
-            owners,
+            services,
             base,
             browser: browser(),
             shutdown,
@@ -162,14 +167,14 @@ impl Desk {
         }
     }
 
-    /// As [`Desk::open`], with somebody signed in.
+    /// As [`TestConsole::start`], with a supervisor and analyst signed in.
     pub async fn signed_in() -> Self {
-        let desk = Self::open().await;
-        let answer = desk
+        let console = Self::start().await;
+        let response = console
             .post("/sign-in", &[("name", "sam"), ("password", data::PASSWORD)])
             .await;
-        assert_eq!(answer.status(), 303);
-        desk
+        assert_eq!(response.status(), 303);
+        console
     }
 
     pub async fn get(&self, path: &str) -> reqwest::Response {
@@ -177,11 +182,11 @@ impl Desk {
         request.send().await.unwrap()
     }
 
-    /// The page's text, which must be there.
+    /// The HTML of a page that must be served.
     pub async fn page(&self, path: &str) -> String {
-        let answer = self.get(path).await;
-        assert_eq!(answer.status(), 200, "{path}");
-        answer.text().await.unwrap()
+        let response = self.get(path).await;
+        assert_eq!(response.status(), 200, "{path}");
+        response.text().await.unwrap()
     }
 
     pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> reqwest::Response {
@@ -189,10 +194,10 @@ impl Desk {
         request.form(form).send().await.unwrap()
     }
 
-    /// A form as the page has it, with its token.
+    /// Sends a form with the token that pages put into it.
     pub async fn send(&self, path: &str, form: &[(&str, &str)]) -> reqwest::Response {
         let page = self.page("/cases").await;
-        let token = hidden(&page, "form_token");
+        let token = hidden_value(&page, "form_token");
         let mut form = form.to_vec();
         form.push(("form_token", &token));
         self.post(path, &form).await
@@ -209,12 +214,12 @@ pub fn browser() -> reqwest::Client {
 }
 
 /// The value of a page's hidden field.
-pub fn hidden(page: &str, name: &str) -> String {
-    let mark = format!("name=\"{name}\" value=\"");
-    let from = page.find(&mark).expect("the field is on the page") + mark.len();
+pub fn hidden_value(page: &str, name: &str) -> String {
+    let start = format!("name=\"{name}\" value=\"");
+    let from = page.find(&start).expect("the field is on the page") + start.len();
     page[from..].split('"').next().unwrap().to_owned()
 }
 
-pub fn location(answer: &reqwest::Response) -> &str {
-    answer.headers()["location"].to_str().unwrap()
+pub fn location(response: &reqwest::Response) -> &str {
+    response.headers()["location"].to_str().unwrap()
 }

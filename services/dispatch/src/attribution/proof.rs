@@ -1,24 +1,24 @@
-//! The approval proof: without a true one nothing is opened.
+//! Verifies approval proofs: without a valid one no notice is opened, sent or shown.
 
+use domain::enums::Category;
 use domain::id::{CaseId, DecisionId};
 use domain::url::CanonicalUrl;
-use domain::word::Category;
 use platform::sealed::{DataKey, KeyId, Verifier, commitment};
 use prost::Message as _;
 use proto::v1::{ApprovalProof, ApprovalProofBody};
 use time::OffsetDateTime;
 
-use crate::store::Content;
+use crate::store::NoticeContent;
 
-/// The format of the body that is understood.
+/// The supported format of the body.
 const FORMAT: u32 = 1;
 
-/// Why a proof does not hold. Fixed phrases, for alarms.
+/// Why a proof is not valid. Fixed phrases, for alarms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ProofError {
     #[error("the proof cannot be read")]
     Malformed,
-    #[error("the proof is not verification's word")]
+    #[error("the proof is not signed by verification")]
     Forged,
     #[error("the proof is about another case or decision")]
     OtherCase,
@@ -29,11 +29,11 @@ pub enum ProofError {
 }
 
 impl ProofError {
-    /// As a constant, for the parked event's reason.
+    /// The same phrase as a constant, for the reason of a parked event.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Malformed => "the proof cannot be read",
-            Self::Forged => "the proof is not verification's word",
+            Self::Forged => "the proof is not signed by verification",
             Self::OtherCase => "the proof is about another case or decision",
             Self::OtherUrl => "the proof is about another URL",
             Self::Expired => "the proof has expired",
@@ -41,8 +41,8 @@ impl ProofError {
     }
 }
 
-/// What a proof must be about.
-pub struct About<'a> {
+/// The case and decision that a proof must be about.
+pub struct ExpectedProof<'a> {
     pub case_id: CaseId,
     pub decision_id: DecisionId,
     pub category: Category,
@@ -50,21 +50,25 @@ pub struct About<'a> {
     pub key: &'a DataKey,
 }
 
-/// Checks signature, subject, commitment and end: the first notice of a case must be opened before the end.
-pub fn check_proof(
+/// Verifies signature, subject, URL commitment and expiry: the first notice of a case must be opened before
+/// the expiry.
+///
+/// # Errors
+/// The first reason for which the proof is not valid.
+pub fn verify_decision_proof(
     proof: &ApprovalProof,
     keys: &Verifier,
-    about: &About<'_>,
+    expected: &ExpectedProof<'_>,
     now: OffsetDateTime,
 ) -> Result<(), ProofError> {
-    let subject = Subject {
-        case_id: about.case_id,
-        category: about.category,
-        url: about.url,
-        salt: &about.key.salt(),
+    let subject = ProofSubject {
+        case_id: expected.case_id,
+        category: expected.category,
+        url: expected.url,
+        salt: &expected.key.salt(),
     };
-    let body = standing_proof(proof, keys, &subject)?;
-    if body.decision_id.parse() != Ok(about.decision_id) {
+    let body = parse_verified(proof, keys, &subject)?;
+    if body.decision_id.parse() != Ok(expected.decision_id) {
         return Err(ProofError::OtherCase);
     }
     let end = domain::wire::required_time("expires_at", body.expires_at.as_ref())
@@ -75,31 +79,35 @@ pub fn check_proof(
     Ok(())
 }
 
-/// What a proof must be about, whenever something stands on it.
-struct Subject<'a> {
+/// The part of [`ExpectedProof`] that must match at every use of the proof.
+struct ProofSubject<'a> {
     case_id: CaseId,
     category: Category,
     url: &'a CanonicalUrl,
     salt: &'a [u8; 32],
 }
 
-/// Whether what is written about a notice stands on a proof that holds; asked just before it is sent or shown.
-pub fn stands(content: &Content, keys: &Verifier) -> Result<(), ProofError> {
-    let subject = Subject {
+/// Verifies the approval proof of a notice; called each time before the notice is sent or shown. Ignores the
+/// expiry, which bounds the first notice only: later steps, host moves and each delivery attempt rely on the
+/// same decision.
+///
+/// # Errors
+/// The first reason for which the proof is not valid.
+pub fn verify_notice_proof(content: &NoticeContent, keys: &Verifier) -> Result<(), ProofError> {
+    let subject = ProofSubject {
         case_id: content.case_id,
         category: content.category,
         url: &content.url,
         salt: &content.salt,
     };
-    standing_proof(&content.proof, keys, &subject).map(drop)
+    parse_verified(&content.proof, keys, &subject).map(drop)
 }
 
-/// As [`check_proof`] without its end, which bounds the first notice only: later steps, host moves and each attempt to
-/// deliver stand on the same decision.
-fn standing_proof(
+/// Verifies signature, subject and URL commitment, and returns the body.
+fn parse_verified(
     proof: &ApprovalProof,
     keys: &Verifier,
-    subject: &Subject<'_>,
+    subject: &ProofSubject<'_>,
 ) -> Result<ApprovalProofBody, ProofError> {
     let key_id = KeyId::parse(&proof.key_id).map_err(|_| ProofError::Malformed)?;
     keys.verify(&key_id, &proof.body, &proof.signature)

@@ -1,5 +1,5 @@
-//! The ways in which a notice leaves: one attempt each, and what is known after it.
-//! Must not decide when to try again, and must not write anything anywhere.
+//! The delivery channels that push messages (webhook, mail): each makes one attempt and returns its outcome.
+//! Must not decide on retries, and must not store anything.
 
 pub mod mail;
 pub mod webhook;
@@ -7,34 +7,34 @@ mod xarf;
 
 use std::time::Duration;
 
-pub use mail::{Mail, MailSettings, Parcel, Place};
-pub use webhook::Webhook;
+pub use mail::{HostLookup, MailSender, MailSettings, OutgoingMail};
+pub use webhook::WebhookSender;
 
-/// What one attempt came to.
+/// Outcome of one delivery attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// The other side took it.
+pub enum DeliveryOutcome {
+    /// The receiver accepted the message.
     Delivered,
-    /// This channel is over for this provider. Stable: `gone`, `mailbox_unavailable`.
+    /// The provider cannot be reached by this channel any more. Stable codes: `gone`, `mailbox_unavailable`.
     Unreachable(&'static str),
     Failed(Failure),
 }
 
-/// An attempt that is to be made again.
+/// A failed attempt that will be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failure {
-    /// Stable, for records and metrics.
+    /// Stable code, for records and metrics.
     pub code: &'static str,
-    /// The other side asked for so much quiet.
+    /// The delay that the receiver asked for (Retry-After).
     pub retry_after: Option<Duration>,
-    /// It may have arrived all the same.
+    /// The message may have arrived nevertheless.
     pub in_doubt: bool,
-    /// The provider's endpoint is at fault, not something of ours.
-    pub endpoint: bool,
+    /// The failure counts against the provider's endpoint.
+    pub endpoint_fault: bool,
 }
 
-impl Outcome {
-    /// Why it was not delivered; a stable code.
+impl DeliveryOutcome {
+    /// Stable code of why the message was not delivered.
     pub fn code(&self) -> Option<&'static str> {
         match self {
             Self::Delivered => None,
@@ -45,23 +45,23 @@ impl Outcome {
 }
 
 impl Failure {
-    /// The provider's endpoint did not take it.
-    pub fn of_endpoint(code: &'static str, in_doubt: bool) -> Self {
+    /// The provider's endpoint failed.
+    pub fn endpoint_fault(code: &'static str, in_doubt: bool) -> Self {
         Self {
             code,
             retry_after: None,
             in_doubt,
-            endpoint: true,
+            endpoint_fault: true,
         }
     }
 
-    /// The provider's endpoint is not at fault; the message did not leave.
-    pub fn ours(code: &'static str) -> Self {
+    /// The message was not sent, for a reason that does not count against the provider's endpoint.
+    pub fn not_endpoint(code: &'static str) -> Self {
         Self {
             code,
             retry_after: None,
             in_doubt: false,
-            endpoint: false,
+            endpoint_fault: false,
         }
     }
 }

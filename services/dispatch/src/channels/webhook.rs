@@ -1,8 +1,8 @@
-//! Webhooks as the Standard Webhooks specification has them: signed with Ed25519 (`v1a`), and with each shared secret of
-//! the endpoint (`v1`) where it has one.
+//! Webhooks according to the Standard Webhooks specification: signed with Ed25519 (`v1a`), and with each
+//! shared secret of the endpoint (`v1`), if it has any.
 //!
-//! The message id is that of the notice and its sequence, so that whoever is sent it twice sees one. Everything goes
-//! through the connector; a redirect is a failure.
+//! The message id is derived from notice and sequence, so that a receiver recognises a message that is sent
+//! twice. All requests go through the connector; a redirect is a failure.
 
 use std::time::Duration;
 
@@ -13,36 +13,36 @@ use domain::id::NoticeId;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use platform::connector::{Connector, ConnectorError, ReadBody, Request, Response};
-use platform::sealed::{Opened, Signer};
+use platform::sealed::{Signer, UnsealedValue};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use url::Url;
 use uuid::Uuid;
 
-use super::{Failure, Outcome};
-use crate::document::{Signed, rfc3339, view};
+use super::{DeliveryOutcome, Failure};
+use crate::document::{SignedNotice, notice_json, rfc3339};
 use crate::lifecycle::Message;
-use crate::store::Content;
+use crate::store::NoticeContent;
 
-/// What follows an answer is read to its end up to here, so that the connection can be used again.
-const ANSWER: usize = 16 * 1024;
+/// Up to this many bytes of a response body are drained so that the connection can be reused.
+const MAX_RESPONSE: usize = 16 * 1024;
 
-/// Where a message goes, and the secrets that its receiver may check it with, the present one first.
-pub struct Target {
-    pub address: Opened,
+/// The endpoint's URL and its shared secrets, the present one first.
+pub struct WebhookTarget {
+    pub address: UnsealedValue,
     pub secrets: Vec<standardwebhooks::Webhook>,
 }
 
-/// What one attempt came to, with the status of the answer where there was one.
+/// Outcome of one attempt, with the HTTP status if there was a response.
 #[derive(Debug, Clone, Copy)]
-pub struct Answered {
-    pub outcome: Outcome,
+pub struct WebhookAttempt {
+    pub outcome: DeliveryOutcome,
     pub status: Option<StatusCode>,
 }
 
-impl From<Outcome> for Answered {
-    fn from(outcome: Outcome) -> Self {
+impl From<DeliveryOutcome> for WebhookAttempt {
+    fn from(outcome: DeliveryOutcome) -> Self {
         Self {
             outcome,
             status: None,
@@ -52,14 +52,14 @@ impl From<Outcome> for Answered {
 
 /// Sends webhooks. Cheap to clone.
 #[derive(Clone)]
-pub struct Webhook {
+pub struct WebhookSender {
     connector: Connector,
     signer: Signer,
     timeout: Duration,
 }
 
-impl Webhook {
-    /// `signer` is that of notices: one key to know for whoever receives them.
+impl WebhookSender {
+    /// `signer` is the notices' signer, so that receivers need only one public key.
     pub fn new(connector: Connector, signer: Signer, timeout: Duration) -> Self {
         Self {
             connector,
@@ -68,60 +68,67 @@ impl Webhook {
         }
     }
 
-    /// Makes one attempt to hand a notice over.
-    pub async fn send(&self, target: &Target, content: &Content, signed: &Signed) -> Answered {
+    /// Makes one attempt to deliver a notice.
+    pub async fn send(
+        &self,
+        target: &WebhookTarget,
+        content: &NoticeContent,
+        signed: &SignedNotice,
+    ) -> WebhookAttempt {
         let id = message_id(content.notice_id, content.sequence);
-        let kind = kind(content.message);
-        let data = view(content, signed);
-        self.post(target, &id, kind, signed.issued_at, &data).await
+        let event_type = event_type(content.message);
+        let data = notice_json(content, signed);
+        self.post(target, &id, event_type, signed.issued_at, &data)
+            .await
     }
 
-    /// Makes one attempt with a message that is no notice.
-    pub async fn test(
+    /// Makes one attempt with a test message instead of a notice.
+    pub async fn send_test(
         &self,
-        target: &Target,
+        target: &WebhookTarget,
         id: &str,
         endpoint_id: Uuid,
         now: OffsetDateTime,
-    ) -> Answered {
+    ) -> WebhookAttempt {
         let data = json!({ "endpoint_id": endpoint_id });
         self.post(target, id, "endpoint.test", now, &data).await
     }
 
     async fn post(
         &self,
-        target: &Target,
+        target: &WebhookTarget,
         id: &str,
-        kind: &str,
+        event_type: &str,
         now: OffsetDateTime,
         data: &Value,
-    ) -> Answered {
+    ) -> WebhookAttempt {
         let url = target.address.text().ok();
         let Some(url) = url.and_then(|text| text.parse::<Url>().ok()) else {
-            return Outcome::Unreachable("gone").into();
+            return DeliveryOutcome::Unreachable("gone").into();
         };
-        let body = json!({ "type": kind, "timestamp": rfc3339(now), "data": data }).to_string();
+        let body =
+            json!({ "type": event_type, "timestamp": rfc3339(now), "data": data }).to_string();
         let Some(headers) = self.headers(target, id, now, &body) else {
-            return Outcome::Failed(Failure::ours("unsendable")).into();
+            return DeliveryOutcome::Failed(Failure::not_endpoint("unsendable")).into();
         };
         let body = Bytes::from(body);
-        let mut request = Request::post(url, headers, body, ANSWER);
-        // The status line is the answer: whoever goes on with too much, or never ends, has answered.
-        request.read = ReadBody::Drain(ANSWER);
-        request.within = Some(self.timeout);
+        let mut request = Request::post(url, headers, body, MAX_RESPONSE);
+        // The status decides: a body that is too long or never ends does not change the outcome.
+        request.read = ReadBody::Drain(MAX_RESPONSE);
+        request.timeout = Some(self.timeout);
         match self.connector.send(request).await {
-            Ok(response) => Answered {
-                outcome: judge(&response, now),
+            Ok(response) => WebhookAttempt {
+                outcome: classify_response(&response, now),
                 status: Some(response.status),
             },
-            Err(error) => Outcome::Failed(failure(error)).into(),
+            Err(error) => DeliveryOutcome::Failed(connection_failure(error)).into(),
         }
     }
 
-    /// The signatures are over exactly these bytes.
+    /// The signatures cover exactly the bytes of `body` (Standard Webhooks, "Signature scheme").
     fn headers(
         &self,
-        target: &Target,
+        target: &WebhookTarget,
         id: &str,
         now: OffsetDateTime,
         body: &str,
@@ -147,12 +154,12 @@ impl Webhook {
     }
 }
 
-/// The same for every attempt to hand this message over.
+/// The same for every attempt to deliver this message.
 pub fn message_id(notice: NoticeId, sequence: i32) -> String {
     format!("msg_{notice}_{sequence}")
 }
 
-const fn kind(message: Message) -> &'static str {
+const fn event_type(message: Message) -> &'static str {
     match message {
         Message::Notice => "notice.created",
         Message::Reminder => "notice.reminder",
@@ -162,29 +169,29 @@ const fn kind(message: Message) -> &'static str {
     }
 }
 
-fn judge(response: &Response, now: OffsetDateTime) -> Outcome {
+fn classify_response(response: &Response, now: OffsetDateTime) -> DeliveryOutcome {
     let code = match response.status {
-        status if status.is_success() => return Outcome::Delivered,
-        StatusCode::GONE => return Outcome::Unreachable("gone"),
+        status if status.is_success() => return DeliveryOutcome::Delivered,
+        StatusCode::GONE => return DeliveryOutcome::Unreachable("gone"),
         StatusCode::TOO_MANY_REQUESTS => "too_many_requests",
         status if status.is_redirection() => "redirected",
         status if status.is_client_error() => "http_4xx",
         _ => "http_5xx",
     };
-    Outcome::Failed(Failure {
+    DeliveryOutcome::Failed(Failure {
         retry_after: response
             .headers
             .get(RETRY_AFTER)
             .and_then(|value| retry_after(value.to_str().ok()?, now)),
-        ..Failure::of_endpoint(code, true)
+        ..Failure::endpoint_fault(code, true)
     })
 }
 
-fn failure(error: ConnectorError) -> Failure {
-    Failure::of_endpoint(error.code(), error.outcome_unknown())
+fn connection_failure(error: ConnectorError) -> Failure {
+    Failure::endpoint_fault(error.code(), error.outcome_unknown())
 }
 
-/// Seconds, or a date (RFC 9110, section 10.2.3).
+/// Seconds, or a date (RFC 9110 section 10.2.3).
 fn retry_after(text: &str, now: OffsetDateTime) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse::<u64>() {
         return Some(Duration::from_secs(seconds));
@@ -200,7 +207,7 @@ mod tests {
 
     const NOW: OffsetDateTime = datetime!(2025-03-01 12:00 UTC);
 
-    fn judged(status: u16, retry: Option<&'static str>) -> Outcome {
+    fn classify(status: u16, retry: Option<&'static str>) -> DeliveryOutcome {
         let mut headers = HeaderMap::new();
         if let Some(retry) = retry {
             headers.insert(RETRY_AFTER, HeaderValue::from_static(retry));
@@ -210,41 +217,41 @@ mod tests {
             headers,
             body: Bytes::new(),
         };
-        judge(&response, NOW)
+        classify_response(&response, NOW)
     }
 
     #[test]
-    fn an_answer_means_what_the_specification_says() {
+    fn a_status_has_the_meaning_that_the_specification_gives_it() {
         for status in [200, 202, 204] {
-            assert_eq!(judged(status, None), Outcome::Delivered);
+            assert_eq!(classify(status, None), DeliveryOutcome::Delivered);
         }
-        assert_eq!(judged(410, None), Outcome::Unreachable("gone"));
+        assert_eq!(classify(410, None), DeliveryOutcome::Unreachable("gone"));
         for (status, code) in [
             (301, "redirected"),
             (308, "redirected"),
             (404, "http_4xx"),
             (500, "http_5xx"),
         ] {
-            let Outcome::Failed(failure) = judged(status, None) else {
+            let DeliveryOutcome::Failed(failure) = classify(status, None) else {
                 panic!("{status}")
             };
             assert_eq!(failure.code, code);
-            assert!(failure.endpoint && failure.in_doubt);
+            assert!(failure.endpoint_fault && failure.in_doubt);
         }
     }
 
     #[test]
-    fn quiet_is_asked_for_in_seconds_or_by_date() {
-        let asked = |retry| match judged(503, Some(retry)) {
-            Outcome::Failed(failure) => failure.retry_after,
+    fn retry_after_is_read_as_seconds_or_as_a_date() {
+        let delay = |retry| match classify(503, Some(retry)) {
+            DeliveryOutcome::Failed(failure) => failure.retry_after,
             other => panic!("{other:?}"),
         };
-        assert_eq!(asked("120"), Some(Duration::from_mins(2)));
+        assert_eq!(delay("120"), Some(Duration::from_mins(2)));
         assert_eq!(
-            asked("Sat, 01 Mar 2025 12:01:00 GMT"),
+            delay("Sat, 01 Mar 2025 12:01:00 GMT"),
             Some(Duration::from_mins(1))
         );
-        assert_eq!(asked("Sat, 01 Mar 2025 11:00:00 GMT"), None, "in the past");
-        assert_eq!(asked("soon"), None);
+        assert_eq!(delay("Sat, 01 Mar 2025 11:00:00 GMT"), None, "in the past");
+        assert_eq!(delay("soon"), None);
     }
 }

@@ -1,43 +1,44 @@
-//! The notice as XARF v4 `content/csam`, for abuse desks that read machines' mail. Carries no evidence: there is none
-//! to carry. Members that are only for the inside of an organisation (`_internal`) are never written.
+//! The notice as an XARF v4 `content/csam` report, for abuse desks that process mail by machine. It carries
+//! no evidence files, because the system has none, and never the members for internal use (`_internal`).
 
-use domain::word::Media;
+use domain::enums::Media;
 use serde_json::{Value, json};
 
-use super::mail::Place;
-use crate::document::{Hotline, Signed, rfc3339};
-use crate::store::Content;
+use super::mail::HostLookup;
+use crate::document::{Hotline, SignedNotice, rfc3339};
+use crate::store::NoticeContent;
 
-/// Of the schema that the form below keeps to.
+/// Version of the XARF schema that the report follows.
 const VERSION: &str = "4.2.0";
 
-/// The source is the address that serves it, where that is known, and else its name.
+/// `source_identifier` is the serving IP address if it is known, otherwise the host name.
 pub(super) fn report(
-    content: &Content,
-    signed: &Signed,
+    content: &NoticeContent,
+    signed: &SignedNotice,
     hotline: &Hotline,
-    place: &Place,
+    host_lookup: &HostLookup,
 ) -> Value {
-    let who = json!({
+    let contact = json!({
         "org": hotline.name,
         "contact": hotline.contact,
         "domain": hotline.domain,
     });
     let host = content.url.host();
-    let address = host.ip().or_else(|| place.addresses.first().copied());
+    let address = host.ip().or_else(|| host_lookup.addresses.first().copied());
     let source = address.map_or_else(|| host.reveal(), |ip| ip.to_string());
     let mut report = json!({
         "xarf_version": VERSION,
         "report_id": content.notice_id.to_string(),
         "timestamp": rfc3339(signed.issued_at),
-        "reporter": who,
-        "sender": who,
+        "reporter": contact,
+        "sender": contact,
         "source_identifier": source,
         "category": "content",
         "type": "csam",
         "evidence_source": "user_report",
         "url": content.url.reveal(),
-        // The hotline grades by its own country's law; the baseline is what all countries share.
+        // Categories are graded under the hotline's national law; `baseline` is the classification common to
+        // all countries.
         "classification": "baseline",
         "detection_method": "manual_review",
         "content_removed": false,

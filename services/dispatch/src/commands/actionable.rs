@@ -1,22 +1,23 @@
-//! What verification decided is opened: whose proof holds is the caller's to have checked.
+//! Opens removal for cases that verification decided are actionable. The caller has checked the approval
+//! proof.
 
+use domain::enums::{Category, ContentStatus, Media};
 use domain::id::{CaseId, DecisionId};
 use domain::url::CanonicalUrl;
-use domain::word::{Category, LiveState, Media};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Rules;
-use super::dossier::{Context, Dossier};
-use super::work::Work;
+use super::CommandDeps;
+use super::case_batch::CaseBatch;
+use super::locked_case::{BatchContext, LockedCase};
 use crate::Error;
-use crate::lifecycle::case;
-use crate::store::{CaseFile, CaseSeal};
+use crate::lifecycle::case::{self, CaseTransition};
+use crate::store::{CaseSeal, DispatchCase};
 
-/// A decision that something is to be removed, with a proof that holds.
+/// A decision that a URL is to be removed; its approval proof is valid.
 #[derive(Clone)]
-pub struct Actionable {
+pub struct ActionableDecision {
     pub case_id: CaseId,
     pub decision_id: DecisionId,
     pub category: Category,
@@ -28,73 +29,79 @@ pub struct Actionable {
     pub cause: Option<Uuid>,
 }
 
-/// Opens cases: notices, their deliveries and their clocks in one transaction.
-pub async fn actionable(
+/// Opens cases with their notices, deliveries and deadlines in one transaction.
+pub async fn open_cases(
     conn: &mut PgConnection,
-    rules: &Rules,
+    deps: &CommandDeps,
     now: OffsetDateTime,
-    decided: &[Actionable],
+    decided: &[ActionableDecision],
 ) -> Result<(), Error> {
-    let mut work = Work::load(conn, rules, now, decided.iter().map(|d| d.case_id)).await?;
+    let mut batch = CaseBatch::load(conn, deps, now, decided.iter().map(|d| d.case_id)).await?;
     for decision in decided {
-        if let Some(dossier) = work.dossiers.get_mut(&decision.case_id) {
-            dossier.cause = decision.cause;
-            dossier.decided_again(&work.cx, decision)?;
+        if let Some(case) = batch.cases.get_mut(&decision.case_id) {
+            case.cause = decision.cause;
+            case.apply_new_decision(&batch.cx, decision)?;
         } else {
-            let mut dossier = Dossier::new(new_case(decision));
-            dossier.cause = decision.cause;
-            dossier.take_seal(decision);
-            dossier.begin(&work.cx, &decision.url)?;
-            work.dossiers.insert(decision.case_id, dossier);
+            let mut case = LockedCase::new(new_case(decision));
+            case.cause = decision.cause;
+            case.set_seal(decision);
+            case.start(&batch.cx, &decision.url)?;
+            batch.cases.insert(decision.case_id, case);
         }
     }
-    work.store(conn).await
+    batch.store(conn).await
 }
 
-impl Dossier {
-    fn take_seal(&mut self, decision: &Actionable) {
+impl LockedCase {
+    fn set_seal(&mut self, decision: &ActionableDecision) {
         self.seal = Some(decision.seal.clone());
         self.seal_changed = true;
-        self.touched = true;
+        self.is_changed = true;
     }
 
-    fn decided_again(&mut self, cx: &Context<'_>, decision: &Actionable) -> Result<(), Error> {
+    fn apply_new_decision(
+        &mut self,
+        cx: &BatchContext<'_>,
+        decision: &ActionableDecision,
+    ) -> Result<(), Error> {
         let new_decision = decision.decision_id != self.case.decision_id;
-        self.take_seal(decision);
+        self.set_seal(decision);
         let case = self.case_mut();
         case.decision_id = decision.decision_id;
         case.category = decision.category;
         case.media = case.media.or(decision.media);
-        match self.put_case(case::Command::Act) {
-            // Withdrawn by an earlier decision, and decided anew: as if it came for the first time.
-            case::Outcome::To(_) if new_decision => {
+        match self.apply_to_case(case::Command::Open) {
+            // A new decision after a withdrawal starts as the first one did.
+            CaseTransition::ChangeTo(_) if new_decision => {
                 let case = self.case_mut();
                 case.verified_at = decision.verified_at;
-                self.begin(cx, &decision.url)?;
+                self.start(cx, &decision.url)?;
             }
-            // The decision that was withdrawn does not come back by itself.
-            case::Outcome::To(_) => self.case_mut().live = LiveState::Withdrawn,
-            case::Outcome::Look => {
-                self.forget_claim();
+            // A repeat of the withdrawn decision does not reopen the case.
+            CaseTransition::ChangeTo(_) => {
+                self.case_mut().content_status = ContentStatus::Withdrawn;
+            }
+            CaseTransition::CheckFirst => {
+                self.clear_claim();
                 self.case_mut().claim_since = Some(cx.now);
-                self.look_at(cx.now);
+                self.schedule_check(cx.now);
             }
-            case::Outcome::Back | case::Outcome::Repeat => {}
+            CaseTransition::ResumePrevious | CaseTransition::NoChange => {}
         }
         Ok(())
     }
 }
 
-fn new_case(decision: &Actionable) -> CaseFile {
-    CaseFile {
+fn new_case(decision: &ActionableDecision) -> DispatchCase {
+    DispatchCase {
         case_id: decision.case_id,
         decision_id: decision.decision_id,
         category: decision.category,
         media: decision.media,
         received_at: decision.received_at,
         verified_at: decision.verified_at,
-        live: LiveState::Up,
-        resumes: None,
+        content_status: ContentStatus::Online,
+        resumes_as: None,
         held_since: None,
         regime: String::new(),
         policy_version: String::new(),
@@ -102,8 +109,7 @@ fn new_case(decision: &Actionable) -> CaseFile {
         steps: 0,
         episode_at: None,
         ladder_from: None,
-        rungs_fired: 0,
-        fired: None,
+        rungs_fired: Vec::new(),
         last_rung: None,
         pause: None,
         pauses: 0,
@@ -111,13 +117,13 @@ fn new_case(decision: &Actionable) -> CaseFile {
         claim_since: None,
         claim_until: None,
         checks: 0,
-        agreed: 0,
-        changed: 0,
+        checks_agreed: 0,
+        checks_changed: 0,
         watch_step: 0,
-        seen: None,
-        asked_print: None,
-        gone_prints: Vec::new(),
-        hurried_to: None,
+        online_fingerprint: None,
+        reviewed_fingerprint: None,
+        offline_fingerprints: Vec::new(),
+        next_contact_by: None,
         dispatched_at: None,
         delivered_at: None,
         acknowledged_at: None,

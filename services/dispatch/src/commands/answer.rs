@@ -1,12 +1,13 @@
-//! What providers say of their notices. A claim is checked and not believed; a pause is granted within bounds; a
-//! repeated answer is success without a second event, and so is one that comes after the end.
+//! Answers of providers to their notices. A claim of removal is checked, not believed; a pause is granted
+//! within the policy's bounds. A repeated answer, or one to a notice that has ended, succeeds without an
+//! event.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use domain::enums::{Answer, ContentStatus, DeliveryChannel, NoticeState, ReviewReason, Rung};
 use domain::id::{CaseId, NoticeId, ProviderId};
 use domain::wire::timestamp;
-use domain::word::{Answer, DeliveryChannel, LiveState, NoticeState, ReviewReason, Rung};
 use platform::error::Problem;
 use platform::sealed::Purpose;
 use proto::v1;
@@ -15,93 +16,102 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Rules;
-use super::dossier::{Context, Dossier};
-use super::work::Work;
+use super::CommandDeps;
+use super::case_batch::CaseBatch;
+use super::locked_case::{BatchContext, LockedCase};
 use crate::directory::Provider;
-use crate::lifecycle::notice::{Command, Outcome};
+use crate::lifecycle::notice::{Command, NoticeTransition};
 use crate::{Error, store};
 
-/// So often a case follows those who are named, in one episode.
-const MOVES: usize = 8;
+/// Maximum host redirections followed per episode.
+const MAX_MOVES: usize = 8;
 
-/// One answer, parsed.
+/// One parsed answer of a provider.
 #[derive(Clone)]
-pub struct AnswerItem {
+pub struct ProviderAnswer {
     pub notice_id: NoticeId,
-    /// Whose notice it must be.
+    /// The provider that sent it, which must be the notice's addressee.
     pub provider_id: ProviderId,
     pub answer: Answer,
-    /// With `need_time`.
+    /// Requested with `need_time`.
     pub until: Option<OffsetDateTime>,
-    /// With `not_ours` and `moved`: a provider, a name or an address.
+    /// Sent with `not_ours` and `moved`: a provider id, a domain or an address.
     pub named: Option<String>,
     pub text: Option<String>,
     pub channel: DeliveryChannel,
 }
 
-/// Where the notice stands after an answer.
+/// State of the notice after an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AnswerReply {
     pub state: NoticeState,
 }
 
-/// Takes answers, in order; each is judged on its own.
-pub async fn answer(
+/// Applies answers in order. Each has its own result; one that is refused does not affect the others.
+pub async fn apply_answers(
     conn: &mut PgConnection,
-    rules: &Rules,
+    deps: &CommandDeps,
     now: OffsetDateTime,
-    items: &[AnswerItem],
+    answers: &[ProviderAnswer],
 ) -> Result<Vec<Result<AnswerReply, Problem>>, Error> {
-    let ids: Vec<Uuid> = items.iter().map(|item| item.notice_id.uuid()).collect();
-    let providers: Vec<&str> = items.iter().map(|item| item.provider_id.as_str()).collect();
+    let ids: Vec<Uuid> = answers
+        .iter()
+        .map(|received| received.notice_id.uuid())
+        .collect();
+    let providers: Vec<&str> = answers
+        .iter()
+        .map(|received| received.provider_id.as_str())
+        .collect();
     let owned: BTreeMap<NoticeId, CaseId> = store::owned_notices(conn, &ids, &providers)
         .await?
         .into_iter()
         .collect();
-    let mut work = Work::load(conn, rules, now, owned.values().copied()).await?;
-    let with_words = items
+    let mut batch = CaseBatch::load(conn, deps, now, owned.values().copied()).await?;
+    let with_text = answers
         .iter()
-        .filter(|item| item.text.is_some())
-        .filter_map(|item| owned.get(&item.notice_id).copied());
-    work.load_seals(conn, with_words).await?;
-    let mut replies = Vec::with_capacity(items.len());
-    for item in items {
-        let reply = match work.find(&owned, item.notice_id) {
-            // Another item of the batch may own it under another provider's name.
-            Some((cx, dossier, n)) if dossier.notices[n].provider_id == item.provider_id => {
+        .filter(|received| received.text.is_some())
+        .filter_map(|received| owned.get(&received.notice_id).copied());
+    batch.load_seals(conn, with_text).await?;
+    let mut replies = Vec::with_capacity(answers.len());
+    for received in answers {
+        let reply = match batch.find(&owned, received.notice_id) {
+            // Another answer of the batch may have loaded this notice for its true addressee.
+            Some((cx, case, n)) if case.notices[n].provider_id == received.provider_id => {
                 Ok(AnswerReply {
-                    state: dossier.answered(cx, n, item)?,
+                    state: case.apply_answer(cx, n, received)?,
                 })
             }
             _ => Err(Error::not_found("notice").into()),
         };
         replies.push(reply);
     }
-    work.store(conn).await?;
+    batch.store(conn).await?;
     Ok(replies)
 }
 
-impl Dossier {
-    fn answered(
+impl LockedCase {
+    fn apply_answer(
         &mut self,
-        cx: &Context<'_>,
+        cx: &BatchContext<'_>,
         n: usize,
-        item: &AnswerItem,
+        received: &ProviderAnswer,
     ) -> Result<NoticeState, Error> {
-        match self.put(n, Command::Answer(item.answer)) {
-            Outcome::To(_) => {}
-            Outcome::Record if self.notices[n].preserved_at.is_none() => {}
-            Outcome::Record | Outcome::Repeat | Outcome::Over | Outcome::Refused => {
+        match self.apply(n, Command::Answer(received.answer)) {
+            NoticeTransition::ChangeTo(_) => {}
+            NoticeTransition::RecordOnly if self.notices[n].preserved_at.is_none() => {}
+            NoticeTransition::RecordOnly
+            | NoticeTransition::NoChange
+            | NoticeTransition::Ended
+            | NoticeTransition::Refused => {
                 return Ok(self.notices[n].state);
             }
         }
         self.cancel(n);
-        self.stamp(cx, n, item)?;
-        let named = self.named(cx, n, item);
-        let granted = match item.answer {
-            Answer::NeedTime => self.pause(cx, item.until),
-            Answer::NeedInformation | Answer::Disputed => self.pause(cx, None),
+        self.record_answer(cx, n, received)?;
+        let named = self.named_provider(cx, n, received);
+        let granted = match received.answer {
+            Answer::NeedTime => self.pause_ladder(cx, received.until),
+            Answer::NeedInformation | Answer::Disputed => self.pause_ladder(cx, None),
             Answer::Acknowledged
             | Answer::Removed
             | Answer::Unavailable
@@ -110,48 +120,55 @@ impl Dossier {
             | Answer::Preserved
             | Answer::NoAction => None,
         };
-        let until = granted.filter(|_| item.answer == Answer::NeedTime);
+        let until = granted.filter(|_| received.answer == Answer::NeedTime);
         let notice = self.notice_mut(n);
-        notice.until = until;
-        // The first whom it names counts: a notice does not spread a URL to one provider after another.
-        let news = named.is_some() && notice.named.is_none();
-        notice.followed &= !news;
-        if news {
-            notice.named = named.as_ref().map(|p| p.id.clone());
+        notice.granted_until = until;
+        // Only the first provider that it names counts: otherwise one notice could spread a URL to many
+        // providers.
+        let names_provider = named.is_some() && notice.named_provider.is_none();
+        notice.follow_up_done &= !names_provider;
+        if names_provider {
+            notice.named_provider = named.as_ref().map(|p| p.id.clone());
         }
         let body = Body::NoticeAnswered(v1::NoticeAnswered {
-            notice: Some(self.key(n)),
-            answer: item.answer.wire(),
+            notice: Some(self.notice_key(n)),
+            answer: received.answer.wire(),
             answered_at: Some(timestamp(cx.now)),
             until: until.map(timestamp),
             named_provider_id: named.as_ref().map(|p| p.id.to_string()).unwrap_or_default(),
-            channel: item.channel.wire(),
+            channel: received.channel.wire(),
         });
-        self.say(cx, body);
-        self.follow(cx, n, item)?;
-        if granted.is_none() && item.answer != Answer::Disputed {
-            // What the policy does not grant stops nothing: they are taken at their acknowledgement.
-            self.put(n, Command::Resume);
+        self.emit(cx, body);
+        self.follow_up(cx, n, received)?;
+        if granted.is_none() && received.answer != Answer::Disputed {
+            // A pause that the policy does not grant leaves the deadlines running: the answer counts as an
+            // acknowledgement.
+            self.apply(n, Command::Resume);
         }
-        self.resume_when_answered(cx);
+        self.resume_unless_paused(cx);
         Ok(self.notices[n].state)
     }
 
-    fn stamp(&mut self, cx: &Context<'_>, n: usize, item: &AnswerItem) -> Result<(), Error> {
+    fn record_answer(
+        &mut self,
+        cx: &BatchContext<'_>,
+        n: usize,
+        received: &ProviderAnswer,
+    ) -> Result<(), Error> {
         let now = cx.now;
         let id = self.notices[n].id.uuid();
-        let note = match &item.text {
+        let note = match &received.text {
             Some(text) => Some(self.seal_text(cx, Purpose::Note, id, text)?),
             None => None,
         };
-        let claims = matches!(item.answer, Answer::Removed | Answer::Unavailable);
+        let claims = matches!(received.answer, Answer::Removed | Answer::Unavailable);
         let notice = self.notice_mut(n);
-        notice.answer = Some(item.answer);
+        notice.answer = Some(received.answer);
         notice.acknowledged_at.get_or_insert(now);
         if note.is_some() {
             notice.note = note;
         }
-        if item.answer == Answer::Preserved {
+        if received.answer == Answer::Preserved {
             notice.preserved_at.get_or_insert(now);
         }
         if claims {
@@ -159,19 +176,24 @@ impl Dossier {
         }
         let case = self.case_mut();
         case.acknowledged_at.get_or_insert(now);
-        case.hurried_to = None;
+        case.next_contact_by = None;
         if claims {
             case.removal_claimed_at.get_or_insert(now);
         }
         Ok(())
     }
 
-    /// Whom the provider named, if the directory knows them and they are somebody else.
-    fn named(&self, cx: &Context<'_>, n: usize, item: &AnswerItem) -> Option<Arc<Provider>> {
-        match item.answer {
+    /// The provider that the answer names, if the directory knows it and it is not the addressee itself.
+    fn named_provider(
+        &self,
+        cx: &BatchContext<'_>,
+        n: usize,
+        received: &ProviderAnswer,
+    ) -> Option<Arc<Provider>> {
+        match received.answer {
             Answer::NotOurs | Answer::Moved => cx
                 .directory
-                .named(item.named.as_deref()?)
+                .by_text(received.named.as_deref()?)
                 .filter(|provider| provider.id != self.notices[n].provider_id)
                 .map(Arc::clone),
             Answer::Acknowledged
@@ -185,18 +207,23 @@ impl Dossier {
         }
     }
 
-    /// What an answer leads to, while the case is to be removed; a held case only records it.
-    fn follow(&mut self, cx: &Context<'_>, n: usize, item: &AnswerItem) -> Result<(), Error> {
-        let current = self.notices[n].episode == self.case.episode;
-        match item.answer {
-            Answer::Removed | Answer::Unavailable if current => self.claim(cx),
+    /// Acts on an answer while the case is to be removed; a held case only records it.
+    fn follow_up(
+        &mut self,
+        cx: &BatchContext<'_>,
+        n: usize,
+        received: &ProviderAnswer,
+    ) -> Result<(), Error> {
+        let is_current = self.notices[n].episode == self.case.episode;
+        match received.answer {
+            Answer::Removed | Answer::Unavailable if is_current => self.start_claim_check(cx),
             Answer::Disputed => {
                 let id = self.notices[n].id;
-                let words = item.text.as_deref();
-                self.ask_review(cx, ReviewReason::Disputed, Some(id), words)?;
+                let note = received.text.as_deref();
+                self.request_review(cx, ReviewReason::Disputed, Some(id), note)?;
             }
-            Answer::NotOurs | Answer::Moved | Answer::NoAction if current => {
-                self.follow_answer(cx, n)?;
+            Answer::NotOurs | Answer::Moved | Answer::NoAction if is_current => {
+                self.move_past_addressee(cx, n)?;
             }
             Answer::Acknowledged
             | Answer::Removed
@@ -211,24 +238,35 @@ impl Dossier {
         Ok(())
     }
 
-    /// Goes past an addressee that will not remove it, once; during a hold that waits for its end.
-    pub(super) fn follow_answer(&mut self, cx: &Context<'_>, n: usize) -> Result<(), Error> {
+    /// Moves past an addressee that will not remove the material, once per notice. During a police hold
+    /// nothing happens: the release calls this again.
+    pub(super) fn move_past_addressee(
+        &mut self,
+        cx: &BatchContext<'_>,
+        n: usize,
+    ) -> Result<(), Error> {
         let notice = &self.notices[n];
-        let live = matches!(self.case.live, LiveState::Up | LiveState::Exhausted);
-        if !live || notice.followed || notice.episode != self.case.episode {
+        let is_online = matches!(
+            self.case.content_status,
+            ContentStatus::Online | ContentStatus::Exhausted
+        );
+        if !is_online || notice.follow_up_done || notice.episode != self.case.episode {
             return Ok(());
         }
         match notice.state {
             NoticeState::NotOurs | NoticeState::Moved => {
-                let named = notice.named.as_ref().and_then(|id| cx.directory.get(id));
+                let named = notice
+                    .named_provider
+                    .as_ref()
+                    .and_then(|id| cx.directory.get(id));
                 let named = named.map(Arc::clone);
-                self.notice_mut(n).followed = true;
-                self.follow_host(cx, n, named)?;
+                self.notice_mut(n).follow_up_done = true;
+                self.find_next_host(cx, n, named)?;
             }
             NoticeState::NoAction => {
-                self.notice_mut(n).followed = true;
-                if !self.pull_forward(cx, Rung::Upstream) {
-                    self.next_in_chain(cx, n);
+                self.notice_mut(n).follow_up_done = true;
+                if !self.fire_early(cx, Rung::Upstream) {
+                    self.notify_next_in_chain(cx, n);
                 }
             }
             _ => {}
@@ -236,27 +274,34 @@ impl Dossier {
         Ok(())
     }
 
-    /// It is elsewhere: whoever was named is told at once, else the origin behind a CDN, else the next in the chain,
-    /// else a person must find out.
-    fn follow_host(
+    /// The addressee does not host the URL: notifies the named provider, else the origin behind a CDN, else
+    /// the next party in the escalation chain; if there is none, requests a review.
+    fn find_next_host(
         &mut self,
-        cx: &Context<'_>,
+        cx: &BatchContext<'_>,
         n: usize,
         named: Option<Arc<Provider>>,
     ) -> Result<(), Error> {
         let from = self.notices[n].provider_id.clone();
-        let hops = self.current().filter(|n| self.notices[*n].named.is_some());
-        if hops.count() > MOVES {
-            // Hosts that point at each other without end are for a person to look at.
-            return self.ask_review(cx, ReviewReason::NoContact, Some(self.notices[n].id), None);
+        let hops = self
+            .current_notices()
+            .filter(|n| self.notices[*n].named_provider.is_some());
+        if hops.count() > MAX_MOVES {
+            // Hosts that point at each other without end need a person.
+            return self.request_review(
+                cx,
+                ReviewReason::NoContact,
+                Some(self.notices[n].id),
+                None,
+            );
         }
-        if let Some(to) = named.as_ref().filter(|to| !self.is_noticed(&to.id)) {
+        if let Some(to) = named.as_ref().filter(|to| !self.is_notified(&to.id)) {
             self.move_to(cx, &from, to, "answered");
             return Ok(());
         }
-        // Named and told already: there is nothing to add.
+        // The named provider already has an open notice.
         if named.is_some_and(|to| {
-            self.branch_of(&to.id)
+            self.newest_notice_to(&to.id)
                 .is_some_and(|b| crate::lifecycle::notice::is_open(self.notices[b].state))
         }) {
             return Ok(());
@@ -265,26 +310,26 @@ impl Dossier {
             .directory
             .get(&from)
             .and_then(|provider| cx.directory.get(provider.origin.as_ref()?))
-            .filter(|origin| !self.is_noticed(&origin.id))
+            .filter(|origin| !self.is_notified(&origin.id))
             .map(Arc::clone);
         if let Some(origin) = origin {
             self.move_to(cx, &from, &origin, "resolved");
             return Ok(());
         }
-        let others = self
-            .branches()
+        let others_open = self
+            .newest_by_provider()
             .into_iter()
             .any(|b| crate::lifecycle::notice::is_open(self.notices[b].state));
-        if self.next_in_chain(cx, n) || others {
+        if self.notify_next_in_chain(cx, n) || others_open {
             return Ok(());
         }
-        self.ask_review(cx, ReviewReason::NoContact, Some(self.notices[n].id), None)
+        self.request_review(cx, ReviewReason::NoContact, Some(self.notices[n].id), None)
     }
 
-    /// The case moves to another host, with its clock and history.
-    fn move_to(&mut self, cx: &Context<'_>, from: &ProviderId, to: &Provider, how: &str) {
+    /// Moves the case to another host; its deadlines and history stay.
+    fn move_to(&mut self, cx: &BatchContext<'_>, from: &ProviderId, to: &Provider, how: &str) {
         self.case_mut().moves += 1;
-        self.say(
+        self.emit(
             cx,
             Body::HostMoved(v1::HostMoved {
                 from_provider_id: from.to_string(),

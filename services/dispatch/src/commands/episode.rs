@@ -1,21 +1,21 @@
-//! Opening: a new appearance of a case, and each step of it.
+//! Opens episodes of a case and the steps in them.
 
 use std::sync::Arc;
 
+use domain::enums::{DeliveryChannel, NoticeState, ProviderRole, ReviewReason, Rung};
 use domain::id::NoticeId;
 use domain::url::CanonicalUrl;
-use domain::word::{DeliveryChannel, NoticeState, ProviderRole, ReviewReason, Rung};
 use uuid::Uuid;
 
-use super::dossier::{Context, Dossier};
+use super::locked_case::{BatchContext, LockedCase};
 use crate::Error;
 use crate::directory::Provider;
 use crate::lifecycle::{Message, case};
 use crate::policy::RungRule;
 use crate::store::Notice;
 
-/// The bit of a channel in `notice.tried`.
-pub(super) const fn bit(channel: DeliveryChannel) -> i16 {
+/// The bit of a delivery channel in `notice.channels_tried`.
+pub(super) const fn channel_bit(channel: DeliveryChannel) -> i16 {
     match channel {
         DeliveryChannel::Api => 1,
         DeliveryChannel::Webhook => 2,
@@ -23,8 +23,9 @@ pub(super) const fn bit(channel: DeliveryChannel) -> i16 {
     }
 }
 
-/// Whom a notice about this provider's site goes to at once: a CDN and, where it is known, who serves behind it.
-pub(super) fn addressees(cx: &Context<'_>, provider: &Arc<Provider>) -> Vec<Arc<Provider>> {
+/// Providers that are notified at once about a site of this provider: itself and, for a CDN, the origin if it
+/// is known.
+pub(super) fn addressees(cx: &BatchContext<'_>, provider: &Arc<Provider>) -> Vec<Arc<Provider>> {
     let origin = match provider.role {
         ProviderRole::Cdn => provider.origin.as_ref(),
         ProviderRole::Host | ProviderRole::Registrar | ProviderRole::Upstream => None,
@@ -36,14 +37,15 @@ pub(super) fn addressees(cx: &Context<'_>, provider: &Arc<Provider>) -> Vec<Arc<
         .collect()
 }
 
-/// Whether DNS can tell who hosts it.
-pub(super) fn can_be_looked_up(cx: &Context<'_>, url: &CanonicalUrl) -> bool {
-    cx.rules.resolve_names && url.host().domain().is_some() && !url.is_onion()
+/// Whether the host can be found by DNS.
+pub(super) fn is_resolvable(cx: &BatchContext<'_>, url: &CanonicalUrl) -> bool {
+    cx.deps.resolve_names && url.host().domain().is_some() && !url.is_onion()
 }
 
-impl Dossier {
-    /// A new episode for a URL: to whom the directory names, else by DNS, else verification is asked.
-    pub(super) fn begin(&mut self, cx: &Context<'_>, url: &CanonicalUrl) -> Result<(), Error> {
+impl LockedCase {
+    /// Opens an episode for a URL: notifies the provider from the directory; else resolves the host by DNS;
+    /// else requests a review.
+    pub(super) fn start(&mut self, cx: &BatchContext<'_>, url: &CanonicalUrl) -> Result<(), Error> {
         if let Some(provider) = cx.directory.by_url(url) {
             let provider = Arc::clone(provider);
             self.open_episode(cx, &addressees(cx, &provider));
@@ -51,42 +53,42 @@ impl Dossier {
         }
         if url.is_onion() {
             self.open_episode(cx, &[]);
-            self.look_no_more();
-            return self.ask_review(cx, ReviewReason::Onion, None, None);
+            self.stop_checks();
+            return self.request_review(cx, ReviewReason::Onion, None, None);
         }
-        if can_be_looked_up(cx, url) {
-            // The clock that nothing stops begins here: a resolver that is down for a week delays no regulator.
+        if is_resolvable(cx, url) {
+            // The deadlines that never pause start now: a failing resolver must not delay the regulator's
+            // rung.
             self.start_episode(cx, &[]);
             self.case_mut().resolve_at = Some(cx.now);
-            self.look_at(cx.now);
+            self.schedule_check(cx.now);
             return Ok(());
         }
-        self.begin_without_contact(cx)
+        self.start_without_contact(cx)
     }
 
-    /// Nobody is known to tell: the ladder's last rungs are armed all the same.
-    pub(super) fn begin_without_contact(&mut self, cx: &Context<'_>) -> Result<(), Error> {
+    /// Opens an episode without a known provider; the last rungs of the ladder are armed nevertheless.
+    pub(super) fn start_without_contact(&mut self, cx: &BatchContext<'_>) -> Result<(), Error> {
         self.open_episode(cx, &[]);
-        self.ask_review(cx, ReviewReason::NoContact, None, None)
+        self.request_review(cx, ReviewReason::NoContact, None, None)
     }
 
-    fn open_episode(&mut self, cx: &Context<'_>, providers: &[Arc<Provider>]) {
+    fn open_episode(&mut self, cx: &BatchContext<'_>, providers: &[Arc<Provider>]) {
         self.start_episode(cx, providers);
-        self.dispatch(cx, providers);
+        self.notify_hosts(cx, providers);
     }
 
-    /// Nothing of an earlier appearance counts for this one.
-    fn start_episode(&mut self, cx: &Context<'_>, providers: &[Arc<Provider>]) {
-        self.take_regime(cx, providers);
-        self.forget_claim();
+    /// Starts the next episode; nothing of an earlier one counts for it.
+    fn start_episode(&mut self, cx: &BatchContext<'_>, providers: &[Arc<Provider>]) {
+        self.select_regime(cx, providers);
+        self.clear_claim();
         let case = self.case_mut();
-        case.policy_version.clone_from(&cx.rules.policy.version);
+        case.policy_version.clone_from(&cx.deps.policy.version);
         case.episode += 1;
         case.steps = 0;
         case.episode_at = Some(cx.now);
         case.ladder_from = None;
-        case.rungs_fired = 0;
-        case.fired = Some(String::new());
+        case.rungs_fired.clear();
         case.last_rung = None;
         case.pauses = 0;
         case.paused_ms = 0;
@@ -95,42 +97,43 @@ impl Dossier {
         case.closed_at = None;
         case.flagged_at = None;
         case.watch_step = 0;
-        case.hurried_to = None;
+        case.next_contact_by = None;
     }
 
-    /// The law that holds is that of the first who is told.
-    fn take_regime(&mut self, cx: &Context<'_>, providers: &[Arc<Provider>]) {
+    /// The first notified provider's country selects the regime.
+    fn select_regime(&mut self, cx: &BatchContext<'_>, providers: &[Arc<Provider>]) {
         let country = providers.first().map_or("", |p| p.country.as_str());
-        let regime = cx.rules.policy.regime_for(country, self.case.category);
+        let regime = cx.deps.policy.regime_for(country, self.case.category);
         self.case_mut().regime.clone_from(&regime.name);
     }
 
-    /// Opens the first steps towards whoever hosts it and arms the ladder. Where they were found later than the episode
-    /// began, the clock that never pauses goes on, with what it has fired.
-    pub(super) fn dispatch(&mut self, cx: &Context<'_>, providers: &[Arc<Provider>]) {
+    /// Opens the first steps, to the hosts, and arms the ladder. Rungs that ignore pauses keep their
+    /// deadlines and do not fire again if the hosts were found after the episode began.
+    pub(super) fn notify_hosts(&mut self, cx: &BatchContext<'_>, providers: &[Arc<Provider>]) {
         let now = cx.now;
         if !providers.is_empty() {
-            self.put_case(case::Command::Find);
-            self.take_regime(cx, providers);
+            self.apply_to_case(case::Command::FindHost);
+            self.select_regime(cx, providers);
             let case = self.case_mut();
             case.dispatched_at.get_or_insert(now);
             case.last_rung = Some(Rung::Host);
         }
-        self.keep_fired(cx, RungRule::never_pauses);
+        self.retain_fired(cx, RungRule::ignores_pauses);
         let case = self.case_mut();
         case.resolve_at = None;
         case.ladder_from = Some(now);
-        self.forget_claim();
+        self.clear_claim();
         for provider in providers {
             self.open_step(cx, provider, Rung::Host, None);
         }
-        self.look_at(now);
+        self.schedule_check(now);
     }
 
-    /// A new step: to a provider, by its chosen channel or another.
+    /// Opens a step with a notice to a provider, by the given delivery channel or the one that it prefers;
+    /// returns the notice's index.
     pub(super) fn open_step(
         &mut self,
-        cx: &Context<'_>,
+        cx: &BatchContext<'_>,
         provider: &Provider,
         rung: Rung,
         channel: Option<DeliveryChannel>,
@@ -151,7 +154,7 @@ impl Dossier {
             episode: case.episode,
             step: case.steps,
             rung,
-            // Who pulls has it before it in the listing from the commit on.
+            // A provider that pulls sees the notice in its listing from the commit on.
             state: if pulls {
                 NoticeState::Sent
             } else {
@@ -167,8 +170,8 @@ impl Dossier {
                 | Rung::Supervisor => Message::Notice,
             },
             channel,
-            tried: bit(channel),
-            feed: 0,
+            channels_tried: channel_bit(channel),
+            listing_position: 0,
             opened_at: now,
             sent_at: pulls.then_some(now),
             delivered_at: None,
@@ -179,13 +182,13 @@ impl Dossier {
             due_at: now + remove,
             overdue_from: None,
             answer: None,
-            until: None,
+            granted_until: None,
             preserved_at: None,
             note: None,
             text: None,
             escalated_to: None,
-            named: None,
-            followed: false,
+            named_provider: None,
+            follow_up_done: false,
             attempts: 0,
             false_claims: 0,
             last_failure: None,
@@ -198,12 +201,12 @@ impl Dossier {
         let n = self.notices.len() - 1;
         self.enqueue(n);
         if pulls {
-            self.say_sent(cx, n, 0);
+            self.emit_sent(cx, n, 0);
         }
         n
     }
 
-    /// A further message about a notice: the same id, the next sequence.
+    /// Queues a further message about a notice, under the same id and the next sequence number.
     pub(super) fn send_message(&mut self, n: usize, message: Message, text: Option<Vec<u8>>) {
         let notice = self.notice_mut(n);
         notice.sequence += 1;

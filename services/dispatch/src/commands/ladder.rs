@@ -1,48 +1,49 @@
-//! The ladder: what each rung does, and firing those that are due.
-//! Never early, and in the transaction of its event; whoever asks has read the clock.
+//! The ladder: what each rung does, and firing rungs that are due. A rung never fires early, and fires in the
+//! transaction that appends its event; the caller has read the time.
 
 use std::collections::HashMap;
 
+use domain::enums::{ContentStatus, NoticeState, Rung};
 use domain::id::{CaseId, ProviderId};
 use domain::wire::timestamp;
-use domain::word::{LiveState, NoticeState, Rung};
 use proto::v1;
 use proto::v1::event::Body;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::Rules;
-use super::clocks::turns;
-use super::dossier::{Context, Dossier};
-use super::episode::bit;
-use super::work::Work;
+use super::CommandDeps;
+use super::case_batch::CaseBatch;
+use super::deadlines::contacts_someone_new;
+use super::episode::channel_bit;
+use super::locked_case::{BatchContext, LockedCase};
 use crate::Error;
-use crate::lifecycle::{case, notice};
-use crate::policy::When;
+use crate::lifecycle::case::{self, CaseTransition};
+use crate::lifecycle::notice::{self, NoticeTransition};
+use crate::policy::RungCondition;
 
 /// Ends pauses and fires rungs that are due in these cases.
-pub async fn fire_due(
+pub async fn fire_due_rungs(
     conn: &mut PgConnection,
-    rules: &Rules,
+    deps: &CommandDeps,
     now: OffsetDateTime,
     cases: &[CaseId],
 ) -> Result<(), Error> {
-    let mut work = Work::load(conn, rules, now, cases.iter().copied()).await?;
-    for dossier in work.dossiers.values_mut() {
-        if dossier.case.due_at.is_none_or(|due| due > now) {
+    let mut batch = CaseBatch::load(conn, deps, now, cases.iter().copied()).await?;
+    for case in batch.cases.values_mut() {
+        if case.case.due_at.is_none_or(|due| due > now) {
             continue;
         }
-        dossier.touched = true;
-        if dossier.case.pause.is_some_and(|pause| pause.until <= now) {
-            dossier.end_pause(&work.cx);
+        case.is_changed = true;
+        if case.case.pause.is_some_and(|pause| pause.until <= now) {
+            case.end_pause(&batch.cx);
         }
-        dossier.fire_what_is_due(&work.cx);
+        case.fire_due(&batch.cx);
     }
-    work.store(conn).await
+    batch.store(conn).await
 }
 
-impl Dossier {
-    pub(super) fn fire_what_is_due(&mut self, cx: &Context<'_>) {
+impl LockedCase {
+    pub(super) fn fire_due(&mut self, cx: &BatchContext<'_>) {
         while let Some((due, n)) = self.next_rung(cx) {
             if due > cx.now {
                 break;
@@ -51,63 +52,65 @@ impl Dossier {
         }
     }
 
-    /// Fires one rung of the ladder; tells whether it reached anybody. One that finds nobody leaves only its mark.
-    pub(super) fn fire(&mut self, cx: &Context<'_>, n: usize, due: OffsetDateTime) -> bool {
+    /// Fires one rung of the ladder; returns whether it reached anyone. A rung that reaches no one is only
+    /// recorded as fired.
+    pub(super) fn fire(&mut self, cx: &BatchContext<'_>, n: usize, due: OffsetDateTime) -> bool {
         let rule = self.regime(cx).ladder[n].clone();
-        self.mark_fired(cx, n);
+        self.record_fired(cx, n);
         let fired = match rule.rung {
             Rung::Remind => self.remind(cx, n, due),
             Rung::NextContact => self.next_contact(cx, rule.when, due),
-            Rung::Upstream | Rung::Registrar => self.further_up(cx, rule.rung, due),
-            Rung::Regulator | Rung::Supervisor => self.hand_over(cx, rule.rung, due),
-            // No policy has it: it is what opens an episode.
+            Rung::Upstream | Rung::Registrar => self.escalate_upstream(cx, rule.rung, due),
+            Rung::Regulator | Rung::Supervisor => self.escalate_to_authority(cx, rule.rung, due),
+            // No policy contains it: it opens an episode.
             Rung::Host => false,
         };
         if fired {
             self.case_mut().last_rung = Some(rule.rung);
-            if turns(rule.rung) {
-                self.case_mut().hurried_to = None;
+            if contacts_someone_new(rule.rung) {
+                self.case_mut().next_contact_by = None;
             }
         }
         let rungs = self.regime(cx).ladder.len();
         if (0..rungs).all(|n| self.has_fired(cx, n))
-            && let case::Outcome::To(_) = self.put_case(case::Command::Exhaust)
+            && let CaseTransition::ChangeTo(_) = self.apply_to_case(case::Command::Exhaust)
         {
-            let next = cx.now + cx.rules.policy.probe.exhausted;
+            let next = cx.now + cx.deps.policy.checks.exhausted_interval;
             if self.case.claim_since.is_none() {
-                self.look_at(next);
+                self.schedule_check(next);
             }
         }
         fired
     }
 
-    /// Fires rungs of this kind ahead of their time until one reaches somebody. `false` when none does.
-    pub(super) fn pull_forward(&mut self, cx: &Context<'_>, rung: Rung) -> bool {
+    /// Fires rungs of this kind early until one reaches a provider. Returns `false` if none does.
+    pub(super) fn fire_early(&mut self, cx: &BatchContext<'_>, rung: Rung) -> bool {
         (0..self.regime(cx).ladder.len()).any(|n| {
-            self.case.live == LiveState::Up
+            self.case.content_status == ContentStatus::Online
                 && self.regime(cx).ladder[n].rung == rung
                 && !self.has_fired(cx, n)
                 && self.fire(cx, n, cx.now)
         })
     }
 
-    fn waits(&self, n: usize, when: When) -> bool {
+    /// Whether a rung with this condition applies to the notice.
+    fn awaits_provider(&self, n: usize, when: RungCondition) -> bool {
         let notice = &self.notices[n];
         notice::is_open(notice.state)
-            && !notice::is_asking(notice.state)
-            && (when == When::Unremoved || !self.has_answered(&notice.provider_id))
+            && !notice::pauses_ladder(notice.state)
+            && (when == RungCondition::Unremoved || !self.has_answered(&notice.provider_id))
     }
 
-    /// Whether a provider has said anything in this episode, to whichever step.
+    /// Whether a provider has answered any step of this episode.
     pub(super) fn has_answered(&self, provider: &ProviderId) -> bool {
-        self.current().any(|n| {
+        self.current_notices().any(|n| {
             self.notices[n].provider_id == *provider && self.notices[n].acknowledged_at.is_some()
         })
     }
 
-    /// The ladder's first reminder goes to whoever has had none yet, the second to whoever had less than two: that a
-    /// false claim was answered by one spares nobody else theirs.
-    fn remind(&mut self, cx: &Context<'_>, n: usize, due: OffsetDateTime) -> bool {
+    /// Reminds the providers that had fewer reminders than the ladder calls for up to this rung. A reminder
+    /// sent after a false claim counts only for its own provider.
+    fn remind(&mut self, cx: &BatchContext<'_>, n: usize, due: OffsetDateTime) -> bool {
         let ladder = &self.regime(cx).ladder;
         let when = ladder[n].when;
         let nth = ladder[..n]
@@ -115,17 +118,18 @@ impl Dossier {
             .filter(|r| r.rung == Rung::Remind)
             .count();
         let mut fired = false;
-        for n in self.branches() {
-            if self.waits(n, when) && self.reminders(&self.notices[n].provider_id) <= nth {
-                fired |= self.remind_one(cx, n, due);
+        for n in self.newest_by_provider() {
+            if self.awaits_provider(n, when) && self.reminders(&self.notices[n].provider_id) <= nth
+            {
+                fired |= self.remind_provider(cx, n, due);
             }
         }
         fired
     }
 
-    /// How often a provider was reminded in this episode.
+    /// Number of reminders to a provider in this episode.
     fn reminders(&self, provider: &ProviderId) -> usize {
-        self.current()
+        self.current_notices()
             .filter(|n| {
                 let notice = &self.notices[*n];
                 notice.rung == Rung::Remind && notice.provider_id == *provider
@@ -133,8 +137,13 @@ impl Dossier {
             .count()
     }
 
-    /// A new step to the same provider by the same channel.
-    pub(super) fn remind_one(&mut self, cx: &Context<'_>, n: usize, due: OffsetDateTime) -> bool {
+    /// Opens a step to the same provider by the same delivery channel.
+    pub(super) fn remind_provider(
+        &mut self,
+        cx: &BatchContext<'_>,
+        n: usize,
+        due: OffsetDateTime,
+    ) -> bool {
         let Some(provider) = cx.directory.get(&self.notices[n].provider_id).cloned() else {
             return false;
         };
@@ -144,21 +153,27 @@ impl Dossier {
         true
     }
 
-    fn next_contact(&mut self, cx: &Context<'_>, when: When, due: OffsetDateTime) -> bool {
+    /// Opens a step to the same provider by a delivery channel that was not used in this episode.
+    fn next_contact(
+        &mut self,
+        cx: &BatchContext<'_>,
+        when: RungCondition,
+        due: OffsetDateTime,
+    ) -> bool {
         let mut fired = false;
-        for n in self.branches() {
-            if !self.waits(n, when) {
+        for n in self.newest_by_provider() {
+            if !self.awaits_provider(n, when) {
                 continue;
             }
             let id = self.notices[n].provider_id.clone();
             let Some(provider) = cx.directory.get(&id).cloned() else {
                 continue;
             };
-            let tried = self.tried(&id);
+            let channels_tried = self.channels_tried_with(&id);
             let Some(channel) = provider
                 .channels()
                 .into_iter()
-                .find(|channel| tried & bit(*channel) == 0)
+                .find(|channel| channels_tried & channel_bit(*channel) == 0)
             else {
                 continue;
             };
@@ -169,15 +184,23 @@ impl Dossier {
         fired
     }
 
-    /// Channels that were used with a provider in this episode.
-    pub(super) fn tried(&self, provider: &ProviderId) -> i16 {
-        self.current()
+    /// Bits of the delivery channels that were used with a provider in this episode.
+    pub(super) fn channels_tried_with(&self, provider: &ProviderId) -> i16 {
+        self.current_notices()
             .filter(|n| self.notices[*n].provider_id == *provider)
-            .fold(0, |tried, n| tried | self.notices[n].tried)
+            .fold(0, |channels_tried, n| {
+                channels_tried | self.notices[n].channels_tried
+            })
     }
 
-    /// The regulator's list, or a supervisor: nobody is sent anything, and what was sent stays owed.
-    fn hand_over(&mut self, cx: &Context<'_>, rung: Rung, due: OffsetDateTime) -> bool {
+    /// Puts the case on the regulator's list, or flags it for a supervisor. No notice is opened, and the open
+    /// ones stay due.
+    fn escalate_to_authority(
+        &mut self,
+        cx: &BatchContext<'_>,
+        rung: Rung,
+        due: OffsetDateTime,
+    ) -> bool {
         if rung == Rung::Regulator {
             let entry = (
                 self.case.case_id,
@@ -185,59 +208,61 @@ impl Dossier {
                 self.case.regime.clone(),
                 due,
             );
-            self.listed.push(entry);
+            self.regulator_entries.push(entry);
         } else {
             self.case_mut().flagged_at = Some(cx.now);
         }
-        let left: Vec<usize> = self
-            .branches()
+        let pending: Vec<usize> = self
+            .newest_by_provider()
             .into_iter()
             .filter(|n| {
                 notice::is_open(self.notices[*n].state)
                     || self.notices[*n].state == NoticeState::Escalated
             })
             .collect();
-        let Some(last) = left
+        let Some(last) = pending
             .last()
             .copied()
-            .or_else(|| self.branches().last().copied())
+            .or_else(|| self.newest_by_provider().last().copied())
         else {
-            self.say_escalated(cx, None, rung, None, due);
+            self.emit_escalated(cx, None, rung, None, due);
             return true;
         };
-        for n in left.into_iter().filter(|n| *n != last) {
-            // One event tells of the case; the other branches only take the state.
-            self.put(n, notice::Command::Escalate);
+        for n in pending.into_iter().filter(|n| *n != last) {
+            // One event covers the case; the other notices only change their state.
+            self.apply(n, notice::Command::Escalate);
             self.notice_mut(n).escalated_to = Some(rung);
         }
         self.escalate(cx, last, rung, None, due);
         true
     }
 
-    /// The ladder goes past a notice.
+    /// Escalates past a notice.
     pub(super) fn escalate(
         &mut self,
-        cx: &Context<'_>,
+        cx: &BatchContext<'_>,
         n: usize,
         rung: Rung,
         next: Option<usize>,
         due: OffsetDateTime,
     ) {
-        match self.put(n, notice::Command::Escalate) {
-            notice::Outcome::To(_) | notice::Outcome::Record => {}
-            notice::Outcome::Repeat | notice::Outcome::Over | notice::Outcome::Refused => return,
+        match self.apply(n, notice::Command::Escalate) {
+            NoticeTransition::ChangeTo(_) | NoticeTransition::RecordOnly => {}
+            NoticeTransition::NoChange | NoticeTransition::Ended | NoticeTransition::Refused => {
+                return;
+            }
         }
         self.notice_mut(n).escalated_to = Some(rung);
         if matches!(rung, Rung::Remind | Rung::NextContact) {
-            // The same addressee has a newer step: that one goes out.
+            // The same addressee has a newer step, which is sent instead.
             self.cancel(n);
         }
-        self.say_escalated(cx, Some(n), rung, next, due);
+        self.emit_escalated(cx, Some(n), rung, next, due);
     }
 
-    fn say_escalated(
+    fn emit_escalated(
         &mut self,
-        cx: &Context<'_>,
+        cx: &BatchContext<'_>,
         notice: Option<usize>,
         rung: Rung,
         next: Option<usize>,
@@ -245,38 +270,38 @@ impl Dossier {
     ) {
         let next = next.map(|next| &self.notices[next]);
         let body = Body::NoticeEscalated(v1::NoticeEscalated {
-            notice: notice.map(|n| self.key(n)),
+            notice: notice.map(|n| self.notice_key(n)),
             rung: rung.wire(),
             next_notice_id: next.map(|n| n.id.to_string()).unwrap_or_default(),
             next_provider_id: next.map(|n| n.provider_id.to_string()).unwrap_or_default(),
             due_at: Some(timestamp(due)),
             fired_at: Some(timestamp(cx.now)),
         });
-        self.say(cx, body);
+        self.emit(cx, body);
     }
 }
 
-/// The next rung of each of these cases, for whoever watches them. Reads without a lock.
+/// The next rung of each of these cases, for display. Reads without a lock.
 pub async fn next_rungs(
     conn: &mut PgConnection,
-    rules: &Rules,
+    deps: &CommandDeps,
     now: OffsetDateTime,
     cases: &[CaseId],
 ) -> Result<HashMap<CaseId, (Rung, OffsetDateTime)>, Error> {
     let ids: Vec<uuid::Uuid> = cases.iter().map(|id| id.uuid()).collect();
-    let cx = Context {
-        rules,
-        directory: rules.directory.current(conn).await?,
+    let cx = BatchContext {
+        deps,
+        directory: deps.directory.current(conn).await?,
         now,
     };
     Ok(crate::store::cases(conn, &ids)
         .await?
         .into_iter()
         .filter_map(|case| {
-            let dossier = Dossier::new(case);
-            let (at, n) = dossier.next_rung(&cx)?;
-            let rung = dossier.regime(&cx).ladder[n].rung;
-            Some((dossier.case.case_id, (rung, at)))
+            let case = LockedCase::new(case);
+            let (at, n) = case.next_rung(&cx)?;
+            let rung = case.regime(&cx).ladder[n].rung;
+            Some((case.case.case_id, (rung, at)))
         })
         .collect())
 }

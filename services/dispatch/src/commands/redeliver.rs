@@ -1,45 +1,45 @@
-//! A message once more, because its addressee asked for it. Nothing about the notice changes by that.
+//! Redelivery of a message at its addressee's request. The notice itself does not change.
 
 use std::collections::BTreeMap;
 
+use domain::enums::{ContentStatus, DeliveryChannel};
 use domain::id::{CaseId, NoticeId, ProviderId};
-use domain::word::{DeliveryChannel, LiveState};
 use platform::error::{Kind, Problem};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Rules;
-use super::work::Work;
+use super::CommandDeps;
+use super::case_batch::CaseBatch;
 use crate::delivery::{self, NewDelivery};
 use crate::{Error, store};
 
-/// What a provider asks for again.
-pub struct Redelivery<'a> {
+/// Notices that a provider wants to receive again.
+pub struct RequestedRedelivery<'a> {
     pub provider: &'a ProviderId,
     pub notices: &'a [NoticeId],
 }
 
-/// Puts the newest message about each notice in line, due at once; tells how each goes out.
-pub async fn redeliver(
+/// Queues the newest message about each notice, due at once; returns the delivery channel of each.
+pub async fn redeliver_notices(
     conn: &mut PgConnection,
-    rules: &Rules,
+    deps: &CommandDeps,
     now: OffsetDateTime,
-    asked: &Redelivery<'_>,
+    request: &RequestedRedelivery<'_>,
 ) -> Result<Vec<Result<DeliveryChannel, Problem>>, Error> {
-    let ids: Vec<Uuid> = asked.notices.iter().map(|id| id.uuid()).collect();
-    let owners = vec![asked.provider.as_str(); ids.len()];
+    let ids: Vec<Uuid> = request.notices.iter().map(|id| id.uuid()).collect();
+    let owners = vec![request.provider.as_str(); ids.len()];
     let cases: BTreeMap<NoticeId, CaseId> = store::owned_notices(conn, &ids, &owners)
         .await?
         .into_iter()
         .collect();
-    let mut work = Work::load(conn, rules, now, cases.values().copied()).await?;
+    let mut batch = CaseBatch::load(conn, deps, now, cases.values().copied()).await?;
     let mut deliveries = Vec::new();
-    let replies = asked
+    let replies = request
         .notices
         .iter()
         .map(|id| {
-            let delivery = again(&mut work, &cases, *id)?;
+            let delivery = redelivery(&mut batch, &cases, *id)?;
             let channel = delivery.channel;
             deliveries.push(delivery);
             Ok(channel)
@@ -49,34 +49,34 @@ pub async fn redeliver(
     Ok(replies)
 }
 
-fn again(
-    work: &mut Work<'_>,
+fn redelivery(
+    batch: &mut CaseBatch<'_>,
     cases: &BTreeMap<NoticeId, CaseId>,
     id: NoticeId,
 ) -> Result<NewDelivery, Problem> {
-    let (cx, dossier, n) = work
+    let (cx, case, n) = batch
         .find(cases, id)
         .ok_or_else(|| Problem::from(Error::not_found("notice")))?;
-    let notice = &dossier.notices[n];
-    // A hold sends nothing that was not there before it, and does not say that it is one.
-    if dossier.case.live == LiveState::Held && notice.delivered_at.is_none() {
+    let notice = &case.notices[n];
+    // A police hold reveals no notice that was not delivered before it, nor that there is a hold.
+    if case.case.content_status == ContentStatus::Held && notice.delivered_at.is_none() {
         return Err(Error::not_found("notice").into());
     }
     let channels = cx
         .directory
         .get(&notice.provider_id)
         .map_or_else(Vec::new, |provider| provider.channels());
-    let pushed = |channel: &DeliveryChannel| *channel != DeliveryChannel::Api;
-    let same = channels
+    let is_push = |channel: &DeliveryChannel| *channel != DeliveryChannel::Api;
+    let same_channel = channels
         .iter()
-        .find(|channel| **channel == notice.channel && pushed(channel));
-    let channel = *same
-        .or_else(|| channels.iter().find(|channel| pushed(channel)))
+        .find(|channel| **channel == notice.channel && is_push(channel));
+    let channel = *same_channel
+        .or_else(|| channels.iter().find(|channel| is_push(channel)))
         .ok_or_else(|| {
             Problem::new(
                 Kind::FailedPrecondition,
                 "nothing_to_send_to",
-                "You pull notices, and have named neither a webhook nor a mailbox; set one in your preferences, or read the notice.",
+                "You pull notices and have set neither a webhook nor a mailbox; set one in your preferences, or read the notice.",
             )
         })?;
     Ok(NewDelivery {
@@ -85,7 +85,7 @@ fn again(
         provider_id: notice.provider_id.clone(),
         channel,
         sequence: notice.sequence,
-        severity: dossier.case.category,
-        asked: true,
+        severity: case.case.category,
+        redelivery_requested: true,
     })
 }

@@ -1,73 +1,89 @@
-//! A channel that failed for good: the provider's next channel takes the same notice; when none is left it has bounced,
-//! and the next provider in the chain is told at once.
+//! Permanent failure of a delivery channel: the provider's next channel takes over the same notice. If none
+//! is left, the notice has bounced, and the next party in the escalation chain is notified at once.
 
-use domain::word::{DeliveryChannel, LiveState};
+use domain::enums::{ContentStatus, DeliveryChannel};
 use proto::v1;
 use proto::v1::event::Body;
 
-use super::dossier::{Context, Dossier};
-use super::episode::bit;
-use crate::lifecycle::notice::{Command, Outcome};
+use super::episode::channel_bit;
+use super::locked_case::{BatchContext, LockedCase};
+use crate::lifecycle::notice::{Command, NoticeTransition};
 
-impl Dossier {
-    pub(super) fn unreachable(
+impl LockedCase {
+    /// Handles the permanent failure of `channel` for a notice.
+    pub(super) fn reroute(
         &mut self,
-        cx: &Context<'_>,
+        cx: &BatchContext<'_>,
         n: usize,
         channel: DeliveryChannel,
         reason: &str,
     ) {
         let notice = &self.notices[n];
-        // Another channel came first, or the notice itself has arrived by an earlier attempt: this failure concerns
-        // nobody. A later message is owed whatever became of the first.
-        let first = notice.sequence == 1;
-        if notice.channel != channel || (first && notice.delivered_at.is_some()) {
+        // The failure has no effect if another delivery channel took over, or if the first message arrived by
+        // an earlier attempt. A later message is due whether or not the first one arrived.
+        let is_first = notice.sequence == 1;
+        if notice.channel != channel || (is_first && notice.delivered_at.is_some()) {
             return;
         }
         let id = notice.provider_id.clone();
-        // What is left for a first message is what nobody has tried; a later one may go where an earlier step arrived.
-        let used = if first { self.tried(&id) } else { notice.tried };
-        let tried = used | bit(channel);
+        // A first message tries channels unused in this episode; a later one may use a channel that an
+        // earlier step used.
+        let used = if is_first {
+            self.channels_tried_with(&id)
+        } else {
+            notice.channels_tried
+        };
+        let channels_tried = used | channel_bit(channel);
         let next = cx.directory.get(&id).and_then(|provider| {
             provider
                 .channels()
                 .into_iter()
-                .find(|next| tried & bit(*next) == 0)
+                .find(|next| channels_tried & channel_bit(*next) == 0)
         });
         if let Some(next) = next {
-            self.put(n, Command::Reroute);
+            self.apply(n, Command::Reroute);
             let notice = self.notice_mut(n);
             notice.channel = next;
-            notice.tried |= bit(next);
-            if self.may_leave(n) {
+            notice.channels_tried |= channel_bit(next);
+            if self.may_be_sent(n) {
                 self.enqueue(n);
             }
             return;
         }
-        match self.put(n, Command::Bounce) {
-            Outcome::To(_) | Outcome::Record => {}
-            Outcome::Repeat | Outcome::Over | Outcome::Refused if first => return,
-            // The notice stands as it is; that nobody could be told the rest is for a person to see.
-            Outcome::Repeat | Outcome::Over | Outcome::Refused => {
-                tracing::error!(alarm = "message_undeliverable", notice.id = %self.notices[n].id, notice.message = %self.notices[n].message, "no channel is left for a message about a notice");
+        match self.apply(n, Command::Bounce) {
+            NoticeTransition::ChangeTo(_) | NoticeTransition::RecordOnly => {}
+            NoticeTransition::NoChange | NoticeTransition::Ended | NoticeTransition::Refused
+                if is_first =>
+            {
+                return;
+            }
+            // The notice keeps its state; the alarm shows that a later message could not be delivered.
+            NoticeTransition::NoChange | NoticeTransition::Ended | NoticeTransition::Refused => {
+                tracing::error!(alarm = "message_undeliverable", notice.id = %self.notices[n].id, notice.message = %self.notices[n].message, "no delivery channel is left for a message about a notice");
             }
         }
         self.cancel(n);
         let body = Body::NoticeBounced(v1::NoticeBounced {
-            notice: Some(self.key(n)),
+            notice: Some(self.notice_key(n)),
             channel: channel.wire(),
             reason: reason.to_owned(),
         });
-        self.say(cx, body);
-        if first && matches!(self.case.live, LiveState::Up | LiveState::Exhausted) {
-            self.next_in_chain(cx, n);
+        self.emit(cx, body);
+        if is_first
+            && matches!(
+                self.case.content_status,
+                ContentStatus::Online | ContentStatus::Exhausted
+            )
+        {
+            self.notify_next_in_chain(cx, n);
         }
     }
 
-    pub(super) fn may_leave(&self, n: usize) -> bool {
+    /// See [`crate::lifecycle::may_be_sent`].
+    pub(super) fn may_be_sent(&self, n: usize) -> bool {
         let notice = &self.notices[n];
-        crate::lifecycle::may_leave(
-            self.case.live,
+        crate::lifecycle::may_be_sent(
+            self.case.content_status,
             notice.state,
             notice.escalated_to,
             notice.message,

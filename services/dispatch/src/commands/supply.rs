@@ -1,50 +1,56 @@
-//! The hotline's answer to a provider's question.
+//! Answers of staff to providers' questions.
 
+use domain::enums::NoticeState;
 use domain::id::NoticeId;
-use domain::word::NoticeState;
 use platform::error::{Kind, Problem};
 use platform::sealed::Purpose;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::Rules;
-use super::work::Work;
+use super::CommandDeps;
+use super::case_batch::CaseBatch;
 use crate::Error;
 use crate::lifecycle::Message;
-use crate::lifecycle::notice::{Command, Outcome};
+use crate::lifecycle::notice::{Command, NoticeTransition};
 
-/// Words of staff for one notice.
+/// Text of staff for one notice.
 #[derive(Clone)]
-pub struct Supply {
+pub struct SuppliedInformation {
     pub notice_id: NoticeId,
     pub text: String,
 }
 
-/// Sends the words as a further message about each notice and lets its clock go on.
-pub async fn supply(
+/// Sends each text as a further message about its notice and resumes its deadlines.
+pub async fn supply_information(
     conn: &mut PgConnection,
-    rules: &Rules,
+    deps: &CommandDeps,
     now: OffsetDateTime,
-    items: &[Supply],
+    supplied: &[SuppliedInformation],
 ) -> Result<Vec<Result<NoticeState, Problem>>, Error> {
-    let ids: Vec<NoticeId> = items.iter().map(|item| item.notice_id).collect();
-    let (mut work, cases) = Work::load_by_notices(conn, rules, now, &ids).await?;
-    work.load_seals(conn, cases.values().copied()).await?;
-    let mut replies = Vec::with_capacity(items.len());
-    for item in items {
-        let Some((cx, dossier, n)) = work.find(&cases, item.notice_id) else {
+    let ids: Vec<NoticeId> = supplied
+        .iter()
+        .map(|information| information.notice_id)
+        .collect();
+    let (mut batch, cases) = CaseBatch::load_by_notices(conn, deps, now, &ids).await?;
+    batch.load_seals(conn, cases.values().copied()).await?;
+    let mut replies = Vec::with_capacity(supplied.len());
+    for information in supplied {
+        let Some((cx, case, n)) = batch.find(&cases, information.notice_id) else {
             replies.push(Err(Error::not_found("notice").into()));
             continue;
         };
-        match dossier.put(n, Command::Inform) {
-            Outcome::To(_) => {
-                let row = item.notice_id.uuid();
-                let sealed = dossier.seal_text(cx, Purpose::Answer, row, &item.text)?;
-                dossier.send_message(n, Message::Information, Some(sealed));
-                dossier.resume_when_answered(cx);
-                replies.push(Ok(dossier.notices[n].state));
+        match case.apply(n, Command::Inform) {
+            NoticeTransition::ChangeTo(_) => {
+                let row = information.notice_id.uuid();
+                let sealed = case.seal_text(cx, Purpose::Answer, row, &information.text)?;
+                case.send_message(n, Message::Information, Some(sealed));
+                case.resume_unless_paused(cx);
+                replies.push(Ok(case.notices[n].state));
             }
-            Outcome::Record | Outcome::Repeat | Outcome::Over | Outcome::Refused => {
+            NoticeTransition::RecordOnly
+            | NoticeTransition::NoChange
+            | NoticeTransition::Ended
+            | NoticeTransition::Refused => {
                 replies.push(Err(Problem::new(
                     Kind::FailedPrecondition,
                     "no_open_question",
@@ -54,6 +60,6 @@ pub async fn supply(
             }
         }
     }
-    work.store(conn).await?;
+    batch.store(conn).await?;
     Ok(replies)
 }

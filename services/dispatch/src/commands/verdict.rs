@@ -1,81 +1,84 @@
-//! Second looks of verification: the verdict stands, or it is taken back.
+//! Results of reviews: the verdict is upheld or withdrawn.
 
+use domain::enums::{ContentStatus, NoticeState, ReviewReason};
 use domain::id::{CaseId, NoticeId, ReviewId};
-use domain::word::{LiveState, NoticeState, ReviewReason};
 use proto::v1;
 use proto::v1::event::Body;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Rules;
-use super::dossier::{Context, Dossier};
-use super::episode::{addressees, can_be_looked_up};
-use super::hold::Held;
-use super::work::Work;
-use crate::lifecycle::{Message, case, notice};
+use super::CommandDeps;
+use super::case_batch::CaseBatch;
+use super::episode::{addressees, is_resolvable};
+use super::locked_case::{BatchContext, LockedCase};
+use super::police_hold::CaseInstruction;
+use crate::lifecycle::Message;
+use crate::lifecycle::case::{self, CaseTransition};
+use crate::lifecycle::notice::{self, NoticeTransition};
 use crate::{Error, delivery};
 
-/// A verdict that stands after a second look.
+/// A verdict that a review has upheld.
 #[derive(Debug, Clone, Copy)]
-pub struct Upheld {
+pub struct UpheldVerdict {
     pub case_id: CaseId,
     pub review_id: ReviewId,
-    /// What a changed page shows is not the material.
-    pub gone: bool,
+    /// In a review of a changed page: the page is not the material, which is thus offline.
+    pub offline: bool,
     pub cause: Option<Uuid>,
 }
 
-/// The verdict stands: what waited for that goes on.
-pub async fn uphold(
+/// Applies upheld verdicts: what waited for the review resumes.
+pub async fn uphold_verdicts(
     conn: &mut PgConnection,
-    rules: &Rules,
+    deps: &CommandDeps,
     now: OffsetDateTime,
-    upheld: &[Upheld],
+    upheld: &[UpheldVerdict],
 ) -> Result<(), Error> {
-    let mut work = Work::load(conn, rules, now, upheld.iter().map(|u| u.case_id)).await?;
-    work.load_seals(conn, upheld.iter().map(|u| u.case_id))
+    let mut batch = CaseBatch::load(conn, deps, now, upheld.iter().map(|u| u.case_id)).await?;
+    batch
+        .load_seals(conn, upheld.iter().map(|u| u.case_id))
         .await?;
-    for item in upheld {
-        if let Some(dossier) = work.dossiers.get_mut(&item.case_id) {
-            dossier.cause = item.cause;
-            dossier.uphold(&work.cx, item.review_id, item.gone)?;
+    for verdict in upheld {
+        if let Some(case) = batch.cases.get_mut(&verdict.case_id) {
+            case.cause = verdict.cause;
+            case.uphold(&batch.cx, verdict.review_id, verdict.offline)?;
         }
     }
-    work.store(conn).await
+    batch.store(conn).await
 }
 
-/// The verdict is taken back: whoever was told hears it, and nothing else leaves any more.
-pub async fn withdraw(
+/// Withdraws verdicts: notified providers get a retraction, and nothing else is sent any more.
+pub async fn withdraw_verdicts(
     conn: &mut PgConnection,
-    rules: &Rules,
+    deps: &CommandDeps,
     now: OffsetDateTime,
-    withdrawn: &[Held],
+    withdrawn: &[CaseInstruction],
 ) -> Result<(), Error> {
-    let mut work = Work::load(conn, rules, now, withdrawn.iter().map(|w| w.case_id)).await?;
-    // What is under way may arrive: it is owed a retraction like what has arrived.
-    let queued: Vec<NoticeId> = work
-        .dossiers
+    let mut batch = CaseBatch::load(conn, deps, now, withdrawn.iter().map(|w| w.case_id)).await?;
+    // A message in transit may still arrive, so it needs a retraction like one that has arrived.
+    let queued: Vec<NoticeId> = batch
+        .cases
         .values()
         .flat_map(|d| d.notices.iter().filter(|n| n.sent_at.is_none()))
         .map(|notice| notice.id)
         .collect();
     let in_doubt = delivery::cancel(conn, &queued).await?;
-    for item in withdrawn {
-        if let Some(dossier) = work.dossiers.get_mut(&item.case_id) {
-            dossier.cause = item.cause;
-            dossier.withdraw(&work.cx, &in_doubt);
+    for instruction in withdrawn {
+        if let Some(case) = batch.cases.get_mut(&instruction.case_id) {
+            case.cause = instruction.cause;
+            case.withdraw(&batch.cx, &in_doubt);
         }
     }
-    work.store(conn).await
+    batch.store(conn).await
 }
 
-impl Dossier {
+impl LockedCase {
     pub(super) fn uphold(
         &mut self,
-        cx: &Context<'_>,
+        cx: &BatchContext<'_>,
         review: ReviewId,
-        gone: bool,
+        offline: bool,
     ) -> Result<(), Error> {
         let reason = match self.case.review {
             Some((open, reason)) if open == review => reason,
@@ -83,132 +86,140 @@ impl Dossier {
         };
         self.case_mut().review = None;
         if reason.is_about_page() {
-            self.heed_word(gone);
+            self.record_page_review(offline);
         }
         match reason {
             ReviewReason::Disputed => {
-                for n in self.current().collect::<Vec<_>>() {
-                    if let notice::Outcome::To(_) = self.put(n, notice::Command::Uphold) {
+                for n in self.current_notices().collect::<Vec<_>>() {
+                    if let NoticeTransition::ChangeTo(_) = self.apply(n, notice::Command::Uphold) {
                         self.send_message(n, Message::Upheld, None);
                     }
                 }
-                self.resume_when_answered(cx);
+                self.resume_unless_paused(cx);
             }
             ReviewReason::Soft404 => {
-                if matches!(self.case.live, LiveState::Up | LiveState::Exhausted) {
-                    if gone {
-                        // On a person's word, not on what looks had counted so far.
-                        self.forget_claim();
-                        self.confirm(cx);
+                if matches!(
+                    self.case.content_status,
+                    ContentStatus::Online | ContentStatus::Exhausted
+                ) {
+                    if offline {
+                        // A person's decision, not the checks so far, confirms the removal.
+                        self.clear_claim();
+                        self.confirm_removal(cx);
                     } else {
-                        self.refute(cx, cx.now);
+                        self.refute_claims(cx, cx.now);
                     }
                 }
             }
-            // Nothing is back: the watch goes on.
-            ReviewReason::ReappearedChanged if gone => {}
+            // The material is not back: the watch continues.
+            ReviewReason::ReappearedChanged if offline => {}
             ReviewReason::ReappearedChanged => self.reappear(cx)?,
-            ReviewReason::NoContact => self.find_again(cx)?,
-            // A hidden service has nobody to tell: the regulator and a supervisor are all there is.
-            ReviewReason::Onion => self.give_up(cx),
-            // Somebody has read it. What it asked for was done where it belongs.
+            ReviewReason::NoContact => self.retry_attribution(cx)?,
+            // A hidden service has no provider to notify; only the supervisor's and the regulator's rungs
+            // remain.
+            ReviewReason::Onion => self.fire_remaining_rungs(cx),
+            // A person has read the mail and acted on it elsewhere.
             ReviewReason::Replied => {}
         }
-        self.ask_what_waited(cx)
+        self.request_pending_review(cx)
     }
 
-    /// One question is open at a time: a dispute that came during another is asked now.
-    fn ask_what_waited(&mut self, cx: &Context<'_>) -> Result<(), Error> {
+    /// One review is open at a time: a dispute that arrived during another one is requested now.
+    fn request_pending_review(&mut self, cx: &BatchContext<'_>) -> Result<(), Error> {
         let disputed = self
-            .current()
+            .current_notices()
             .find(|n| self.notices[*n].state == NoticeState::Disputed);
         let Some(n) = disputed else {
             return Ok(());
         };
-        let note = self.note(cx, n)?;
+        let note = self.provider_note(cx, n)?;
         let id = self.notices[n].id;
-        self.ask_review(cx, ReviewReason::Disputed, Some(id), note.as_deref())
+        self.request_review(cx, ReviewReason::Disputed, Some(id), note.as_deref())
     }
 
-    /// Somebody may have put the host into the directory meanwhile.
-    fn find_again(&mut self, cx: &Context<'_>) -> Result<(), Error> {
-        if !matches!(self.case.live, LiveState::Up | LiveState::Exhausted) {
+    /// Attributes the host again: it may have been added to the directory in the meantime.
+    fn retry_attribution(&mut self, cx: &BatchContext<'_>) -> Result<(), Error> {
+        if !matches!(
+            self.case.content_status,
+            ContentStatus::Online | ContentStatus::Exhausted
+        ) {
             return Ok(());
         }
-        let url = self.url(cx)?;
+        let url = self.case_url(cx)?;
         let found = cx
             .directory
             .by_url(&url)
             .map(|provider| addressees(cx, provider))
             .unwrap_or_default()
             .into_iter()
-            .filter(|provider| !self.is_noticed(&provider.id))
+            .filter(|provider| !self.is_notified(&provider.id))
             .collect::<Vec<_>>();
         if !found.is_empty() {
-            self.dispatch(cx, &found);
-        } else if can_be_looked_up(cx, &url) {
-            // Or its network: what is known of addresses may have grown too.
+            self.notify_hosts(cx, &found);
+        } else if is_resolvable(cx, &url) {
+            // Its network may have been added too.
             self.case_mut().resolve_at = Some(cx.now);
         } else {
-            self.give_up(cx);
+            self.fire_remaining_rungs(cx);
         }
         Ok(())
     }
 
-    /// Nobody is left to tell: what is left of the ladder fires now, in its order.
-    pub(super) fn give_up(&mut self, cx: &Context<'_>) {
+    /// Fires the remaining rungs of the ladder now, in order, because no provider is left to notify.
+    pub(super) fn fire_remaining_rungs(&mut self, cx: &BatchContext<'_>) {
         for n in 0..self.regime(cx).ladder.len() {
-            if self.case.live == LiveState::Up && !self.has_fired(cx, n) {
+            if self.case.content_status == ContentStatus::Online && !self.has_fired(cx, n) {
                 self.fire(cx, n, cx.now);
             }
         }
     }
 
-    pub(super) fn withdraw(&mut self, cx: &Context<'_>, in_doubt: &[NoticeId]) {
-        let case::Outcome::To(_) = self.put_case(case::Command::Withdraw) else {
+    pub(super) fn withdraw(&mut self, cx: &BatchContext<'_>, in_doubt: &[NoticeId]) {
+        let CaseTransition::ChangeTo(_) = self.apply_to_case(case::Command::Withdraw) else {
             return;
         };
-        let told = self.told(in_doubt);
+        let notified = self.notified_providers(in_doubt);
         for n in 0..self.notices.len() {
             self.cancel(n);
-            if let notice::Outcome::To(_) = self.put(n, notice::Command::Withdraw) {
+            if let NoticeTransition::ChangeTo(_) = self.apply(n, notice::Command::Withdraw) {
                 let body = Body::NoticeWithdrawn(v1::NoticeWithdrawn {
-                    notice: Some(self.key(n)),
+                    notice: Some(self.notice_key(n)),
                     reason: "verdict_withdrawn".to_owned(),
                 });
-                self.say(cx, body);
+                self.emit(cx, body);
             }
         }
-        for n in told {
+        for n in notified {
             self.send_message(n, Message::Retraction, None);
         }
-        self.forget_claim();
+        self.clear_claim();
         let case = self.case_mut();
         case.pause = None;
         case.review = None;
-        // What was not the material by one verdict may be it by the next.
-        case.asked_print = None;
-        case.gone_prints.clear();
+        // A page that was not the material by this verdict may be it by the next.
+        case.reviewed_fingerprint = None;
+        case.offline_fingerprints.clear();
         case.resolve_at = None;
-        case.resumes = None;
+        case.resumes_as = None;
         case.held_since = None;
         self.close(cx, v1::CloseReason::VerdictWithdrawn);
     }
 
-    /// The newest notice to each provider that was told, or may have been.
-    fn told(&self, in_doubt: &[NoticeId]) -> Vec<usize> {
-        let mut told: Vec<usize> = Vec::new();
+    /// Indices of the newest notice to each provider that was notified, or may have been.
+    fn notified_providers(&self, in_doubt: &[NoticeId]) -> Vec<usize> {
+        let mut notified: Vec<usize> = Vec::new();
         for (n, notice) in self.notices.iter().enumerate() {
             let reached = notice.sent_at.is_some() || in_doubt.contains(&notice.id);
             if !reached || notice.state == NoticeState::Withdrawn {
                 continue;
             }
-            let same = |t: &&mut usize| self.notices[**t].provider_id == notice.provider_id;
-            match told.iter_mut().find(same) {
-                Some(newest) => *newest = n,
-                None => told.push(n),
+            let same_provider =
+                |m: &&mut usize| self.notices[**m].provider_id == notice.provider_id;
+            match notified.iter_mut().find(same_provider) {
+                Some(older) => *older = n,
+                None => notified.push(n),
             }
         }
-        told
+        notified
     }
 }

@@ -1,26 +1,27 @@
-//! Webhook endpoints of a provider: made, chosen, given another secret. Whoever calls holds the lock of the provider's row.
+//! Webhook endpoints of a provider: creation, selection and rotation of secrets. The caller holds the lock of
+//! the provider's row.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::id::ProviderId;
 use platform::error::{Kind, Problem};
-use platform::sealed::{Keyring, Opened, Purpose, SealedError, random};
+use platform::sealed::{Keyring, Purpose, SealedError, UnsealedValue, random};
 use sqlx::PgConnection;
 use standardwebhooks::Webhook;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::Error;
-use crate::channels::webhook::Target;
+use crate::channels::webhook::WebhookTarget;
 use crate::store::{self, WebhookEndpoint};
 
-/// Of one provider. Enough to try a new one beside the old, for every stage of whoever runs them.
-const MOST: usize = 10;
-/// What shared secrets begin with (Standard Webhooks, "Signature scheme").
-const PREFIX: &str = "whsec_";
+/// Maximum endpoints per provider: enough for an old and a new one in each of a provider's environments.
+const MAX_ENDPOINTS: usize = 10;
+/// Prefix of shared secrets (Standard Webhooks, "Signature scheme").
+const SECRET_PREFIX: &str = "whsec_";
 
-/// Notices go to this address from now on, or to none where it is empty. An address that is no endpoint yet becomes
-/// one, without a secret: `v1a` needs none.
+/// Sends notices to this address from now on, or to none if it is empty. An address without an endpoint gets
+/// one, without a secret: `v1a` signatures need none.
 pub async fn choose(
     conn: &mut PgConnection,
     keyring: &Keyring,
@@ -32,21 +33,24 @@ pub async fn choose(
         None
     } else {
         let endpoints = store::webhook_endpoints(conn, provider).await?;
-        let known = with_address(keyring, provider, &endpoints, address)?.map(|known| known.id);
+        let known = find_by_address(keyring, provider, &endpoints, address)?.map(|known| known.id);
         match known {
             Some(known) => Some(known),
             None => Some(
-                keep(conn, keyring, now, provider, &endpoints, address, None)
+                insert(conn, keyring, now, provider, &endpoints, address, None)
                     .await?
                     .id,
             ),
         }
     };
-    store::use_webhook_endpoint(conn, now, provider, chosen).await?;
+    store::set_webhook_endpoint_in_use(conn, now, provider, chosen).await?;
     Ok(chosen)
 }
 
-/// A new endpoint, not in use, and its secret.
+/// Creates an endpoint that is not in use; returns it with its secret.
+///
+/// # Errors
+/// `endpoint_exists` if the address has an endpoint, `endpoints_full` at the maximum.
 pub async fn create(
     conn: &mut PgConnection,
     keyring: &Keyring,
@@ -55,7 +59,7 @@ pub async fn create(
     address: &str,
 ) -> Result<(WebhookEndpoint, String), Error> {
     let endpoints = store::webhook_endpoints(conn, provider).await?;
-    if with_address(keyring, provider, &endpoints, address)?.is_some() {
+    if find_by_address(keyring, provider, &endpoints, address)?.is_some() {
         return Err(Problem::new(
             Kind::Conflict,
             "endpoint_exists",
@@ -65,7 +69,7 @@ pub async fn create(
         .into());
     }
     let secret = new_secret();
-    let endpoint = keep(
+    let endpoint = insert(
         conn,
         keyring,
         now,
@@ -78,7 +82,7 @@ pub async fn create(
     Ok((endpoint, secret))
 }
 
-/// Another secret for an endpoint. Messages are signed with the former one too for as long as the overlap lasts.
+/// Gives an endpoint a new secret. Until the overlap ends, messages are signed with the previous one too.
 pub async fn rotate(
     conn: &mut PgConnection,
     keyring: &Keyring,
@@ -99,20 +103,22 @@ pub async fn rotate(
     Ok((endpoint, secret))
 }
 
-async fn keep(
+async fn insert(
     conn: &mut PgConnection,
     keyring: &Keyring,
     now: OffsetDateTime,
     provider: &ProviderId,
-    others: &[WebhookEndpoint],
+    existing: &[WebhookEndpoint],
     address: &str,
     secret: Option<&str>,
 ) -> Result<WebhookEndpoint, Error> {
-    if others.len() >= MOST {
+    if existing.len() >= MAX_ENDPOINTS {
         return Err(Problem::new(
             Kind::FailedPrecondition,
             "endpoints_full",
-            format!("A provider has at most {MOST} endpoints; delete one that is not in use."),
+            format!(
+                "A provider has at most {MAX_ENDPOINTS} endpoints; delete one that is not in use."
+            ),
         )
         .into());
     }
@@ -121,17 +127,17 @@ async fn keep(
         id,
         address: seal(keyring, Purpose::Endpoint, provider, id, address),
         secret: secret.map(|secret| seal(keyring, Purpose::Secret, provider, id, secret)),
-        former_secret: None,
-        former_until: None,
+        previous_secret: None,
+        previous_secret_until: None,
         in_use: false,
         created_at: now,
-        gone_at: None,
+        retired_at: None,
     };
-    store::put_webhook_endpoint(conn, provider, &endpoint).await?;
+    store::insert_webhook_endpoint(conn, provider, &endpoint).await?;
     Ok(endpoint)
 }
 
-fn with_address<'a>(
+fn find_by_address<'a>(
     keyring: &Keyring,
     provider: &ProviderId,
     endpoints: &'a [WebhookEndpoint],
@@ -157,36 +163,38 @@ fn seal(
         .into_bytes()
 }
 
-/// Where an endpoint is.
+/// Opens the address of an endpoint.
 pub fn open_address(
     keyring: &Keyring,
     provider: &ProviderId,
     endpoint: Uuid,
     sealed: &[u8],
-) -> Result<Opened, SealedError> {
+) -> Result<UnsealedValue, SealedError> {
     keyring.open_provider(Purpose::Endpoint, provider.as_str(), endpoint, sealed)
 }
 
-/// An endpoint, opened: its address, and the secrets that hold now, the present one first.
+/// Opens an endpoint: its address and its valid secrets, the current one first.
 pub fn target(
     keyring: &Keyring,
     provider: &ProviderId,
     endpoint: &WebhookEndpoint,
     now: OffsetDateTime,
-) -> Result<Target, SealedError> {
-    let former = endpoint.former_until.is_some_and(|until| now < until);
-    let former = endpoint.former_secret.as_ref().filter(|_| former);
-    let secrets = endpoint.secret.iter().chain(former).map(|sealed| {
-        let place = (Purpose::Secret, provider.as_str(), endpoint.id);
-        let secret = keyring.open_provider(place.0, place.1, place.2, sealed)?;
+) -> Result<WebhookTarget, SealedError> {
+    let previous = endpoint
+        .previous_secret_until
+        .is_some_and(|until| now < until);
+    let previous = endpoint.previous_secret.as_ref().filter(|_| previous);
+    let secrets = endpoint.secret.iter().chain(previous).map(|sealed| {
+        let secret =
+            keyring.open_provider(Purpose::Secret, provider.as_str(), endpoint.id, sealed)?;
         Webhook::new(secret.text()?).map_err(|_| SealedError::Malformed)
     });
-    Ok(Target {
+    Ok(WebhookTarget {
         address: open_address(keyring, provider, endpoint.id, &endpoint.address)?,
         secrets: secrets.collect::<Result<_, _>>()?,
     })
 }
 
 fn new_secret() -> String {
-    format!("{PREFIX}{}", STANDARD.encode(random::<32>()))
+    format!("{SECRET_PREFIX}{}", STANDARD.encode(random::<32>()))
 }

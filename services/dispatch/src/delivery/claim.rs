@@ -1,158 +1,159 @@
-//! Claiming what is due, in one short transaction, and judging once more what may leave.
+//! Claims due messages in one short transaction, and checks again which of them may be sent.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use domain::enums::DeliveryChannel;
 use domain::id::NoticeId;
-use domain::word::DeliveryChannel;
 use platform::clock::Clock;
-use platform::plant::{self, Plant};
-use platform::sealed::{Keyring, Opened, Purpose, SealedError, Verifier};
+use platform::failpoint::{self, Failpoint};
+use platform::sealed::{Keyring, Purpose, SealedError, UnsealedValue, Verifier};
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::DeliverySettings;
-use super::store::{self, Due, Endpoint, Room};
-use crate::attribution::stands;
+use super::store::{self, ClaimLimits, DueDelivery, EndpointRow};
+use crate::attribution::verify_notice_proof;
 use crate::channels::webhook;
-use crate::store::{Content, readable_documents};
+use crate::store::{NoticeContent, readable_contents};
 use crate::{Error, commands};
 
-/// Short, so that what a killed process had under way is soon sent by another; renewed while the attempt runs.
+/// Short, so that the messages of a killed process are soon sent by another; renewed while the attempt runs.
 const LEASE: Duration = Duration::from_secs(4);
 
-/// For how long a claim holds from now on.
-pub(super) fn term() -> Duration {
-    if plant::is(Plant::ForgetLease) {
+/// Length of a lease from now on.
+pub(super) fn lease_duration() -> Duration {
+    if failpoint::is_active(Failpoint::ForgetLease) {
         return Duration::from_hours(24);
     }
     LEASE
 }
 
-/// How long a message that must not leave as it stands is set aside, before it is looked at again.
+/// How long a message that failed verification is set aside before it is checked again.
 const PARKED: Duration = Duration::from_mins(10);
 
-/// One message, claimed.
-pub(super) struct Job {
-    pub(super) content: Content,
+/// A claimed message.
+pub(super) struct DeliveryJob {
+    pub(super) content: NoticeContent,
     pub(super) channel: DeliveryChannel,
-    /// None when the directory has none any more.
-    pub(super) target: Option<Target>,
-    /// Of the row; the content may be newer.
+    /// None when the directory has no such endpoint any more.
+    pub(super) destination: Option<Destination>,
+    /// Sequence in the delivery row; the content may be newer.
     pub(super) sequence: i32,
     /// Counts from 1.
     pub(super) attempt: i32,
     pub(super) token: Uuid,
-    /// Before this attempt.
+    /// Whether an earlier attempt may have arrived.
     pub(super) in_doubt: bool,
     pub(super) claimed_at: OffsetDateTime,
 }
 
-/// Where a message goes.
-pub(super) enum Target {
-    Webhook(Uuid, webhook::Target),
-    Mailbox(Opened),
+/// Where a message is sent.
+pub(super) enum Destination {
+    /// Endpoint id, and its URL with secrets.
+    Webhook(Uuid, webhook::WebhookTarget),
+    Mailbox(UnsealedValue),
 }
 
 pub(super) struct Claimer {
     pub(super) pool: PgPool,
     pub(super) clock: Clock,
     pub(super) keyring: std::sync::Arc<Keyring>,
-    /// Of approval proofs.
+    /// Verifies approval proofs.
     pub(super) proofs: Verifier,
 }
 
-/// Why a claimed row is not sent.
-enum Verdict {
-    Send(Option<Target>),
-    /// Nobody wants it any more.
+/// What happens to a due row.
+enum ClaimDecision {
+    Send(Option<Destination>),
+    /// The message is no longer needed.
     Drop,
-    /// Somebody has been at it.
+    /// The row or its case was tampered with; the code of the alarm.
     Park(&'static str),
 }
 
 impl Claimer {
-    /// At most `limit` jobs, each leased; none of them stays locked.
+    /// Claims at most `limit` messages. Each is leased; none stays locked.
     pub(super) async fn claim(
         &self,
         settings: &DeliverySettings,
-        busy: &[(super::lanes::Lane, u32)],
+        in_flight: &[(super::endpoint_slots::EndpointKey, u32)],
         limit: u32,
-    ) -> Result<Vec<Job>, Error> {
+    ) -> Result<Vec<DeliveryJob>, Error> {
         let mut tx = self.pool.begin().await?;
         let now = self.clock.now(&mut tx).await?;
-        let room = Room {
-            busy,
+        let limits = ClaimLimits {
+            in_flight,
             each: settings.each,
-            tripped: settings.breaker.failures,
+            breaker_failures: settings.breaker.failures,
             limit,
         };
-        let due = store::due(&mut tx, now, &room).await?;
+        let due = store::due(&mut tx, now, &limits).await?;
         if due.is_empty() {
             return Ok(Vec::new());
         }
         let (notices, cases): (Vec<Uuid>, Vec<Uuid>) = due.into_iter().unzip();
         let cases = store::share_cases(&mut tx, &cases).await?;
         let rows = store::lock_due(&mut tx, now, &notices, &cases).await?;
-        let jobs = self.sort(&mut tx, rows, now).await?;
+        let jobs = self.decide_all(&mut tx, rows, now).await?;
         tx.commit().await?;
         Ok(jobs)
     }
 
-    /// Leases what may leave and puts the rest where it belongs.
-    async fn sort(
+    /// Leases the messages that may be sent, and drops or parks the others.
+    async fn decide_all(
         &self,
         conn: &mut PgConnection,
-        rows: Vec<Due>,
+        rows: Vec<DueDelivery>,
         now: OffsetDateTime,
-    ) -> Result<Vec<Job>, Error> {
+    ) -> Result<Vec<DeliveryJob>, Error> {
         let ids: Vec<NoticeId> = rows.iter().map(|r| NoticeId::new(r.notice_id)).collect();
-        let (contents, sealed) = readable_documents(conn, &self.keyring, &ids).await?;
-        let mut contents: HashMap<NoticeId, Content> =
+        let (contents, sealed) = readable_contents(conn, &self.keyring, &ids).await?;
+        let mut contents: HashMap<NoticeId, NoticeContent> =
             contents.into_iter().map(|c| (c.notice_id, c)).collect();
         let providers: HashSet<&str> = rows.iter().map(|r| r.provider_id.as_str()).collect();
         let providers: Vec<&str> = providers.into_iter().collect();
-        let endpoints = store::endpoints(conn, &providers).await?;
+        let endpoints = store::load_endpoints(conn, &providers).await?;
         let token = Uuid::new_v4();
         let (mut jobs, mut dropped) = (Vec::new(), Vec::new());
         let mut parked: HashMap<&'static str, Vec<Uuid>> = HashMap::new();
         for row in rows {
             let id = NoticeId::new(row.notice_id);
             let content = contents.remove(&id);
-            let verdict = if sealed.contains(&id) {
-                Verdict::Park("sealed_refused")
+            let decision = if sealed.contains(&id) {
+                ClaimDecision::Park("sealed_refused")
             } else {
-                self.judge(
+                self.decide(
                     &row,
                     content.as_ref(),
                     endpoints.get(row.provider_id.as_str()),
                     now,
                 )
             };
-            match (verdict, content) {
-                (Verdict::Send(target), Some(content)) => jobs.push(Job {
+            match (decision, content) {
+                (ClaimDecision::Send(destination), Some(content)) => jobs.push(DeliveryJob {
                     content,
                     channel: row.channel,
-                    target,
+                    destination,
                     sequence: row.sequence,
                     attempt: row.attempts + 1,
                     token,
                     in_doubt: row.in_doubt,
                     claimed_at: now,
                 }),
-                (Verdict::Park(code), _) => {
-                    tracing::error!(alarm = code, notice.id = %row.notice_id, "a message was held back: what it stands on is not true");
+                (ClaimDecision::Park(code), _) => {
+                    tracing::error!(alarm = code, notice.id = %row.notice_id, "a message was not sent: its proof, content or endpoint failed verification");
                     parked.entry(code).or_default().push(row.notice_id);
                 }
-                (Verdict::Drop | Verdict::Send(_), _) => dropped.push(row.notice_id),
+                (ClaimDecision::Drop | ClaimDecision::Send(_), _) => dropped.push(row.notice_id),
             }
         }
         let leased: Vec<Uuid> = jobs
             .iter()
             .map(|job| job.content.notice_id.uuid())
             .collect();
-        store::lease(conn, &leased, token, now + term()).await?;
+        store::lease(conn, &leased, token, now + lease_duration()).await?;
         store::remove(conn, &dropped).await?;
         for (code, notices) in parked {
             store::park(conn, &notices, code, now + PARKED).await?;
@@ -160,36 +161,37 @@ impl Claimer {
         Ok(jobs)
     }
 
-    fn judge(
+    fn decide(
         &self,
-        row: &Due,
-        content: Option<&Content>,
-        endpoint: Option<&Endpoint>,
+        row: &DueDelivery,
+        content: Option<&NoticeContent>,
+        endpoint: Option<&EndpointRow>,
         now: OffsetDateTime,
-    ) -> Verdict {
+    ) -> ClaimDecision {
         let Some(content) = content else {
-            return Verdict::Drop;
+            return ClaimDecision::Drop;
         };
-        let may_leave = content.may_leave() || (row.asked && content.may_be_shown());
-        if row.cancelled || !may_leave {
-            return Verdict::Drop;
+        let may_be_sent =
+            content.may_be_sent() || (row.redelivery_requested && content.may_be_shown());
+        if row.cancelled || !may_be_sent {
+            return ClaimDecision::Drop;
         }
-        if let Err(error) = stands(content, &self.proofs) {
-            tracing::warn!(case.id = %content.case_id, reason = error.reason(), "an approval proof does not hold");
-            return Verdict::Park("proof_refused");
+        if let Err(error) = verify_notice_proof(content, &self.proofs) {
+            tracing::warn!(case.id = %content.case_id, reason = error.reason(), "an approval proof is not valid");
+            return ClaimDecision::Park("proof_refused");
         }
-        match self.open(row, endpoint, now) {
-            Ok(target) => Verdict::Send(target),
-            Err(_) => Verdict::Park("endpoint_refused"),
+        match self.open_destination(row, endpoint, now) {
+            Ok(destination) => ClaimDecision::Send(destination),
+            Err(_) => ClaimDecision::Park("endpoint_refused"),
         }
     }
 
-    fn open(
+    fn open_destination(
         &self,
-        row: &Due,
-        endpoint: Option<&Endpoint>,
+        row: &DueDelivery,
+        endpoint: Option<&EndpointRow>,
         now: OffsetDateTime,
-    ) -> Result<Option<Target>, SealedError> {
+    ) -> Result<Option<Destination>, SealedError> {
         let Some(endpoint) = endpoint else {
             return Ok(None);
         };
@@ -200,7 +202,7 @@ impl Claimer {
                 .as_ref()
                 .map(|endpoint| {
                     let target = commands::webhook::target(keyring, provider, endpoint, now)?;
-                    Ok(Target::Webhook(endpoint.id, target))
+                    Ok(Destination::Webhook(endpoint.id, target))
                 })
                 .transpose(),
             DeliveryChannel::Email => endpoint
@@ -210,10 +212,10 @@ impl Claimer {
                     let (provider, row_id) = (provider.as_str(), endpoint.row_id);
                     let opened =
                         keyring.open_provider(Purpose::Contact, provider, row_id, sealed)?;
-                    Ok(Target::Mailbox(opened))
+                    Ok(Destination::Mailbox(opened))
                 })
                 .transpose(),
-            // Who pulls is not delivered to; the table has no such row.
+            // Providers on the pull API receive no deliveries; the table has no such row.
             DeliveryChannel::Api => Ok(None),
         }
     }

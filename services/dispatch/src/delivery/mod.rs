@@ -1,40 +1,41 @@
-//! Handing messages over: what is to be sent lies in rows; a courier claims it, sends it, and records what came of it.
+//! Delivery of messages: each one waits as a row; a worker claims it, sends it and records the outcome.
 //!
-//! Nothing leaves the process between begin and commit. An outcome that is not known is sent again under the same id.
-//! Must not decide what a message is or who gets it: that is the commands', which put rows here and take them away.
+//! Nothing leaves the process between begin and commit. A message whose outcome is unknown is sent again
+//! under the same id. Must not decide what a message contains or who receives it: the commands insert and
+//! remove the rows.
 
 mod claim;
-mod courier;
-mod lanes;
+mod endpoint_slots;
 mod queue;
 mod record;
 mod store;
+mod worker;
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::breaker::Breaker;
-use crate::retry::Retry;
+use crate::retry::RetryPolicy;
 
-pub use courier::{Courier, Parts};
-pub use queue::{NewDelivery, Pending, attempts, cancel, enqueue, pending};
+pub use queue::{NewDelivery, PendingDelivery, attempts, cancel, enqueue, pending};
+pub use worker::{DeliveryDeps, DeliveryWorker};
 
-/// How a courier works.
+/// Settings of the delivery worker.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeliverySettings {
-    /// Messages on their way to one endpoint at once.
+    /// Maximum concurrent attempts per endpoint.
     pub each: u32,
-    /// Messages on their way at once.
+    /// Maximum concurrent attempts in total.
     pub all: u32,
-    /// Messages claimed at once.
+    /// Maximum messages claimed in one transaction.
     pub batch: u32,
-    /// For one attempt, seconds.
+    /// Timeout of one attempt, in seconds.
     pub timeout_seconds: u64,
-    /// Looked for work at least so often, milliseconds; it is also told when there is some.
+    /// Longest wait between two polls for due messages, in milliseconds; a wake-up shortens it.
     pub poll_millis: u64,
-    pub retry: Retry,
+    pub retry: RetryPolicy,
     pub breaker: Breaker,
 }
 
@@ -46,14 +47,14 @@ impl Default for DeliverySettings {
             batch: 256,
             timeout_seconds: 10,
             poll_millis: 200,
-            retry: Retry::default(),
+            retry: RetryPolicy::default(),
             breaker: Breaker::default(),
         }
     }
 }
 
 impl DeliverySettings {
-    /// For one attempt.
+    /// Timeout of one attempt, at least one second.
     pub fn timeout(&self) -> Duration {
         Duration::from_secs(self.timeout_seconds.max(1))
     }

@@ -1,14 +1,15 @@
-//! What commands say to the delivery: send this, do not send that. In their transactions, under the lock of the case.
+//! The delivery queue as the commands use it: enqueue and cancel messages in their transactions, under the
+//! case's lock.
 
 use std::collections::BTreeMap;
 
+use domain::enums::{Category, DeliveryChannel};
 use domain::id::{CaseId, NoticeId, ProviderId};
-use domain::word::{Category, DeliveryChannel};
 use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// A message to hand over.
+/// A message to deliver.
 #[derive(Debug, Clone)]
 pub struct NewDelivery {
     pub notice_id: NoticeId,
@@ -17,12 +18,13 @@ pub struct NewDelivery {
     pub channel: DeliveryChannel,
     pub sequence: i32,
     pub severity: Category,
-    /// By its addressee, once more: it goes out also where nothing waits for an answer.
-    pub asked: bool,
+    /// The addressee asked for it again: it is sent even when no answer is pending.
+    pub redelivery_requested: bool,
 }
 
-/// Puts messages in line, each due at once. A notice has one message in line: the newest takes the place of an earlier
-/// one, but waits for an attempt that is under way. Who pulls (`api`) is not delivered to and passed over.
+/// Enqueues messages, each due at once. A notice has at most one queued message: a newer one replaces an
+/// earlier one, but waits for an attempt that is in flight. Providers on the pull API (`api`) receive no
+/// deliveries and are skipped.
 pub async fn enqueue(
     conn: &mut PgConnection,
     now: OffsetDateTime,
@@ -46,15 +48,15 @@ pub async fn enqueue(
     sqlx::query(
         "-- enqueue
         insert into delivery (notice_id, case_id, provider_id, channel, sequence, severity, due_at, attempts, in_doubt,
-            cancelled, asked)
-        select notice_id, case_id, provider_id, channel, sequence, severity, $7, 0, false, false, asked
+            cancelled, redelivery_requested)
+        select notice_id, case_id, provider_id, channel, sequence, severity, $7, 0, false, false, redelivery_requested
         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::smallint[], $8::bool[])
-            as n (notice_id, case_id, provider_id, channel, sequence, severity, asked)
+            as n (notice_id, case_id, provider_id, channel, sequence, severity, redelivery_requested)
         order by notice_id
         on conflict (notice_id) do update set
             provider_id = excluded.provider_id, channel = excluded.channel, sequence = excluded.sequence,
             severity = excluded.severity, due_at = greatest(excluded.due_at, delivery.lease_until), attempts = 0,
-            cancelled = false, last_failure = null, asked = excluded.asked",
+            cancelled = false, last_failure = null, redelivery_requested = excluded.redelivery_requested",
     )
     .bind(ids)
     .bind(cases)
@@ -63,17 +65,17 @@ pub async fn enqueue(
     .bind(sequences)
     .bind(severities)
     .bind(now)
-    .bind(rows.iter().map(|d| d.asked).collect::<Vec<_>>())
+    .bind(rows.iter().map(|d| d.redelivery_requested).collect::<Vec<_>>())
     .execute(conn)
     .await?;
     Ok(())
 }
 
-/// Takes the messages about these notices out of the line. One whose attempt is under way is waited out, and its
-/// record is then ignored.
+/// Removes the messages about these notices from the queue. An attempt in flight is allowed to end; its
+/// outcome no longer causes a retry.
 ///
-/// Returns those that may have reached their addressee all the same: an attempt is under way, or ended without a
-/// known outcome. They are owed a retraction if one is due.
+/// Returns the notices whose message may have reached the addressee nevertheless, because an attempt is in
+/// flight or ended with an unknown outcome. Where a retraction is due, they must receive it.
 pub async fn cancel(conn: &mut PgConnection, notices: &[NoticeId]) -> sqlx::Result<Vec<NoticeId>> {
     if notices.is_empty() {
         return Ok(Vec::new());
@@ -83,12 +85,12 @@ pub async fn cancel(conn: &mut PgConnection, notices: &[NoticeId]) -> sqlx::Resu
         "-- cancel
         with waiting as (
             delete from delivery where notice_id = any($1) and lease_token is null returning notice_id, in_doubt
-        ), under_way as (
+        ), in_flight as (
             update delivery set cancelled = true where notice_id = any($1) and lease_token is not null returning notice_id
         )
         select notice_id from waiting where in_doubt
         union all
-        select notice_id from under_way",
+        select notice_id from in_flight",
     )
     .bind(ids)
     .fetch_all(conn)
@@ -96,17 +98,20 @@ pub async fn cancel(conn: &mut PgConnection, notices: &[NoticeId]) -> sqlx::Resu
     Ok(in_doubt.into_iter().map(NoticeId::new).collect())
 }
 
-/// A message that has not been handed over yet.
+/// A message that is not delivered yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pending {
+pub struct PendingDelivery {
     pub notice_id: NoticeId,
     pub attempts: i32,
     /// Why the last attempt failed; a stable code.
     pub last_failure: Option<String>,
 }
 
-/// What is still in line of these notices.
-pub async fn pending(conn: &mut PgConnection, notices: &[NoticeId]) -> sqlx::Result<Vec<Pending>> {
+/// The messages about these notices that are still queued.
+pub async fn pending(
+    conn: &mut PgConnection,
+    notices: &[NoticeId],
+) -> sqlx::Result<Vec<PendingDelivery>> {
     let ids: Vec<Uuid> = notices.iter().map(|id| id.uuid()).collect();
     let rows = sqlx::query(
         "-- pending
@@ -117,7 +122,7 @@ pub async fn pending(conn: &mut PgConnection, notices: &[NoticeId]) -> sqlx::Res
     .await?;
     rows.iter()
         .map(|row| {
-            Ok(Pending {
+            Ok(PendingDelivery {
                 notice_id: NoticeId::new(row.try_get("notice_id")?),
                 attempts: row.try_get("attempts")?,
                 last_failure: row.try_get("last_failure")?,
@@ -126,7 +131,7 @@ pub async fn pending(conn: &mut PgConnection, notices: &[NoticeId]) -> sqlx::Res
         .collect()
 }
 
-/// Attempts made for what is still in line.
+/// Total attempts made for messages that are still queued.
 pub async fn attempts(conn: &mut PgConnection) -> sqlx::Result<i64> {
     sqlx::query_scalar("-- attempts\nselect coalesce(sum(attempts), 0)::bigint from delivery")
         .fetch_one(conn)

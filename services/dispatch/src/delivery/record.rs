@@ -1,4 +1,4 @@
-//! Recording what came of attempts: in batches, each row guarded by the lease under which it was sent.
+//! Records the outcomes of attempts in batches; each row is guarded by the lease under which it was sent.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,45 +6,47 @@ use std::time::Duration;
 use http::StatusCode;
 use platform::batch::Command;
 use platform::clock::Clock;
-use platform::plant::{self, Plant};
+use platform::failpoint::{self, Failpoint};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::DeliverySettings;
-use super::lanes::{Lane, Ticket};
-use super::store::{self, Again};
+use super::endpoint_slots::{EndpointKey, SlotGuard};
+use super::store::{self, RetryRow};
 use crate::Error;
-use crate::breaker::Seen;
-use crate::channels::{Failure, Outcome};
-use crate::commands::{Delivered, Rules, Unreachable, record_delivered, record_unreachable};
-use crate::store::{Attempt, put_attempts};
+use crate::breaker::AttemptTally;
+use crate::channels::{DeliveryOutcome, Failure};
+use crate::commands::{
+    CommandDeps, DeliveredMessage, FailedChannel, record_delivered, record_unreachable,
+};
+use crate::store::{AttemptRecord, insert_attempts};
 
-/// One attempt that is over.
-pub(super) struct Finished {
-    /// Until it is recorded it counts as under way.
-    pub(super) ticket: Ticket,
+/// One attempt that has ended.
+pub(super) struct FinishedAttempt {
+    /// Occupied until the outcome is recorded.
+    pub(super) slot: SlotGuard,
     pub(super) sequence: i32,
-    /// Of the message that went out, as its addressee sees it.
+    /// Id of the message as its addressee sees it.
     pub(super) message_id: String,
     pub(super) attempt: i32,
-    /// Before this attempt.
+    /// Whether an earlier attempt may have arrived.
     pub(super) in_doubt: bool,
     pub(super) claimed_at: OffsetDateTime,
-    /// Of a webhook.
+    /// Webhooks only.
     pub(super) endpoint_id: Option<Uuid>,
     pub(super) took: Duration,
-    pub(super) outcome: Outcome,
-    /// Of an answer over HTTP.
+    pub(super) outcome: DeliveryOutcome,
+    /// HTTP status of the response, where there was one.
     pub(super) status: Option<StatusCode>,
 }
 
-impl Finished {
-    /// As its addressee may look at it.
-    fn to_look_at(&self) -> Attempt {
-        let (provider_id, channel) = self.ticket.lane().clone();
-        let notice_id = self.ticket.notice_id();
-        Attempt {
+impl FinishedAttempt {
+    /// The record that the addressee can list.
+    fn to_record(&self) -> AttemptRecord {
+        let (provider_id, channel) = self.slot.endpoint().clone();
+        let notice_id = self.slot.notice_id();
+        AttemptRecord {
             provider_id,
             message_id: self.message_id.clone(),
             notice_id: Some(notice_id),
@@ -59,110 +61,123 @@ impl Finished {
     }
 }
 
-/// Writes what came of a batch of attempts.
-pub(super) struct Record<'a> {
+/// Records a batch of attempts.
+pub(super) struct RecordAttempts<'a> {
     pub(super) clock: &'a Clock,
-    pub(super) rules: &'a Rules,
+    pub(super) deps: &'a CommandDeps,
     pub(super) settings: &'a DeliverySettings,
 }
 
-/// An endpoint that had failed and answers again: what waits for it is to be woken, after the commit.
-pub(super) type Recovered = Option<(Lane, OffsetDateTime)>;
+/// An endpoint whose breaker was closed: the messages that wait for it become due at this time, after the
+/// commit.
+pub(super) type RecoveredEndpoint = Option<(EndpointKey, OffsetDateTime)>;
 
-impl Command<Finished> for Record<'_> {
-    type Reply = Recovered;
+impl Command<FinishedAttempt> for RecordAttempts<'_> {
+    type Reply = RecoveredEndpoint;
     type Error = Error;
 
     async fn run(
         &self,
         conn: &mut PgConnection,
-        items: &[Finished],
-    ) -> Result<Vec<Recovered>, Error> {
+        items: &[FinishedAttempt],
+    ) -> Result<Vec<RecoveredEndpoint>, Error> {
         let now = self.clock.now(conn).await?;
-        let leases: Vec<(Uuid, Uuid)> = items.iter().map(|f| f.ticket.lease()).collect();
+        let leases: Vec<(Uuid, Uuid)> = items.iter().map(|f| f.slot.lease()).collect();
         let ids: Vec<Uuid> = leases.iter().map(|(notice, _)| *notice).collect();
         store::lock_cases(conn, &ids).await?;
-        if plant::is(Plant::NoFence) {
-            let failed = items.iter().filter(|f| f.outcome != Outcome::Delivered);
-            let failed: Vec<Uuid> = failed.map(|f| f.ticket.lease().0).collect();
+        if failpoint::is_active(Failpoint::NoFence) {
+            let failed = items
+                .iter()
+                .filter(|f| f.outcome != DeliveryOutcome::Delivered);
+            let failed: Vec<Uuid> = failed.map(|f| f.slot.lease().0).collect();
             store::overwrite(conn, &failed, now).await?;
         }
-        let held = store::lock_held(conn, &leases).await?;
-        let mut ends = Ends::default();
+        let leased = store::lock_leased(conn, &leases).await?;
+        let mut effects = AttemptEffects::default();
         for finished in items {
-            // No row: the lease was lost, and whoever has it now records.
-            if let Some(held) = held.get(&finished.ticket.lease().0) {
-                self.end(&mut ends, finished, held, now);
+            // No row: the lease was lost, and its present holder records the outcome.
+            if let Some(row) = leased.get(&finished.slot.lease().0) {
+                self.apply(&mut effects, finished, row, now);
             }
         }
-        store::remove(conn, &ends.over).await?;
-        store::release(conn, &ends.again).await?;
-        record_delivered(conn, self.rules, now, &ends.delivered).await?;
-        record_unreachable(conn, self.rules, now, &ends.unreachable).await?;
-        let attempts: Vec<Attempt> = items.iter().map(Finished::to_look_at).collect();
-        put_attempts(conn, &attempts).await?;
-        let recovered = self.health(conn, items, now).await?;
+        store::remove(conn, &effects.completed).await?;
+        store::release(conn, &effects.retries).await?;
+        record_delivered(conn, self.deps, now, &effects.delivered).await?;
+        record_unreachable(conn, self.deps, now, &effects.unreachable).await?;
+        let attempts: Vec<AttemptRecord> = items.iter().map(FinishedAttempt::to_record).collect();
+        insert_attempts(conn, &attempts).await?;
+        let recovered = self.update_health(conn, items, now).await?;
         Ok(items
             .iter()
             .map(|finished| {
-                let lane = finished.ticket.lane();
-                recovered.contains(lane).then(|| (lane.clone(), now))
+                let endpoint = finished.slot.endpoint();
+                recovered
+                    .contains(endpoint)
+                    .then(|| (endpoint.clone(), now))
             })
             .collect())
     }
 }
 
-/// What a batch comes to.
+/// The writes and commands that a batch of outcomes leads to.
 #[derive(Default)]
-struct Ends {
-    /// Rows that have done their work.
-    over: Vec<Uuid>,
-    again: Vec<Again>,
-    delivered: Vec<Delivered>,
-    unreachable: Vec<Unreachable>,
+struct AttemptEffects {
+    /// Rows to remove.
+    completed: Vec<Uuid>,
+    retries: Vec<RetryRow>,
+    delivered: Vec<DeliveredMessage>,
+    unreachable: Vec<FailedChannel>,
 }
 
-impl Record<'_> {
-    fn end(&self, ends: &mut Ends, finished: &Finished, held: &store::Held, now: OffsetDateTime) {
-        let notice_id = finished.ticket.notice_id();
+impl RecordAttempts<'_> {
+    fn apply(
+        &self,
+        effects: &mut AttemptEffects,
+        finished: &FinishedAttempt,
+        row: &store::LeasedRow,
+        now: OffsetDateTime,
+    ) {
+        let notice_id = finished.slot.notice_id();
         let id = notice_id.uuid();
-        let channel = finished.ticket.lane().1;
-        if held.cancelled {
-            // Answered, or at its end, while it was on its way: that it arrived all the same stamps its clock.
-            if finished.outcome == Outcome::Delivered {
-                ends.delivered.push(Delivered {
+        let channel = finished.slot.endpoint().1;
+        if row.cancelled {
+            // Answered or closed while the attempt was in flight: the delivery is still recorded on the
+            // notice.
+            if finished.outcome == DeliveryOutcome::Delivered {
+                effects.delivered.push(DeliveredMessage {
                     notice_id,
                     channel,
                     attempts: finished.attempt,
                 });
             }
-            ends.over.push(id);
+            effects.completed.push(id);
             return;
         }
-        // A newer message has taken the row, or it goes another way now: it is due, whatever came of the earlier one.
-        let superseded = held.sequence != finished.sequence || held.channel != channel.as_str();
-        let release = |failure: Option<&Failure>, due_at| Again {
+        // The row now holds a newer message or another channel: that one is due, whatever the outcome of this
+        // attempt.
+        let superseded = row.sequence != finished.sequence || row.channel != channel.as_str();
+        let release = |failure: Option<&Failure>, due_at| RetryRow {
             notice_id: id,
             due_at,
             in_doubt: finished.in_doubt || failure.is_none_or(|failure| failure.in_doubt),
             failure: failure.map(|failure| failure.code),
         };
         match &finished.outcome {
-            Outcome::Delivered => {
-                ends.delivered.push(Delivered {
+            DeliveryOutcome::Delivered => {
+                effects.delivered.push(DeliveredMessage {
                     notice_id,
                     channel,
                     attempts: finished.attempt,
                 });
                 if superseded {
-                    ends.again.push(release(None, now));
+                    effects.retries.push(release(None, now));
                 } else {
-                    ends.over.push(id);
+                    effects.completed.push(id);
                 }
             }
-            Outcome::Unreachable(reason) if !superseded => {
-                ends.over.push(id);
-                ends.unreachable.push(Unreachable {
+            DeliveryOutcome::Unreachable(reason) if !superseded => {
+                effects.completed.push(id);
+                effects.unreachable.push(FailedChannel {
                     notice_id,
                     channel,
                     reason,
@@ -170,55 +185,57 @@ impl Record<'_> {
                     claimed_at: finished.claimed_at,
                 });
             }
-            Outcome::Failed(failure) if !superseded => {
+            DeliveryOutcome::Failed(failure) if !superseded => {
                 let attempts = finished.attempt.max(1).cast_unsigned();
-                let wait = self.settings.retry.after(attempts, failure.retry_after);
-                ends.again.push(release(Some(failure), now + wait));
+                let delay = self.settings.retry.delay(attempts, failure.retry_after);
+                effects.retries.push(release(Some(failure), now + delay));
             }
-            Outcome::Unreachable(_) | Outcome::Failed(_) => ends.again.push(release(None, now)),
+            DeliveryOutcome::Unreachable(_) | DeliveryOutcome::Failed(_) => {
+                effects.retries.push(release(None, now));
+            }
         }
     }
 
-    /// Updates how the endpoints answer; returns those whose breaker was closed by this batch.
-    async fn health(
+    /// Updates the endpoints' health; returns the endpoints whose breaker was closed by this batch.
+    async fn update_health(
         &self,
         conn: &mut PgConnection,
-        items: &[Finished],
+        items: &[FinishedAttempt],
         now: OffsetDateTime,
-    ) -> Result<Vec<Lane>, Error> {
-        let mut seen: BTreeMap<&Lane, Seen> = BTreeMap::new();
+    ) -> Result<Vec<EndpointKey>, Error> {
+        let mut tallies: BTreeMap<&EndpointKey, AttemptTally> = BTreeMap::new();
         for finished in items {
-            let lane = finished.ticket.lane();
-            let seen = seen.entry(lane).or_default();
+            let endpoint = finished.slot.endpoint();
+            let tally = tallies.entry(endpoint).or_default();
             match &finished.outcome {
-                Outcome::Delivered => seen.good += 1,
-                Outcome::Failed(failure) if failure.endpoint => {
-                    seen.failed += 1;
-                    let asked = failure
+                DeliveryOutcome::Delivered => tally.succeeded += 1,
+                DeliveryOutcome::Failed(failure) if failure.endpoint_fault => {
+                    tally.failed += 1;
+                    let until = failure
                         .retry_after
                         .map(|after| now + after.min(self.settings.retry.longest()));
-                    seen.asked_until = seen.asked_until.max(asked);
+                    tally.retry_after = tally.retry_after.max(until);
                 }
-                Outcome::Failed(_) | Outcome::Unreachable(_) => {}
+                DeliveryOutcome::Failed(_) | DeliveryOutcome::Unreachable(_) => {}
             }
         }
-        let (lanes, seen): (Vec<Lane>, Vec<Seen>) = seen
+        let (endpoints, tallies): (Vec<EndpointKey>, Vec<AttemptTally>) = tallies
             .into_iter()
-            .map(|(lane, seen)| (lane.clone(), seen))
+            .map(|(endpoint, tally)| (endpoint.clone(), tally))
             .unzip();
-        let before = store::lock_health(conn, &lanes).await?;
+        let before = store::lock_health(conn, &endpoints).await?;
         let settings = self.settings;
         let (mut changed, mut recovered) = (Vec::new(), Vec::new());
-        for ((lane, seen), before) in lanes.into_iter().zip(seen).zip(before) {
-            let after = settings.breaker.after(before, &seen, &settings.retry, now);
+        for ((endpoint, tally), before) in endpoints.into_iter().zip(tallies).zip(before) {
+            let after = settings.breaker.after(before, &tally, &settings.retry, now);
             if settings.breaker.is_tripped(&before) && !settings.breaker.is_tripped(&after) {
-                recovered.push(lane.clone());
+                recovered.push(endpoint.clone());
             }
             if after != before {
-                changed.push((lane, after));
+                changed.push((endpoint, after));
             }
         }
-        store::put_health(conn, &changed).await?;
+        store::store_health(conn, &changed).await?;
         Ok(recovered)
     }
 }

@@ -1,8 +1,8 @@
-//! The signed notice: what it says, what it does not, and who believes it.
+//! The signed notice: its format, its verification, and the JSON that the addressee receives.
 
+use domain::enums::{Category, ContentStatus, DeliveryChannel, Media, NoticeState, Rung};
 use domain::id::{CaseId, NoticeId};
 use domain::url::CanonicalUrl;
-use domain::word::{Category, DeliveryChannel, LiveState, Media, NoticeState, Rung};
 use platform::sealed::{Keyring, SealedError, SigningContext, commitment};
 use serde_json::Value;
 use time::macros::datetime;
@@ -16,9 +16,9 @@ pub(crate) fn keyring() -> Keyring {
     Keyring::create(&folder.path().join("keyring")).unwrap()
 }
 
-pub(crate) fn content() -> Content {
+pub(crate) fn content() -> NoticeContent {
     let notice_id = NoticeId::new(Uuid::from_u128(7));
-    Content {
+    NoticeContent {
         notice_id,
         case_id: CaseId::new(Uuid::from_u128(8)),
         provider_id: "amber-host".parse().unwrap(),
@@ -28,7 +28,7 @@ pub(crate) fn content() -> Content {
         rung: Rung::Remind,
         state: NoticeState::Delivered,
         escalated_to: None,
-        live: LiveState::Up,
+        content_status: ContentStatus::Online,
         channel: DeliveryChannel::Webhook,
         message: Message::Information,
         text: Some("Look at the second image.".into()),
@@ -48,10 +48,10 @@ pub(crate) fn content() -> Content {
     }
 }
 
-fn sign(keyring: &Keyring, content: &Content) -> Signed {
-    build(
+fn sign(keyring: &Keyring, content: &NoticeContent) -> SignedNotice {
+    sign_notice(
         content,
-        &Issue {
+        &IssueDetails {
             at: datetime!(2025-03-01 12:00 UTC),
             legal_basis: "Online Safety Act 2023, section 10",
             hotline: &Hotline::default(),
@@ -62,7 +62,7 @@ fn sign(keyring: &Keyring, content: &Content) -> Signed {
 }
 
 #[test]
-fn the_signed_form_is_fixed_and_names_no_url() {
+fn the_signed_format_is_fixed_and_contains_no_url() {
     let keyring = keyring();
     let signed = sign(&keyring, &content());
     let text = std::str::from_utf8(&signed.bytes).unwrap();
@@ -81,13 +81,13 @@ fn the_signed_form_is_fixed_and_names_no_url() {
 }
 
 #[test]
-fn only_true_notices_verify() {
+fn only_unaltered_notices_signed_with_a_notice_key_verify() {
     let keyring = keyring();
     let keys = keyring.verifier(SigningContext::Notice);
     let signed = sign(&keyring, &content());
-    let said = verify(&signed.bytes, &signed.signature, &keys).unwrap();
+    let statement = verify(&signed.bytes, &signed.signature, &keys).unwrap();
     assert_eq!(
-        (said.sequence, said.provider_id.as_str()),
+        (statement.sequence, statement.provider_id.as_str()),
         (3, "amber-host")
     );
 
@@ -96,7 +96,7 @@ fn only_true_notices_verify() {
     let refused = verify(altered.as_bytes(), &signed.signature, &keys);
     assert_eq!(refused, Err(SealedError::Refused));
 
-    // Another context's key is not among the notice keys, and another installation's neither.
+    // Neither a key of another context nor one of another installation is a notice key.
     let proof_keys = keyring.verifier(SigningContext::Proof);
     assert!(verify(&signed.bytes, &signed.signature, &proof_keys).is_err());
     let others = super::tests::keyring().verifier(SigningContext::Notice);
@@ -108,12 +108,12 @@ fn only_true_notices_verify() {
 }
 
 #[test]
-fn the_addressee_gets_what_the_commitment_needs() {
+fn the_addressee_receives_url_and_salt_of_the_commitment() {
     let keyring = keyring();
     let content = content();
-    let shown = view(&content, &sign(&keyring, &content));
-    assert_eq!(shown["url"], "https://images.host.example/a");
-    assert_eq!(shown["message"], "information");
-    assert_eq!(shown["media"], Value::from("image"));
-    assert!(shown["salt"].is_string() && shown["signature"].is_string());
+    let notice = notice_json(&content, &sign(&keyring, &content));
+    assert_eq!(notice["url"], "https://images.host.example/a");
+    assert_eq!(notice["message"], "information");
+    assert_eq!(notice["media"], Value::from("image"));
+    assert!(notice["salt"].is_string() && notice["signature"].is_string());
 }

@@ -1,4 +1,4 @@
-//! Cursors of pages: opaque to callers, read strictly.
+//! Page cursors: opaque to callers, parsed strictly.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,71 +6,72 @@ use domain::Invalid;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-const LONGEST: usize = 200;
-/// Of a position; as many always fit.
-const DIGITS: usize = 18;
+/// Maximum length of an encoded cursor, in bytes.
+const MAX_LENGTH: usize = 200;
+/// Maximum digits of a position, so that every position fits an `i64`.
+const MAX_DIGITS: usize = 18;
 
-/// After a position: digits, so that the API's document can say which cursors there are.
-pub(super) fn of_number(position: i64) -> String {
+/// Cursor after a position: digits, so that the OpenAPI document can give a pattern for it.
+pub(super) fn encode_position(position: i64) -> String {
     position.to_string()
 }
 
-pub(super) fn number(text: &str) -> Result<i64, Invalid> {
+pub(super) fn decode_position(text: &str) -> Result<i64, Invalid> {
     if text.is_empty() {
         return Ok(0);
     }
-    let digits = text.len() <= DIGITS && text.bytes().all(|b| b.is_ascii_digit());
-    text.parse().ok().filter(|_| digits).ok_or_else(bad)
+    let digits = text.len() <= MAX_DIGITS && text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|_| digits).ok_or_else(malformed)
 }
 
-/// After a row by time and id.
-pub(super) fn of_row(at: OffsetDateTime, id: Uuid) -> String {
+/// Cursor after a row that is ordered by time and id.
+pub(super) fn encode_row(at: OffsetDateTime, id: Uuid) -> String {
     let micros = at.unix_timestamp_nanos() / 1000;
     URL_SAFE_NO_PAD.encode(format!("{micros}:{id}"))
 }
 
-pub(super) fn row(text: &str) -> Result<Option<(OffsetDateTime, Uuid)>, Invalid> {
+pub(super) fn decode_row(text: &str) -> Result<Option<(OffsetDateTime, Uuid)>, Invalid> {
     if text.is_empty() {
         return Ok(None);
     }
-    let plain = plain(text)?;
-    let (micros, id) = plain.split_once(':').ok_or_else(bad)?;
-    let micros: i64 = micros.parse().map_err(|_| bad())?;
+    let decoded = decode_text(text)?;
+    let (micros, id) = decoded.split_once(':').ok_or_else(malformed)?;
+    let micros: i64 = micros.parse().map_err(|_| malformed())?;
     let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000)
         .ok()
         .filter(|at| (1970..=2200).contains(&at.year()))
-        .ok_or_else(bad)?;
-    Ok(Some((at, id.parse().map_err(|_| bad())?)))
+        .ok_or_else(malformed)?;
+    Ok(Some((at, id.parse().map_err(|_| malformed())?)))
 }
 
-/// After a name.
-pub(super) fn of_name(name: &str) -> String {
+/// Cursor after a name.
+pub(super) fn encode_name(name: &str) -> String {
     URL_SAFE_NO_PAD.encode(name)
 }
 
-pub(super) fn name(text: &str) -> Result<String, Invalid> {
+pub(super) fn decode_name(text: &str) -> Result<String, Invalid> {
     if text.is_empty() {
         return Ok(String::new());
     }
-    plain(text)
+    decode_text(text)
 }
 
-fn plain(text: &str) -> Result<String, Invalid> {
-    if text.len() > LONGEST {
-        return Err(bad());
+fn decode_text(text: &str) -> Result<String, Invalid> {
+    if text.len() > MAX_LENGTH {
+        return Err(malformed());
     }
     URL_SAFE_NO_PAD
         .decode(text)
         .ok()
         .and_then(|bytes| String::from_utf8(bytes).ok())
-        .ok_or_else(bad)
+        .ok_or_else(malformed)
 }
 
-fn bad() -> Invalid {
+fn malformed() -> Invalid {
     Invalid::new(
         "cursor_malformed",
         "page.cursor",
-        "`page.cursor` is not one of ours; send `next_cursor` of the page before, or nothing",
+        "`page.cursor` is not valid; send the `next_cursor` of the previous page, or omit it",
     )
 }
 
@@ -80,14 +81,17 @@ mod tests {
     use time::macros::datetime;
 
     #[test]
-    fn cursors_come_back_and_nothing_else_is_taken() {
+    fn encoded_cursors_can_be_decoded_and_other_text_is_refused() {
         let (at, id) = (
             datetime!(2026-03-01 12:00:00.123456 UTC),
             Uuid::from_u128(9),
         );
-        assert_eq!(row(&of_row(at, id)), Ok(Some((at, id))));
-        assert_eq!(number(&of_number(17)), Ok(17));
-        assert_eq!(name(&of_name("amber-host")).as_deref(), Ok("amber-host"));
+        assert_eq!(decode_row(&encode_row(at, id)), Ok(Some((at, id))));
+        assert_eq!(decode_position(&encode_position(17)), Ok(17));
+        assert_eq!(
+            decode_name(&encode_name("amber-host")).as_deref(),
+            Ok("amber-host")
+        );
         for bad in [
             "a",
             "!!",
@@ -96,7 +100,10 @@ mod tests {
             "1234567890123456789",
             &"A".repeat(500),
         ] {
-            assert!(number(bad).is_err() && row(bad).is_err(), "{bad}");
+            assert!(
+                decode_position(bad).is_err() && decode_row(bad).is_err(),
+                "{bad}"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What was sent to a provider, for it to look at, and to ask for again.
+//! Delivery attempts to a provider, which it can list, and redelivery on request.
 
 use domain::Invalid;
 use domain::id::NoticeId;
@@ -6,44 +6,45 @@ use domain::wire::timestamp;
 use proto::v1;
 use tonic::metadata::MetadataMap;
 
-use super::{Inner, cursor, parse};
-use crate::commands::{self, Redelivery};
-use crate::store::{Attempt, Wanted};
+use super::{Handlers, cursor, parse};
+use crate::commands::{self, RequestedRedelivery};
+use crate::store::{AttemptQuery, AttemptRecord};
 use crate::{Error, auth, store};
 
 const PAGE: i64 = 100;
-const MOST: i64 = 500;
-/// Notices of one call.
-const ASKED: usize = 100;
+const MAX_PAGE: i64 = 500;
+/// Maximum notices in one redelivery request.
+const MAX_NOTICES: usize = 100;
 
-impl Inner {
+impl Handlers {
     pub(super) async fn list_deliveries(
         &self,
         metadata: &MetadataMap,
         request: v1::ListDeliveriesRequest,
     ) -> Result<v1::ListDeliveriesResponse, Error> {
         let mut conn = self.pool.acquire().await?;
-        let caller = auth::provider(&mut conn, &self.rules.keyring, metadata, "read").await?;
-        let (limit, before) = parse::page(request.page.as_ref(), PAGE, MOST);
+        let caller =
+            auth::require_provider(&mut conn, &self.deps.keyring, metadata, "read").await?;
+        let (limit, before) = parse::page(request.page.as_ref(), PAGE, MAX_PAGE);
         let notice = match request.notice_id.as_str() {
             "" => None,
             text => Some(text.parse::<NoticeId>()?.uuid()),
         };
-        let wanted = Wanted {
+        let query = AttemptQuery {
             notice,
             failed: request.failed,
-            before: Some(cursor::number(&before)?).filter(|before| *before > 0),
+            before: Some(cursor::decode_position(&before)?).filter(|before| *before > 0),
             limit,
         };
-        let attempts = store::attempts_of(&mut conn, &caller.id, &wanted).await?;
+        let attempts = store::list_attempts(&mut conn, &caller.id, &query).await?;
         let next_cursor = match attempts.last() {
-            Some((id, _)) if attempts.len() as i64 == limit => cursor::of_number(*id),
+            Some((id, _)) if attempts.len() as i64 == limit => cursor::encode_position(*id),
             _ => String::new(),
         };
         Ok(v1::ListDeliveriesResponse {
             deliveries: attempts
                 .iter()
-                .map(|(id, attempt)| shown(*id, attempt))
+                .map(|(id, attempt)| delivery_to_proto(*id, attempt))
                 .collect(),
             next_cursor,
         })
@@ -54,22 +55,23 @@ impl Inner {
         metadata: &MetadataMap,
         request: v1::RedeliverNoticesRequest,
     ) -> Result<v1::RedeliverNoticesResponse, Error> {
-        use v1::redelivery_result::Result as Said;
+        use v1::redelivery_result::Result as ItemResult;
         let mut tx = self.pool.begin().await?;
-        let caller = auth::provider(&mut tx, &self.rules.keyring, metadata, "settings").await?;
-        let asked = &request.notice_ids;
-        if asked.is_empty() {
+        let caller =
+            auth::require_provider(&mut tx, &self.deps.keyring, metadata, "settings").await?;
+        let requested = &request.notice_ids;
+        if requested.is_empty() {
             return Err(Invalid::missing("notice_ids").into());
         }
-        if asked.len() > ASKED {
+        if requested.len() > MAX_NOTICES {
             return Err(Invalid::new(
                 "too_many",
                 "notice_ids",
-                format!("a call names at most {ASKED} notices; send the rest in another"),
+                format!("a call names at most {MAX_NOTICES} notices; send the rest in another"),
             )
             .into());
         }
-        let parsed: Vec<Result<NoticeId, Invalid>> = asked
+        let parsed: Vec<Result<NoticeId, Invalid>> = requested
             .iter()
             .enumerate()
             .map(|(n, text)| {
@@ -81,35 +83,35 @@ impl Inner {
             .collect();
         let notices: Vec<NoticeId> = parsed.iter().filter_map(|id| id.clone().ok()).collect();
         let now = self.clock.now(&mut tx).await?;
-        let redelivery = Redelivery {
+        let redelivery = RequestedRedelivery {
             provider: &caller.id,
             notices: &notices,
         };
-        let replies = commands::redeliver(&mut tx, &self.rules, now, &redelivery).await?;
+        let replies = commands::redeliver_notices(&mut tx, &self.deps, now, &redelivery).await?;
         tx.commit().await?;
-        self.bell.ring();
+        self.wakeup.notify();
         let mut replies = replies.into_iter();
-        let results = asked
+        let results = requested
             .iter()
             .zip(parsed)
             .enumerate()
             .map(|(n, (text, parsed))| {
-                let said = match parsed {
-                    Err(invalid) => Said::Problem(invalid.into()),
+                let result = match parsed {
+                    Err(invalid) => ItemResult::Problem(invalid.into()),
                     Ok(_) => match replies.next() {
-                        Some(Ok(channel)) => Said::Channel(channel.wire()),
-                        Some(Err(problem)) => Said::Problem(v1::ItemProblem {
+                        Some(Ok(channel)) => ItemResult::Channel(channel.wire()),
+                        Some(Err(problem)) => ItemResult::Problem(v1::ItemProblem {
                             code: problem.code.to_string(),
                             detail: problem.detail.clone(),
                             field: format!("notice_ids[{n}]"),
                         }),
-                        // There is a reply for each.
-                        None => Said::Problem(v1::ItemProblem::default()),
+                        // Unreachable: the command returns a reply for each notice.
+                        None => ItemResult::Problem(v1::ItemProblem::default()),
                     },
                 };
                 v1::RedeliveryResult {
                     notice_id: text.clone(),
-                    result: Some(said),
+                    result: Some(result),
                 }
             })
             .collect();
@@ -117,8 +119,8 @@ impl Inner {
     }
 }
 
-/// One attempt as its addressee sees it.
-pub(super) fn shown(id: i64, attempt: &Attempt) -> v1::Delivery {
+/// One delivery attempt as its addressee sees it.
+pub(super) fn delivery_to_proto(id: i64, attempt: &AttemptRecord) -> v1::Delivery {
     let optional = |id: Option<String>| id.unwrap_or_default();
     v1::Delivery {
         delivery_id: id.to_string(),

@@ -1,4 +1,4 @@
-//! The provider directory, kept by operators.
+//! The provider directory, maintained by operators.
 
 use std::collections::HashMap;
 
@@ -9,47 +9,50 @@ use proto::v1;
 use sqlx::PgConnection;
 use tonic::metadata::MetadataMap;
 
-use super::form::{Written, read, show};
-use super::show::{clock, scorecard, stage};
-use super::{Inner, cursor, parse};
+use super::notice_proto::{clock_figure, scorecard_to_proto, stage_count};
+use super::provider_proto::{ParsedProvider, parse_provider, provider_to_proto};
+use super::{Handlers, cursor, parse};
 use crate::directory::Provider;
 use crate::store::ProviderFigures;
 use crate::{Error, auth, commands, store};
 
-const PROVIDERS: usize = 1000;
+/// Maximum providers in one request.
+const MAX_PROVIDERS: usize = 1000;
 const PAGE: i64 = 50;
-const MOST: i64 = 500;
+const MAX_PAGE: i64 = 500;
 
-impl Inner {
-    pub(super) async fn put_providers(
+impl Handlers {
+    pub(super) async fn upsert_providers(
         &self,
         metadata: &MetadataMap,
-        request: v1::PutProvidersRequest,
-    ) -> Result<v1::PutProvidersResponse, Error> {
-        auth::staff_with(&self.staff, metadata, &[Role::Operator])?;
+        request: v1::UpsertProvidersRequest,
+    ) -> Result<v1::UpsertProvidersResponse, Error> {
+        auth::require_role(&self.staff, metadata, &[Role::Operator])?;
         if request.providers.is_empty() {
             return Err(Invalid::missing("providers").into());
         }
-        if request.providers.len() > PROVIDERS {
+        if request.providers.len() > MAX_PROVIDERS {
             return Err(Invalid::new(
                 "too_many",
                 "providers",
-                format!("a call carries at most {PROVIDERS} providers; send the rest in another"),
+                format!(
+                    "a call carries at most {MAX_PROVIDERS} providers; send the rest in another"
+                ),
             )
             .into());
         }
-        let mut written: HashMap<ProviderId, Written> = HashMap::new();
+        let mut parsed: HashMap<ProviderId, ParsedProvider> = HashMap::new();
         let mut problems = Vec::new();
         for (n, provider) in request.providers.iter().enumerate() {
-            match read(&self.rules.keyring, provider, self.plain_webhooks) {
-                // The last of several with one id stands.
+            match parse_provider(&self.deps.keyring, provider, self.http_webhooks) {
+                // Of several with the same id, the last one wins.
                 Ok(entry) => {
-                    written.insert(entry.provider.id.clone(), entry);
+                    parsed.insert(entry.provider.id.clone(), entry);
                 }
                 Err(invalid) => problems.push(invalid.within(&format!("providers[{n}]")).into()),
             }
         }
-        let mut rows: Vec<(Provider, String)> = written
+        let mut rows: Vec<(Provider, String)> = parsed
             .into_values()
             .map(|entry| (entry.provider, entry.webhook_url))
             .collect();
@@ -58,14 +61,14 @@ impl Inner {
             let mut tx = self.pool.begin().await?;
             let now = self.clock.now(&mut tx).await?;
             let providers: Vec<&Provider> = rows.iter().map(|(provider, _)| provider).collect();
-            store::put_providers(&mut tx, now, &providers).await?;
-            let keyring = &self.rules.keyring;
-            for (provider, address) in &rows {
-                commands::webhook::choose(&mut tx, keyring, now, &provider.id, address).await?;
+            store::upsert_providers(&mut tx, now, &providers).await?;
+            let keyring = &self.deps.keyring;
+            for (provider, webhook_url) in &rows {
+                commands::webhook::choose(&mut tx, keyring, now, &provider.id, webhook_url).await?;
             }
             tx.commit().await?;
         }
-        Ok(v1::PutProvidersResponse {
+        Ok(v1::UpsertProvidersResponse {
             written: rows.len() as u32,
             problems,
         })
@@ -76,12 +79,12 @@ impl Inner {
         metadata: &MetadataMap,
         request: v1::ListProvidersRequest,
     ) -> Result<v1::ListProvidersResponse, Error> {
-        let principal = auth::staff(&self.staff, metadata)?;
-        let (limit, after) = parse::page(request.page.as_ref(), PAGE, MOST);
-        let after = cursor::name(&after)?;
+        let principal = auth::require_staff(&self.staff, metadata)?;
+        let (limit, after) = parse::page(request.page.as_ref(), PAGE, MAX_PAGE);
+        let after = cursor::decode_name(&after)?;
         let limit = limit as usize;
         let mut conn = self.pool.acquire().await?;
-        let directory = self.rules.directory.current(&mut conn).await?;
+        let directory = self.deps.directory.current(&mut conn).await?;
         let page: Vec<_> = directory
             .all()
             .into_iter()
@@ -89,7 +92,7 @@ impl Inner {
             .take(limit)
             .collect();
         let next_cursor = match page.last() {
-            Some(last) if page.len() == limit => cursor::of_name(last.id.as_str()),
+            Some(last) if page.len() == limit => cursor::encode_name(last.id.as_str()),
             _ => String::new(),
         };
         let figures = self
@@ -110,10 +113,10 @@ impl Inner {
         metadata: &MetadataMap,
         request: v1::GetProviderRequest,
     ) -> Result<v1::GetProviderResponse, Error> {
-        let principal = auth::staff(&self.staff, metadata)?;
+        let principal = auth::require_staff(&self.staff, metadata)?;
         let id: ProviderId = request.provider_id.parse()?;
         let mut conn = self.pool.acquire().await?;
-        let directory = self.rules.directory.current(&mut conn).await?;
+        let directory = self.deps.directory.current(&mut conn).await?;
         let provider = directory
             .get(&id)
             .ok_or_else(|| Error::not_found("provider"))?;
@@ -122,13 +125,13 @@ impl Inner {
         let states = store::count_provider(&mut conn, id.as_str()).await?;
         let false_claims = store::count_false_claims(&mut conn, Some(id.as_str())).await?;
         let now = self.clock.now(&mut conn).await?;
-        let kept = store::scorecard(&mut conn, now, id.as_str()).await?;
+        let scorecard = store::scorecard(&mut conn, now, id.as_str()).await?;
         Ok(v1::GetProviderResponse {
             summary: Some(self.summary_of(&principal, provider, &figures)?),
-            clocks: clocks.iter().map(clock).collect(),
-            by_state: states.into_iter().map(stage).collect(),
+            clocks: clocks.iter().map(clock_figure).collect(),
+            by_state: states.into_iter().map(stage_count).collect(),
             false_claims: false_claims.cast_unsigned(),
-            scorecard: Some(scorecard(&kept)),
+            scorecard: Some(scorecard_to_proto(&scorecard)),
         })
     }
 
@@ -152,19 +155,18 @@ impl Inner {
         figures: &HashMap<String, ProviderFigures>,
     ) -> Result<v1::ProviderSummary, Error> {
         let figure = figures.get(provider.id.as_str());
-        let shown = show(&self.rules.keyring, provider, principal)?;
         Ok(v1::ProviderSummary {
-            provider: Some(shown),
+            provider: Some(provider_to_proto(&self.deps.keyring, provider, principal)?),
             notices_open: figure.map_or(0, |f| f.open.cast_unsigned()),
             notices_overdue: figure.map_or(0, |f| f.overdue.cast_unsigned()),
             notices_total: figure.map_or(0, |f| f.total.cast_unsigned()),
-            contact_health: health(figure),
+            contact_health: contact_health(figure),
         })
     }
 }
 
-/// 0 to 100: what part of the notices neither bounced nor met silence.
-fn health(figure: Option<&ProviderFigures>) -> u32 {
+/// Percentage (0 to 100) of the notices that neither bounced nor remained without an answer.
+fn contact_health(figure: Option<&ProviderFigures>) -> u32 {
     figure.filter(|f| f.total > 0).map_or(100, |f| {
         let bad = (f.bounced + f.silent).min(f.total);
         (100 - 100 * bad / f.total) as u32

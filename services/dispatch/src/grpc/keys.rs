@@ -1,4 +1,4 @@
-//! Keys of providers' own access: operators keep those of anybody, a provider its own. A key is shown once.
+//! Provider keys: operators manage the keys of all providers, a provider its own. A key is shown once.
 
 use domain::Invalid;
 use domain::id::ProviderId;
@@ -13,52 +13,52 @@ use time::OffsetDateTime;
 use tonic::metadata::MetadataMap;
 use uuid::Uuid;
 
-use super::once::Once;
-use super::{Inner, parse};
+use super::idempotency::IdempotentCall;
+use super::{Handlers, parse};
 use crate::store::{KeyRow, ProviderKey};
 use crate::{Error, auth, store};
 
-/// Every right that a key may have.
+/// All scopes of provider keys.
 const SCOPES: [(&str, v1::ProviderScope); 3] = [
     ("read", v1::ProviderScope::Read),
     ("answer", v1::ProviderScope::Answer),
     ("settings", v1::ProviderScope::Settings),
 ];
-/// Characters.
-const NAME: usize = 100;
-/// Of one provider, that hold.
-const MOST: usize = 50;
+/// Maximum length of a key's name, in characters.
+const MAX_NAME: usize = 100;
+/// Maximum valid keys of one provider.
+const MAX_KEYS: usize = 50;
 
-/// Whoever keeps keys.
-struct Keeper {
+/// The caller that manages keys: an operator, or the provider itself.
+struct KeyAdministrator {
     principal: Principal,
-    /// Whose keys; a provider's own, or those of whom an operator named.
+    /// The provider whose keys are managed.
     provider: ProviderId,
-    /// What its keys may do at most.
-    may_give: Scopes,
-    /// Recorded beside what it makes.
-    by: Uuid,
-    /// The key that this call came with.
+    /// The scopes that the caller may grant.
+    grantable: Scopes,
+    /// Recorded as the creator of keys.
+    created_by: Uuid,
+    /// The key that authenticates this call, if it is a provider's.
     current: Option<Uuid>,
 }
 
-impl Keeper {
-    fn refuse_more(&self, scopes: &[String]) -> Result<(), Problem> {
-        match scopes.iter().find(|scope| !self.may_give.has(scope)) {
+impl KeyAdministrator {
+    fn require_grantable(&self, scopes: &[String]) -> Result<(), Problem> {
+        match scopes.iter().find(|scope| !self.grantable.has(scope)) {
             None => Ok(()),
             Some(missing) => Err(Problem::new(
                 Kind::Forbidden,
                 "scope_required",
-                format!("Your key lacks the scope {missing}, so it cannot give it to another; use a key that has it."),
+                format!("Your key lacks the scope {missing}, so it cannot grant it to another key; use a key that has it."),
             )
             .field("scopes")),
         }
     }
 
-    fn about(&self, key_id: Uuid, row: &KeyRow) -> v1::ProviderKey {
+    fn key_to_proto(&self, key_id: Uuid, row: &KeyRow) -> v1::ProviderKey {
         v1::ProviderKey {
             key_id: key_id.to_string(),
-            scopes: wire(&row.key.scopes),
+            scopes: scopes_to_proto(&row.key.scopes),
             name: row.name.clone(),
             created_at: Some(timestamp(row.created_at)),
             expires_at: row.expires_at.map(timestamp),
@@ -68,37 +68,39 @@ impl Keeper {
     }
 }
 
-impl Inner {
+impl Handlers {
     pub(super) async fn create_provider_key(
         &self,
         metadata: &MetadataMap,
         mut request: v1::CreateProviderKeyRequest,
     ) -> Result<v1::CreateProviderKeyResponse, Error> {
         let mut tx = self.pool.begin().await?;
-        let keeper = self
-            .keeper(&mut tx, metadata, Some(&request.provider_id))
+        let administrator = self
+            .administrator(&mut tx, metadata, Some(&request.provider_id))
             .await?;
         let idempotency_key = std::mem::take(&mut request.idempotency_key);
-        let once = Once::of(
-            keeper.principal.actor(),
+        let idempotent = IdempotentCall::new(
+            administrator.principal.actor(),
             &idempotency_key,
             "create_provider_key",
             &request,
         )?;
-        if let Some(reply) = self.replied(&mut tx, once.as_ref()).await? {
+        if let Some(reply) = self.previous_reply(&mut tx, idempotent.as_ref()).await? {
             return Ok(reply);
         }
-        let scopes = scopes(&request.scopes, &keeper.may_give)?;
-        keeper.refuse_more(&scopes)?;
-        let name = optional_text("name", &request.name, NAME)?;
+        let scopes = parse_scopes(&request.scopes, &administrator.grantable)?;
+        administrator.require_grantable(&scopes)?;
+        let name = optional_text("name", &request.name, MAX_NAME)?;
         let now = self.clock.now(&mut tx).await?;
-        let (key_id, key, row) = self.new_key(&mut tx, now, &keeper, scopes, name).await?;
+        let (key_id, key, row) = self
+            .create_key(&mut tx, now, &administrator, scopes, name)
+            .await?;
         let reply = v1::CreateProviderKeyResponse {
-            about: Some(keeper.about(key_id, &row)),
+            details: Some(administrator.key_to_proto(key_id, &row)),
             key_id: key_id.to_string(),
             key,
         };
-        self.keep_reply(&mut tx, now, once, &reply).await?;
+        self.store_reply(&mut tx, now, idempotent, &reply).await?;
         tx.commit().await?;
         Ok(reply)
     }
@@ -109,15 +111,15 @@ impl Inner {
         request: v1::ListProviderKeysRequest,
     ) -> Result<v1::ListProviderKeysResponse, Error> {
         let mut conn = self.pool.acquire().await?;
-        let keeper = self
-            .keeper(&mut conn, metadata, Some(&request.provider_id))
+        let administrator = self
+            .administrator(&mut conn, metadata, Some(&request.provider_id))
             .await?;
-        let mut keys = store::provider_keys(&mut conn, &keeper.provider).await?;
-        keys.sort_by_key(|(_, row)| !row.holds(clock::wall()));
+        let mut keys = store::provider_keys(&mut conn, &administrator.provider).await?;
+        keys.sort_by_key(|(_, row)| !row.is_valid(clock::wall()));
         Ok(v1::ListProviderKeysResponse {
             keys: keys
                 .iter()
-                .map(|(key_id, row)| keeper.about(*key_id, row))
+                .map(|(key_id, row)| administrator.key_to_proto(*key_id, row))
                 .collect(),
         })
     }
@@ -128,47 +130,51 @@ impl Inner {
         mut request: v1::RotateProviderKeyRequest,
     ) -> Result<v1::RotateProviderKeyResponse, Error> {
         let mut tx = self.pool.begin().await?;
-        let former_id = parse::id("key_id", &request.key_id)?;
+        let previous_id = parse::id("key_id", &request.key_id)?;
         let overlap = parse::overlap(request.overlap_seconds)?;
-        let (keeper, mut former) = self.keeper_of(&mut tx, metadata, former_id).await?;
+        let (administrator, mut previous) = self
+            .administrator_of_key(&mut tx, metadata, previous_id)
+            .await?;
         let idempotency_key = std::mem::take(&mut request.idempotency_key);
-        let once = Once::of(
-            keeper.principal.actor(),
+        let idempotent = IdempotentCall::new(
+            administrator.principal.actor(),
             &idempotency_key,
             "rotate_provider_key",
             &request,
         )?;
-        if let Some(reply) = self.replied(&mut tx, once.as_ref()).await? {
+        if let Some(reply) = self.previous_reply(&mut tx, idempotent.as_ref()).await? {
             return Ok(reply);
         }
         let now = self.clock.now(&mut tx).await?;
-        if !former.holds(clock::wall()) {
+        if !previous.is_valid(clock::wall()) {
             return Err(Problem::new(
                 Kind::FailedPrecondition,
                 "key_over",
-                "This key does not hold any more, so nothing can take its place; create one.",
+                "This key is no longer valid, so it cannot be replaced; create a new one.",
             )
             .into());
         }
-        keeper.refuse_more(&former.key.scopes)?;
-        let (scopes, name) = (former.key.scopes.clone(), former.name.clone());
-        let (key_id, key, row) = self.new_key(&mut tx, now, &keeper, scopes, name).await?;
+        administrator.require_grantable(&previous.key.scopes)?;
+        let (scopes, name) = (previous.key.scopes.clone(), previous.name.clone());
+        let (key_id, key, row) = self
+            .create_key(&mut tx, now, &administrator, scopes, name)
+            .await?;
         if overlap.is_positive() {
-            // By the clock that a key is checked by.
+            // The wall clock, which authentication uses too.
             let end = clock::wall() + overlap;
-            former.expires_at = Some(former.expires_at.map_or(end, |before| before.min(end)));
-            store::end_provider_key(&mut tx, former_id, end).await?;
+            previous.expires_at = Some(previous.expires_at.map_or(end, |before| before.min(end)));
+            store::expire_provider_key(&mut tx, previous_id, end).await?;
         } else {
-            former.revoked_at = Some(now);
-            store::revoke_provider_key(&mut tx, now, former_id).await?;
+            previous.revoked_at = Some(now);
+            store::revoke_provider_key(&mut tx, now, previous_id).await?;
         }
         let reply = v1::RotateProviderKeyResponse {
-            about: Some(keeper.about(key_id, &row)),
-            former: Some(keeper.about(former_id, &former)),
+            details: Some(administrator.key_to_proto(key_id, &row)),
+            previous: Some(administrator.key_to_proto(previous_id, &previous)),
             key_id: key_id.to_string(),
             key,
         };
-        self.keep_reply(&mut tx, now, once, &reply).await?;
+        self.store_reply(&mut tx, now, idempotent, &reply).await?;
         tx.commit().await?;
         Ok(reply)
     }
@@ -180,47 +186,48 @@ impl Inner {
     ) -> Result<v1::RevokeProviderKeyResponse, Error> {
         let key_id = parse::id("key_id", &request.key_id)?;
         let mut tx = self.pool.begin().await?;
-        self.keeper_of(&mut tx, metadata, key_id).await?;
+        self.administrator_of_key(&mut tx, metadata, key_id).await?;
         let now = self.clock.now(&mut tx).await?;
         store::revoke_provider_key(&mut tx, now, key_id).await?;
         tx.commit().await?;
         Ok(v1::RevokeProviderKeyResponse {})
     }
 
-    /// Keeps a fresh key. The provider's row is locked, so that a bound on their number is one.
-    async fn new_key(
+    /// Generates and stores a key. Locks the provider's row, so that the limit on keys cannot be exceeded
+    /// concurrently.
+    async fn create_key(
         &self,
         conn: &mut PgConnection,
         now: OffsetDateTime,
-        keeper: &Keeper,
+        administrator: &KeyAdministrator,
         scopes: Vec<String>,
         name: String,
     ) -> Result<(Uuid, String, KeyRow), Error> {
-        store::lock_provider(conn, keeper.provider.as_str())
+        store::lock_provider(conn, administrator.provider.as_str())
             .await?
             .ok_or_else(|| Error::not_found("provider"))?;
-        let keys = store::provider_keys(conn, &keeper.provider).await?;
+        let keys = store::provider_keys(conn, &administrator.provider).await?;
         if keys
             .iter()
-            .filter(|(_, row)| row.holds(clock::wall()))
+            .filter(|(_, row)| row.is_valid(clock::wall()))
             .count()
-            >= MOST
+            >= MAX_KEYS
         {
             return Err(Problem::new(
                 Kind::FailedPrecondition,
                 "keys_full",
-                format!("A provider has at most {MOST} keys; revoke one that nobody uses."),
+                format!("A provider has at most {MAX_KEYS} keys; revoke one that is not used."),
             )
             .into());
         }
         let (key_id, text, secret_hash) = auth::new_key();
         let mut key = ProviderKey {
-            provider_id: keeper.provider.clone(),
+            provider_id: administrator.provider.clone(),
             secret_hash,
             scopes,
             vouched: None,
         };
-        auth::vouch(&self.rules.keyring, key_id, &mut key);
+        auth::vouch(&self.deps.keyring, key_id, &mut key);
         let row = KeyRow {
             key,
             name,
@@ -228,80 +235,84 @@ impl Inner {
             expires_at: None,
             revoked_at: None,
         };
-        store::put_provider_key(conn, key_id, &row, keeper.by).await?;
+        store::insert_provider_key(conn, key_id, &row, administrator.created_by).await?;
         Ok((key_id, text, row))
     }
 
-    /// Who keeps keys here: an operator those of `named`, a provider its own.
-    async fn keeper(
+    /// Authenticates the caller: an operator manages the keys of the `named` provider, a provider its own.
+    async fn administrator(
         &self,
         conn: &mut PgConnection,
         metadata: &MetadataMap,
         named: Option<&str>,
-    ) -> Result<Keeper, Error> {
-        if auth::is_provider(metadata)? {
-            let caller = auth::provider(conn, &self.rules.keyring, metadata, "settings").await?;
-            let own = named.is_none_or(|named| named.is_empty() || named == caller.id.as_str());
+    ) -> Result<KeyAdministrator, Error> {
+        if auth::presents_provider_key(metadata)? {
+            let caller =
+                auth::require_provider(conn, &self.deps.keyring, metadata, "settings").await?;
+            let is_own = named.is_none_or(|named| named.is_empty() || named == caller.id.as_str());
             let Principal::Provider { key_id, scopes, .. } = &caller.principal else {
-                return Err(Problem::of(Kind::Forbidden).into());
+                return Err(Problem::from_kind(Kind::Forbidden).into());
             };
-            if !own {
+            if !is_own {
                 return Err(Error::not_found("provider"));
             }
-            return Ok(Keeper {
+            return Ok(KeyAdministrator {
                 provider: caller.id,
-                may_give: scopes.clone(),
-                by: *key_id,
+                grantable: scopes.clone(),
+                created_by: *key_id,
                 current: Some(*key_id),
                 principal: caller.principal,
             });
         }
-        let principal = auth::staff_with(&self.staff, metadata, &[Role::Operator])?;
+        let principal = auth::require_role(&self.staff, metadata, &[Role::Operator])?;
         let Principal::Staff { subject, .. } = principal else {
-            return Err(Problem::of(Kind::Forbidden).into());
+            return Err(Problem::from_kind(Kind::Forbidden).into());
         };
-        Ok(Keeper {
+        Ok(KeyAdministrator {
             provider: named.unwrap_or_default().parse()?,
-            may_give: SCOPES.iter().map(|(scope, _)| *scope).collect(),
-            by: subject,
+            grantable: SCOPES.iter().map(|(scope, _)| *scope).collect(),
+            created_by: subject,
             current: None,
             principal,
         })
     }
 
-    /// Who keeps this key, and the key. Somebody else's and one that never was look the same.
-    async fn keeper_of(
+    /// Authenticates the caller for this key, and returns the key. The refusal is the same for another
+    /// provider's key and for one that does not exist.
+    async fn administrator_of_key(
         &self,
         conn: &mut PgConnection,
         metadata: &MetadataMap,
         key_id: Uuid,
-    ) -> Result<(Keeper, KeyRow), Error> {
+    ) -> Result<(KeyAdministrator, KeyRow), Error> {
         let row = store::lock_provider_key(conn, key_id).await?;
-        // Before anything is said of the key, the caller is known; a provider is not asked about its own by a name.
+        // The caller is authenticated before the reply reveals whether the key exists. A provider's own id is
+        // not passed as `named`, so that another provider's key is refused as unknown below.
         let owner = row.as_ref().map(|row| row.key.provider_id.to_string());
-        let named = if auth::is_provider(metadata)? {
+        let named = if auth::presents_provider_key(metadata)? {
             None
         } else {
-            auth::staff_with(&self.staff, metadata, &[Role::Operator])?;
+            auth::require_role(&self.staff, metadata, &[Role::Operator])?;
             Some(owner.ok_or_else(|| Error::not_found("key"))?)
         };
-        let keeper = self.keeper(conn, metadata, named.as_deref()).await?;
+        let administrator = self.administrator(conn, metadata, named.as_deref()).await?;
         let row = row
-            .filter(|row| row.key.provider_id == keeper.provider)
+            .filter(|row| row.key.provider_id == administrator.provider)
             .ok_or_else(|| Error::not_found("key"))?;
-        Ok((keeper, row))
+        Ok((administrator, row))
     }
 }
 
-fn scopes(numbers: &[i32], may_give: &Scopes) -> Result<Vec<String>, Invalid> {
+/// The requested scopes; all grantable ones if none are requested.
+fn parse_scopes(numbers: &[i32], grantable: &Scopes) -> Result<Vec<String>, Invalid> {
     if numbers.is_empty() {
-        return Ok(may_give.iter().map(str::to_owned).collect());
+        return Ok(grantable.iter().map(str::to_owned).collect());
     }
     if numbers.len() > SCOPES.len() {
         return Err(Invalid::new(
             "too_many",
             "scopes",
-            "`scopes` names more than there are; name each once",
+            "`scopes` has more entries than there are scopes; name each once",
         ));
     }
     let mut scopes: Vec<String> = Vec::new();
@@ -311,7 +322,7 @@ fn scopes(numbers: &[i32], may_give: &Scopes) -> Result<Vec<String>, Invalid> {
             .find(|(_, wire)| i32::from(*wire) == *number)
             .ok_or_else(|| {
                 Invalid::new(
-                    "word_unknown",
+                    "value_unknown",
                     "scopes",
                     "`scopes` is not one of: read, answer, settings",
                 )
@@ -323,7 +334,7 @@ fn scopes(numbers: &[i32], may_give: &Scopes) -> Result<Vec<String>, Invalid> {
     Ok(scopes)
 }
 
-fn wire(scopes: &[String]) -> Vec<i32> {
+fn scopes_to_proto(scopes: &[String]) -> Vec<i32> {
     SCOPES
         .iter()
         .filter(|(scope, _)| scopes.iter().any(|has| has == scope))

@@ -1,27 +1,28 @@
-//! The gRPC surface: parse, begin, command, commit, reply. No SQL, and no branching on state.
+//! The gRPC service: each handler parses the request, begins a transaction, runs a command, commits and
+//! replies. Contains no SQL, and does not branch on state.
 
 mod answers;
 mod cursor;
 mod deliveries;
 mod directory;
-mod form;
+mod idempotency;
+mod inbound_mail;
 mod keys;
 mod link;
-mod mail;
-mod once;
+mod notice_proto;
+mod notices;
 mod parse;
 mod preferences;
-mod providers;
-mod show;
+mod provider_proto;
 mod staff;
 mod webhooks;
 
 use std::sync::Arc;
 
-use platform::batch::Gather;
+use platform::batch::GroupCommit;
 use platform::clock::Clock;
 use platform::error::Problem;
-use platform::log::Hint;
+use platform::log::Wakeup;
 use platform::sealed::{Signer, SigningContext, StaffTokenVerifier, Verifier};
 use proto::v1;
 use proto::v1::dispatch_service_server::DispatchService;
@@ -29,77 +30,85 @@ use sqlx::PgPool;
 use tonic::{Request, Response, Status};
 
 use crate::Deps;
-use crate::channels::Webhook;
-use crate::checkpoint::Latest;
-use crate::commands::Rules;
+use crate::channels::WebhookSender;
+use crate::checkpoint::LatestCheckpoint;
+use crate::commands::CommandDeps;
 use crate::document::Hotline;
-use answers::{AnswerCall, Answered};
+use answers::{AnswerCall, AnswerCallResult};
 
-/// Cheap to clone.
+/// The dispatch service. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Dispatch(Arc<Inner>);
+pub(crate) struct Dispatch(Arc<Handlers>);
 
-struct Inner {
+struct Handlers {
     pool: PgPool,
     clock: Clock,
-    rules: Rules,
+    deps: CommandDeps,
     staff: StaffTokenVerifier,
     hotline: Hotline,
-    /// Right of the @ in the addresses that mails come back to.
-    returns: Option<String>,
-    plain_webhooks: bool,
-    checkpoint: Latest,
-    /// For tests of endpoints; notices go by the courier.
-    webhook: Webhook,
-    /// Of notices.
+    /// Domain of the return addresses of mails.
+    return_domain: Option<String>,
+    http_webhooks: bool,
+    checkpoint: LatestCheckpoint,
+    /// Sends test messages to endpoints; the delivery worker sends notices.
+    webhook: WebhookSender,
+    /// Signs notices.
     signer: Signer,
+    /// Verifies notices.
     verifier: Verifier,
-    /// Of approval proofs.
+    /// Verifies approval proofs.
     proofs: Verifier,
-    answers: Gather<AnswerCall, Answered>,
-    bell: Hint,
+    answers: GroupCommit<AnswerCall, AnswerCallResult>,
+    wakeup: Wakeup,
 }
 
 impl Dispatch {
     pub(crate) fn new(
         deps: &Deps,
-        rules: Rules,
+        command_deps: CommandDeps,
         staff: StaffTokenVerifier,
-        checkpoint: Latest,
-        webhook: Webhook,
-        bell: Hint,
+        checkpoint: LatestCheckpoint,
+        webhook: WebhookSender,
+        wakeup: Wakeup,
     ) -> Self {
         let (pool, clock, config) = (&deps.pool, &deps.clock, &deps.config);
-        Self(Arc::new(Inner {
-            answers: answers::gather(pool.clone(), clock.clone(), rules.clone(), bell.clone()),
-            signer: rules.keyring.signer(SigningContext::Notice),
-            verifier: rules.keyring.verifier(SigningContext::Notice),
-            proofs: rules.keyring.verifier(SigningContext::Proof),
+        Self(Arc::new(Handlers {
+            answers: answers::group_commit(
+                pool.clone(),
+                clock.clone(),
+                command_deps.clone(),
+                wakeup.clone(),
+            ),
+            signer: command_deps.keyring.signer(SigningContext::Notice),
+            verifier: command_deps.keyring.verifier(SigningContext::Notice),
+            proofs: command_deps.keyring.verifier(SigningContext::Proof),
             hotline: config.hotline.clone(),
-            returns: config
+            return_domain: config
                 .mail
                 .as_ref()
                 .and_then(|mail| mail.return_domain.clone()),
-            plain_webhooks: config.plain_webhooks,
+            http_webhooks: config.http_webhooks,
             pool: pool.clone(),
             clock: clock.clone(),
-            rules,
+            deps: command_deps,
             staff,
             checkpoint,
             webhook,
-            bell,
+            wakeup,
         }))
     }
 }
 
-/// Every failure becomes a status by the one road.
+/// Converts errors to a gRPC status; every handler uses it.
 fn reply<T>(result: Result<T, crate::Error>) -> Result<Response<T>, Status> {
     result
         .map(Response::new)
         .map_err(|error| Status::from(Problem::from(error)))
 }
 
-/// Each method lives in the room of those who call it.
+/// Forwards each RPC to the method of the same name on [`Handlers`]. The methods are in the modules of their
+/// callers: providers (`notices`, `answers`, `deliveries`, `preferences`, `webhooks`, `keys`), staff
+/// (`staff`, `directory`), and the gateway (`link`, `inbound_mail`).
 macro_rules! methods {
     ($($name:ident: $request:ident -> $response:ident;)*) => {
         #[tonic::async_trait]
@@ -116,7 +125,7 @@ macro_rules! methods {
 }
 
 methods! {
-    put_providers: PutProvidersRequest -> PutProvidersResponse;
+    upsert_providers: UpsertProvidersRequest -> UpsertProvidersResponse;
     list_providers: ListProvidersRequest -> ListProvidersResponse;
     get_provider: GetProviderRequest -> GetProviderResponse;
     create_provider_key: CreateProviderKeyRequest -> CreateProviderKeyResponse;

@@ -1,31 +1,31 @@
-//! Requests into domain types, once, here.
+//! Parses the parts that several requests have in common into domain types.
 
 use domain::Invalid;
+use domain::enums::{Answer, Category, DeliveryChannel, NoticeState};
 use domain::id::{NoticeId, ProviderId};
 use domain::invalid::optional_text;
-use domain::word::{Answer, Category, DeliveryChannel, NoticeState};
 use proto::v1;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::commands::AnswerItem;
+use crate::commands::ProviderAnswer;
 
-/// What a provider may write with an answer, characters.
-const WORDS: usize = 2000;
-/// A provider id, a name or an address.
-const NAMED: usize = 255;
-/// Seconds; a day is enough for whoever rolls a new secret out by hand.
-const OVERLAP: u32 = 86_400;
-const LONGEST_OVERLAP: u32 = 7 * 86_400;
+/// Maximum length of a provider's text with an answer, in characters.
+const MAX_TEXT: usize = 2000;
+/// Maximum length of a provider id, host name or address that an answer names.
+const MAX_NAMED: usize = 255;
+/// In seconds; a day is enough to deploy a new secret by hand.
+const DEFAULT_OVERLAP: u32 = 86_400;
+const MAX_OVERLAP: u32 = 7 * 86_400;
 
-/// Rows wanted: a default where none are named, never more than the most.
-pub(super) fn page(page: Option<&v1::Page>, default: i64, most: i64) -> (i64, String) {
+/// Page size (`default` if none is given, at most `max`) and cursor.
+pub(super) fn page(page: Option<&v1::Page>, default: i64, max: i64) -> (i64, String) {
     let size = page.map_or(0, |page| i64::from(page.size));
-    let limit = if size == 0 { default } else { size.min(most) };
+    let limit = if size == 0 { default } else { size.min(max) };
     (limit, page.map_or_else(String::new, |p| p.cursor.clone()))
 }
 
-/// An id of ours.
+/// An id issued by this service.
 pub(super) fn id(field: &str, text: &str) -> Result<Uuid, Invalid> {
     if text.is_empty() {
         return Err(Invalid::missing(field));
@@ -34,19 +34,19 @@ pub(super) fn id(field: &str, text: &str) -> Result<Uuid, Invalid> {
         Invalid::new(
             "id_malformed",
             field,
-            format!("`{field}` is not a UUID; send the id as it was given to you"),
+            format!("`{field}` is not a UUID; send the id exactly as you received it"),
         )
     })
 }
 
-/// How long what is replaced goes on.
+/// How long a replaced key or secret stays valid.
 pub(super) fn overlap(seconds: Option<u32>) -> Result<Duration, Invalid> {
-    let seconds = seconds.unwrap_or(OVERLAP);
-    if seconds > LONGEST_OVERLAP {
+    let seconds = seconds.unwrap_or(DEFAULT_OVERLAP);
+    if seconds > MAX_OVERLAP {
         return Err(Invalid::new(
             "overlap_out_of_range",
             "overlap_seconds",
-            format!("`overlap_seconds` is a number from 0 to {LONGEST_OVERLAP} (seven days)"),
+            format!("`overlap_seconds` must be a number from 0 to {MAX_OVERLAP} (seven days)"),
         ));
     }
     Ok(Duration::seconds(seconds.into()))
@@ -57,7 +57,7 @@ pub(super) fn categories(numbers: &[i32]) -> Result<Vec<&'static str>, Invalid> 
         return Err(Invalid::new(
             "too_many",
             "categories",
-            "`categories` names more than there are; name each once",
+            "`categories` has more entries than there are categories; name each once",
         ));
     }
     numbers
@@ -75,7 +75,7 @@ pub(super) fn states(numbers: &[i32]) -> Result<Vec<&'static str>, Invalid> {
         return Err(Invalid::new(
             "too_many",
             "states",
-            "`states` names more states than there are; name each once",
+            "`states` has more entries than there are states; name each once",
         ));
     }
     numbers
@@ -95,7 +95,7 @@ pub(super) fn answer(
     provider_id: &ProviderId,
     channel: DeliveryChannel,
     now: OffsetDateTime,
-) -> Result<AnswerItem, Invalid> {
+) -> Result<ProviderAnswer, Invalid> {
     let answer = Answer::from_wire(item.answer)?;
     let until = item
         .until
@@ -108,14 +108,14 @@ pub(super) fn answer(
             return Err(Invalid::new(
                 "until_past",
                 "until",
-                "`until` has passed already; send a time to come",
+                "`until` is in the past; send a future time",
             ));
         }
         (_, _) => {}
     }
-    let named = optional_text("named", &item.named, NAMED)?;
-    let text = optional_text("text", &item.text, WORDS)?;
-    Ok(AnswerItem {
+    let named = optional_text("named", &item.named, MAX_NAMED)?;
+    let text = optional_text("text", &item.text, MAX_TEXT)?;
+    Ok(ProviderAnswer {
         notice_id,
         provider_id: provider_id.clone(),
         answer,

@@ -1,27 +1,29 @@
-//! How a provider wants its notices: its own choice, kept sealed.
+//! A provider's own delivery preferences; its contacts are stored sealed.
 
 use domain::Invalid;
-use domain::word::DeliveryChannel;
+use domain::enums::DeliveryChannel;
 use platform::sealed::Purpose;
 use proto::v1;
 use tonic::metadata::MetadataMap;
 
-use super::Inner;
-use super::form::reached;
+use super::Handlers;
+use super::provider_proto::open_contacts;
 use crate::directory::Provider;
 use crate::{Error, auth, commands, store};
 
-const LONGEST: usize = 2048;
+/// Maximum length of a webhook URL, in bytes.
+const MAX_URL: usize = 2048;
 
-impl Inner {
+impl Handlers {
     pub(super) async fn get_preferences(
         &self,
         metadata: &MetadataMap,
         _: v1::GetPreferencesRequest,
     ) -> Result<v1::GetPreferencesResponse, Error> {
         let mut conn = self.pool.acquire().await?;
-        let provider = auth::provider(&mut conn, &self.rules.keyring, metadata, "settings").await?;
-        let directory = self.rules.directory.current(&mut conn).await?;
+        let provider =
+            auth::require_provider(&mut conn, &self.deps.keyring, metadata, "settings").await?;
+        let directory = self.deps.directory.current(&mut conn).await?;
         let provider = directory
             .get(&provider.id)
             .ok_or_else(|| Error::not_found("provider"))?;
@@ -37,24 +39,26 @@ impl Inner {
         request: v1::SetPreferencesRequest,
     ) -> Result<v1::SetPreferencesResponse, Error> {
         let mut tx = self.pool.begin().await?;
-        let caller = auth::provider(&mut tx, &self.rules.keyring, metadata, "settings").await?;
-        let wanted = request
+        let caller =
+            auth::require_provider(&mut tx, &self.deps.keyring, metadata, "settings").await?;
+        let preferences = request
             .preferences
             .ok_or_else(|| Invalid::missing("preferences"))?;
         let within = |invalid: Invalid| invalid.within("preferences");
-        let channel = DeliveryChannel::from_wire(wanted.channel).map_err(within)?;
-        let mailbox = contact(&wanted.abuse_contact).map_err(within)?;
-        let address = webhook("webhook_url", &wanted.webhook_url, self.plain_webhooks);
-        let address = address.map_err(within)?;
-        let needed = match channel {
+        let channel = DeliveryChannel::from_wire(preferences.channel).map_err(within)?;
+        let mailbox = parse_mailbox(&preferences.abuse_contact).map_err(within)?;
+        let webhook_url =
+            parse_webhook_url("webhook_url", &preferences.webhook_url, self.http_webhooks)
+                .map_err(within)?;
+        let missing = match channel {
             DeliveryChannel::Api => None,
-            DeliveryChannel::Webhook => address.is_empty().then_some("preferences.webhook_url"),
+            DeliveryChannel::Webhook => webhook_url.is_empty().then_some("preferences.webhook_url"),
             DeliveryChannel::Email => mailbox.is_empty().then_some("preferences.abuse_contact"),
         };
-        if let Some(field) = needed {
+        if let Some(field) = missing {
             return Err(Invalid::missing(field).into());
         }
-        let keyring = &self.rules.keyring;
+        let keyring = &self.deps.keyring;
         let now = self.clock.now(&mut tx).await?;
         let mut provider = store::lock_provider(&mut tx, caller.id.as_str())
             .await?
@@ -66,8 +70,8 @@ impl Inner {
                 .seal_provider(Purpose::Contact, id, row, mailbox.as_bytes())
                 .into_bytes()
         });
-        store::put_providers(&mut tx, now, &[&provider]).await?;
-        commands::webhook::choose(&mut tx, keyring, now, &provider.id, &address).await?;
+        store::upsert_providers(&mut tx, now, &[&provider]).await?;
+        commands::webhook::choose(&mut tx, keyring, now, &provider.id, &webhook_url).await?;
         let written = store::lock_provider(&mut tx, caller.id.as_str())
             .await?
             .ok_or_else(|| Error::not_found("provider"))?;
@@ -79,19 +83,19 @@ impl Inner {
     }
 
     fn preferences(&self, provider: &Provider) -> Result<v1::Preferences, Error> {
-        let reached = reached(&self.rules.keyring, provider)?;
-        let endpoint = provider.webhook.as_ref().map(|at| at.endpoint_id);
+        let contacts = open_contacts(&self.deps.keyring, provider)?;
+        let endpoint = provider.webhook.as_ref().map(|active| active.endpoint_id);
         Ok(v1::Preferences {
             channel: provider.channel.wire(),
-            webhook_url: reached.webhook,
-            abuse_contact: reached.contact,
+            webhook_url: contacts.webhook_url,
+            abuse_contact: contacts.mailbox,
             webhook_endpoint_id: endpoint.map(|id| id.to_string()).unwrap_or_default(),
         })
     }
 }
 
-/// A mailbox, or nothing.
-pub(super) fn contact(text: &str) -> Result<String, Invalid> {
+/// A mailbox, or empty.
+pub(super) fn parse_mailbox(text: &str) -> Result<String, Invalid> {
     let text = text.trim();
     if text.is_empty() || text.parse::<lettre::Address>().is_ok() {
         return Ok(text.to_owned());
@@ -99,30 +103,34 @@ pub(super) fn contact(text: &str) -> Result<String, Invalid> {
     Err(Invalid::new(
         "mailbox_malformed",
         "abuse_contact",
-        "write one mailbox, such as abuse@host.example",
+        "send one mailbox, such as abuse@host.example",
     ))
 }
 
-/// Where webhooks go, or nothing.
-pub(super) fn webhook(field: &str, text: &str, plain: bool) -> Result<String, Invalid> {
+/// A webhook URL, or empty. `plain` accepts http too, for the demo and tests.
+pub(super) fn parse_webhook_url(
+    field: &str,
+    text: &str,
+    allow_http: bool,
+) -> Result<String, Invalid> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(String::new());
     }
-    let fits = text.len() <= LONGEST
+    let is_valid = text.len() <= MAX_URL
         && url::Url::parse(text).is_ok_and(|url| {
-            (url.scheme() == "https" || (plain && url.scheme() == "http"))
+            (url.scheme() == "https" || (allow_http && url.scheme() == "http"))
                 && url.host().is_some()
                 && url.username().is_empty()
                 && url.password().is_none()
         });
-    if fits {
+    if is_valid {
         Ok(text.to_owned())
     } else {
         Err(Invalid::new(
             "webhook_malformed",
             field,
-            "write an https address without user information, such as https://host.example/abuse",
+            "send an https address without user information, such as https://host.example/abuse",
         ))
     }
 }

@@ -1,44 +1,44 @@
-//! What staff see and do: cases and notices, overdue clocks, figures, answers to questions.
+//! RPCs of staff: cases and notices, overdue deadlines, figures, and answers to providers' questions.
 
+use domain::enums::{DeliveryChannel, Rung};
 use domain::id::{CaseId, NoticeId, ProviderId};
 use domain::wire::timestamp;
-use domain::word::{DeliveryChannel, Rung};
 use platform::metrics;
 use platform::principal::Role;
 use proto::v1;
 use tonic::metadata::MetadataMap;
 
-use super::show::{clock, stage};
-use super::{Inner, cursor, parse};
-use crate::commands::Supply;
-use crate::signs::SIGNS;
-use crate::store::{Search, Stage, Summary};
+use super::notice_proto::{clock_figure, stage_count};
+use super::{Handlers, cursor, parse};
+use crate::commands::SuppliedInformation;
+use crate::gauges::GAUGES;
+use crate::store::{NoticeOverview, NoticeSearch, StateCount};
 use crate::{Error, auth, commands, store};
 
 const PAGE: i64 = 50;
-const MOST: i64 = 500;
-/// Notices shown with a case.
-const OF_CASE: i64 = 200;
-/// What staff may write to a provider, characters.
-const WORDS: usize = 2000;
+const MAX_PAGE: i64 = 500;
+/// Maximum notices shown with a case.
+const MAX_NOTICES_OF_CASE: i64 = 200;
+/// Maximum length of staff's text to a provider, in characters.
+const MAX_TEXT: usize = 2000;
 
-impl Inner {
+impl Handlers {
     pub(super) async fn get_case_dispatch(
         &self,
         metadata: &MetadataMap,
         request: v1::GetCaseDispatchRequest,
     ) -> Result<v1::GetCaseDispatchResponse, Error> {
-        auth::staff(&self.staff, metadata)?;
+        auth::require_staff(&self.staff, metadata)?;
         let id: CaseId = request.case_id.parse()?;
         let mut conn = self.pool.acquire().await?;
         let case = store::cases(&mut conn, &[id.uuid()])
             .await?
             .pop()
             .ok_or_else(|| Error::not_found("case"))?;
-        let search = Search {
+        let search = NoticeSearch {
             case: Some(id.uuid()),
-            limit: OF_CASE,
-            ..Search::default()
+            limit: MAX_NOTICES_OF_CASE,
+            ..NoticeSearch::default()
         };
         let mut rows = store::search_notices(&mut conn, &search).await?;
         rows.sort_by_key(|row| (row.episode, row.step));
@@ -47,12 +47,12 @@ impl Inner {
         let keys = self.data_keys(&mut conn, &[id.uuid()]).await?;
         let masked = match (seals.first(), keys.get(&id)) {
             (Some(seal), Some(key)) => {
-                store::open_url(key, id, seal.item_report_id, &seal.sealed_item)?.masked()
+                store::open_url(key, id, seal.content_report_id, &seal.sealed_content)?.masked()
             }
             (_, _) => String::new(),
         };
         Ok(v1::GetCaseDispatchResponse {
-            live: case.live.wire(),
+            content_status: case.content_status.wire(),
             episode: case.episode.cast_unsigned(),
             category: case.category.wire(),
             received_at: Some(timestamp(case.received_at)),
@@ -70,8 +70,8 @@ impl Inner {
         metadata: &MetadataMap,
         request: v1::SearchNoticesRequest,
     ) -> Result<v1::SearchNoticesResponse, Error> {
-        auth::staff(&self.staff, metadata)?;
-        let (limit, before) = parse::page(request.page.as_ref(), PAGE, MOST);
+        auth::require_staff(&self.staff, metadata)?;
+        let (limit, before) = parse::page(request.page.as_ref(), PAGE, MAX_PAGE);
         let states = parse::states(&request.states)?;
         let provider = match request.provider_id.as_str() {
             "" => None,
@@ -85,18 +85,18 @@ impl Inner {
             "" => None,
             text => Some(text.parse::<NoticeId>()?.uuid()),
         };
-        let search = Search {
+        let search = NoticeSearch {
             notice,
             provider: provider.as_ref().map(ProviderId::as_str),
             case,
             states: &states,
-            before: cursor::row(&before)?,
+            before: cursor::decode_row(&before)?,
             limit,
         };
         let mut conn = self.pool.acquire().await?;
         let rows = store::search_notices(&mut conn, &search).await?;
-        let next_cursor = full(&rows, limit)
-            .map(|row| cursor::of_row(row.opened_at, row.notice_id.uuid()))
+        let next_cursor = last_of_full_page(&rows, limit)
+            .map(|row| cursor::encode_row(row.opened_at, row.notice_id.uuid()))
             .unwrap_or_default();
         Ok(v1::SearchNoticesResponse {
             notices: self.summaries(&mut conn, rows).await?,
@@ -109,30 +109,30 @@ impl Inner {
         metadata: &MetadataMap,
         request: v1::ListOverdueRequest,
     ) -> Result<v1::ListOverdueResponse, Error> {
-        auth::staff(&self.staff, metadata)?;
-        let (limit, after) = parse::page(request.page.as_ref(), PAGE, MOST);
-        let after = cursor::row(&after)?;
+        auth::require_staff(&self.staff, metadata)?;
+        let (limit, after) = parse::page(request.page.as_ref(), PAGE, MAX_PAGE);
+        let after = cursor::decode_row(&after)?;
         let mut conn = self.pool.acquire().await?;
         let now = self.clock.now(&mut conn).await?;
         let rows = store::overdue_notices(&mut conn, now, after, limit).await?;
-        let next_cursor = full(&rows, limit)
-            .and_then(|row| Some(cursor::of_row(row.overdue_from?, row.notice_id.uuid())))
+        let next_cursor = last_of_full_page(&rows, limit)
+            .and_then(|row| Some(cursor::encode_row(row.overdue_from?, row.notice_id.uuid())))
             .unwrap_or_default();
         let ids: Vec<CaseId> = rows.iter().map(|row| row.case_id).collect();
-        let next = commands::next_rungs(&mut conn, &self.rules, now, &ids).await?;
-        let clocks: Vec<_> = rows
+        let next = commands::next_rungs(&mut conn, &self.deps, now, &ids).await?;
+        let deadlines: Vec<_> = rows
             .iter()
-            .map(|row| (self.clock_of(row), row.overdue_from, row.case_id))
+            .map(|row| (self.overdue_deadline(row), row.overdue_from, row.case_id))
             .collect();
         let notices = self.summaries(&mut conn, rows).await?;
         let overdue = notices
             .into_iter()
-            .zip(clocks)
-            .map(|(notice, (clock, since, case_id))| {
+            .zip(deadlines)
+            .map(|(notice, (deadline, since, case_id))| {
                 let rung = next.get(&case_id);
                 v1::OverdueNotice {
                     notice: Some(notice),
-                    clock: clock.to_owned(),
+                    deadline: deadline.to_owned(),
                     overdue_since: since.map(timestamp),
                     next_rung: rung.map(|(rung, _)| rung.wire()).unwrap_or_default(),
                     next_rung_at: rung.map(|(_, at)| timestamp(*at)),
@@ -146,9 +146,9 @@ impl Inner {
         })
     }
 
-    /// Which clock the row's `overdue_from` is.
-    fn clock_of(&self, row: &Summary) -> &'static str {
-        let received = row.received_at + self.rules.policy.regime(&row.regime).received;
+    /// Which deadline the row's `overdue_from` is.
+    fn overdue_deadline(&self, row: &NoticeOverview) -> &'static str {
+        let received = row.received_at + self.deps.policy.regime(&row.regime).received;
         let from = row.overdue_from.unwrap_or(received);
         if row.acknowledged_at.is_none() && from == row.acknowledge_due_at {
             "acknowledge"
@@ -165,18 +165,18 @@ impl Inner {
         request: v1::SupplyInformationRequest,
     ) -> Result<v1::SupplyInformationResponse, Error> {
         let roles = [Role::Analyst, Role::Supervisor];
-        auth::staff_with(&self.staff, metadata, &roles)?;
+        auth::require_role(&self.staff, metadata, &roles)?;
         let notice_id: NoticeId = request.notice_id.parse()?;
-        let text = domain::invalid::text("text", &request.text, WORDS)?;
+        let text = domain::invalid::text("text", &request.text, MAX_TEXT)?;
         let mut tx = self.pool.begin().await?;
         let now = self.clock.now(&mut tx).await?;
-        let items = [Supply { notice_id, text }];
-        let mut replies = commands::supply(&mut tx, &self.rules, now, &items).await?;
+        let items = [SuppliedInformation { notice_id, text }];
+        let mut replies = commands::supply_information(&mut tx, &self.deps, now, &items).await?;
         let state = replies
             .pop()
             .unwrap_or_else(|| Err(Error::not_found("notice").into()))?;
         tx.commit().await?;
-        self.bell.ring();
+        self.wakeup.notify();
         Ok(v1::SupplyInformationResponse {
             state: state.wire(),
         })
@@ -187,14 +187,14 @@ impl Inner {
         metadata: &MetadataMap,
         _: v1::GetDispatchCountsRequest,
     ) -> Result<v1::GetDispatchCountsResponse, Error> {
-        auth::staff(&self.staff, metadata)?;
-        // One view of the database, so that the figures fit each other.
+        auth::require_staff(&self.staff, metadata)?;
+        // One snapshot of the database, so that the figures are consistent with each other.
         let mut tx = self
             .pool
             .begin_with("begin isolation level repeatable read read only")
             .await?;
         let now = self.clock.now(&mut tx).await?;
-        let live = store::count_live(&mut tx).await?;
+        let content_status = store::count_by_content_status(&mut tx).await?;
         let notices = store::count_notices(&mut tx).await?;
         let totals = store::totals(&mut tx).await?;
         let rungs = store::count_escalated(&mut tx).await?;
@@ -202,19 +202,19 @@ impl Inner {
         let overdue = store::count_overdue(&mut tx, now).await?;
         let false_claims = store::count_false_claims(&mut tx, None).await?;
         let pending = crate::delivery::attempts(&mut tx).await?;
-        let signs = metrics::signs(&mut tx, now, SIGNS).await?;
+        let gauges = metrics::readings(&mut tx, now, GAUGES).await?;
         tx.commit().await?;
-        let cases = live.iter().map(|stage| stage.count).sum::<i64>();
+        let cases = content_status.iter().map(|stage| stage.count).sum::<i64>();
         let channels = DeliveryChannel::ALL.iter().map(|channel| {
-            let of = notices.iter().filter(|n| n.1 == channel.as_str());
+            let matching = notices.iter().filter(|n| n.1 == channel.as_str());
             v1::ChannelCount {
                 channel: channel.wire(),
-                notices: of.map(|n| n.2).sum::<i64>().cast_unsigned(),
+                notices: matching.map(|n| n.2).sum::<i64>().cast_unsigned(),
             }
         });
         Ok(v1::GetDispatchCountsResponse {
-            signs,
-            by_live_state: live.into_iter().map(stage).collect(),
+            gauges,
+            by_content_status: content_status.into_iter().map(stage_count).collect(),
             cases: cases.cast_unsigned(),
             notices_by_channel: channels.collect(),
             by_notice_state: by_state(&notices),
@@ -237,7 +237,7 @@ impl Inner {
             attempts: (totals.attempts + pending).cast_unsigned(),
             overdue: overdue.cast_unsigned(),
             unsettled: totals.unsettled.cast_unsigned(),
-            clocks: clocks.iter().map(clock).collect(),
+            clocks: clocks.iter().map(clock_figure).collect(),
         })
     }
 }
@@ -245,24 +245,24 @@ impl Inner {
 fn by_state(
     notices: &[(String, String, i64, Option<time::OffsetDateTime>)],
 ) -> Vec<v1::StageCount> {
-    let mut stages: Vec<Stage> = Vec::new();
+    let mut stages: Vec<StateCount> = Vec::new();
     for (state, _, count, oldest) in notices {
         match stages.iter_mut().find(|stage| stage.stage == *state) {
             Some(stage) => {
                 stage.count += count;
                 stage.oldest = stage.oldest.into_iter().chain(*oldest).min();
             }
-            None => stages.push(Stage {
+            None => stages.push(StateCount {
                 stage: state.clone(),
                 count: *count,
                 oldest: *oldest,
             }),
         }
     }
-    stages.into_iter().map(stage).collect()
+    stages.into_iter().map(stage_count).collect()
 }
 
-/// The last row of a page that may have another after it.
-fn full(rows: &[Summary], limit: i64) -> Option<&Summary> {
+/// The last row of a full page, which may be followed by another page.
+fn last_of_full_page(rows: &[NoticeOverview], limit: i64) -> Option<&NoticeOverview> {
     (rows.len() as i64 == limit).then(|| rows.last()).flatten()
 }

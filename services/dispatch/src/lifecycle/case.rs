@@ -1,123 +1,138 @@
-//! A case as far as its removal goes: what may follow what.
+//! Transitions of a case's content status.
 
-use domain::word::LiveState;
+use domain::enums::ContentStatus;
 
 /// What can happen to a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
-    /// Verification says that it is to be removed.
-    Act,
-    /// Checks agreed that it is gone, or a person said so of a changed page.
+    /// Verification decided that the URL is to be removed.
+    Open,
+    /// Checks agree that the URL is offline, or a person decided so in a review of a changed page.
     Confirm,
-    /// The policy has a watch for it.
+    /// The policy has a watch, which begins.
     Watch,
-    /// It was seen again.
+    /// The content is online again.
     Reappear,
-    /// The police ask for a hold.
-    Hold,
-    /// The hold is over.
+    /// The police hold begins.
+    PoliceHold,
+    /// The police hold has ended.
     Release,
     /// Every rung has fired.
     Exhaust,
-    /// Somebody was found who can remove it.
-    Find,
-    /// The watch is over.
+    /// A provider that can remove the content was found.
+    FindHost,
+    /// The watch has ended.
     Close,
-    /// The verdict was taken back.
+    /// The verdict was withdrawn.
     Withdraw,
 }
 
-/// What a command does to a state.
+/// Effect of a command on a content status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    To(LiveState),
-    /// Back to where it was before the hold.
-    Back,
-    /// Look whether it is there, and decide then.
-    Look,
-    /// Already so, or of no consequence now.
-    Repeat,
+pub enum CaseTransition {
+    ChangeTo(ContentStatus),
+    /// Return to the status before the police hold.
+    ResumePrevious,
+    /// Check first whether the URL is online, and decide then.
+    CheckFirst,
+    /// Already so, or without effect in this status.
+    NoChange,
 }
 
-pub const fn apply(live: LiveState, command: Command) -> Outcome {
+/// The effect of `command` in `status`. Total: every combination is defined.
+pub const fn apply(status: ContentStatus, command: Command) -> CaseTransition {
     match command {
-        Command::Act => match live {
-            LiveState::Withdrawn => Outcome::To(LiveState::Up),
-            LiveState::Gone | LiveState::Watched | LiveState::Closed => Outcome::Look,
-            LiveState::Up | LiveState::Held | LiveState::Exhausted => Outcome::Repeat,
-        },
-        Command::Confirm => match live {
-            LiveState::Up | LiveState::Exhausted => Outcome::To(LiveState::Gone),
-            LiveState::Gone
-            | LiveState::Watched
-            | LiveState::Held
-            | LiveState::Closed
-            | LiveState::Withdrawn => Outcome::Repeat,
-        },
-        Command::Watch => match live {
-            LiveState::Gone => Outcome::To(LiveState::Watched),
-            LiveState::Up
-            | LiveState::Watched
-            | LiveState::Held
-            | LiveState::Exhausted
-            | LiveState::Closed
-            | LiveState::Withdrawn => Outcome::Repeat,
-        },
-        Command::Reappear => match live {
-            LiveState::Gone | LiveState::Watched | LiveState::Closed => Outcome::To(LiveState::Up),
-            LiveState::Up | LiveState::Held | LiveState::Exhausted | LiveState::Withdrawn => {
-                Outcome::Repeat
+        Command::Open => match status {
+            ContentStatus::Withdrawn => CaseTransition::ChangeTo(ContentStatus::Online),
+            ContentStatus::Offline | ContentStatus::Watched | ContentStatus::Closed => {
+                CaseTransition::CheckFirst
+            }
+            ContentStatus::Online | ContentStatus::Held | ContentStatus::Exhausted => {
+                CaseTransition::NoChange
             }
         },
-        Command::Hold => match live {
-            LiveState::Up | LiveState::Gone | LiveState::Watched | LiveState::Exhausted => {
-                Outcome::To(LiveState::Held)
+        Command::Confirm => match status {
+            ContentStatus::Online | ContentStatus::Exhausted => {
+                CaseTransition::ChangeTo(ContentStatus::Offline)
             }
-            LiveState::Held | LiveState::Closed | LiveState::Withdrawn => Outcome::Repeat,
+            ContentStatus::Offline
+            | ContentStatus::Watched
+            | ContentStatus::Held
+            | ContentStatus::Closed
+            | ContentStatus::Withdrawn => CaseTransition::NoChange,
         },
-        Command::Release => match live {
-            LiveState::Held => Outcome::Back,
-            LiveState::Up
-            | LiveState::Gone
-            | LiveState::Watched
-            | LiveState::Exhausted
-            | LiveState::Closed
-            | LiveState::Withdrawn => Outcome::Repeat,
+        Command::Watch => match status {
+            ContentStatus::Offline => CaseTransition::ChangeTo(ContentStatus::Watched),
+            ContentStatus::Online
+            | ContentStatus::Watched
+            | ContentStatus::Held
+            | ContentStatus::Exhausted
+            | ContentStatus::Closed
+            | ContentStatus::Withdrawn => CaseTransition::NoChange,
         },
-        Command::Exhaust => match live {
-            LiveState::Up => Outcome::To(LiveState::Exhausted),
-            LiveState::Gone
-            | LiveState::Watched
-            | LiveState::Held
-            | LiveState::Exhausted
-            | LiveState::Closed
-            | LiveState::Withdrawn => Outcome::Repeat,
+        Command::Reappear => match status {
+            ContentStatus::Offline | ContentStatus::Watched | ContentStatus::Closed => {
+                CaseTransition::ChangeTo(ContentStatus::Online)
+            }
+            ContentStatus::Online
+            | ContentStatus::Held
+            | ContentStatus::Exhausted
+            | ContentStatus::Withdrawn => CaseTransition::NoChange,
         },
-        Command::Find => match live {
-            LiveState::Exhausted => Outcome::To(LiveState::Up),
-            LiveState::Up
-            | LiveState::Gone
-            | LiveState::Watched
-            | LiveState::Held
-            | LiveState::Closed
-            | LiveState::Withdrawn => Outcome::Repeat,
+        Command::PoliceHold => match status {
+            ContentStatus::Online
+            | ContentStatus::Offline
+            | ContentStatus::Watched
+            | ContentStatus::Exhausted => CaseTransition::ChangeTo(ContentStatus::Held),
+            ContentStatus::Held | ContentStatus::Closed | ContentStatus::Withdrawn => {
+                CaseTransition::NoChange
+            }
         },
-        Command::Close => match live {
-            LiveState::Gone | LiveState::Watched => Outcome::To(LiveState::Closed),
-            LiveState::Up
-            | LiveState::Held
-            | LiveState::Exhausted
-            | LiveState::Closed
-            | LiveState::Withdrawn => Outcome::Repeat,
+        Command::Release => match status {
+            ContentStatus::Held => CaseTransition::ResumePrevious,
+            ContentStatus::Online
+            | ContentStatus::Offline
+            | ContentStatus::Watched
+            | ContentStatus::Exhausted
+            | ContentStatus::Closed
+            | ContentStatus::Withdrawn => CaseTransition::NoChange,
         },
-        Command::Withdraw => match live {
-            LiveState::Up
-            | LiveState::Gone
-            | LiveState::Watched
-            | LiveState::Held
-            | LiveState::Exhausted
-            | LiveState::Closed => Outcome::To(LiveState::Withdrawn),
-            LiveState::Withdrawn => Outcome::Repeat,
+        Command::Exhaust => match status {
+            ContentStatus::Online => CaseTransition::ChangeTo(ContentStatus::Exhausted),
+            ContentStatus::Offline
+            | ContentStatus::Watched
+            | ContentStatus::Held
+            | ContentStatus::Exhausted
+            | ContentStatus::Closed
+            | ContentStatus::Withdrawn => CaseTransition::NoChange,
+        },
+        Command::FindHost => match status {
+            ContentStatus::Exhausted => CaseTransition::ChangeTo(ContentStatus::Online),
+            ContentStatus::Online
+            | ContentStatus::Offline
+            | ContentStatus::Watched
+            | ContentStatus::Held
+            | ContentStatus::Closed
+            | ContentStatus::Withdrawn => CaseTransition::NoChange,
+        },
+        Command::Close => match status {
+            ContentStatus::Offline | ContentStatus::Watched => {
+                CaseTransition::ChangeTo(ContentStatus::Closed)
+            }
+            ContentStatus::Online
+            | ContentStatus::Held
+            | ContentStatus::Exhausted
+            | ContentStatus::Closed
+            | ContentStatus::Withdrawn => CaseTransition::NoChange,
+        },
+        Command::Withdraw => match status {
+            ContentStatus::Online
+            | ContentStatus::Offline
+            | ContentStatus::Watched
+            | ContentStatus::Held
+            | ContentStatus::Exhausted
+            | ContentStatus::Closed => CaseTransition::ChangeTo(ContentStatus::Withdrawn),
+            ContentStatus::Withdrawn => CaseTransition::NoChange,
         },
     }
 }

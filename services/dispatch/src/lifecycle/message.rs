@@ -1,18 +1,19 @@
-//! What a message about a notice is. The words stand in SQL, in the signed notice and in the provider's listing.
+//! Kinds of messages about a notice. Their names appear in SQL, in the signed notice and in the provider's
+//! listing.
 
 use std::fmt;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Message {
-    /// The first about a notice.
+    /// The first message about a notice.
     Notice,
-    /// As `Notice`, of a step that reminds.
+    /// The first message about a notice whose step is a reminder or a next contact.
     Reminder,
-    /// The hotline's answer to a question.
+    /// The hotline's answer to a provider's question.
     Information,
-    /// The verdict stands after a second look.
+    /// The verdict was upheld in a review.
     Upheld,
-    /// The verdict was taken back.
+    /// The verdict was withdrawn.
     Retraction,
 }
 

@@ -1,70 +1,70 @@
-//! A notice: what may follow what. An answer may overtake our own record of sending, may come to a step that was
-//! superseded, and counts once.
+//! Transitions of a notice. An answer may be recorded before the delivery that it answers, may refer to a
+//! superseded step, and counts once.
 
-use domain::word::{Answer, NoticeState};
+use domain::enums::{Answer, NoticeState};
 
 /// What can happen to a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
     /// It was handed over.
     Send,
-    /// The provider has it.
+    /// The provider has received it.
     Deliver,
-    /// A channel failed for good and another takes over.
+    /// A delivery channel failed permanently and another takes over.
     Reroute,
-    /// No channel is left.
+    /// No delivery channel is left.
     Bounce,
-    /// What was handed over has come back: the provider does not have it after all.
+    /// A message that was handed over came back: the provider has not received it.
     Return,
-    /// The provider said something.
+    /// The provider answered.
     Answer(Answer),
-    /// Checks agreed that it is gone.
+    /// The removal was confirmed.
     Confirm,
-    /// Checks found it still up after a claim.
+    /// Checks found the content online after a claim of removal.
     Refute,
-    /// The provider's question was answered.
+    /// Staff answered the provider's question.
     Inform,
-    /// The verdict stands after a dispute.
+    /// The verdict was upheld after a dispute.
     Uphold,
-    /// The time that was granted is over.
+    /// The granted time is over.
     Resume,
-    /// The ladder went past it.
+    /// The ladder escalated past it.
     Escalate,
     /// The watch has begun.
     Watch,
     /// The case is closed.
     Close,
-    /// The verdict was taken back.
+    /// The verdict was withdrawn.
     Withdraw,
 }
 
-/// What a command does to a state.
+/// Effect of a command on a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// A new state, and its event.
-    To(NoticeState),
-    /// An event, without a new state.
-    Record,
-    /// Already so, or already past it: success without an event.
-    Repeat,
-    /// Nothing can be said about it any more: success with the state that stands.
-    Over,
+pub enum NoticeTransition {
+    /// A new state, with an event.
+    ChangeTo(NoticeState),
+    /// An event without a new state.
+    RecordOnly,
+    /// Already in this state or past it: success without an event.
+    NoChange,
+    /// The notice has ended: success with its final state.
+    Ended,
     /// Not possible in this state.
     Refused,
 }
 
-/// What the states have in common where commands are concerned.
+/// Groups of states that most commands treat alike.
 #[derive(Clone, Copy)]
 enum Phase {
     Queued,
     Sent,
-    /// The provider has it and nothing stops its clocks.
-    Heard,
-    /// The provider's word pauses the ladder.
-    Asking,
-    Claimed,
-    /// This provider will not remove it.
-    Out,
+    /// The provider has received it, and its deadlines run.
+    Delivered,
+    /// The provider's answer pauses the ladder.
+    Pausing,
+    RemovalClaimed,
+    /// The provider will not remove the content, or cannot be reached.
+    Declined,
     Escalated,
     Removed,
     Watched,
@@ -76,15 +76,17 @@ const fn phase(state: NoticeState) -> Phase {
     match state {
         NoticeState::Queued => Phase::Queued,
         NoticeState::Sent => Phase::Sent,
-        NoticeState::Delivered | NoticeState::Acknowledged | NoticeState::Preserved => Phase::Heard,
-        NoticeState::NeedInformation | NoticeState::NeedTime | NoticeState::Disputed => {
-            Phase::Asking
+        NoticeState::Delivered | NoticeState::Acknowledged | NoticeState::Preserved => {
+            Phase::Delivered
         }
-        NoticeState::RemovalClaimed => Phase::Claimed,
+        NoticeState::NeedInformation | NoticeState::NeedTime | NoticeState::Disputed => {
+            Phase::Pausing
+        }
+        NoticeState::RemovalClaimed => Phase::RemovalClaimed,
         NoticeState::Bounced
         | NoticeState::NotOurs
         | NoticeState::Moved
-        | NoticeState::NoAction => Phase::Out,
+        | NoticeState::NoAction => Phase::Declined,
         NoticeState::Escalated => Phase::Escalated,
         NoticeState::Removed => Phase::Removed,
         NoticeState::Watched => Phase::Watched,
@@ -94,7 +96,7 @@ const fn phase(state: NoticeState) -> Phase {
 }
 
 /// The state that an answer leads to.
-const fn answered(answer: Answer) -> NoticeState {
+const fn state_after(answer: Answer) -> NoticeState {
     match answer {
         Answer::Acknowledged => NoticeState::Acknowledged,
         Answer::Removed | Answer::Unavailable => NoticeState::RemovalClaimed,
@@ -108,11 +110,13 @@ const fn answered(answer: Answer) -> NoticeState {
     }
 }
 
-/// Whether the notice waits for its provider: it counts for the ladder and its clocks run.
+/// Whether the notice waits for its provider: the ladder counts it, and its deadlines run.
 pub const fn is_open(state: NoticeState) -> bool {
     match phase(state) {
-        Phase::Queued | Phase::Sent | Phase::Heard | Phase::Asking | Phase::Claimed => true,
-        Phase::Out
+        Phase::Queued | Phase::Sent | Phase::Delivered | Phase::Pausing | Phase::RemovalClaimed => {
+            true
+        }
+        Phase::Declined
         | Phase::Escalated
         | Phase::Removed
         | Phase::Watched
@@ -121,68 +125,71 @@ pub const fn is_open(state: NoticeState) -> bool {
     }
 }
 
-/// Whether the provider's word in this state pauses the ladder.
-pub const fn is_asking(state: NoticeState) -> bool {
-    matches!(phase(state), Phase::Asking)
+/// Whether the provider's answer in this state pauses the ladder.
+pub const fn pauses_ladder(state: NoticeState) -> bool {
+    matches!(phase(state), Phase::Pausing)
 }
 
-pub const fn apply(state: NoticeState, command: Command) -> Outcome {
+/// The effect of `command` in `state`. Total: every combination is defined.
+pub const fn apply(state: NoticeState, command: Command) -> NoticeTransition {
     let phase = phase(state);
     match command {
         Command::Send => match phase {
-            Phase::Queued => Outcome::To(NoticeState::Sent),
+            Phase::Queued => NoticeTransition::ChangeTo(NoticeState::Sent),
             Phase::Sent
-            | Phase::Heard
-            | Phase::Asking
-            | Phase::Claimed
-            | Phase::Out
+            | Phase::Delivered
+            | Phase::Pausing
+            | Phase::RemovalClaimed
+            | Phase::Declined
             | Phase::Escalated
             | Phase::Removed
             | Phase::Watched
             | Phase::Closed
-            | Phase::Withdrawn => Outcome::Repeat,
+            | Phase::Withdrawn => NoticeTransition::NoChange,
         },
         Command::Deliver => match phase {
-            Phase::Queued | Phase::Sent => Outcome::To(NoticeState::Delivered),
-            Phase::Escalated => Outcome::Record,
-            Phase::Heard
-            | Phase::Asking
-            | Phase::Claimed
-            | Phase::Out
+            Phase::Queued | Phase::Sent => NoticeTransition::ChangeTo(NoticeState::Delivered),
+            Phase::Escalated => NoticeTransition::RecordOnly,
+            Phase::Delivered
+            | Phase::Pausing
+            | Phase::RemovalClaimed
+            | Phase::Declined
             | Phase::Removed
             | Phase::Watched
             | Phase::Closed
-            | Phase::Withdrawn => Outcome::Repeat,
+            | Phase::Withdrawn => NoticeTransition::NoChange,
         },
         Command::Reroute => match phase {
-            Phase::Sent => Outcome::To(NoticeState::Queued),
+            Phase::Sent => NoticeTransition::ChangeTo(NoticeState::Queued),
             Phase::Queued
-            | Phase::Heard
-            | Phase::Asking
-            | Phase::Claimed
-            | Phase::Out
+            | Phase::Delivered
+            | Phase::Pausing
+            | Phase::RemovalClaimed
+            | Phase::Declined
             | Phase::Escalated
             | Phase::Removed
             | Phase::Watched
             | Phase::Closed
-            | Phase::Withdrawn => Outcome::Repeat,
+            | Phase::Withdrawn => NoticeTransition::NoChange,
         },
         Command::Bounce => match phase {
-            Phase::Queued | Phase::Sent => Outcome::To(NoticeState::Bounced),
-            Phase::Escalated => Outcome::Record,
-            Phase::Heard
-            | Phase::Asking
-            | Phase::Claimed
-            | Phase::Out
+            Phase::Queued | Phase::Sent => NoticeTransition::ChangeTo(NoticeState::Bounced),
+            Phase::Escalated => NoticeTransition::RecordOnly,
+            Phase::Delivered
+            | Phase::Pausing
+            | Phase::RemovalClaimed
+            | Phase::Declined
             | Phase::Removed
             | Phase::Watched
             | Phase::Closed
-            | Phase::Withdrawn => Outcome::Repeat,
+            | Phase::Withdrawn => NoticeTransition::NoChange,
         },
-        // Who has answered has it, whatever a mail server says.
+        // A provider that has answered has received the notice, even if a mail server reports otherwise.
         Command::Return => match state {
-            NoticeState::Sent | NoticeState::Delivered => Outcome::To(NoticeState::Queued),
-            NoticeState::Queued | NoticeState::Escalated => Outcome::Record,
+            NoticeState::Sent | NoticeState::Delivered => {
+                NoticeTransition::ChangeTo(NoticeState::Queued)
+            }
+            NoticeState::Queued | NoticeState::Escalated => NoticeTransition::RecordOnly,
             NoticeState::Acknowledged
             | NoticeState::RemovalClaimed
             | NoticeState::Removed
@@ -196,31 +203,33 @@ pub const fn apply(state: NoticeState, command: Command) -> Outcome {
             | NoticeState::Disputed
             | NoticeState::NoAction
             | NoticeState::Moved
-            | NoticeState::Withdrawn => Outcome::Repeat,
+            | NoticeState::Withdrawn => NoticeTransition::NoChange,
         },
-        Command::Answer(answer) => answer_in(state, phase, answer),
+        Command::Answer(answer) => apply_answer(state, phase, answer),
         Command::Confirm => match phase {
             Phase::Queued
             | Phase::Sent
-            | Phase::Heard
-            | Phase::Asking
-            | Phase::Claimed
-            | Phase::Escalated => Outcome::To(NoticeState::Removed),
-            Phase::Out | Phase::Removed | Phase::Watched => Outcome::Repeat,
-            Phase::Closed | Phase::Withdrawn => Outcome::Over,
+            | Phase::Delivered
+            | Phase::Pausing
+            | Phase::RemovalClaimed
+            | Phase::Escalated => NoticeTransition::ChangeTo(NoticeState::Removed),
+            Phase::Declined | Phase::Removed | Phase::Watched => NoticeTransition::NoChange,
+            Phase::Closed | Phase::Withdrawn => NoticeTransition::Ended,
         },
         Command::Refute => match phase {
-            Phase::Claimed => Outcome::To(NoticeState::Delivered),
+            Phase::RemovalClaimed => NoticeTransition::ChangeTo(NoticeState::Delivered),
             Phase::Queued
             | Phase::Sent
-            | Phase::Heard
-            | Phase::Asking
-            | Phase::Out
-            | Phase::Escalated => Outcome::Repeat,
-            Phase::Removed | Phase::Watched | Phase::Closed | Phase::Withdrawn => Outcome::Over,
+            | Phase::Delivered
+            | Phase::Pausing
+            | Phase::Declined
+            | Phase::Escalated => NoticeTransition::NoChange,
+            Phase::Removed | Phase::Watched | Phase::Closed | Phase::Withdrawn => {
+                NoticeTransition::Ended
+            }
         },
         Command::Inform => match state {
-            NoticeState::NeedInformation => Outcome::To(NoticeState::Delivered),
+            NoticeState::NeedInformation => NoticeTransition::ChangeTo(NoticeState::Delivered),
             NoticeState::Queued
             | NoticeState::Sent
             | NoticeState::Delivered
@@ -233,14 +242,14 @@ pub const fn apply(state: NoticeState, command: Command) -> Outcome {
             | NoticeState::Disputed
             | NoticeState::NoAction
             | NoticeState::Escalated
-            | NoticeState::Moved => Outcome::Refused,
+            | NoticeState::Moved => NoticeTransition::Refused,
             NoticeState::Removed
             | NoticeState::Watched
             | NoticeState::Closed
-            | NoticeState::Withdrawn => Outcome::Over,
+            | NoticeState::Withdrawn => NoticeTransition::Ended,
         },
         Command::Uphold => match state {
-            NoticeState::Disputed => Outcome::To(NoticeState::Delivered),
+            NoticeState::Disputed => NoticeTransition::ChangeTo(NoticeState::Delivered),
             NoticeState::Queued
             | NoticeState::Sent
             | NoticeState::Delivered
@@ -253,84 +262,97 @@ pub const fn apply(state: NoticeState, command: Command) -> Outcome {
             | NoticeState::Preserved
             | NoticeState::NoAction
             | NoticeState::Escalated
-            | NoticeState::Moved => Outcome::Repeat,
+            | NoticeState::Moved => NoticeTransition::NoChange,
             NoticeState::Removed
             | NoticeState::Watched
             | NoticeState::Closed
-            | NoticeState::Withdrawn => Outcome::Over,
+            | NoticeState::Withdrawn => NoticeTransition::Ended,
         },
         Command::Resume => match phase {
-            Phase::Asking => Outcome::To(NoticeState::Acknowledged),
+            Phase::Pausing => NoticeTransition::ChangeTo(NoticeState::Acknowledged),
             Phase::Queued
             | Phase::Sent
-            | Phase::Heard
-            | Phase::Claimed
-            | Phase::Out
-            | Phase::Escalated => Outcome::Repeat,
-            Phase::Removed | Phase::Watched | Phase::Closed | Phase::Withdrawn => Outcome::Over,
+            | Phase::Delivered
+            | Phase::RemovalClaimed
+            | Phase::Declined
+            | Phase::Escalated => NoticeTransition::NoChange,
+            Phase::Removed | Phase::Watched | Phase::Closed | Phase::Withdrawn => {
+                NoticeTransition::Ended
+            }
         },
         Command::Escalate => match phase {
-            Phase::Queued | Phase::Sent | Phase::Heard | Phase::Asking | Phase::Claimed => {
-                Outcome::To(NoticeState::Escalated)
-            }
-            Phase::Out | Phase::Escalated => Outcome::Record,
-            Phase::Removed | Phase::Watched | Phase::Closed | Phase::Withdrawn => Outcome::Over,
-        },
-        Command::Watch => match phase {
-            Phase::Removed => Outcome::To(NoticeState::Watched),
             Phase::Queued
             | Phase::Sent
-            | Phase::Heard
-            | Phase::Asking
-            | Phase::Claimed
-            | Phase::Out
+            | Phase::Delivered
+            | Phase::Pausing
+            | Phase::RemovalClaimed => NoticeTransition::ChangeTo(NoticeState::Escalated),
+            Phase::Declined | Phase::Escalated => NoticeTransition::RecordOnly,
+            Phase::Removed | Phase::Watched | Phase::Closed | Phase::Withdrawn => {
+                NoticeTransition::Ended
+            }
+        },
+        Command::Watch => match phase {
+            Phase::Removed => NoticeTransition::ChangeTo(NoticeState::Watched),
+            Phase::Queued
+            | Phase::Sent
+            | Phase::Delivered
+            | Phase::Pausing
+            | Phase::RemovalClaimed
+            | Phase::Declined
             | Phase::Escalated
-            | Phase::Watched => Outcome::Repeat,
-            Phase::Closed | Phase::Withdrawn => Outcome::Over,
+            | Phase::Watched => NoticeTransition::NoChange,
+            Phase::Closed | Phase::Withdrawn => NoticeTransition::Ended,
         },
         Command::Close => match phase {
             Phase::Queued
             | Phase::Sent
-            | Phase::Heard
-            | Phase::Asking
-            | Phase::Claimed
-            | Phase::Out
+            | Phase::Delivered
+            | Phase::Pausing
+            | Phase::RemovalClaimed
+            | Phase::Declined
             | Phase::Escalated
             | Phase::Removed
-            | Phase::Watched => Outcome::To(NoticeState::Closed),
-            Phase::Closed => Outcome::Repeat,
-            Phase::Withdrawn => Outcome::Over,
+            | Phase::Watched => NoticeTransition::ChangeTo(NoticeState::Closed),
+            Phase::Closed => NoticeTransition::NoChange,
+            Phase::Withdrawn => NoticeTransition::Ended,
         },
         Command::Withdraw => match phase {
             Phase::Queued
             | Phase::Sent
-            | Phase::Heard
-            | Phase::Asking
-            | Phase::Claimed
-            | Phase::Out
+            | Phase::Delivered
+            | Phase::Pausing
+            | Phase::RemovalClaimed
+            | Phase::Declined
             | Phase::Escalated
             | Phase::Removed
             | Phase::Watched
-            | Phase::Closed => Outcome::To(NoticeState::Withdrawn),
-            Phase::Withdrawn => Outcome::Repeat,
+            | Phase::Closed => NoticeTransition::ChangeTo(NoticeState::Withdrawn),
+            Phase::Withdrawn => NoticeTransition::NoChange,
         },
     }
 }
 
-/// An acknowledgement adds nothing to what says more; that evidence is kept stops no claim; a repeat is a repeat.
-const fn answer_in(state: NoticeState, phase: Phase, answer: Answer) -> Outcome {
-    let next = answered(answer);
+/// An acknowledgement does not replace a more specific answer; `preserved` does not replace a claim of
+/// removal; a repeated answer changes nothing.
+const fn apply_answer(state: NoticeState, phase: Phase, answer: Answer) -> NoticeTransition {
+    let next = state_after(answer);
     match phase {
-        Phase::Removed | Phase::Watched | Phase::Closed | Phase::Withdrawn => Outcome::Over,
-        Phase::Queued | Phase::Sent | Phase::Escalated => Outcome::To(next),
-        Phase::Heard => match (state, answer) {
+        Phase::Removed | Phase::Watched | Phase::Closed | Phase::Withdrawn => {
+            NoticeTransition::Ended
+        }
+        Phase::Queued | Phase::Sent | Phase::Escalated => NoticeTransition::ChangeTo(next),
+        Phase::Delivered => match (state, answer) {
             (NoticeState::Acknowledged | NoticeState::Preserved, Answer::Acknowledged)
-            | (NoticeState::Preserved, Answer::Preserved) => Outcome::Repeat,
-            (_, _) => Outcome::To(next),
+            | (NoticeState::Preserved, Answer::Preserved) => NoticeTransition::NoChange,
+            (_, _) => NoticeTransition::ChangeTo(next),
         },
-        Phase::Asking | Phase::Claimed | Phase::Out => match answer {
-            Answer::Acknowledged if !matches!(state, NoticeState::Bounced) => Outcome::Repeat,
-            Answer::Preserved if matches!(phase, Phase::Claimed) => Outcome::Record,
+        Phase::Pausing | Phase::RemovalClaimed | Phase::Declined => match answer {
+            Answer::Acknowledged if !matches!(state, NoticeState::Bounced) => {
+                NoticeTransition::NoChange
+            }
+            Answer::Preserved if matches!(phase, Phase::RemovalClaimed) => {
+                NoticeTransition::RecordOnly
+            }
             Answer::Acknowledged
             | Answer::Removed
             | Answer::Unavailable
@@ -342,9 +364,9 @@ const fn answer_in(state: NoticeState, phase: Phase, answer: Answer) -> Outcome 
             | Answer::Disputed
             | Answer::NoAction => {
                 if state as u8 == next as u8 {
-                    Outcome::Repeat
+                    NoticeTransition::NoChange
                 } else {
-                    Outcome::To(next)
+                    NoticeTransition::ChangeTo(next)
                 }
             }
         },

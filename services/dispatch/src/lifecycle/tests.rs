@@ -1,13 +1,14 @@
-//! Every state with every command, against tables that are spelled out.
+//! Every state with every command, against explicit tables.
 
-use domain::word::{Answer, LiveState, NoticeState};
+use domain::enums::{Answer, ContentStatus, NoticeState};
 
-use super::{Message, case, may_leave, notice};
+use super::{Message, case, may_be_sent, notice};
 
-/// Q queued, S sent, D delivered, A acknowledged, C removal claimed, R removed, W watched, X closed, B bounced,
-/// N not ours, I need information, T need time, P preserved, U disputed, O no action, E escalated, M moved, V withdrawn;
-/// `+` an event alone, `=` a repeat, `.` over, `!` refused. Columns: send, deliver, reroute, bounce, return; the ten answers;
-/// confirm, refute, inform, uphold, resume, escalate, watch, close, withdraw.
+/// Q queued, S sent, D delivered, A acknowledged, C removal claimed, R removed, W watched, X closed, B
+/// bounced, N not ours, I need information, T need time, P preserved, U disputed, O no action, E escalated, M
+/// moved, V withdrawn; `+` event only, `=` no change, `.` ended, `!` refused. Columns: send, deliver,
+/// reroute, bounce, return; the ten answers; confirm, refute, inform, uphold, resume, escalate, watch, close,
+/// withdraw.
 const NOTICES: [(NoticeState, &str); 18] = [
     (NoticeState::Queued, "SD=B+ ACCMNPITUO R=!==E=XV"),
     (NoticeState::Sent, "=DQBQ ACCMNPITUO R=!==E=XV"),
@@ -29,20 +30,20 @@ const NOTICES: [(NoticeState, &str); 18] = [
     (NoticeState::Withdrawn, "===== .......... ........="),
 ];
 
-/// U up, G gone, W watched, H held, X exhausted, C closed, V withdrawn; `<` back to before the hold, `?` look first,
-/// `=` a repeat. Columns: act, confirm, watch, reappear, hold, release, exhaust, find, close,
-/// withdraw.
-const CASES: [(LiveState, &str); 7] = [
-    (LiveState::Up, "=G==H=X==V"),
-    (LiveState::Gone, "?=WUH===CV"),
-    (LiveState::Watched, "?==UH===CV"),
-    (LiveState::Held, "=====<===V"),
-    (LiveState::Exhausted, "=G==H==U=V"),
-    (LiveState::Closed, "?==U=====V"),
-    (LiveState::Withdrawn, "U========="),
+/// N online, F offline, W watched, H held, X exhausted, C closed, V withdrawn; `<` resume the status before
+/// the hold, `?` check first, `=` no change. Columns: open, confirm, watch, reappear, hold, release, exhaust,
+/// find host, close, withdraw.
+const CASES: [(ContentStatus, &str); 7] = [
+    (ContentStatus::Online, "=F==H=X==V"),
+    (ContentStatus::Offline, "?=WNH===CV"),
+    (ContentStatus::Watched, "?==NH===CV"),
+    (ContentStatus::Held, "=====<===V"),
+    (ContentStatus::Exhausted, "=F==H==N=V"),
+    (ContentStatus::Closed, "?==N=====V"),
+    (ContentStatus::Withdrawn, "N========="),
 ];
 
-/// The command after this one, in the order of the columns. A new command does not compile until it has its place.
+/// The command in the next column. A new command does not compile until it has a column.
 fn next_notice_command(command: notice::Command) -> Option<notice::Command> {
     use notice::Command;
     Some(match command {
@@ -75,30 +76,30 @@ fn next_notice_command(command: notice::Command) -> Option<notice::Command> {
     })
 }
 
-/// As [`next_notice_command`], of a case.
+/// As [`next_notice_command`], for a case.
 fn next_case_command(command: case::Command) -> Option<case::Command> {
     use case::Command;
     Some(match command {
-        Command::Act => Command::Confirm,
+        Command::Open => Command::Confirm,
         Command::Confirm => Command::Watch,
         Command::Watch => Command::Reappear,
-        Command::Reappear => Command::Hold,
-        Command::Hold => Command::Release,
+        Command::Reappear => Command::PoliceHold,
+        Command::PoliceHold => Command::Release,
         Command::Release => Command::Exhaust,
-        Command::Exhaust => Command::Find,
-        Command::Find => Command::Close,
+        Command::Exhaust => Command::FindHost,
+        Command::FindHost => Command::Close,
         Command::Close => Command::Withdraw,
         Command::Withdraw => return None,
     })
 }
 
-/// Of all states, those that the table leaves out; one that stands twice in it covers itself only.
-fn left_out<S: Copy + PartialEq>(all: &[S], table: impl Iterator<Item = S>) -> usize {
+/// Number of states that the table lacks. A state that occurs twice in it counts once.
+fn count_missing<S: Copy + PartialEq>(all: &[S], table: impl Iterator<Item = S>) -> usize {
     let table: Vec<S> = table.collect();
     all.iter().filter(|state| !table.contains(state)).count()
 }
 
-fn letter(state: NoticeState) -> char {
+fn symbol(state: NoticeState) -> char {
     match state {
         NoticeState::Queued => 'Q',
         NoticeState::Sent => 'S',
@@ -122,73 +123,76 @@ fn letter(state: NoticeState) -> char {
 }
 
 #[test]
-fn every_notice_state_meets_every_command_as_the_table_says() {
+fn every_notice_state_handles_every_command_as_in_the_table() {
     let commands: Vec<_> =
         std::iter::successors(Some(notice::Command::Send), |c| next_notice_command(*c)).collect();
-    let left_out = left_out(NoticeState::ALL, NOTICES.iter().map(|row| row.0));
+    let missing = count_missing(NoticeState::ALL, NOTICES.iter().map(|row| row.0));
     for (state, row) in NOTICES {
         let row: Vec<char> = row.chars().filter(|c| *c != ' ').collect();
         assert_eq!(row.len(), commands.len(), "{state}");
         for (command, expected) in commands.iter().zip(row) {
             let found = match notice::apply(state, *command) {
-                notice::Outcome::To(next) => letter(next),
-                notice::Outcome::Record => '+',
-                notice::Outcome::Repeat => '=',
-                notice::Outcome::Over => '.',
-                notice::Outcome::Refused => '!',
+                notice::NoticeTransition::ChangeTo(next) => symbol(next),
+                notice::NoticeTransition::RecordOnly => '+',
+                notice::NoticeTransition::NoChange => '=',
+                notice::NoticeTransition::Ended => '.',
+                notice::NoticeTransition::Refused => '!',
             };
             assert_eq!(found, expected, "{state} and {command:?}");
         }
     }
-    let uncovered = left_out * commands.len();
+    let uncovered = missing * commands.len();
     println!("notice: uncovered {uncovered}");
     assert_eq!(uncovered, 0);
 }
 
 #[test]
-fn every_live_state_meets_every_command_as_the_table_says() {
+fn every_content_status_handles_every_command_as_in_the_table() {
     let commands: Vec<_> =
-        std::iter::successors(Some(case::Command::Act), |c| next_case_command(*c)).collect();
-    let letter = |live| match live {
-        LiveState::Up => 'U',
-        LiveState::Gone => 'G',
-        LiveState::Watched => 'W',
-        LiveState::Held => 'H',
-        LiveState::Exhausted => 'X',
-        LiveState::Closed => 'C',
-        LiveState::Withdrawn => 'V',
+        std::iter::successors(Some(case::Command::Open), |c| next_case_command(*c)).collect();
+    let symbol = |content_status| match content_status {
+        ContentStatus::Online => 'N',
+        ContentStatus::Offline => 'F',
+        ContentStatus::Watched => 'W',
+        ContentStatus::Held => 'H',
+        ContentStatus::Exhausted => 'X',
+        ContentStatus::Closed => 'C',
+        ContentStatus::Withdrawn => 'V',
     };
-    let left_out = left_out(LiveState::ALL, CASES.iter().map(|row| row.0));
-    for (live, row) in CASES {
-        assert_eq!(row.len(), commands.len(), "{live}");
+    let missing = count_missing(ContentStatus::ALL, CASES.iter().map(|row| row.0));
+    for (content_status, row) in CASES {
+        assert_eq!(row.len(), commands.len(), "{content_status}");
         for (command, expected) in commands.iter().zip(row.chars()) {
-            let found = match case::apply(live, *command) {
-                case::Outcome::To(next) => letter(next),
-                case::Outcome::Back => '<',
-                case::Outcome::Look => '?',
-                case::Outcome::Repeat => '=',
+            let found = match case::apply(content_status, *command) {
+                case::CaseTransition::ChangeTo(next) => symbol(next),
+                case::CaseTransition::ResumePrevious => '<',
+                case::CaseTransition::CheckFirst => '?',
+                case::CaseTransition::NoChange => '=',
             };
-            assert_eq!(found, expected, "{live} and {command:?}");
+            assert_eq!(found, expected, "{content_status} and {command:?}");
         }
     }
-    let uncovered = left_out * commands.len();
+    let uncovered = missing * commands.len();
     println!("case: uncovered {uncovered}");
     assert_eq!(uncovered, 0);
 }
 
 #[test]
-fn nothing_leaves_for_a_case_that_is_held_gone_or_answered() {
-    for live in LiveState::ALL {
+fn nothing_is_sent_for_a_case_that_is_held_or_offline_or_a_notice_that_is_answered() {
+    for content_status in ContentStatus::ALL {
         for state in NoticeState::ALL {
-            let retraction = may_leave(*live, *state, None, Message::Retraction);
-            assert_eq!(retraction, *live == LiveState::Withdrawn);
-            let leaves = may_leave(*live, *state, None, Message::Notice);
-            let up = matches!(live, LiveState::Up | LiveState::Exhausted);
-            let waits = matches!(
+            let retraction = may_be_sent(*content_status, *state, None, Message::Retraction);
+            assert_eq!(retraction, *content_status == ContentStatus::Withdrawn);
+            let is_sent = may_be_sent(*content_status, *state, None, Message::Notice);
+            let is_online = matches!(
+                content_status,
+                ContentStatus::Online | ContentStatus::Exhausted
+            );
+            let is_pending = matches!(
                 state,
                 NoticeState::Queued | NoticeState::Sent | NoticeState::Delivered
             );
-            assert_eq!(leaves, up && waits, "{live} {state}");
+            assert_eq!(is_sent, is_online && is_pending, "{content_status} {state}");
         }
     }
 }

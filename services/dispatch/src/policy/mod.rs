@@ -1,127 +1,131 @@
-//! Escalation as data: clocks, ladders, pauses, the checks of a claim and the watch, per regime, each with its source.
-//! Must not act: a policy only says when.
+//! The escalation policy as data: deadlines, ladders, pauses, the checks of a claim and the watch, per
+//! regime, each with its source. A policy defines when something happens; the commands act.
 
-mod lint;
+mod parse;
 #[cfg(test)]
 mod tests;
 mod text;
 
-use domain::word::{Category, Rung};
+use domain::enums::{Category, Rung};
 use time::{Duration, OffsetDateTime};
 
-pub use lint::{Fault, lint, parse};
+pub use parse::{PolicyFault, lint, parse};
 
-/// The most rungs a ladder may have: each has a bit in the case row.
+/// Maximum number of rungs in a ladder.
 pub const MAX_RUNGS: usize = 24;
 
 /// A whole policy file.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Names this text; changes with it.
+    /// Identifies this text; changes with it.
     pub version: String,
-    pub probe: Probe,
-    /// Looks after a confirmed removal, each since the confirmation, growing. The case closes after the last.
+    pub checks: CheckPolicy,
+    /// Checks after a confirmed removal, as ascending times since the confirmation. The case closes after the
+    /// last.
     pub watch: Vec<Duration>,
-    pub pauses: Pauses,
-    /// From a machine's answer in somebody's absence to the next contact, where no person answers first. None: such an
-    /// answer is written down and moves nothing.
+    pub pauses: PausePolicy,
+    /// Time from an automatic reply to the next contact, unless a person answers first. `None`: an automatic
+    /// reply is recorded without effect.
     pub automatic_reply: Option<Duration>,
     pub regimes: Vec<Regime>,
 }
 
-/// How a claim of removal is checked, and how often what is up is looked at.
+/// How a claim of removal is checked, and how often online content is checked. In YAML: `probe`.
 #[derive(Debug, Clone)]
-pub struct Probe {
-    /// Checks that must find it gone.
-    pub agree: i32,
-    /// Of so many.
-    pub of: i32,
-    /// Between two of them.
-    pub every: Duration,
-    /// While it is up and nobody claims otherwise.
-    pub open: Duration,
-    /// As `open`, once every rung has fired.
-    pub exhausted: Duration,
-    /// How long a claim under check keeps the providers' rungs from firing.
+pub struct CheckPolicy {
+    /// Number of checks that must find the URL offline. In YAML: `agree`.
+    pub min_agreeing: i32,
+    /// Number of checks of one claim. In YAML: `of`.
+    pub max_checks: i32,
+    /// Time between two checks of a claim. In YAML: `every`.
+    pub interval: Duration,
+    /// Time between checks while the URL is online without a claim. In YAML: `open`.
+    pub online_interval: Duration,
+    /// As `online_interval`, once every rung has fired. In YAML: `exhausted`.
+    pub exhausted_interval: Duration,
+    /// How long a claim under check defers the providers' rungs.
     pub claim_window: Duration,
 }
 
-/// How far a provider's word may stop its clock, within one episode.
+/// How far a provider's answers may pause the ladder within one episode.
 #[derive(Debug, Clone)]
-pub struct Pauses {
-    pub times: i32,
-    pub each: Duration,
-    pub total: Duration,
+pub struct PausePolicy {
+    /// In YAML: `times`.
+    pub max_count: i32,
+    /// In YAML: `each`.
+    pub max_each: Duration,
+    /// In YAML: `total`.
+    pub max_total: Duration,
 }
 
-/// One law's or code's clocks.
+/// Deadlines and ladder of one law or code of practice.
 #[derive(Debug, Clone)]
 pub struct Regime {
     pub name: String,
-    /// Holds where no other fits.
+    /// Applies if no other regime matches.
     pub default: bool,
-    /// Of the provider; none for all.
+    /// Countries of the provider; empty for all.
     pub countries: Vec<String>,
-    /// Severities; none for all.
+    /// Severities; empty for all.
     pub categories: Vec<Category>,
-    /// The text of law or code that the figures stand on.
+    /// The text of the law or code that the figures are based on.
     pub source: String,
-    /// What the notice says about it.
+    /// Legal basis as stated in notices.
     pub legal_basis: String,
-    /// From the notice to the provider's first answer.
+    /// Time from the notice to the provider's first answer.
     pub acknowledge: Duration,
-    /// From the notice to removal.
+    /// Time from the notice to removal.
     pub remove: Duration,
-    /// From the report to confirmed removal. Never pauses.
+    /// Time from the report to confirmed removal. Never pauses.
     pub received: Duration,
     pub ladder: Vec<RungRule>,
 }
 
-/// One rung.
+/// One rung of a ladder.
 #[derive(Debug, Clone)]
 pub struct RungRule {
-    /// Since the episode was dispatched.
+    /// Time since the start of the episode.
     pub after: Duration,
     pub rung: Rung,
-    pub when: When,
+    pub when: RungCondition,
 }
 
-/// Which notices a rung goes past.
+/// Which notices a rung applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
-    /// No answer has come.
+pub enum RungCondition {
+    /// The provider has not answered.
     Unacknowledged,
-    /// It is not gone.
+    /// The content is not removed.
     Unremoved,
 }
 
 impl RungRule {
-    /// What tells it from every other rung of its ladder, as it is kept: the rung and its milliseconds.
-    pub fn mark(&self) -> String {
+    /// Key that is unique within the ladder and stored when the rung has fired: `RUNG/MILLISECONDS`.
+    pub fn key(&self) -> String {
         format!("{}/{}", self.rung, self.after.whole_milliseconds())
     }
 
-    /// The clock from received to confirmed never pauses, and these rungs keep to it.
-    pub fn never_pauses(&self) -> bool {
+    /// Whether the rung keeps its deadline during pauses, like the time from received to confirmed.
+    pub fn ignores_pauses(&self) -> bool {
         matches!(self.rung, Rung::Regulator | Rung::Supervisor)
     }
 }
 
 impl Policy {
-    /// The regime that holds for a provider's country and a severity: the first that fits both, else the default.
+    /// The regime for a provider's country and a severity: the first that matches both, else the default.
     pub fn regime_for(&self, country: &str, category: Category) -> &Regime {
-        let fits = |regime: &&Regime| {
+        let matches = |regime: &&Regime| {
             (!regime.countries.is_empty() || !regime.categories.is_empty())
                 && (regime.countries.is_empty() || regime.countries.iter().any(|c| c == country))
                 && (regime.categories.is_empty() || regime.categories.contains(&category))
         };
         self.regimes
             .iter()
-            .find(fits)
+            .find(matches)
             .unwrap_or_else(|| self.default_regime())
     }
 
-    /// By name; a name that the policy no longer has stands for the default.
+    /// The regime of this name; the default if the policy no longer has it.
     pub fn regime(&self, name: &str) -> &Regime {
         self.regimes
             .iter()
@@ -129,7 +133,7 @@ impl Policy {
             .unwrap_or_else(|| self.default_regime())
     }
 
-    /// The look of the watch with this number, for a removal confirmed then.
+    /// Time of the watch's check number `step`, from 0, after a removal that was confirmed at `confirmed`.
     pub fn watch_at(&self, step: i32, confirmed: OffsetDateTime) -> Option<OffsetDateTime> {
         let step = usize::try_from(step).ok()?;
         self.watch.get(step).map(|after| confirmed + *after)

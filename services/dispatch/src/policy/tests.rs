@@ -1,16 +1,16 @@
-//! The policies of the repository, and mistakes in them.
+//! The repository's policies, and policies with mistakes.
 
-use domain::word::Category;
+use domain::enums::Category;
 use time::Duration;
 
-use super::lint::duration;
+use super::parse::duration;
 use super::{lint, parse};
 
 const PRODUCTION: &str = include_str!("../../../../deploy/policies/production.yaml");
 const DEMO: &str = include_str!("../../../../deploy/policies/demo.yaml");
 
 #[test]
-fn the_policies_in_the_repository_are_good() {
+fn the_repositorys_policies_are_valid() {
     for (name, yaml) in [("production", PRODUCTION), ("demo", DEMO)] {
         assert_eq!(lint(yaml), [], "{name}");
     }
@@ -22,7 +22,7 @@ fn the_policies_in_the_repository_are_good() {
 }
 
 #[test]
-fn every_mistake_is_told_with_its_line_and_field() {
+fn every_mistake_is_reported_with_its_line_and_field() {
     let bad = DEMO
         .replacen("of: 3", "of: 1", 1)
         .replacen("rung: remind", "rung: shout", 1)
@@ -37,20 +37,20 @@ fn every_mistake_is_told_with_its_line_and_field() {
             "regimes[0].ladder[0].rung"
         ]
     );
-    let endless = DEMO
+    let too_large = DEMO
         .replacen("received: 60s", "received: 9000000000000s", 1)
         .replacen("times: 3", "times: 2000000000", 1);
-    let fields: Vec<String> = lint(&endless).into_iter().map(|f| f.field).collect();
+    let fields: Vec<String> = lint(&too_large).into_iter().map(|f| f.field).collect();
     assert_eq!(fields, ["pauses.times", "regimes[0].received"]);
     for fault in &faults {
         let line = bad.lines().nth(fault.line as usize - 1).unwrap();
-        let word = fault.field.rsplit('.').next().unwrap();
-        assert!(line.contains(word), "{fault} points at {line:?}");
+        let key = fault.field.rsplit('.').next().unwrap();
+        assert!(line.contains(key), "{fault} points at {line:?}");
     }
 }
 
 #[test]
-fn what_is_no_policy_is_refused_with_a_line() {
+fn an_invalid_policy_is_refused() {
     for bad in ["", "version: 1", "- a", "version: [", "{}"] {
         assert!(!lint(bad).is_empty(), "{bad:?}");
     }
@@ -63,7 +63,7 @@ fn what_is_no_policy_is_refused_with_a_line() {
 }
 
 #[test]
-fn lengths_of_time_have_one_unit() {
+fn a_duration_has_exactly_one_unit() {
     assert_eq!(duration("1500ms"), Some(Duration::milliseconds(1500)));
     assert_eq!(duration("7d"), Some(Duration::days(7)));
     for bad in ["", "s", "1", "1 h", "-1s", "1w", "99999999999999999d"] {

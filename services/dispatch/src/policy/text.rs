@@ -1,4 +1,4 @@
-//! The text form of a policy, as serde reads it. Nothing is judged here but the shape.
+//! The YAML form of a policy, as serde reads it. Values are validated in `parse`.
 
 use serde::Deserialize;
 use serde_saphyr::Spanned;
@@ -7,7 +7,7 @@ use serde_saphyr::Spanned;
 #[serde(deny_unknown_fields)]
 pub(super) struct PolicyText {
     pub(super) version: Spanned<String>,
-    pub(super) probe: ProbeText,
+    pub(super) probe: ChecksText,
     pub(super) watch: Vec<Spanned<String>>,
     pub(super) pauses: PausesText,
     #[serde(default)]
@@ -17,7 +17,7 @@ pub(super) struct PolicyText {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ProbeText {
+pub(super) struct ChecksText {
     pub(super) agree: Spanned<i32>,
     pub(super) of: Spanned<i32>,
     pub(super) every: Spanned<String>,

@@ -1,44 +1,34 @@
-//! Case rows: the root of every change to notices.
+//! Case rows. The lock of a case's row guards every change to its notices.
 
+use domain::enums::{Category, ContentStatus, Media, ReviewReason, Rung};
 use domain::id::{CaseId, DecisionId, ReviewId};
-use domain::word::{Category, LiveState, Media, ReviewReason, Rung};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::mark::{self, Mark};
-use super::row::Reader;
+use super::fingerprint::{self, Fingerprint, FingerprintDigest};
+use super::row::RowReader;
 use crate::Error;
 
-/// A pause of the ladder by a provider's word.
+/// A pause of the ladder after a provider's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pause {
     pub since: OffsetDateTime,
     pub until: OffsetDateTime,
 }
 
-/// What the place looked like while it was up.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Seen {
-    pub status: i32,
-    pub length: Option<i64>,
-    /// A digest.
-    pub etag: Option<String>,
-    pub content_type: Option<String>,
-}
-
-/// The row of a case; its columns are explained in the migration.
+/// The row of a case; the migration explains its columns.
 #[derive(Clone)]
-pub struct CaseFile {
+pub struct DispatchCase {
     pub case_id: CaseId,
     pub decision_id: DecisionId,
     pub category: Category,
     pub media: Option<Media>,
     pub received_at: OffsetDateTime,
     pub verified_at: OffsetDateTime,
-    pub live: LiveState,
-    pub resumes: Option<LiveState>,
+    pub content_status: ContentStatus,
+    pub resumes_as: Option<ContentStatus>,
     pub held_since: Option<OffsetDateTime>,
     pub regime: String,
     pub policy_version: String,
@@ -46,8 +36,8 @@ pub struct CaseFile {
     pub steps: i32,
     pub episode_at: Option<OffsetDateTime>,
     pub ladder_from: Option<OffsetDateTime>,
-    pub rungs_fired: i32,
-    pub fired: Option<String>,
+    /// Keys of the rungs that have fired, or were skipped, in this episode.
+    pub rungs_fired: Vec<String>,
     pub last_rung: Option<Rung>,
     pub pause: Option<Pause>,
     pub pauses: i32,
@@ -55,15 +45,15 @@ pub struct CaseFile {
     pub claim_since: Option<OffsetDateTime>,
     pub claim_until: Option<OffsetDateTime>,
     pub checks: i32,
-    pub agreed: i32,
-    pub changed: i32,
+    pub checks_agreed: i32,
+    pub checks_changed: i32,
     pub watch_step: i32,
-    pub seen: Option<Seen>,
-    /// Of the changed page that was last asked about.
-    pub asked_print: Option<Mark>,
-    /// Of pages that a person has called gone, the newest last.
-    pub gone_prints: Vec<Mark>,
-    pub hurried_to: Option<OffsetDateTime>,
+    pub online_fingerprint: Option<Fingerprint>,
+    /// Of the changed page in the latest review.
+    pub reviewed_fingerprint: Option<FingerprintDigest>,
+    /// Of pages that a person decided are not the material, the newest last.
+    pub offline_fingerprints: Vec<FingerprintDigest>,
+    pub next_contact_by: Option<OffsetDateTime>,
     pub dispatched_at: Option<OffsetDateTime>,
     pub delivered_at: Option<OffsetDateTime>,
     pub acknowledged_at: Option<OffsetDateTime>,
@@ -78,19 +68,18 @@ pub struct CaseFile {
     pub unsettled: bool,
 }
 
-/// Locks these cases, ascending; unknown ids are left out.
-pub async fn lock_cases(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<CaseFile>, Error> {
+/// Locks these cases in ascending order; unknown ids are ignored.
+pub async fn lock_cases(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<DispatchCase>, Error> {
     let rows = sqlx::query(
         "-- lock_cases
         select
-            case_id, decision_id, category, media, received_at, verified_at, live, resumes, held_since, regime,
+            case_id, decision_id, category, media, received_at, verified_at, content_status, resumes_as, held_since, regime,
             policy_version, episode, steps, episode_at, ladder_from, rungs_fired, last_rung, paused_since,
-            paused_until, pauses, paused_ms, claim_since, claim_until, checks, agreed, changed, watch_step,
-            seen_status, seen_length, seen_etag, seen_type, dispatched_at, delivered_at, acknowledged_at,
+            paused_until, pauses, paused_ms, claim_since, claim_until, checks, checks_agreed, checks_changed, watch_step,
+            online_status, online_length, online_etag, online_type, dispatched_at, delivered_at, acknowledged_at,
             removal_claimed_at, confirmed_at, closed_at, flagged_at, moves, review_id, review_reason,
-            resolve_at, due_at, unsettled, fired,
-            asked_print, gone_prints, hurried_to
-        from case_file
+            resolve_at, due_at, unsettled, reviewed_fingerprint, offline_fingerprints, next_contact_by
+        from dispatch_case
         where case_id = any($1)
         order by case_id
         for update",
@@ -98,88 +87,87 @@ pub async fn lock_cases(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Cas
     .bind(ids)
     .fetch_all(conn)
     .await?;
-    rows.iter().map(case_file).collect()
+    rows.iter().map(dispatch_case).collect()
 }
 
 /// Reads cases without a lock.
-pub async fn cases(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<CaseFile>, Error> {
+pub async fn cases(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<DispatchCase>, Error> {
     let rows = sqlx::query(
         "-- cases
         select
-            case_id, decision_id, category, media, received_at, verified_at, live, resumes, held_since, regime,
+            case_id, decision_id, category, media, received_at, verified_at, content_status, resumes_as, held_since, regime,
             policy_version, episode, steps, episode_at, ladder_from, rungs_fired, last_rung, paused_since,
-            paused_until, pauses, paused_ms, claim_since, claim_until, checks, agreed, changed, watch_step,
-            seen_status, seen_length, seen_etag, seen_type, dispatched_at, delivered_at, acknowledged_at,
+            paused_until, pauses, paused_ms, claim_since, claim_until, checks, checks_agreed, checks_changed, watch_step,
+            online_status, online_length, online_etag, online_type, dispatched_at, delivered_at, acknowledged_at,
             removal_claimed_at, confirmed_at, closed_at, flagged_at, moves, review_id, review_reason,
-            resolve_at, due_at, unsettled, fired,
-            asked_print, gone_prints, hurried_to
-        from case_file
+            resolve_at, due_at, unsettled, reviewed_fingerprint, offline_fingerprints, next_contact_by
+        from dispatch_case
         where case_id = any($1)",
     )
     .bind(ids)
     .fetch_all(conn)
     .await?;
-    rows.iter().map(case_file).collect()
+    rows.iter().map(dispatch_case).collect()
 }
 
-/// Writes new rows and changed ones, each once.
-pub async fn put_cases(conn: &mut PgConnection, rows: &[&CaseFile]) -> Result<(), Error> {
+/// Inserts or updates rows, each once.
+pub async fn upsert_cases(conn: &mut PgConnection, rows: &[&DispatchCase]) -> Result<(), Error> {
     if rows.is_empty() {
         return Ok(());
     }
     let written = sqlx::query(
-        "-- put_cases
-        insert into case_file (
-            case_id, decision_id, category, media, received_at, verified_at, live, resumes, held_since, regime,
+        "-- upsert_cases
+        insert into dispatch_case (
+            case_id, decision_id, category, media, received_at, verified_at, content_status, resumes_as, held_since, regime,
             policy_version, episode, steps, episode_at, ladder_from, rungs_fired, last_rung, paused_since,
-            paused_until, pauses, paused_ms, claim_since, claim_until, checks, agreed, changed, watch_step,
-            seen_status, seen_length, seen_etag, seen_type, dispatched_at, delivered_at, acknowledged_at,
+            paused_until, pauses, paused_ms, claim_since, claim_until, checks, checks_agreed, checks_changed, watch_step,
+            online_status, online_length, online_etag, online_type, dispatched_at, delivered_at, acknowledged_at,
             removal_claimed_at, confirmed_at, closed_at, flagged_at, moves, review_id, review_reason,
-            resolve_at, due_at, unsettled, fired, asked_print, gone_prints, hurried_to)
+            resolve_at, due_at, unsettled, reviewed_fingerprint, offline_fingerprints, next_contact_by)
         select
-            r.case_id, r.decision_id, r.category, r.media, r.received_at, r.verified_at, r.live, r.resumes,
+            r.case_id, r.decision_id, r.category, r.media, r.received_at, r.verified_at, r.content_status, r.resumes_as,
             r.held_since, r.regime, r.policy_version, r.episode, r.steps, r.episode_at, r.ladder_from,
-            r.rungs_fired, r.last_rung, r.paused_since, r.paused_until, r.pauses, r.paused_ms, r.claim_since,
-            r.claim_until, r.checks, r.agreed, r.changed, r.watch_step, r.seen_status, r.seen_length,
-            r.seen_etag, r.seen_type, r.dispatched_at, r.delivered_at, r.acknowledged_at, r.removal_claimed_at,
+            string_to_array(r.rungs_fired, ' '), r.last_rung, r.paused_since, r.paused_until, r.pauses, r.paused_ms, r.claim_since,
+            r.claim_until, r.checks, r.checks_agreed, r.checks_changed, r.watch_step, r.online_status, r.online_length,
+            r.online_etag, r.online_type, r.dispatched_at, r.delivered_at, r.acknowledged_at, r.removal_claimed_at,
             r.confirmed_at, r.closed_at, r.flagged_at, r.moves, r.review_id, r.review_reason, r.resolve_at,
-            r.due_at, r.unsettled, r.fired, r.asked_print, r.gone_prints, r.hurried_to
+            r.due_at, r.unsettled, r.reviewed_fingerprint, string_to_array(r.offline_fingerprints, ' '), r.next_contact_by
         from unnest(
             $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::text[],
             $8::text[], $9::timestamptz[], $10::text[], $11::text[], $12::integer[], $13::integer[],
-            $14::timestamptz[], $15::timestamptz[], $16::integer[], $17::text[], $18::timestamptz[],
+            $14::timestamptz[], $15::timestamptz[], $16::text[], $17::text[], $18::timestamptz[],
             $19::timestamptz[], $20::integer[], $21::bigint[], $22::timestamptz[], $23::timestamptz[],
             $24::integer[], $25::integer[], $26::integer[], $27::integer[], $28::integer[], $29::bigint[],
             $30::text[], $31::text[], $32::timestamptz[], $33::timestamptz[], $34::timestamptz[],
             $35::timestamptz[], $36::timestamptz[], $37::timestamptz[], $38::timestamptz[], $39::integer[],
             $40::uuid[], $41::text[], $42::timestamptz[], $43::timestamptz[], $44::boolean[], $45::text[],
-            $46::text[], $47::text[], $48::timestamptz[]) as r (
-            case_id, decision_id, category, media, received_at, verified_at, live, resumes, held_since, regime,
+            $46::text[], $47::timestamptz[]) as r (
+            case_id, decision_id, category, media, received_at, verified_at, content_status, resumes_as, held_since, regime,
             policy_version, episode, steps, episode_at, ladder_from, rungs_fired, last_rung, paused_since,
-            paused_until, pauses, paused_ms, claim_since, claim_until, checks, agreed, changed, watch_step,
-            seen_status, seen_length, seen_etag, seen_type, dispatched_at, delivered_at, acknowledged_at,
+            paused_until, pauses, paused_ms, claim_since, claim_until, checks, checks_agreed, checks_changed, watch_step,
+            online_status, online_length, online_etag, online_type, dispatched_at, delivered_at, acknowledged_at,
             removal_claimed_at, confirmed_at, closed_at, flagged_at, moves, review_id, review_reason,
-            resolve_at, due_at, unsettled, fired, asked_print, gone_prints, hurried_to)
+            resolve_at, due_at, unsettled, reviewed_fingerprint, offline_fingerprints, next_contact_by)
         order by r.case_id
         on conflict (case_id) do update set
             decision_id = excluded.decision_id, category = excluded.category, media = excluded.media,
-            received_at = excluded.received_at, verified_at = excluded.verified_at, live = excluded.live,
-            resumes = excluded.resumes, held_since = excluded.held_since, regime = excluded.regime,
+            received_at = excluded.received_at, verified_at = excluded.verified_at, content_status = excluded.content_status,
+            resumes_as = excluded.resumes_as, held_since = excluded.held_since, regime = excluded.regime,
             policy_version = excluded.policy_version, episode = excluded.episode, steps = excluded.steps,
             episode_at = excluded.episode_at, ladder_from = excluded.ladder_from,
             rungs_fired = excluded.rungs_fired, last_rung = excluded.last_rung,
             paused_since = excluded.paused_since, paused_until = excluded.paused_until,
             pauses = excluded.pauses, paused_ms = excluded.paused_ms, claim_since = excluded.claim_since,
-            claim_until = excluded.claim_until, checks = excluded.checks, agreed = excluded.agreed,
-            changed = excluded.changed, watch_step = excluded.watch_step, seen_status = excluded.seen_status,
-            seen_length = excluded.seen_length, seen_etag = excluded.seen_etag, seen_type = excluded.seen_type,
+            claim_until = excluded.claim_until, checks = excluded.checks, checks_agreed = excluded.checks_agreed,
+            checks_changed = excluded.checks_changed, watch_step = excluded.watch_step, online_status = excluded.online_status,
+            online_length = excluded.online_length, online_etag = excluded.online_etag, online_type = excluded.online_type,
             dispatched_at = excluded.dispatched_at, delivered_at = excluded.delivered_at,
             acknowledged_at = excluded.acknowledged_at, removal_claimed_at = excluded.removal_claimed_at,
             confirmed_at = excluded.confirmed_at, closed_at = excluded.closed_at,
             flagged_at = excluded.flagged_at, moves = excluded.moves, review_id = excluded.review_id,
             review_reason = excluded.review_reason, resolve_at = excluded.resolve_at, due_at = excluded.due_at,
-            unsettled = excluded.unsettled, fired = excluded.fired, asked_print = excluded.asked_print,
-            gone_prints = excluded.gone_prints, hurried_to = excluded.hurried_to",
+            unsettled = excluded.unsettled, reviewed_fingerprint = excluded.reviewed_fingerprint,
+            offline_fingerprints = excluded.offline_fingerprints, next_contact_by = excluded.next_contact_by",
     )
     .bind(column(rows, |c| c.case_id.uuid()))
     .bind(column(rows, |c| c.decision_id.uuid()))
@@ -187,8 +175,8 @@ pub async fn put_cases(conn: &mut PgConnection, rows: &[&CaseFile]) -> Result<()
     .bind(column(rows, |c| c.media.map(Media::as_str)))
     .bind(column(rows, |c| c.received_at))
     .bind(column(rows, |c| c.verified_at))
-    .bind(column(rows, |c| c.live.as_str()))
-    .bind(column(rows, |c| c.resumes.map(LiveState::as_str)))
+    .bind(column(rows, |c| c.content_status.as_str()))
+    .bind(column(rows, |c| c.resumes_as.map(ContentStatus::as_str)))
     .bind(column(rows, |c| c.held_since))
     .bind(column(rows, |c| c.regime.as_str()))
     .bind(column(rows, |c| c.policy_version.as_str()))
@@ -196,7 +184,7 @@ pub async fn put_cases(conn: &mut PgConnection, rows: &[&CaseFile]) -> Result<()
     .bind(column(rows, |c| c.steps))
     .bind(column(rows, |c| c.episode_at))
     .bind(column(rows, |c| c.ladder_from))
-    .bind(column(rows, |c| c.rungs_fired))
+    .bind(column(rows, |c| c.rungs_fired.join(" ")))
     .bind(column(rows, |c| c.last_rung.map(Rung::as_str)))
     .bind(column(rows, |c| c.pause.map(|p| p.since)))
     .bind(column(rows, |c| c.pause.map(|p| p.until)))
@@ -205,13 +193,13 @@ pub async fn put_cases(conn: &mut PgConnection, rows: &[&CaseFile]) -> Result<()
     .bind(column(rows, |c| c.claim_since))
     .bind(column(rows, |c| c.claim_until))
     .bind(column(rows, |c| c.checks))
-    .bind(column(rows, |c| c.agreed))
-    .bind(column(rows, |c| c.changed))
+    .bind(column(rows, |c| c.checks_agreed))
+    .bind(column(rows, |c| c.checks_changed))
     .bind(column(rows, |c| c.watch_step))
-    .bind(column(rows, |c| c.seen.as_ref().map(|s| s.status)))
-    .bind(column(rows, |c| c.seen.as_ref().and_then(|s| s.length)))
-    .bind(column(rows, |c| c.seen.as_ref().and_then(|s| s.etag.as_deref())))
-    .bind(column(rows, |c| c.seen.as_ref().and_then(|s| s.content_type.as_deref())))
+    .bind(column(rows, |c| c.online_fingerprint.as_ref().map(|s| s.status)))
+    .bind(column(rows, |c| c.online_fingerprint.as_ref().and_then(|s| s.length)))
+    .bind(column(rows, |c| c.online_fingerprint.as_ref().and_then(|s| s.etag.as_deref())))
+    .bind(column(rows, |c| c.online_fingerprint.as_ref().and_then(|s| s.content_type.as_deref())))
     .bind(column(rows, |c| c.dispatched_at))
     .bind(column(rows, |c| c.delivered_at))
     .bind(column(rows, |c| c.acknowledged_at))
@@ -225,41 +213,40 @@ pub async fn put_cases(conn: &mut PgConnection, rows: &[&CaseFile]) -> Result<()
     .bind(column(rows, |c| c.resolve_at))
     .bind(column(rows, |c| c.due_at))
     .bind(column(rows, |c| c.unsettled))
-    .bind(column(rows, |c| c.fired.as_deref()))
-    .bind(column(rows, |c| c.asked_print.as_ref().map(Mark::as_str)))
-    .bind(column(rows, |c| mark::text(&c.gone_prints)))
-    .bind(column(rows, |c| c.hurried_to))
+    .bind(column(rows, |c| c.reviewed_fingerprint.as_ref().map(FingerprintDigest::as_str)))
+    .bind(column(rows, |c| fingerprint::join_digests(&c.offline_fingerprints)))
+    .bind(column(rows, |c| c.next_contact_by))
     .execute(conn)
     .await?
     .rows_affected();
     if written == rows.len() as u64 {
         Ok(())
     } else {
-        Err(sqlx::Error::Protocol("case_file took another number of rows".into()).into())
+        Err(sqlx::Error::Protocol("dispatch_case: unexpected number of rows written".into()).into())
     }
 }
 
-/// One column of several rows.
+/// The values of one column of several rows.
 pub(super) fn column<'a, R, T>(rows: &[&'a R], value: impl Fn(&'a R) -> T) -> Vec<T> {
     rows.iter().map(|row| value(row)).collect()
 }
 
-fn case_file(row: &PgRow) -> Result<CaseFile, Error> {
+fn dispatch_case(row: &PgRow) -> Result<DispatchCase, Error> {
     let id: Uuid = row.try_get("case_id")?;
-    let r = Reader {
-        table: "case_file",
+    let r = RowReader {
+        table: "dispatch_case",
         id,
         row,
     };
-    Ok(CaseFile {
+    Ok(DispatchCase {
         case_id: CaseId::new(id),
         decision_id: DecisionId::new(r.get("decision_id")?),
         category: r.parse("category")?,
         media: r.parse_optional("media")?,
         received_at: r.get("received_at")?,
         verified_at: r.get("verified_at")?,
-        live: r.parse("live")?,
-        resumes: r.parse_optional("resumes")?,
+        content_status: r.parse("content_status")?,
+        resumes_as: r.parse_optional("resumes_as")?,
         held_since: r.get("held_since")?,
         regime: r.get("regime")?,
         policy_version: r.get("policy_version")?,
@@ -268,7 +255,6 @@ fn case_file(row: &PgRow) -> Result<CaseFile, Error> {
         episode_at: r.get("episode_at")?,
         ladder_from: r.get("ladder_from")?,
         rungs_fired: r.get("rungs_fired")?,
-        fired: r.get("fired")?,
         last_rung: r.parse_optional("last_rung")?,
         pause: pause(&r)?,
         pauses: r.get("pauses")?,
@@ -276,13 +262,13 @@ fn case_file(row: &PgRow) -> Result<CaseFile, Error> {
         claim_since: r.get("claim_since")?,
         claim_until: r.get("claim_until")?,
         checks: r.get("checks")?,
-        agreed: r.get("agreed")?,
-        changed: r.get("changed")?,
+        checks_agreed: r.get("checks_agreed")?,
+        checks_changed: r.get("checks_changed")?,
         watch_step: r.get("watch_step")?,
-        seen: seen(&r)?,
-        asked_print: r.parse_optional("asked_print")?,
-        gone_prints: mark::read(&r, "gone_prints")?,
-        hurried_to: r.get("hurried_to")?,
+        online_fingerprint: fingerprint::online(&r)?,
+        reviewed_fingerprint: r.parse_optional("reviewed_fingerprint")?,
+        offline_fingerprints: fingerprint::read_digests(&r, "offline_fingerprints")?,
+        next_contact_by: r.get("next_contact_by")?,
         dispatched_at: r.get("dispatched_at")?,
         delivered_at: r.get("delivered_at")?,
         acknowledged_at: r.get("acknowledged_at")?,
@@ -298,7 +284,7 @@ fn case_file(row: &PgRow) -> Result<CaseFile, Error> {
     })
 }
 
-fn pause(r: &Reader<'_>) -> Result<Option<Pause>, Error> {
+fn pause(r: &RowReader<'_>) -> Result<Option<Pause>, Error> {
     let since: Option<OffsetDateTime> = r.get("paused_since")?;
     let until: Option<OffsetDateTime> = r.get("paused_until")?;
     Ok(since
@@ -306,20 +292,7 @@ fn pause(r: &Reader<'_>) -> Result<Option<Pause>, Error> {
         .map(|(since, until)| Pause { since, until }))
 }
 
-fn seen(r: &Reader<'_>) -> Result<Option<Seen>, Error> {
-    let status: Option<i32> = r.get("seen_status")?;
-    let Some(status) = status else {
-        return Ok(None);
-    };
-    Ok(Some(Seen {
-        status,
-        length: r.get("seen_length")?,
-        etag: r.get("seen_etag")?,
-        content_type: r.get("seen_type")?,
-    }))
-}
-
-fn review(r: &Reader<'_>) -> Result<Option<(ReviewId, ReviewReason)>, Error> {
+fn review(r: &RowReader<'_>) -> Result<Option<(ReviewId, ReviewReason)>, Error> {
     let id: Option<Uuid> = r.get("review_id")?;
     let reason: Option<ReviewReason> = r.parse_optional("review_reason")?;
     Ok(id.map(ReviewId::new).zip(reason))

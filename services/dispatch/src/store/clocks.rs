@@ -1,10 +1,10 @@
-//! The clocks' percentiles: one pass over narrow rows.
+//! Percentiles of the published clocks, in one pass over narrow rows.
 
 use sqlx::PgConnection;
 
 use crate::Error;
 
-/// One clock's figures, seconds.
+/// Figures of one clock, in seconds.
 pub struct ClockStats {
     pub clock: &'static str,
     pub p50: f64,
@@ -12,7 +12,7 @@ pub struct ClockStats {
     pub count: i64,
 }
 
-/// The clocks of cases, each since the case was received.
+/// Clocks of all cases, each from the receipt of the case.
 pub async fn case_clocks(conn: &mut PgConnection) -> Result<Vec<ClockStats>, Error> {
     let row: Percentiles = sqlx::query_as(
         "-- case_clocks
@@ -27,7 +27,7 @@ pub async fn case_clocks(conn: &mut PgConnection) -> Result<Vec<ClockStats>, Err
             count(removal_claimed_at),
             percentile_cont(array[0.5, 0.99]) within group (order by extract(epoch from confirmed_at - received_at)::float8),
             count(confirmed_at)
-        from case_file",
+        from dispatch_case",
     )
     .fetch_one(conn)
     .await?;
@@ -43,7 +43,7 @@ pub async fn case_clocks(conn: &mut PgConnection) -> Result<Vec<ClockStats>, Err
     ))
 }
 
-/// The clocks of one provider's notices, each since the notice was opened.
+/// Clocks of one provider's notices, each from the opening of the notice.
 pub async fn provider_clocks(
     conn: &mut PgConnection,
     provider: &str,

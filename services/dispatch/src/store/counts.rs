@@ -1,30 +1,30 @@
-//! Figures, from indexed columns.
+//! Counts of cases and notices, from indexed columns.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use crate::Error;
 
-/// A count with the age of its oldest member.
-pub struct Stage {
+/// Number of rows in one state, with the time of the oldest.
+pub struct StateCount {
     pub stage: String,
     pub count: i64,
     pub oldest: Option<OffsetDateTime>,
 }
 
-/// Cases by live state.
-pub async fn count_live(conn: &mut PgConnection) -> Result<Vec<Stage>, Error> {
+/// Cases by content status.
+pub async fn count_by_content_status(conn: &mut PgConnection) -> Result<Vec<StateCount>, Error> {
     Ok(stages(
         sqlx::query_as(
-            "-- count_live
-            select live, count(*), min(received_at) from case_file group by live order by live",
+            "-- count_by_content_status
+            select content_status, count(*), min(received_at) from dispatch_case group by content_status order by content_status",
         )
         .fetch_all(conn)
         .await?,
     ))
 }
 
-/// Notices by state and channel.
+/// Notices by state and delivery channel.
 pub async fn count_notices(
     conn: &mut PgConnection,
 ) -> Result<Vec<(String, String, i64, Option<OffsetDateTime>)>, Error> {
@@ -37,7 +37,10 @@ pub async fn count_notices(
 }
 
 /// One provider's notices by state.
-pub async fn count_provider(conn: &mut PgConnection, provider: &str) -> Result<Vec<Stage>, Error> {
+pub async fn count_provider(
+    conn: &mut PgConnection,
+    provider: &str,
+) -> Result<Vec<StateCount>, Error> {
     Ok(stages(
         sqlx::query_as(
             "-- count_provider
@@ -49,9 +52,9 @@ pub async fn count_provider(conn: &mut PgConnection, provider: &str) -> Result<V
     ))
 }
 
-fn stages(rows: Vec<(String, i64, Option<OffsetDateTime>)>) -> Vec<Stage> {
+fn stages(rows: Vec<(String, i64, Option<OffsetDateTime>)>) -> Vec<StateCount> {
     rows.into_iter()
-        .map(|(stage, count, oldest)| Stage {
+        .map(|(stage, count, oldest)| StateCount {
             stage,
             count,
             oldest,
@@ -59,14 +62,14 @@ fn stages(rows: Vec<(String, i64, Option<OffsetDateTime>)>) -> Vec<Stage> {
         .collect()
 }
 
-/// What a page of providers shows of each.
+/// Figures of one provider for the list of providers.
 pub struct ProviderFigures {
     pub provider_id: String,
     pub open: i64,
     pub overdue: i64,
     pub total: i64,
     pub bounced: i64,
-    /// Delivered, due for an answer, and none came.
+    /// Delivered, with an answer overdue.
     pub silent: i64,
 }
 
@@ -107,7 +110,7 @@ pub async fn provider_figures(
         .collect())
 }
 
-/// Claims of removal that checks refuted: of one provider, or of all.
+/// Claims of removal that checks refuted, of one provider or of all.
 pub async fn count_false_claims(
     conn: &mut PgConnection,
     provider: Option<&str>,
@@ -122,7 +125,7 @@ pub async fn count_false_claims(
     .await?)
 }
 
-/// Figures of the whole.
+/// Figures of all cases and notices.
 pub struct Totals {
     pub notices: i64,
     pub delivered: i64,
@@ -143,25 +146,25 @@ pub async fn totals(conn: &mut PgConnection) -> Result<Totals, Error> {
     .await?;
     let confirmed: i64 = sqlx::query_scalar(
         "-- count_confirmed
-        select count(*) from case_file where confirmed_at is not null",
+        select count(*) from dispatch_case where confirmed_at is not null",
     )
     .fetch_one(&mut *conn)
     .await?;
     let moved: i64 = sqlx::query_scalar(
         "-- count_moved
-        select coalesce(sum(moves), 0)::bigint from case_file where moves > 0",
+        select coalesce(sum(moves), 0)::bigint from dispatch_case where moves > 0",
     )
     .fetch_one(&mut *conn)
     .await?;
     let reappeared: i64 = sqlx::query_scalar(
         "-- count_reappeared
-        select coalesce(sum(episode - 1), 0)::bigint from case_file where episode > 1",
+        select coalesce(sum(episode - 1), 0)::bigint from dispatch_case where episode > 1",
     )
     .fetch_one(&mut *conn)
     .await?;
     let unsettled: i64 = sqlx::query_scalar(
         "-- count_unsettled
-        select count(*) from case_file where unsettled",
+        select count(*) from dispatch_case where unsettled",
     )
     .fetch_one(conn)
     .await?;
@@ -177,12 +180,12 @@ pub async fn totals(conn: &mut PgConnection) -> Result<Totals, Error> {
     })
 }
 
-/// Cases that are open at their end, by the last rung that fired.
+/// Exhausted cases by the last rung that fired.
 pub async fn count_escalated(conn: &mut PgConnection) -> Result<Vec<(String, i64)>, Error> {
     Ok(sqlx::query_as(
         "-- count_escalated
-        select last_rung, count(*) from case_file
-        where live = 'exhausted' and last_rung is not null
+        select last_rung, count(*) from dispatch_case
+        where content_status = 'exhausted' and last_rung is not null
         group by last_rung order by last_rung",
     )
     .fetch_all(conn)

@@ -1,42 +1,42 @@
-//! Every SQL statement of the core, as named functions on a connection; rows are parsed into domain types on the way
-//! out. No decisions, no begin, no commit.
+//! Every SQL statement of the core, as named functions on a connection. Rows are parsed into domain types
+//! when read. No decisions, and no begin or commit.
 
-mod attempt;
 mod case;
 mod clocks;
 mod counts;
-mod documents;
-mod feed;
-mod key;
-mod lines;
-mod listing;
-mod mark;
+mod delivery_attempt;
+mod fingerprint;
+mod idempotency_receipt;
+mod listing_positions;
 mod notice;
+mod notice_content;
+mod notice_search;
 mod provider;
-mod receipt;
+mod provider_key;
+mod provider_listing;
 mod row;
 mod scorecard;
 mod seal;
 mod timer;
 mod webhook;
 
-pub use attempt::*;
-pub use case::{CaseFile, Pause, Seen, cases, lock_cases, put_cases};
+pub use case::{DispatchCase, Pause, cases, lock_cases, upsert_cases};
 pub use clocks::*;
 pub use counts::*;
-pub(crate) use documents::open_url;
-pub use documents::{Content, documents, readable_documents};
-pub use feed::draw as draw_feed;
-pub use key::*;
-pub use lines::*;
-pub use listing::*;
-pub use mark::Mark;
+pub use delivery_attempt::*;
+pub use fingerprint::{Fingerprint, FingerprintDigest};
+pub use idempotency_receipt::*;
+pub use listing_positions::reserve_listing_positions;
 pub use notice::{
-    Notice, addressee, case_of_notices, notices_of_cases, owned_notices, put_notices,
+    Notice, addressee, case_of_notices, notices_of_cases, owned_notices, upsert_notices,
 };
+pub(crate) use notice_content::open_url;
+pub use notice_content::{NoticeContent, notice_contents, readable_contents};
+pub use notice_search::*;
 pub use provider::*;
-pub use receipt::*;
-pub use scorecard::{Kept, Scorecard, scorecard};
-pub use seal::{CaseSeal, put_regulator, put_seals, seals};
+pub use provider_key::*;
+pub use provider_listing::*;
+pub use scorecard::{PunctualityCounts, Scorecard, scorecard};
+pub use seal::{CaseSeal, insert_regulator_entries, seals, upsert_seals};
 pub use timer::*;
 pub use webhook::*;

@@ -1,18 +1,18 @@
-//! Notice rows. Whoever writes one holds the lock of its case.
+//! Notice rows. Writing one requires the lock of its case.
 
+use domain::enums::{Answer, DeliveryChannel, NoticeState, Rung};
 use domain::id::{CaseId, NoticeId, ProviderId};
-use domain::word::{Answer, DeliveryChannel, NoticeState, Rung};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::case::column;
-use super::row::Reader;
+use super::row::RowReader;
 use crate::Error;
 use crate::lifecycle::Message;
 
-/// The row of a notice; its columns are explained in the migration.
+/// The row of a notice; the migration explains its columns.
 #[derive(Clone)]
 pub struct Notice {
     pub id: NoticeId,
@@ -25,8 +25,8 @@ pub struct Notice {
     pub sequence: i32,
     pub message: Message,
     pub channel: DeliveryChannel,
-    pub tried: i16,
-    pub feed: i64,
+    pub channels_tried: i16,
+    pub listing_position: i64,
     pub opened_at: OffsetDateTime,
     pub sent_at: Option<OffsetDateTime>,
     pub delivered_at: Option<OffsetDateTime>,
@@ -37,7 +37,7 @@ pub struct Notice {
     pub due_at: OffsetDateTime,
     pub overdue_from: Option<OffsetDateTime>,
     pub answer: Option<Answer>,
-    pub until: Option<OffsetDateTime>,
+    pub granted_until: Option<OffsetDateTime>,
     pub preserved_at: Option<OffsetDateTime>,
     pub note: Option<Vec<u8>>,
     pub text: Option<Vec<u8>>,
@@ -45,15 +45,15 @@ pub struct Notice {
     pub attempts: i32,
     pub false_claims: i32,
     pub last_failure: Option<String>,
-    pub named: Option<ProviderId>,
-    pub followed: bool,
+    pub named_provider: Option<ProviderId>,
+    pub follow_up_done: bool,
     pub returned_at: Option<OffsetDateTime>,
     pub delayed_at: Option<OffsetDateTime>,
     pub auto_replied_at: Option<OffsetDateTime>,
     pub replied_at: Option<OffsetDateTime>,
 }
 
-/// All notices of these cases, by case and step. Their cases are locked.
+/// All notices of these cases, by case, episode and step. The caller has locked the cases.
 pub async fn notices_of_cases(
     conn: &mut PgConnection,
     cases: &[Uuid],
@@ -61,10 +61,10 @@ pub async fn notices_of_cases(
     let rows = sqlx::query(
         "-- notices_of_cases
         select
-            id, case_id, provider_id, episode, step, rung, state, sequence, message, channel, tried, feed,
+            id, case_id, provider_id, episode, step, rung, state, sequence, message, channel, channels_tried, listing_position,
             opened_at, sent_at, delivered_at, acknowledged_at, removal_claimed_at, confirmed_at,
-            acknowledge_due_at, due_at, overdue_from, answer, until, preserved_at, note, text, escalated_to,
-            attempts, false_claims, last_failure, named, followed, returned_at, delayed_at, auto_replied_at, replied_at
+            acknowledge_due_at, due_at, overdue_from, answer, granted_until, preserved_at, note, text, escalated_to,
+            attempts, false_claims, last_failure, named_provider_id, follow_up_done, returned_at, delayed_at, auto_replied_at, replied_at
         from notice
         where case_id = any($1)
         order by case_id, episode, step",
@@ -75,7 +75,7 @@ pub async fn notices_of_cases(
     rows.iter().map(notice).collect()
 }
 
-/// Which cases these notices are about: that never changes, so it needs no lock.
+/// The cases of these notices. They never change, so no lock is needed.
 pub async fn case_of_notices(
     conn: &mut PgConnection,
     notices: &[Uuid],
@@ -93,7 +93,7 @@ pub async fn case_of_notices(
         .collect())
 }
 
-/// Whom a notice goes to, where there is such a notice.
+/// The addressee of a notice, if the notice exists.
 pub async fn addressee(
     conn: &mut PgConnection,
     notice: NoticeId,
@@ -105,18 +105,18 @@ pub async fn addressee(
     .bind(notice.uuid())
     .fetch_optional(conn)
     .await?;
-    let read = |row: &PgRow| {
-        let r = Reader {
+    let parse = |row: &PgRow| {
+        let r = RowReader {
             table: "notice",
             id: notice.uuid(),
             row,
         };
         r.parse("provider_id")
     };
-    row.as_ref().map(read).transpose()
+    row.as_ref().map(parse).transpose()
 }
 
-/// As [`case_of_notices`], for those notices only that belong to the provider named beside them.
+/// As [`case_of_notices`], but only for notices that are addressed to the provider at the same index.
 pub async fn owned_notices(
     conn: &mut PgConnection,
     notices: &[Uuid],
@@ -138,24 +138,24 @@ pub async fn owned_notices(
         .collect())
 }
 
-/// Writes new rows and changed ones, each once.
-pub async fn put_notices(conn: &mut PgConnection, rows: &[&Notice]) -> Result<(), Error> {
+/// Inserts or updates rows, each once.
+pub async fn upsert_notices(conn: &mut PgConnection, rows: &[&Notice]) -> Result<(), Error> {
     if rows.is_empty() {
         return Ok(());
     }
     let written = sqlx::query(
-        "-- put_notices
+        "-- upsert_notices
         insert into notice (
-            id, case_id, provider_id, episode, step, rung, state, sequence, message, channel, tried, feed,
+            id, case_id, provider_id, episode, step, rung, state, sequence, message, channel, channels_tried, listing_position,
             opened_at, sent_at, delivered_at, acknowledged_at, removal_claimed_at, confirmed_at,
-            acknowledge_due_at, due_at, overdue_from, answer, until, preserved_at, note, text, escalated_to,
-            attempts, false_claims, last_failure, named, followed, returned_at, delayed_at, auto_replied_at, replied_at)
+            acknowledge_due_at, due_at, overdue_from, answer, granted_until, preserved_at, note, text, escalated_to,
+            attempts, false_claims, last_failure, named_provider_id, follow_up_done, returned_at, delayed_at, auto_replied_at, replied_at)
         select
             r.id, r.case_id, r.provider_id, r.episode, r.step, r.rung, r.state, r.sequence, r.message,
-            r.channel, r.tried, r.feed, r.opened_at, r.sent_at, r.delivered_at, r.acknowledged_at,
+            r.channel, r.channels_tried, r.listing_position, r.opened_at, r.sent_at, r.delivered_at, r.acknowledged_at,
             r.removal_claimed_at, r.confirmed_at, r.acknowledge_due_at, r.due_at, r.overdue_from, r.answer,
-            r.until, r.preserved_at, r.note, r.text, r.escalated_to, r.attempts, r.false_claims, r.last_failure,
-            r.named, r.followed, r.returned_at, r.delayed_at, r.auto_replied_at, r.replied_at
+            r.granted_until, r.preserved_at, r.note, r.text, r.escalated_to, r.attempts, r.false_claims, r.last_failure,
+            r.named_provider_id, r.follow_up_done, r.returned_at, r.delayed_at, r.auto_replied_at, r.replied_at
         from unnest(
             $1::uuid[], $2::uuid[], $3::text[], $4::integer[], $5::integer[], $6::text[], $7::text[],
             $8::integer[], $9::text[], $10::text[], $11::smallint[], $12::bigint[], $13::timestamptz[],
@@ -164,22 +164,22 @@ pub async fn put_notices(conn: &mut PgConnection, rows: &[&Notice]) -> Result<()
             $24::timestamptz[], $25::bytea[], $26::bytea[], $27::text[], $28::integer[], $29::integer[],
             $30::text[], $31::text[], $32::boolean[], $33::timestamptz[], $34::timestamptz[], $35::timestamptz[],
             $36::timestamptz[]) as r (
-            id, case_id, provider_id, episode, step, rung, state, sequence, message, channel, tried, feed,
+            id, case_id, provider_id, episode, step, rung, state, sequence, message, channel, channels_tried, listing_position,
             opened_at, sent_at, delivered_at, acknowledged_at, removal_claimed_at, confirmed_at,
-            acknowledge_due_at, due_at, overdue_from, answer, until, preserved_at, note, text, escalated_to,
-            attempts, false_claims, last_failure, named, followed, returned_at, delayed_at, auto_replied_at, replied_at)
+            acknowledge_due_at, due_at, overdue_from, answer, granted_until, preserved_at, note, text, escalated_to,
+            attempts, false_claims, last_failure, named_provider_id, follow_up_done, returned_at, delayed_at, auto_replied_at, replied_at)
         order by r.id
         on conflict (id) do update set
             state = excluded.state, sequence = excluded.sequence, message = excluded.message,
-            channel = excluded.channel, tried = excluded.tried, feed = excluded.feed,
+            channel = excluded.channel, channels_tried = excluded.channels_tried, listing_position = excluded.listing_position,
             sent_at = excluded.sent_at, delivered_at = excluded.delivered_at,
             acknowledged_at = excluded.acknowledged_at, removal_claimed_at = excluded.removal_claimed_at,
             confirmed_at = excluded.confirmed_at, acknowledge_due_at = excluded.acknowledge_due_at,
             due_at = excluded.due_at, overdue_from = excluded.overdue_from, answer = excluded.answer,
-            until = excluded.until, preserved_at = excluded.preserved_at, note = excluded.note,
+            granted_until = excluded.granted_until, preserved_at = excluded.preserved_at, note = excluded.note,
             text = excluded.text, escalated_to = excluded.escalated_to, attempts = excluded.attempts,
             false_claims = excluded.false_claims, last_failure = excluded.last_failure,
-            named = excluded.named, followed = excluded.followed, returned_at = excluded.returned_at,
+            named_provider_id = excluded.named_provider_id, follow_up_done = excluded.follow_up_done, returned_at = excluded.returned_at,
             delayed_at = excluded.delayed_at, auto_replied_at = excluded.auto_replied_at,
             replied_at = excluded.replied_at",
     )
@@ -193,8 +193,8 @@ pub async fn put_notices(conn: &mut PgConnection, rows: &[&Notice]) -> Result<()
     .bind(column(rows, |n| n.sequence))
     .bind(column(rows, |n| n.message.as_str()))
     .bind(column(rows, |n| n.channel.as_str()))
-    .bind(column(rows, |n| n.tried))
-    .bind(column(rows, |n| n.feed))
+    .bind(column(rows, |n| n.channels_tried))
+    .bind(column(rows, |n| n.listing_position))
     .bind(column(rows, |n| n.opened_at))
     .bind(column(rows, |n| n.sent_at))
     .bind(column(rows, |n| n.delivered_at))
@@ -205,7 +205,7 @@ pub async fn put_notices(conn: &mut PgConnection, rows: &[&Notice]) -> Result<()
     .bind(column(rows, |n| n.due_at))
     .bind(column(rows, |n| n.overdue_from))
     .bind(column(rows, |n| n.answer.map(Answer::as_str)))
-    .bind(column(rows, |n| n.until))
+    .bind(column(rows, |n| n.granted_until))
     .bind(column(rows, |n| n.preserved_at))
     .bind(column(rows, |n| n.note.as_deref()))
     .bind(column(rows, |n| n.text.as_deref()))
@@ -213,8 +213,8 @@ pub async fn put_notices(conn: &mut PgConnection, rows: &[&Notice]) -> Result<()
     .bind(column(rows, |n| n.attempts))
     .bind(column(rows, |n| n.false_claims))
     .bind(column(rows, |n| n.last_failure.as_deref()))
-    .bind(column(rows, |n| n.named.as_ref().map(ProviderId::as_str)))
-    .bind(column(rows, |n| n.followed))
+    .bind(column(rows, |n| n.named_provider.as_ref().map(ProviderId::as_str)))
+    .bind(column(rows, |n| n.follow_up_done))
     .bind(column(rows, |n| n.returned_at))
     .bind(column(rows, |n| n.delayed_at))
     .bind(column(rows, |n| n.auto_replied_at))
@@ -225,13 +225,13 @@ pub async fn put_notices(conn: &mut PgConnection, rows: &[&Notice]) -> Result<()
     if written == rows.len() as u64 {
         Ok(())
     } else {
-        Err(sqlx::Error::Protocol("notice took another number of rows".into()).into())
+        Err(sqlx::Error::Protocol("notice: unexpected number of rows written".into()).into())
     }
 }
 
 fn notice(row: &PgRow) -> Result<Notice, Error> {
     let id: Uuid = row.try_get("id")?;
-    let r = Reader {
+    let r = RowReader {
         table: "notice",
         id,
         row,
@@ -247,8 +247,8 @@ fn notice(row: &PgRow) -> Result<Notice, Error> {
         sequence: r.get("sequence")?,
         message: Message::parse(r.get("message")?).ok_or_else(|| r.damaged("message"))?,
         channel: r.parse("channel")?,
-        tried: r.get("tried")?,
-        feed: r.get("feed")?,
+        channels_tried: r.get("channels_tried")?,
+        listing_position: r.get("listing_position")?,
         opened_at: r.get("opened_at")?,
         sent_at: r.get("sent_at")?,
         delivered_at: r.get("delivered_at")?,
@@ -259,7 +259,7 @@ fn notice(row: &PgRow) -> Result<Notice, Error> {
         due_at: r.get("due_at")?,
         overdue_from: r.get("overdue_from")?,
         answer: r.parse_optional("answer")?,
-        until: r.get("until")?,
+        granted_until: r.get("granted_until")?,
         preserved_at: r.get("preserved_at")?,
         note: r.get("note")?,
         text: r.get("text")?,
@@ -267,8 +267,8 @@ fn notice(row: &PgRow) -> Result<Notice, Error> {
         attempts: r.get("attempts")?,
         false_claims: r.get("false_claims")?,
         last_failure: r.get("last_failure")?,
-        named: r.parse_optional("named")?,
-        followed: r.get("followed")?,
+        named_provider: r.parse_optional("named_provider_id")?,
+        follow_up_done: r.get("follow_up_done")?,
         returned_at: r.get("returned_at")?,
         delayed_at: r.get("delayed_at")?,
         auto_replied_at: r.get("auto_replied_at")?,

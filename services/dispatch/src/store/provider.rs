@@ -1,4 +1,4 @@
-//! The directory's rows. Sealed values pass through as they are.
+//! Rows of the provider directory. Sealed values pass through unopened.
 
 use domain::url::DomainName;
 use sqlx::postgres::PgRow;
@@ -6,11 +6,11 @@ use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::row::Reader;
+use super::row::RowReader;
 use crate::Error;
-use crate::directory::{Provider, WebhookAt};
+use crate::directory::{ActiveWebhook, Provider};
 
-/// Grows with each change of the directory.
+/// Version of the directory, which grows with each change.
 pub async fn directory_version(conn: &mut PgConnection) -> Result<i64, Error> {
     Ok(
         sqlx::query_scalar("-- directory_version\nselect version from directory_version")
@@ -26,7 +26,7 @@ pub async fn providers(conn: &mut PgConnection) -> Result<Vec<Provider>, Error> 
         select p.provider_id, p.role, p.country, p.asn, p.cidrs, p.domains, p.upstream, p.registrar, p.origin, p.channel,
             p.row_id, p.contact, e.endpoint_id, e.address
         from provider p
-        left join webhook_endpoint e on e.provider_id = p.provider_id and e.in_use and e.gone_at is null
+        left join webhook_endpoint e on e.provider_id = p.provider_id and e.in_use and e.retired_at is null
         order by p.provider_id",
     )
     .fetch_all(conn)
@@ -41,7 +41,7 @@ pub async fn lock_provider(conn: &mut PgConnection, id: &str) -> Result<Option<P
         select p.provider_id, p.role, p.country, p.asn, p.cidrs, p.domains, p.upstream, p.registrar, p.origin, p.channel,
             p.row_id, p.contact, e.endpoint_id, e.address
         from provider p
-        left join webhook_endpoint e on e.provider_id = p.provider_id and e.in_use and e.gone_at is null
+        left join webhook_endpoint e on e.provider_id = p.provider_id and e.in_use and e.retired_at is null
         where p.provider_id = $1
         for update of p",
     )
@@ -51,19 +51,20 @@ pub async fn lock_provider(conn: &mut PgConnection, id: &str) -> Result<Option<P
     row.as_ref().map(provider).transpose()
 }
 
-/// Writes providers, each once, and lets readers know. Where their webhooks go is kept beside them.
-pub async fn put_providers(
+/// Inserts or updates providers, each once, and advances the directory's version. Webhook endpoints have rows
+/// of their own.
+pub async fn upsert_providers(
     conn: &mut PgConnection,
     now: OffsetDateTime,
     providers: &[&Provider],
 ) -> Result<(), Error> {
-    // Readers compare this row: it is changed first, so that two writers come one after the other.
+    // Readers compare this row. It is changed first, so that concurrent writers wait for each other.
     directory_changed(conn).await?;
     for provider in providers {
         let cidrs: Vec<String> = provider.cidrs.iter().map(ToString::to_string).collect();
         let domains: Vec<&str> = provider.domains.iter().map(DomainName::reveal).collect();
         sqlx::query(
-            "-- put_providers
+            "-- upsert_providers
             insert into provider (provider_id, role, country, asn, cidrs, domains, upstream, registrar, origin, channel,
                 row_id, contact, changed_at)
             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
@@ -91,7 +92,7 @@ pub async fn put_providers(
     Ok(())
 }
 
-/// Readers load the directory again.
+/// Advances the directory's version, so that readers reload it.
 pub async fn directory_changed(conn: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query("-- directory_changed\nupdate directory_version set version = version + 1")
         .execute(conn)
@@ -101,7 +102,7 @@ pub async fn directory_changed(conn: &mut PgConnection) -> sqlx::Result<()> {
 
 fn provider(row: &PgRow) -> Result<Provider, Error> {
     let row_id: Uuid = row.try_get("row_id")?;
-    let r = Reader {
+    let r = RowReader {
         table: "provider",
         id: row_id,
         row,
@@ -130,7 +131,7 @@ fn provider(row: &PgRow) -> Result<Provider, Error> {
         webhook: r
             .get::<Option<Uuid>>("endpoint_id")?
             .zip(r.get("address")?)
-            .map(|(endpoint_id, address)| WebhookAt {
+            .map(|(endpoint_id, address)| ActiveWebhook {
                 endpoint_id,
                 address,
             }),

@@ -1,4 +1,4 @@
-//! Reading stored values back: a damaged one is named by table, column and id.
+//! Reads stored values; an invalid one is reported with its table, column and id.
 
 use std::str::FromStr;
 
@@ -8,14 +8,14 @@ use uuid::Uuid;
 
 use crate::Error;
 
-/// One row on its way into a domain type.
-pub(super) struct Reader<'a> {
+/// A row that is read into a domain type.
+pub(super) struct RowReader<'a> {
     pub(super) table: &'static str,
     pub(super) id: Uuid,
     pub(super) row: &'a PgRow,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> RowReader<'a> {
     pub(super) fn get<T>(&self, column: &'static str) -> Result<T, Error>
     where
         T: sqlx::Decode<'a, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
@@ -23,7 +23,7 @@ impl<'a> Reader<'a> {
         Ok(self.row.try_get(column)?)
     }
 
-    /// A value that is kept as text.
+    /// A value that is stored as text.
     pub(super) fn parse<T: FromStr>(&self, column: &'static str) -> Result<T, Error> {
         let text: &str = self.row.try_get(column)?;
         text.parse().map_err(|_| self.damaged(column))

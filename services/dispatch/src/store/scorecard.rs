@@ -1,4 +1,4 @@
-//! How well each side kept its word towards the other: one provider's notices, looked at once.
+//! The scorecard of a provider: its punctuality, and our own.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -6,19 +6,19 @@ use time::OffsetDateTime;
 use super::ClockStats;
 use crate::Error;
 
-/// A promise about a time: how often it was kept, and what was allowed.
-pub struct Kept {
+/// How often a deadline was met, and the time it allowed.
+pub struct PunctualityCounts {
     pub in_time: i64,
     pub late: i64,
-    /// Seconds, in the median.
+    /// Median of the allowed time, in seconds.
     pub allowed: f64,
 }
 
 pub struct Scorecard {
-    pub answered: Kept,
-    pub removed: Kept,
-    /// Of our own work, each since the case was received.
-    pub ours: Vec<ClockStats>,
+    pub answered: PunctualityCounts,
+    pub removed: PunctualityCounts,
+    /// Clocks of our own work, each from the receipt of the case.
+    pub our_clocks: Vec<ClockStats>,
     pub retracted: i64,
     pub retracted_disputed: i64,
     pub disputes_open: i64,
@@ -26,7 +26,7 @@ pub struct Scorecard {
 }
 
 #[derive(sqlx::FromRow)]
-struct Theirs {
+struct ProviderCounts {
     answered_in_time: i64,
     answered_late: i64,
     answer_allowed: Option<f64>,
@@ -40,7 +40,7 @@ struct Theirs {
 }
 
 #[derive(sqlx::FromRow)]
-struct Ours {
+struct OwnClocks {
     verified: Option<Vec<f64>>,
     dispatched: Option<Vec<f64>>,
     delivered: Option<Vec<f64>>,
@@ -53,8 +53,8 @@ pub async fn scorecard(
     now: OffsetDateTime,
     provider: &str,
 ) -> Result<Scorecard, Error> {
-    let theirs = theirs(conn, now, provider).await?;
-    let ours = ours(conn, provider).await?;
+    let theirs = provider_counts(conn, now, provider).await?;
+    let ours = own_clocks(conn, provider).await?;
     let clock = |clock, values: &Option<Vec<f64>>, count| {
         let at = |n: usize| {
             let values = values.as_deref().unwrap_or_default();
@@ -68,17 +68,17 @@ pub async fn scorecard(
         }
     };
     Ok(Scorecard {
-        answered: Kept {
+        answered: PunctualityCounts {
             in_time: theirs.answered_in_time,
             late: theirs.answered_late,
             allowed: theirs.answer_allowed.unwrap_or_default(),
         },
-        removed: Kept {
+        removed: PunctualityCounts {
             in_time: theirs.removed_in_time,
             late: theirs.removed_late,
             allowed: theirs.removal_allowed.unwrap_or_default(),
         },
-        ours: vec![
+        our_clocks: vec![
             clock("verified", &ours.verified, ours.cases),
             clock("dispatched", &ours.dispatched, ours.cases),
             clock("delivered", &ours.delivered, ours.reached),
@@ -90,14 +90,14 @@ pub async fn scorecard(
     })
 }
 
-/// What was taken back, and what turned out to be elsewhere, is held against nobody.
-async fn theirs(
+/// Withdrawn notices and those to providers that did not host the content do not count.
+async fn provider_counts(
     conn: &mut PgConnection,
     now: OffsetDateTime,
     provider: &str,
-) -> Result<Theirs, Error> {
+) -> Result<ProviderCounts, Error> {
     Ok(sqlx::query_as(
-        "-- scorecard_theirs
+        "-- scorecard_provider_counts
         select
             count(*) filter (where counts and acknowledged_at <= acknowledge_due_at) as answered_in_time,
             count(*) filter (where counts and coalesce(acknowledged_at, $2) > acknowledge_due_at) as answered_late,
@@ -124,11 +124,11 @@ async fn theirs(
     .await?)
 }
 
-/// The first notice about each case that was not taken back: reminders and later episodes begin with what the provider
-/// did.
-async fn ours(conn: &mut PgConnection, provider: &str) -> Result<Ours, Error> {
+/// Counts the first notice about each case that was not withdrawn: reminders and later episodes depend on
+/// what the provider did.
+async fn own_clocks(conn: &mut PgConnection, provider: &str) -> Result<OwnClocks, Error> {
     Ok(sqlx::query_as(
-        "-- scorecard_ours
+        "-- scorecard_own_clocks
         select
             percentile_cont(array[0.5, 0.99]) within group (order by extract(epoch from c.verified_at - c.received_at)::float8)
                 as verified,
@@ -142,7 +142,7 @@ async fn ours(conn: &mut PgConnection, provider: &str) -> Result<Ours, Error> {
             select distinct on (case_id) case_id, opened_at, delivered_at
             from notice where provider_id = $1 and rung = 'host' and state <> 'withdrawn'
             order by case_id, episode, step
-        ) n join case_file c on c.case_id = n.case_id",
+        ) n join dispatch_case c on c.case_id = n.case_id",
     )
     .bind(provider)
     .fetch_one(conn)

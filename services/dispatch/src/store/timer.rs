@@ -1,14 +1,14 @@
-//! Cases whose time has come.
+//! Due timers and DNS lookups of cases.
 
+use domain::enums::Category;
 use domain::id::CaseId;
-use domain::word::Category;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::Error;
 
-/// Up to `limit` cases with a timer that is due, the most severe first; passes over those that others hold now.
+/// Up to `limit` cases with a due timer, the most severe first; skips those that are locked.
 pub async fn claim_due(
     conn: &mut PgConnection,
     now: OffsetDateTime,
@@ -22,7 +22,7 @@ pub async fn claim_due(
         }
         let ids: Vec<Uuid> = sqlx::query_scalar(
             "-- claim_due
-            select case_id from case_file
+            select case_id from dispatch_case
             where category = $1 and due_at <= $2
             order by due_at
             limit $3
@@ -38,17 +38,17 @@ pub async fn claim_due(
     Ok(due)
 }
 
-/// Sets the timers of these cases later.
-pub async fn put_off(
+/// Defers the timers of these cases to `until`.
+pub async fn defer_timers(
     conn: &mut PgConnection,
     cases: &[CaseId],
     until: OffsetDateTime,
 ) -> Result<(), Error> {
     let ids: Vec<Uuid> = cases.iter().map(|id| id.uuid()).collect();
     sqlx::query(
-        "-- put_off
-        update case_file set due_at = $2
-        where case_id in (select case_id from case_file where case_id = any($1) order by case_id for update)",
+        "-- defer_timers
+        update dispatch_case set due_at = $2
+        where case_id in (select case_id from dispatch_case where case_id = any($1) order by case_id for update)",
     )
     .bind(ids)
     .bind(until)
@@ -57,29 +57,29 @@ pub async fn put_off(
     Ok(())
 }
 
-/// Claims up to `limit` cases whose host is to be looked up, until `again`.
+/// Claims up to `limit` cases whose host is to be resolved, until `retry_at`.
 pub async fn claim_lookups(
     conn: &mut PgConnection,
     now: OffsetDateTime,
-    again: OffsetDateTime,
+    retry_at: OffsetDateTime,
     limit: i64,
 ) -> Result<Vec<CaseId>, Error> {
     let ids: Vec<Uuid> = sqlx::query_scalar(
         "-- claim_lookups
         with due as (
-            select case_id from case_file
+            select case_id from dispatch_case
             where resolve_at <= $1
             order by resolve_at
             limit $3
             for update skip locked
         )
-        update case_file c set resolve_at = $2
+        update dispatch_case c set resolve_at = $2
         from due
         where c.case_id = due.case_id
         returning c.case_id",
     )
     .bind(now)
-    .bind(again)
+    .bind(retry_at)
     .bind(limit)
     .fetch_all(conn)
     .await?;

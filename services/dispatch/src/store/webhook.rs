@@ -1,4 +1,4 @@
-//! Where providers take webhooks. Sealed values pass through as they are.
+//! Rows of webhook endpoints. Sealed values pass through unopened.
 
 use domain::id::ProviderId;
 use sqlx::postgres::PgRow;
@@ -6,30 +6,30 @@ use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::row::Reader;
+use super::row::RowReader;
 use crate::Error;
 
-/// The row of an endpoint; its columns are explained in the migration.
+/// The row of an endpoint; the migration explains its columns.
 #[derive(Clone)]
 pub struct WebhookEndpoint {
     pub id: Uuid,
     pub address: Vec<u8>,
     pub secret: Option<Vec<u8>>,
-    pub former_secret: Option<Vec<u8>>,
-    pub former_until: Option<OffsetDateTime>,
+    pub previous_secret: Option<Vec<u8>>,
+    pub previous_secret_until: Option<OffsetDateTime>,
     pub in_use: bool,
     pub created_at: OffsetDateTime,
-    pub gone_at: Option<OffsetDateTime>,
+    pub retired_at: Option<OffsetDateTime>,
 }
 
-/// A provider's endpoints, the newest first. The provider's row is locked where they are to be changed.
+/// A provider's endpoints, the newest first. A caller that changes them has locked the provider's row.
 pub async fn webhook_endpoints(
     conn: &mut PgConnection,
     provider: &ProviderId,
 ) -> Result<Vec<WebhookEndpoint>, Error> {
     let rows = sqlx::query(
         "-- webhook_endpoints
-        select endpoint_id, address, secret, former_secret, former_until, in_use, created_at, gone_at
+        select endpoint_id, address, secret, previous_secret, previous_secret_until, in_use, created_at, retired_at
         from webhook_endpoint
         where provider_id = $1
         order by created_at desc, endpoint_id",
@@ -40,14 +40,14 @@ pub async fn webhook_endpoints(
     rows.iter().map(webhook_endpoint).collect()
 }
 
-/// Keeps a new endpoint, not in use.
-pub async fn put_webhook_endpoint(
+/// Inserts an endpoint that is not in use.
+pub async fn insert_webhook_endpoint(
     conn: &mut PgConnection,
     provider: &ProviderId,
     endpoint: &WebhookEndpoint,
 ) -> Result<(), Error> {
     sqlx::query(
-        "-- put_webhook_endpoint
+        "-- insert_webhook_endpoint
         insert into webhook_endpoint (endpoint_id, provider_id, address, secret, in_use, used_since, created_at)
         values ($1, $2, $3, $4, false, $5, $5)",
     )
@@ -61,16 +61,16 @@ pub async fn put_webhook_endpoint(
     Ok(())
 }
 
-/// Notices go to this endpoint of the provider from now on, or to none. One that was gone is tried again.
-pub async fn use_webhook_endpoint(
+/// Sends the provider's notices to this endpoint from now on, or to none. A retired endpoint is reinstated.
+pub async fn set_webhook_endpoint_in_use(
     conn: &mut PgConnection,
     now: OffsetDateTime,
     provider: &ProviderId,
     chosen: Option<Uuid>,
 ) -> Result<(), Error> {
-    // Two statements: at no moment may two be in use.
+    // Two statements, because at no moment may two endpoints be in use.
     sqlx::query(
-        "-- unuse_webhook_endpoints
+        "-- clear_webhook_endpoint_in_use
         update webhook_endpoint set in_use = false
         where provider_id = $1 and in_use and endpoint_id is distinct from $2",
     )
@@ -79,8 +79,8 @@ pub async fn use_webhook_endpoint(
     .execute(&mut *conn)
     .await?;
     sqlx::query(
-        "-- use_webhook_endpoint
-        update webhook_endpoint set in_use = true, used_since = $3, gone_at = null
+        "-- set_webhook_endpoint_in_use
+        update webhook_endpoint set in_use = true, used_since = $3, retired_at = null
         where provider_id = $1 and endpoint_id = $2",
     )
     .bind(provider.as_str())
@@ -91,37 +91,37 @@ pub async fn use_webhook_endpoint(
     Ok(())
 }
 
-/// A new secret; the one before it goes on until then.
+/// Sets a new secret; the previous one stays valid until `previous_secret_until`.
 pub async fn rotate_webhook_secret(
     conn: &mut PgConnection,
     endpoint: Uuid,
     secret: &[u8],
-    former_until: Option<OffsetDateTime>,
+    previous_secret_until: Option<OffsetDateTime>,
 ) -> Result<(), Error> {
     sqlx::query(
         "-- rotate_webhook_secret
         update webhook_endpoint set
-            former_secret = case when $3::timestamptz is null then null else secret end,
-            former_until = case when secret is null then null else $3 end,
+            previous_secret = case when $3::timestamptz is null then null else secret end,
+            previous_secret_until = case when secret is null then null else $3 end,
             secret = $2
         where endpoint_id = $1",
     )
     .bind(endpoint)
     .bind(secret)
-    .bind(former_until)
+    .bind(previous_secret_until)
     .execute(conn)
     .await?;
     Ok(())
 }
 
-/// An endpoint that was gone took a message: it is not gone.
-pub async fn revive_webhook_endpoint(
+/// Reinstates a retired endpoint that accepted a message; returns whether it was retired.
+pub async fn reinstate_webhook_endpoint(
     conn: &mut PgConnection,
     endpoint: Uuid,
 ) -> Result<bool, Error> {
     let done = sqlx::query(
-        "-- revive_webhook_endpoint
-        update webhook_endpoint set gone_at = null where endpoint_id = $1 and gone_at is not null",
+        "-- reinstate_webhook_endpoint
+        update webhook_endpoint set retired_at = null where endpoint_id = $1 and retired_at is not null",
     )
     .bind(endpoint)
     .execute(&mut *conn)
@@ -137,17 +137,18 @@ pub async fn delete_webhook_endpoint(conn: &mut PgConnection, endpoint: Uuid) ->
     Ok(())
 }
 
-/// The endpoint in use of a provider is gone, if it is still the one that was tried then; tells whether that is news.
-pub async fn retire_webhook(
+/// Retires the provider's endpoint in use, unless it came into use after the attempt at `tried_at`; returns
+/// whether it was retired now.
+pub async fn retire_webhook_endpoint(
     conn: &mut PgConnection,
     now: OffsetDateTime,
     provider: &str,
     tried_at: OffsetDateTime,
 ) -> Result<bool, Error> {
     let retired = sqlx::query(
-        "-- retire_webhook
-        update webhook_endpoint set gone_at = $2
-        where provider_id = $1 and in_use and gone_at is null and used_since <= $3",
+        "-- retire_webhook_endpoint
+        update webhook_endpoint set retired_at = $2
+        where provider_id = $1 and in_use and retired_at is null and used_since <= $3",
     )
     .bind(provider)
     .bind(now)
@@ -162,10 +163,10 @@ pub async fn retire_webhook(
     Ok(retired)
 }
 
-/// The columns of an endpoint.
+/// Reads the columns of an endpoint.
 pub fn webhook_endpoint(row: &PgRow) -> Result<WebhookEndpoint, Error> {
     let id: Uuid = row.try_get("endpoint_id")?;
-    let r = Reader {
+    let r = RowReader {
         table: "webhook_endpoint",
         id,
         row,
@@ -174,10 +175,10 @@ pub fn webhook_endpoint(row: &PgRow) -> Result<WebhookEndpoint, Error> {
         id,
         address: r.get("address")?,
         secret: r.get("secret")?,
-        former_secret: r.get("former_secret")?,
-        former_until: r.get("former_until")?,
+        previous_secret: r.get("previous_secret")?,
+        previous_secret_until: r.get("previous_secret_until")?,
         in_use: r.get("in_use")?,
         created_at: r.get("created_at")?,
-        gone_at: r.get("gone_at")?,
+        retired_at: r.get("retired_at")?,
     })
 }

@@ -1,22 +1,22 @@
-//! Each call with what it must refuse: a stable code, and nothing changed.
+//! Input that each call must refuse with a stable code.
 
-use domain::word::Answer;
+use domain::enums::Answer;
 use platform::error::{Kind, Problem};
 use platform::principal::Role;
 use proto::v1;
 
-use crate::grpc::{Served, item, with};
+use crate::served_dispatch::{ServedDispatch, answer_item, with_credential};
 
 const NIL: &str = "00000000-0000-0000-0000-000000000000";
 
-/// Calls and checks code and kind.
+/// Makes a call, and asserts the kind and code of its refusal and that its detail is a sentence.
 macro_rules! refused {
     ($served:ident, $credential:expr, $method:ident, $request:expr, $kind:ident, $code:literal) => {{
         let credential: &str = $credential;
         let request = if credential.is_empty() {
             tonic::Request::new($request)
         } else {
-            with(credential, $request)
+            with_credential(credential, $request)
         };
         let status = $served.client.$method(request).await.expect_err(concat!(
             stringify!($method),
@@ -40,51 +40,65 @@ macro_rules! refused {
 
 #[tokio::test]
 async fn staff_calls_refuse_bad_credentials_and_bad_input() {
-    let mut s = Served::start().await;
-    let operator = s.staff(&[Role::Operator]);
-    let auditor = s.staff(&[Role::Auditor]);
-    let analyst = s.staff(&[Role::Analyst]);
-    let key = s.key("amber", &[]).await;
-    let put = v1::PutProvidersRequest::default();
+    let mut served = ServedDispatch::start().await;
+    let operator = served.staff_token(&[Role::Operator]);
+    let auditor = served.staff_token(&[Role::Auditor]);
+    let analyst = served.staff_token(&[Role::Analyst]);
+    let key = served.provider_key("amber", &[]).await;
+    let upsert = v1::UpsertProvidersRequest::default();
     refused!(
-        s,
+        served,
         "",
-        put_providers,
-        put.clone(),
+        upsert_providers,
+        upsert.clone(),
         Unauthenticated,
         "credential_missing"
     );
     refused!(
-        s,
+        served,
         "x",
-        put_providers,
-        put.clone(),
+        upsert_providers,
+        upsert.clone(),
         Unauthenticated,
         "token_malformed"
     );
     refused!(
-        s,
+        served,
         &key,
-        put_providers,
-        put.clone(),
+        upsert_providers,
+        upsert.clone(),
         Unauthenticated,
         "token_malformed"
     );
     refused!(
-        s,
+        served,
         &auditor,
-        put_providers,
-        put.clone(),
+        upsert_providers,
+        upsert.clone(),
         Forbidden,
         "role_required"
     );
-    refused!(s, &operator, put_providers, put, Invalid, "field_missing");
-    let many = v1::PutProvidersRequest {
+    refused!(
+        served,
+        &operator,
+        upsert_providers,
+        upsert,
+        Invalid,
+        "field_missing"
+    );
+    let many = v1::UpsertProvidersRequest {
         providers: vec![v1::Provider::default(); 1001],
     };
-    refused!(s, &operator, put_providers, many, Invalid, "too_many");
     refused!(
-        s,
+        served,
+        &operator,
+        upsert_providers,
+        many,
+        Invalid,
+        "too_many"
+    );
+    refused!(
+        served,
         "",
         list_providers,
         v1::ListProvidersRequest::default(),
@@ -99,7 +113,7 @@ async fn staff_calls_refuse_bad_credentials_and_bad_input() {
         page: bad_page.clone(),
     };
     refused!(
-        s,
+        served,
         &auditor,
         list_providers,
         list,
@@ -109,19 +123,25 @@ async fn staff_calls_refuse_bad_credentials_and_bad_input() {
     for (id, kind, code) in [
         ("", Kind::Invalid, "field_missing"),
         ("A B", Kind::Invalid, "provider_id_malformed"),
-        ("nobody", Kind::NotFound, "not_found"),
+        ("unknown", Kind::NotFound, "not_found"),
     ] {
         let get = v1::GetProviderRequest {
             provider_id: id.into(),
         };
-        let status = s.client.get_provider(with(&auditor, get)).await;
+        let status = served
+            .client
+            .get_provider(with_credential(&auditor, get))
+            .await;
         let problem = Problem::from(status.unwrap_err());
         assert_eq!((problem.kind, problem.code.as_ref()), (kind, code));
         let create = v1::CreateProviderKeyRequest {
             provider_id: id.into(),
             ..v1::CreateProviderKeyRequest::default()
         };
-        let status = s.client.create_provider_key(with(&operator, create)).await;
+        let status = served
+            .client
+            .create_provider_key(with_credential(&operator, create))
+            .await;
         let problem = Problem::from(status.unwrap_err());
         assert_eq!((problem.kind, problem.code.as_ref()), (kind, code));
     }
@@ -131,15 +151,15 @@ async fn staff_calls_refuse_bad_credentials_and_bad_input() {
         ..v1::CreateProviderKeyRequest::default()
     };
     refused!(
-        s,
+        served,
         &operator,
         create_provider_key,
         scope.clone(),
         Invalid,
-        "word_unknown"
+        "value_unknown"
     );
     refused!(
-        s,
+        served,
         &analyst,
         create_provider_key,
         scope,
@@ -148,7 +168,7 @@ async fn staff_calls_refuse_bad_credentials_and_bad_input() {
     );
     let revoke = |id: &str| v1::RevokeProviderKeyRequest { key_id: id.into() };
     refused!(
-        s,
+        served,
         &operator,
         revoke_provider_key,
         revoke(""),
@@ -156,7 +176,7 @@ async fn staff_calls_refuse_bad_credentials_and_bad_input() {
         "field_missing"
     );
     refused!(
-        s,
+        served,
         &operator,
         revoke_provider_key,
         revoke("x"),
@@ -164,7 +184,7 @@ async fn staff_calls_refuse_bad_credentials_and_bad_input() {
         "id_malformed"
     );
     refused!(
-        s,
+        served,
         &operator,
         revoke_provider_key,
         revoke(NIL),
@@ -173,7 +193,7 @@ async fn staff_calls_refuse_bad_credentials_and_bad_input() {
     );
     let case = |id: &str| v1::GetCaseDispatchRequest { case_id: id.into() };
     refused!(
-        s,
+        served,
         "",
         get_case_dispatch,
         case(NIL),
@@ -181,7 +201,7 @@ async fn staff_calls_refuse_bad_credentials_and_bad_input() {
         "credential_missing"
     );
     refused!(
-        s,
+        served,
         &auditor,
         get_case_dispatch,
         case(""),
@@ -189,7 +209,7 @@ async fn staff_calls_refuse_bad_credentials_and_bad_input() {
         "field_missing"
     );
     refused!(
-        s,
+        served,
         &auditor,
         get_case_dispatch,
         case("x"),
@@ -197,7 +217,7 @@ async fn staff_calls_refuse_bad_credentials_and_bad_input() {
         "id_malformed"
     );
     refused!(
-        s,
+        served,
         &auditor,
         get_case_dispatch,
         case(NIL),
@@ -208,15 +228,29 @@ async fn staff_calls_refuse_bad_credentials_and_bad_input() {
         states: vec![77],
         ..v1::SearchNoticesRequest::default()
     };
-    refused!(s, &auditor, search_notices, search, Invalid, "word_unknown");
+    refused!(
+        served,
+        &auditor,
+        search_notices,
+        search,
+        Invalid,
+        "value_unknown"
+    );
     let search = v1::SearchNoticesRequest {
         case_id: "x".into(),
         ..v1::SearchNoticesRequest::default()
     };
-    refused!(s, &auditor, search_notices, search, Invalid, "id_malformed");
+    refused!(
+        served,
+        &auditor,
+        search_notices,
+        search,
+        Invalid,
+        "id_malformed"
+    );
     let overdue = v1::ListOverdueRequest { page: bad_page };
     refused!(
-        s,
+        served,
         &auditor,
         list_overdue,
         overdue,
@@ -224,7 +258,7 @@ async fn staff_calls_refuse_bad_credentials_and_bad_input() {
         "cursor_malformed"
     );
     refused!(
-        s,
+        served,
         "",
         get_dispatch_counts,
         v1::GetDispatchCountsRequest {},
@@ -236,7 +270,7 @@ async fn staff_calls_refuse_bad_credentials_and_bad_input() {
         text: text.into(),
     };
     refused!(
-        s,
+        served,
         &auditor,
         supply_information,
         supply(NIL, "x"),
@@ -244,7 +278,7 @@ async fn staff_calls_refuse_bad_credentials_and_bad_input() {
         "role_required"
     );
     refused!(
-        s,
+        served,
         &analyst,
         supply_information,
         supply("", "x"),
@@ -252,7 +286,7 @@ async fn staff_calls_refuse_bad_credentials_and_bad_input() {
         "field_missing"
     );
     refused!(
-        s,
+        served,
         &analyst,
         supply_information,
         supply(NIL, ""),
@@ -260,7 +294,7 @@ async fn staff_calls_refuse_bad_credentials_and_bad_input() {
         "field_missing"
     );
     refused!(
-        s,
+        served,
         &analyst,
         supply_information,
         supply(NIL, &"x".repeat(2001)),
@@ -268,26 +302,28 @@ async fn staff_calls_refuse_bad_credentials_and_bad_input() {
         "field_too_long"
     );
     refused!(
-        s,
+        served,
         &analyst,
         supply_information,
         supply(NIL, "x"),
         NotFound,
         "not_found"
     );
-    s.stop().await;
+    served.stop().await;
 }
 
 #[tokio::test]
 async fn provider_calls_refuse_bad_credentials_and_bad_input() {
-    let mut s = Served::start().await;
-    let key = s.key("amber", &[]).await;
-    let reader = s.key("amber", &[v1::ProviderScope::Read]).await;
-    let staff = s.staff(&[Role::Operator]);
+    let mut served = ServedDispatch::start().await;
+    let key = served.provider_key("amber", &[]).await;
+    let reader = served
+        .provider_key("amber", &[v1::ProviderScope::Read])
+        .await;
+    let staff = served.staff_token(&[Role::Operator]);
     let wrong = format!("{}{}", &key[..key.len() - 3], "AAA");
     let list = v1::ListNoticesRequest::default();
     refused!(
-        s,
+        served,
         "",
         list_notices,
         list.clone(),
@@ -295,7 +331,7 @@ async fn provider_calls_refuse_bad_credentials_and_bad_input() {
         "credential_missing"
     );
     refused!(
-        s,
+        served,
         &staff,
         list_notices,
         list.clone(),
@@ -303,7 +339,7 @@ async fn provider_calls_refuse_bad_credentials_and_bad_input() {
         "key_refused"
     );
     refused!(
-        s,
+        served,
         &wrong,
         list_notices,
         list,
@@ -315,7 +351,7 @@ async fn provider_calls_refuse_bad_credentials_and_bad_input() {
         page: None,
         ..v1::ListNoticesRequest::default()
     };
-    refused!(s, &key, list_notices, list, Invalid, "word_unknown");
+    refused!(served, &key, list_notices, list, Invalid, "value_unknown");
     let list = v1::ListNoticesRequest {
         states: Vec::new(),
         page: Some(v1::Page {
@@ -324,21 +360,28 @@ async fn provider_calls_refuse_bad_credentials_and_bad_input() {
         }),
         ..v1::ListNoticesRequest::default()
     };
-    refused!(s, &key, list_notices, list, Invalid, "cursor_malformed");
+    refused!(
+        served,
+        &key,
+        list_notices,
+        list,
+        Invalid,
+        "cursor_malformed"
+    );
     let get = |id: &str| v1::GetNoticeRequest {
         notice_id: id.into(),
     };
-    refused!(s, &key, get_notice, get(""), Invalid, "field_missing");
-    refused!(s, &key, get_notice, get("x"), Invalid, "id_malformed");
-    refused!(s, &key, get_notice, get(NIL), NotFound, "not_found");
-    let answers = |items| v1::AnswerNoticesRequest {
+    refused!(served, &key, get_notice, get(""), Invalid, "field_missing");
+    refused!(served, &key, get_notice, get("x"), Invalid, "id_malformed");
+    refused!(served, &key, get_notice, get(NIL), NotFound, "not_found");
+    let answers = |answers| v1::AnswerNoticesRequest {
         idempotency_key: String::new(),
-        items,
+        answers,
         ..v1::AnswerNoticesRequest::default()
     };
-    let one = item(NIL, Answer::Removed);
+    let one = answer_item(NIL, Answer::Removed);
     refused!(
-        s,
+        served,
         "",
         answer_notices,
         answers(vec![one.clone()]),
@@ -346,7 +389,7 @@ async fn provider_calls_refuse_bad_credentials_and_bad_input() {
         "credential_missing"
     );
     refused!(
-        s,
+        served,
         &reader,
         answer_notices,
         answers(vec![one.clone()]),
@@ -354,7 +397,7 @@ async fn provider_calls_refuse_bad_credentials_and_bad_input() {
         "scope_required"
     );
     refused!(
-        s,
+        served,
         &key,
         answer_notices,
         answers(Vec::new()),
@@ -362,7 +405,7 @@ async fn provider_calls_refuse_bad_credentials_and_bad_input() {
         "field_missing"
     );
     refused!(
-        s,
+        served,
         &key,
         answer_notices,
         answers(vec![one.clone(); 1001]),
@@ -371,17 +414,24 @@ async fn provider_calls_refuse_bad_credentials_and_bad_input() {
     );
     let long = v1::AnswerNoticesRequest {
         idempotency_key: "k".repeat(201),
-        items: vec![one],
+        answers: vec![one],
         ..v1::AnswerNoticesRequest::default()
     };
-    refused!(s, &key, answer_notices, long, Invalid, "field_too_long");
+    refused!(
+        served,
+        &key,
+        answer_notices,
+        long,
+        Invalid,
+        "field_too_long"
+    );
     let verify = |signed: Vec<u8>, signature: Vec<u8>| v1::VerifyNoticeRequest {
         notice_id: NIL.into(),
         signed: signed.into(),
         signature: signature.into(),
     };
     refused!(
-        s,
+        served,
         &key,
         verify_notice,
         verify(Vec::new(), vec![1]),
@@ -389,7 +439,7 @@ async fn provider_calls_refuse_bad_credentials_and_bad_input() {
         "field_missing"
     );
     refused!(
-        s,
+        served,
         &key,
         verify_notice,
         verify(vec![1], Vec::new()),
@@ -397,7 +447,7 @@ async fn provider_calls_refuse_bad_credentials_and_bad_input() {
         "field_missing"
     );
     refused!(
-        s,
+        served,
         &key,
         verify_notice,
         verify(vec![1; 20_000], vec![1]),
@@ -413,7 +463,7 @@ async fn provider_calls_refuse_bad_credentials_and_bad_input() {
         }),
     };
     refused!(
-        s,
+        served,
         &reader,
         get_preferences,
         v1::GetPreferencesRequest {},
@@ -421,7 +471,7 @@ async fn provider_calls_refuse_bad_credentials_and_bad_input() {
         "scope_required"
     );
     refused!(
-        s,
+        served,
         &key,
         set_preferences,
         v1::SetPreferencesRequest { preferences: None },
@@ -429,15 +479,15 @@ async fn provider_calls_refuse_bad_credentials_and_bad_input() {
         "field_missing"
     );
     refused!(
-        s,
+        served,
         &key,
         set_preferences,
         set(9, "", ""),
         Invalid,
-        "word_unknown"
+        "value_unknown"
     );
     refused!(
-        s,
+        served,
         &key,
         set_preferences,
         set(2, "", ""),
@@ -445,7 +495,7 @@ async fn provider_calls_refuse_bad_credentials_and_bad_input() {
         "field_missing"
     );
     refused!(
-        s,
+        served,
         &key,
         set_preferences,
         set(3, "", ""),
@@ -453,7 +503,7 @@ async fn provider_calls_refuse_bad_credentials_and_bad_input() {
         "field_missing"
     );
     refused!(
-        s,
+        served,
         &key,
         set_preferences,
         set(2, "http://host.example/", ""),
@@ -461,7 +511,7 @@ async fn provider_calls_refuse_bad_credentials_and_bad_input() {
         "webhook_malformed"
     );
     refused!(
-        s,
+        served,
         &key,
         set_preferences,
         set(2, "https://u:p@host.example/", ""),
@@ -469,7 +519,7 @@ async fn provider_calls_refuse_bad_credentials_and_bad_input() {
         "webhook_malformed"
     );
     refused!(
-        s,
+        served,
         &key,
         set_preferences,
         set(3, "", "two@a.example, b@b.example"),
@@ -479,71 +529,101 @@ async fn provider_calls_refuse_bad_credentials_and_bad_input() {
     let view = |token: &str| v1::ViewByLinkRequest {
         token: token.into(),
     };
-    refused!(s, "", view_by_link, view(""), Invalid, "field_missing");
-    refused!(s, "", view_by_link, view("x"), NotFound, "link_unknown");
+    refused!(served, "", view_by_link, view(""), Invalid, "field_missing");
+    refused!(
+        served,
+        "",
+        view_by_link,
+        view("x"),
+        NotFound,
+        "link_unknown"
+    );
     let by_link = v1::AnswerByLinkRequest {
         token: "x".into(),
-        answer: Some(item("", Answer::Removed)),
+        answer: Some(answer_item("", Answer::Removed)),
     };
-    refused!(s, "", answer_by_link, by_link, NotFound, "link_unknown");
+    refused!(
+        served,
+        "",
+        answer_by_link,
+        by_link,
+        NotFound,
+        "link_unknown"
+    );
 
-    let operator = s.staff(&[Role::Operator]);
+    let operator = served.staff_token(&[Role::Operator]);
     let id = &key["tdh_".len()..][..32];
     let revoke = v1::RevokeProviderKeyRequest { key_id: id.into() };
-    s.client
-        .revoke_provider_key(with(&operator, revoke))
+    served
+        .client
+        .revoke_provider_key(with_credential(&operator, revoke))
         .await
         .unwrap();
     refused!(
-        s,
+        served,
         &key,
         get_notice,
         get(NIL),
         Unauthenticated,
         "key_refused"
     );
-    s.stop().await;
+    served.stop().await;
 }
 
 #[tokio::test]
-async fn one_bad_answer_costs_the_others_nothing() {
-    let mut s = Served::start().await;
-    let case_id = s.bench.act("https://amber.example/1").await;
-    let notice = s.bench.notices(case_id).await.remove(0).id.to_string();
-    let elsewhere = s.bench.act("https://kite.example/1").await;
-    let foreign = s.bench.notices(elsewhere).await.remove(0).id.to_string();
-    let key = s.key("amber", &[]).await;
-    let past = domain::wire::timestamp(s.bench.now() - time::Duration::HOUR);
-    let items = vec![
+async fn an_invalid_answer_does_not_affect_the_others() {
+    let mut served = ServedDispatch::start().await;
+    let case_id = served.fixture.open_case("https://amber.example/1").await;
+    let notice = served
+        .fixture
+        .notices(case_id)
+        .await
+        .remove(0)
+        .id
+        .to_string();
+    let foreign_case = served.fixture.open_case("https://kite.example/1").await;
+    let foreign = served
+        .fixture
+        .notices(foreign_case)
+        .await
+        .remove(0)
+        .id
+        .to_string();
+    let key = served.provider_key("amber", &[]).await;
+    let past = domain::wire::timestamp(served.fixture.now() - time::Duration::HOUR);
+    let answers = vec![
         v1::AnswerItem::default(),
-        item("x", Answer::Removed),
-        item(NIL, Answer::Removed),
-        item(&foreign, Answer::Removed),
+        answer_item("x", Answer::Removed),
+        answer_item(NIL, Answer::Removed),
+        answer_item(&foreign, Answer::Removed),
         v1::AnswerItem {
             answer: 0,
-            ..item(&notice, Answer::Removed)
+            ..answer_item(&notice, Answer::Removed)
         },
-        item(&notice, Answer::NeedTime),
+        answer_item(&notice, Answer::NeedTime),
         v1::AnswerItem {
             until: Some(past),
-            ..item(&notice, Answer::NeedTime)
+            ..answer_item(&notice, Answer::NeedTime)
         },
         v1::AnswerItem {
             text: "x".repeat(2001),
-            ..item(&notice, Answer::Disputed)
+            ..answer_item(&notice, Answer::Disputed)
         },
         v1::AnswerItem {
             named: "x\0y".into(),
-            ..item(&notice, Answer::NotOurs)
+            ..answer_item(&notice, Answer::NotOurs)
         },
-        item(&notice, Answer::Acknowledged),
+        answer_item(&notice, Answer::Acknowledged),
     ];
     let request = v1::AnswerNoticesRequest {
         idempotency_key: String::new(),
-        items,
+        answers,
         ..v1::AnswerNoticesRequest::default()
     };
-    let replies = s.client.answer_notices(with(&key, request)).await;
+    let replies = served
+        .client
+        .answer_notices(with_credential(&key, request))
+        .await;
     let codes: Vec<String> = replies
         .unwrap()
         .into_inner()
@@ -557,17 +637,17 @@ async fn one_bad_answer_costs_the_others_nothing() {
     assert_eq!(
         codes,
         [
-            "field_missing items[0].notice_id",
-            "id_malformed items[1].notice_id",
-            "not_found items[2].notice_id",
-            "not_found items[3].notice_id",
-            "field_missing items[4].answer",
-            "field_missing items[5].until",
-            "until_past items[6].until",
-            "field_too_long items[7].text",
-            "field_control_character items[8].named",
+            "field_missing answers[0].notice_id",
+            "id_malformed answers[1].notice_id",
+            "not_found answers[2].notice_id",
+            "not_found answers[3].notice_id",
+            "field_missing answers[4].answer",
+            "field_missing answers[5].until",
+            "until_past answers[6].until",
+            "field_too_long answers[7].text",
+            "field_control_character answers[8].named",
             "state 4",
         ]
     );
-    s.stop().await;
+    served.stop().await;
 }

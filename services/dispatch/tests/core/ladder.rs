@@ -1,55 +1,60 @@
-//! Rungs fire once, never early, and find the next who can help.
+//! Rungs fire once and never early, and each contacts the next party.
 
+use domain::enums::{Answer, ContentStatus, DeliveryChannel, NoticeState, Rung};
 use domain::event::Body;
-use domain::word::{Answer, DeliveryChannel, LiveState, NoticeState, Rung};
 use proto::v1;
 use time::Duration;
 
-use crate::support::Bench;
+use crate::policy_times::{
+    INSTANT, NEXT_CONTACT, REGISTRAR, REGULATOR, REMIND, SUPERVISOR, UPSTREAM,
+};
+use crate::support::DispatchFixture;
 
 #[tokio::test]
-async fn silence_climbs_the_whole_ladder_and_ends_on_the_regulators_list() {
-    let bench = Bench::new().await;
-    let case_id = bench.act("https://album.example/1").await;
+async fn without_an_answer_every_rung_fires_at_its_time_up_to_the_regulators_list() {
+    let fixture = DispatchFixture::new().await;
+    let case_id = fixture.open_case("https://album.example/1").await;
     let steps = [
-        (5, "album", Rung::Remind),
-        (9, "album", Rung::NextContact),
-        (12, "larch", Rung::Upstream),
-        (18, "names", Rung::Registrar),
+        (REMIND, "album", Rung::Remind),
+        (NEXT_CONTACT, "album", Rung::NextContact),
+        (UPSTREAM, "larch", Rung::Upstream),
+        (REGISTRAR, "names", Rung::Registrar),
     ];
-    let mut at = 0;
+    let mut elapsed = Duration::ZERO;
     for (n, (due, provider, rung)) in steps.into_iter().enumerate() {
-        bench
-            .pass(Duration::seconds(due - at) - Duration::milliseconds(1))
-            .await;
-        assert_eq!(bench.notices(case_id).await.len(), n + 1, "{rung} is early");
-        bench.pass(Duration::milliseconds(1)).await;
-        at = due;
-        let notices = bench.notices(case_id).await;
+        fixture.advance_and_fire(due - elapsed - INSTANT).await;
+        assert_eq!(
+            fixture.notices(case_id).await.len(),
+            n + 1,
+            "{rung} is early"
+        );
+        fixture.advance_and_fire(INSTANT).await;
+        elapsed = due;
+        let notices = fixture.notices(case_id).await;
         assert_eq!(notices.len(), n + 2, "{rung}");
         let newest = notices.last().unwrap();
         assert_eq!((newest.provider_id.as_str(), newest.rung), (provider, rung));
         assert_eq!(newest.step as usize, n + 2);
     }
-    let next = &bench.notices(case_id).await[2];
+    let next = &fixture.notices(case_id).await[2];
     assert_eq!(next.channel, DeliveryChannel::Email);
-    bench.pass(Duration::seconds(26 - at)).await;
-    assert!(bench.case(case_id).await.flagged_at.is_some());
-    bench.pass(Duration::seconds(4)).await;
+    fixture.advance_and_fire(SUPERVISOR - elapsed).await;
+    assert!(fixture.case(case_id).await.flagged_at.is_some());
+    fixture.advance_and_fire(REGULATOR - SUPERVISOR).await;
     let listed: i64 = sqlx::query_scalar("select count(*) from regulator_list")
-        .fetch_one(&bench.pool)
+        .fetch_one(&fixture.pool)
         .await
         .unwrap();
     assert_eq!(listed, 1);
-    let case = bench.case(case_id).await;
+    let case = fixture.case(case_id).await;
     assert_eq!(
-        (case.live, case.last_rung, case.due_at),
-        (LiveState::Exhausted, Some(Rung::Regulator), None)
+        (case.content_status, case.last_rung, case.due_at),
+        (ContentStatus::Exhausted, Some(Rung::Regulator), None)
     );
     assert!(!case.unsettled);
 
-    let rungs: Vec<i32> = bench
-        .said(case_id)
+    let rungs: Vec<i32> = fixture
+        .events(case_id)
         .await
         .iter()
         .filter_map(|body| match body {
@@ -74,137 +79,150 @@ async fn silence_climbs_the_whole_ladder_and_ends_on_the_regulators_list() {
 }
 
 #[tokio::test]
-async fn what_was_missed_while_we_were_down_fires_once_and_in_order() {
-    let bench = Bench::new().await;
-    let case_id = bench.act("https://album.example/1").await;
-    bench.pass(Duration::hours(1)).await;
-    let notices = bench.notices(case_id).await;
+async fn rungs_missed_during_downtime_fire_once_and_in_order() {
+    let fixture = DispatchFixture::new().await;
+    let case_id = fixture.open_case("https://album.example/1").await;
+    fixture.advance_and_fire(Duration::hours(1)).await;
+    let notices = fixture.notices(case_id).await;
     assert_eq!(notices.len(), 5);
-    assert_eq!(bench.case(case_id).await.live, LiveState::Exhausted);
-    let before = bench.said_names(case_id).await;
-    bench.pass(Duration::hours(1)).await;
-    assert_eq!(bench.said_names(case_id).await, before);
+    assert_eq!(
+        fixture.case(case_id).await.content_status,
+        ContentStatus::Exhausted
+    );
+    let before = fixture.event_names(case_id).await;
+    fixture.advance_and_fire(Duration::hours(1)).await;
+    assert_eq!(fixture.event_names(case_id).await, before);
 }
 
 #[tokio::test]
 async fn a_removal_after_the_last_rung_still_counts() {
-    let bench = Bench::new().await;
-    let case_id = bench.act("https://lonely.example/1").await;
-    bench.pass(Duration::seconds(40)).await;
-    assert_eq!(bench.case(case_id).await.live, LiveState::Exhausted);
-    bench
-        .looked(case_id, dispatch::commands::Outcome::Gone)
+    let fixture = DispatchFixture::new().await;
+    let case_id = fixture.open_case("https://lonely.example/1").await;
+    fixture.advance_and_fire(REGULATOR).await;
+    assert_eq!(
+        fixture.case(case_id).await.content_status,
+        ContentStatus::Exhausted
+    );
+    fixture
+        .record_check(case_id, dispatch::commands::CheckOutcome::Offline)
         .await;
-    bench
-        .looked(case_id, dispatch::commands::Outcome::Gone)
+    fixture
+        .record_check(case_id, dispatch::commands::CheckOutcome::Offline)
         .await;
-    assert_eq!(bench.case(case_id).await.live, LiveState::Watched);
+    assert_eq!(
+        fixture.case(case_id).await.content_status,
+        ContentStatus::Watched
+    );
 }
 
 #[tokio::test]
-async fn a_dead_endpoint_gives_way_to_the_next_channel_then_to_the_next_provider() {
-    let bench = Bench::new().await;
-    let case_id = bench.act("https://album.example/1").await;
-    let notice = bench.notices(case_id).await.remove(0);
-    bench.unreachable(&notice).await;
-    let rerouted = bench.notices(case_id).await.remove(0);
+async fn a_failed_endpoint_is_replaced_by_the_next_channel_and_then_the_next_provider() {
+    let fixture = DispatchFixture::new().await;
+    let case_id = fixture.open_case("https://album.example/1").await;
+    let notice = fixture.notices(case_id).await.remove(0);
+    fixture.record_unreachable(&notice).await;
+    let rerouted = fixture.notices(case_id).await.remove(0);
     assert_eq!(
         (rerouted.id, rerouted.channel, rerouted.step),
         (notice.id, DeliveryChannel::Email, 1)
     );
-    assert_eq!(bench.in_line(case_id).await, [(notice.id, 1)]);
-    // The old channel's failure comes a second time: it concerns nobody.
-    bench.unreachable(&notice).await;
-    bench.unreachable(&rerouted).await;
+    assert_eq!(fixture.queued_messages(case_id).await, [(notice.id, 1)]);
+    // A second failure of the replaced delivery channel has no effect.
+    fixture.record_unreachable(&notice).await;
+    fixture.record_unreachable(&rerouted).await;
     assert_eq!(
-        bench.story(case_id).await,
+        fixture.notice_states(case_id).await,
         ["album/host/bounced", "larch/upstream/sent"]
     );
     assert_eq!(
-        bench.said_names(case_id).await,
+        fixture.event_names(case_id).await,
         ["NoticeBounced", "NoticeSent", "NoticeEscalated"]
     );
-    // The ladder's own upstream rung finds nobody left; the registrar comes at its time.
-    bench.pass(Duration::seconds(12)).await;
-    let upstream = bench.story(case_id).await;
-    assert!(!upstream.iter().any(|s| s.starts_with("names/")));
-    bench.pass(Duration::seconds(6)).await;
+    // The ladder's upstream rung finds no further provider; the registrar is notified at its time.
+    fixture.advance_and_fire(UPSTREAM).await;
+    let states = fixture.notice_states(case_id).await;
+    assert!(!states.iter().any(|s| s.starts_with("names/")));
+    fixture.advance_and_fire(REGISTRAR - UPSTREAM).await;
     assert!(
-        bench
-            .story(case_id)
+        fixture
+            .notice_states(case_id)
             .await
             .contains(&"names/registrar/queued".to_owned())
     );
 }
 
 #[tokio::test]
-async fn the_most_severe_fire_first() {
-    let bench = Bench::new().await;
-    let first = bench.act("https://amber.example/c").await;
-    let second = bench.act("https://amber.example/a").await;
-    sqlx::query("update case_file set category = 'C' where case_id = $1")
-        .bind(first.uuid())
-        .execute(&bench.pool)
+async fn timers_of_the_most_severe_cases_fire_first() {
+    let fixture = DispatchFixture::new().await;
+    let less_severe = fixture.open_case("https://amber.example/c").await;
+    let severe = fixture.open_case("https://amber.example/a").await;
+    sqlx::query("update dispatch_case set category = 'C' where case_id = $1")
+        .bind(less_severe.uuid())
+        .execute(&fixture.pool)
         .await
         .unwrap();
-    let mut tx = bench.pool.begin().await.unwrap();
-    let due = dispatch::store::claim_due(&mut tx, bench.now() + Duration::HOUR, 1)
+    let mut tx = fixture.pool.begin().await.unwrap();
+    let due = dispatch::store::claim_due(&mut tx, fixture.now() + Duration::HOUR, 1)
         .await
         .unwrap();
-    assert_eq!(due, [second]);
+    assert_eq!(due, [severe]);
 }
 
 #[tokio::test]
-async fn a_case_that_cannot_be_read_keeps_no_other_from_firing() {
-    let bench = Bench::new().await;
-    let rotten = bench.act("https://amber.example/1").await;
-    let sound = bench.act("https://amber.example/2").await;
+async fn a_case_that_cannot_be_read_does_not_block_the_others() {
+    let fixture = DispatchFixture::new().await;
+    let corrupt = fixture.open_case("https://amber.example/1").await;
+    let intact = fixture.open_case("https://amber.example/2").await;
     sqlx::query("update notice set provider_id = 'NO SUCH ID' where case_id = $1")
-        .bind(rotten.uuid())
-        .execute(&bench.pool)
+        .bind(corrupt.uuid())
+        .execute(&fixture.pool)
         .await
         .unwrap();
-    bench.pass(Duration::seconds(5)).await;
+    fixture.advance_and_fire(REMIND).await;
     assert_eq!(
-        bench.story(sound).await,
+        fixture.notice_states(intact).await,
         ["amber/host/escalated", "amber/remind/sent"]
     );
-    assert!(bench.case(rotten).await.due_at > Some(bench.now()));
+    assert!(fixture.case(corrupt).await.due_at > Some(fixture.now()));
     sqlx::query("update notice set provider_id = 'amber' where case_id = $1")
-        .bind(rotten.uuid())
-        .execute(&bench.pool)
+        .bind(corrupt.uuid())
+        .execute(&fixture.pool)
         .await
         .unwrap();
-    bench.pass(Duration::minutes(5)).await;
-    assert!(bench.notices(rotten).await.len() > 1, "mended, it fires");
+    let retry_after = Duration::minutes(5);
+    fixture.advance_and_fire(retry_after).await;
+    assert!(
+        fixture.notices(corrupt).await.len() > 1,
+        "its timers fire after the repair"
+    );
 }
 
 #[tokio::test]
-async fn a_policy_that_was_changed_skips_no_rung_and_fires_none_twice() {
-    let bench = Bench::new().await;
-    let case_id = bench.act("https://album.example/1").await;
-    bench.pass(Duration::seconds(5)).await;
-    assert_eq!(bench.notices(case_id).await.len(), 2);
+async fn a_changed_policy_skips_no_rung_and_fires_none_twice() {
+    let fixture = DispatchFixture::new().await;
+    let case_id = fixture.open_case("https://album.example/1").await;
+    fixture.advance_and_fire(REMIND).await;
+    assert_eq!(fixture.notices(case_id).await.len(), 2);
     let demo = include_str!("../../../../deploy/policies/demo.yaml");
     let first = "- { after: 5s, rung: remind";
-    let longer = demo.replacen(
+    let with_earlier_rung = demo.replacen(
         first,
         &format!("- {{ after: 3s, rung: next_contact, when: unremoved }}\n      {first}"),
         1,
     );
-    let mut rules = bench.rules.clone();
-    rules.policy = std::sync::Arc::new(dispatch::policy::parse(&longer).unwrap());
-    sqlx::query("update case_file set due_at = $1")
-        .bind(bench.now())
-        .execute(&bench.pool)
+    let mut deps = fixture.deps.clone();
+    deps.policy = std::sync::Arc::new(dispatch::policy::parse(&with_earlier_rung).unwrap());
+    sqlx::query("update dispatch_case set due_at = $1")
+        .bind(fixture.now())
+        .execute(&fixture.pool)
         .await
         .unwrap();
-    let mut tx = bench.pool.begin().await.unwrap();
-    dispatch::commands::fire_due(&mut tx, &rules, bench.now(), &[case_id])
+    let mut tx = fixture.pool.begin().await.unwrap();
+    dispatch::commands::fire_due_rungs(&mut tx, &deps, fixture.now(), &[case_id])
         .await
         .unwrap();
     tx.commit().await.unwrap();
-    let rungs: Vec<Rung> = bench
+    let rungs: Vec<Rung> = fixture
         .notices(case_id)
         .await
         .iter()
@@ -214,48 +232,51 @@ async fn a_policy_that_was_changed_skips_no_rung_and_fires_none_twice() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_gone_is_not_used_again_until_it_is_named_anew() {
-    let bench = Bench::new().await;
-    let first = bench.act("https://album.example/1").await;
-    let notice = bench.notices(first).await.remove(0);
-    bench.unreachable(&notice).await;
-    let next = bench.act("https://album.example/2").await;
-    assert_eq!(bench.notices(next).await[0].channel, DeliveryChannel::Email);
-    bench.clock.advance(Duration::seconds(1));
-    bench.put_host("album", DeliveryChannel::Webhook).await;
-    let anew = bench.act("https://album.example/3").await;
-    let notice = bench.notices(anew).await.remove(0);
+async fn a_retired_endpoint_is_not_used_until_it_is_set_again() {
+    let fixture = DispatchFixture::new().await;
+    let first = fixture.open_case("https://album.example/1").await;
+    let notice = fixture.notices(first).await.remove(0);
+    fixture.record_unreachable(&notice).await;
+    let next = fixture.open_case("https://album.example/2").await;
+    assert_eq!(
+        fixture.notices(next).await[0].channel,
+        DeliveryChannel::Email
+    );
+    fixture.clock.advance(Duration::seconds(1));
+    fixture.upsert_host("album", DeliveryChannel::Webhook).await;
+    let set_again = fixture.open_case("https://album.example/3").await;
+    let notice = fixture.notices(set_again).await.remove(0);
     assert_eq!(notice.channel, DeliveryChannel::Webhook);
-    // An attempt at the old one ends only now: it says nothing of the new one.
-    let mut tx = bench.pool.begin().await.unwrap();
-    let failed = dispatch::commands::Unreachable {
+    // An attempt that began before the endpoint was set again does not retire it.
+    let mut tx = fixture.pool.begin().await.unwrap();
+    let failed = dispatch::commands::FailedChannel {
         notice_id: notice.id,
         channel: DeliveryChannel::Webhook,
         reason: "gone",
         attempts: 1,
-        claimed_at: bench.now() - Duration::seconds(1),
+        claimed_at: fixture.now() - Duration::seconds(1),
     };
-    dispatch::commands::record_unreachable(&mut tx, &bench.rules, bench.now(), &[failed])
+    dispatch::commands::record_unreachable(&mut tx, &fixture.deps, fixture.now(), &[failed])
         .await
         .unwrap();
     tx.commit().await.unwrap();
-    let after = bench.act("https://album.example/4").await;
+    let after = fixture.open_case("https://album.example/4").await;
     assert_eq!(
-        bench.notices(after).await[0].channel,
+        fixture.notices(after).await[0].channel,
         DeliveryChannel::Webhook
     );
 }
 
 #[tokio::test]
-async fn a_rung_that_reaches_nobody_is_no_answer_to_a_refusal() {
-    let bench = Bench::new().await;
-    let case_id = bench.act("https://front.example/1").await;
-    let notices = bench.notices(case_id).await;
-    // larch is told for kite, which cannot be reached; nobody new is upstream of front.
-    bench.unreachable(&notices[1]).await;
-    bench.answer(&notices[0], Answer::NoAction).await;
+async fn after_no_action_the_next_rung_fires_if_upstream_was_notified_already() {
+    let fixture = DispatchFixture::new().await;
+    let case_id = fixture.open_case("https://front.example/1").await;
+    let notices = fixture.notices(case_id).await;
+    // larch is notified because kite cannot be reached, so front has no upstream provider left to notify.
+    fixture.record_unreachable(&notices[1]).await;
+    fixture.answer(&notices[0], Answer::NoAction).await;
     assert_eq!(
-        bench.story(case_id).await,
+        fixture.notice_states(case_id).await,
         [
             "front/host/no_action",
             "kite/host/bounced",
@@ -266,47 +287,55 @@ async fn a_rung_that_reaches_nobody_is_no_answer_to_a_refusal() {
 }
 
 #[tokio::test]
-async fn a_host_found_by_a_person_after_the_last_rung_has_a_ladder_of_its_own() {
-    let bench = Bench::new().await;
-    let case_id = bench.act("https://latecomer.example/1").await;
-    bench.pass(Duration::seconds(40)).await;
-    let before = bench.case(case_id).await;
-    assert_eq!(before.live, LiveState::Exhausted);
-    bench.put_host("latecomer", DeliveryChannel::Api).await;
-    bench.uphold(case_id).await;
-    let after = bench.case(case_id).await;
+async fn a_host_found_after_the_last_rung_starts_a_new_ladder() {
+    let fixture = DispatchFixture::new().await;
+    let case_id = fixture.open_case("https://latecomer.example/1").await;
+    fixture.advance_and_fire(REGULATOR).await;
+    let before = fixture.case(case_id).await;
+    assert_eq!(before.content_status, ContentStatus::Exhausted);
+    fixture.upsert_host("latecomer", DeliveryChannel::Api).await;
+    fixture.uphold_review(case_id).await;
+    let after = fixture.case(case_id).await;
     assert_eq!(
-        (after.live, after.episode_at, after.ladder_from),
-        (LiveState::Up, before.episode_at, Some(bench.now()))
+        (after.content_status, after.episode_at, after.ladder_from),
+        (
+            ContentStatus::Online,
+            before.episode_at,
+            Some(fixture.now())
+        )
     );
-    bench.pass(Duration::seconds(5)).await;
+    fixture.advance_and_fire(REMIND).await;
     assert_eq!(
-        bench.story(case_id).await,
+        fixture.notice_states(case_id).await,
         ["latecomer/host/escalated", "latecomer/remind/sent"]
     );
-    bench.pass(Duration::seconds(60)).await;
-    assert_eq!(bench.case(case_id).await.live, LiveState::Exhausted);
-    let said = bench.said(case_id).await;
-    let told = said
+    fixture.advance_and_fire(REGULATOR).await;
+    assert_eq!(
+        fixture.case(case_id).await.content_status,
+        ContentStatus::Exhausted
+    );
+    let events = fixture.events(case_id).await;
+    let listed = events
         .iter()
         .filter(|b| matches!(b, Body::NoticeEscalated(e) if e.rung == v1::Rung::Regulator as i32));
-    assert_eq!(told.count(), 1, "the regulator is told once");
+    assert_eq!(listed.count(), 1, "the regulator's rung fires once");
 }
 
 #[tokio::test]
-async fn a_host_found_while_it_is_up_does_not_turn_back_the_clock_that_never_pauses() {
-    let bench = Bench::new().await;
-    let case_id = bench.act("https://latecomer.example/1").await;
-    bench.pass(Duration::seconds(27)).await;
-    let flagged = bench.case(case_id).await.flagged_at;
+async fn a_host_found_later_does_not_reset_the_rungs_of_supervisor_and_regulator() {
+    let fixture = DispatchFixture::new().await;
+    let case_id = fixture.open_case("https://latecomer.example/1").await;
+    let after_supervisor = SUPERVISOR + Duration::SECOND;
+    fixture.advance_and_fire(after_supervisor).await;
+    let flagged = fixture.case(case_id).await.flagged_at;
     assert!(flagged.is_some());
-    bench.put_host("latecomer", DeliveryChannel::Api).await;
-    bench.uphold(case_id).await;
-    bench.pass(Duration::seconds(3)).await;
-    let said = bench.said(case_id).await;
+    fixture.upsert_host("latecomer", DeliveryChannel::Api).await;
+    fixture.uphold_review(case_id).await;
+    fixture.advance_and_fire(REGULATOR - after_supervisor).await;
+    let events = fixture.events(case_id).await;
     let fired = |rung: v1::Rung| {
-        let of = |b: &&Body| matches!(b, Body::NoticeEscalated(e) if e.rung == rung as i32);
-        said.iter().filter(of).count()
+        let is_rung = |b: &&Body| matches!(b, Body::NoticeEscalated(e) if e.rung == rung as i32);
+        events.iter().filter(is_rung).count()
     };
     assert_eq!(
         (fired(v1::Rung::Supervisor), fired(v1::Rung::Regulator)),
@@ -315,18 +344,23 @@ async fn a_host_found_while_it_is_up_does_not_turn_back_the_clock_that_never_pau
 }
 
 #[tokio::test]
-async fn two_timers_at_once_fire_each_rung_once() {
-    let bench = Bench::new().await;
+async fn two_concurrent_timers_fire_each_rung_once() {
+    let fixture = DispatchFixture::new().await;
     let mut cases = Vec::new();
-    for n in 0..30 {
-        cases.push(bench.act(&format!("https://album.example/{n}")).await);
+    let count = 30;
+    for n in 0..count {
+        cases.push(
+            fixture
+                .open_case(&format!("https://album.example/{n}"))
+                .await,
+        );
     }
-    bench.clock.advance(Duration::seconds(5));
-    let (one, other) = (bench.timers(), bench.timers());
+    fixture.clock.advance(REMIND);
+    let (one, other) = (fixture.timers(), fixture.timers());
     let both = tokio::join!(one.run_once(), other.run_once());
-    assert!(both.0.unwrap() + both.1.unwrap() >= 30);
+    assert!(both.0.unwrap() + both.1.unwrap() >= count);
     for case_id in cases {
-        let notices = bench.notices(case_id).await;
+        let notices = fixture.notices(case_id).await;
         assert_eq!(notices.len(), 2);
         assert_eq!(
             (notices[0].state, notices[0].escalated_to),
@@ -337,21 +371,22 @@ async fn two_timers_at_once_fire_each_rung_once() {
 }
 
 #[tokio::test]
-async fn of_many_contenders_for_one_step_one_opens_it() {
-    let bench = Bench::new().await;
-    let case_id = bench.act("https://album.example/1").await;
-    bench.clock.advance(Duration::seconds(5));
-    let pool = bench.database.pool_of("dispatch", 64).await;
+async fn one_of_many_concurrent_transactions_opens_a_step() {
+    let fixture = DispatchFixture::new().await;
+    let case_id = fixture.open_case("https://album.example/1").await;
+    fixture.clock.advance(REMIND);
+    let pool = fixture.database.pool_with_size("dispatch", 64).await;
     let contenders = (0..64).map(|_| async {
         let mut tx = pool.begin().await.unwrap();
         let fired =
-            dispatch::commands::fire_due(&mut tx, &bench.rules, bench.now(), &[case_id]).await;
+            dispatch::commands::fire_due_rungs(&mut tx, &fixture.deps, fixture.now(), &[case_id])
+                .await;
         fired.unwrap();
         tx.commit().await.unwrap();
     });
     futures::future::join_all(contenders).await;
     assert_eq!(
-        bench.story(case_id).await,
+        fixture.notice_states(case_id).await,
         ["album/host/escalated", "album/remind/queued"]
     );
 }

@@ -1,15 +1,18 @@
-//! The core of dispatch through its events, commands and gRPC, on a real Postgres, with a clock that the test moves.
+//! Tests of the core of dispatch through its events, commands and gRPC, on a real Postgres and with a manual
+//! clock.
 
-mod access;
 mod answers;
 mod bad_input;
-mod gone;
 mod grpc;
+mod inbound_mail;
 mod ladder;
-mod mailed;
 mod opening;
-mod pull;
+mod page_reviews;
+mod policy_times;
+mod provider_access;
+mod pull_api;
 mod removal;
 mod scorecard;
+mod served_dispatch;
 mod support;
 mod verdicts;

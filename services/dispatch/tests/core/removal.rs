@@ -1,140 +1,162 @@
-//! Claims are checked, what is gone is watched, and what comes back is told anew.
+//! Claims of removal are checked, removed content is watched, and a re-appearance opens a new episode.
 
-use dispatch::commands::Outcome;
+use dispatch::commands::CheckOutcome;
+use domain::enums::{Answer, ContentStatus, NoticeState, Rung};
 use domain::event::Body;
-use domain::word::{Answer, LiveState, NoticeState, Rung};
 use time::Duration;
 
-use crate::support::{Bench, up};
+use crate::policy_times::{
+    CHECK_EVERY, CHECKS_OF_A_CLAIM, CHECKS_UNTIL_CLOSED, CLAIM_WINDOW, INSTANT, REMIND, UPSTREAM,
+    WATCH,
+};
+use crate::support::{DispatchFixture, online};
 
 #[tokio::test]
-async fn a_claim_is_believed_when_enough_checks_agree_and_closed_after_the_watch() {
-    let bench = Bench::new().await;
-    let case_id = bench.act("https://amber.example/1").await;
-    bench.looked(case_id, up(100)).await;
-    let notice = bench.notices(case_id).await.remove(0);
-    bench.answer(&notice, Answer::Removed).await;
-    assert_eq!(bench.look_at(case_id).await, Some(bench.now()));
-    bench.looked(case_id, Outcome::Gone).await;
-    assert_eq!(bench.case(case_id).await.live, LiveState::Up);
+async fn a_removal_is_confirmed_when_enough_checks_agree_and_the_case_closes_after_the_watch() {
+    let fixture = DispatchFixture::new().await;
+    let case_id = fixture.open_case("https://amber.example/1").await;
+    fixture.record_check(case_id, online(100)).await;
+    let notice = fixture.notices(case_id).await.remove(0);
+    fixture.answer(&notice, Answer::Removed).await;
+    assert_eq!(fixture.next_check_at(case_id).await, Some(fixture.now()));
+    fixture.record_check(case_id, CheckOutcome::Offline).await;
     assert_eq!(
-        bench.look_at(case_id).await,
-        Some(bench.now() + Duration::milliseconds(500))
+        fixture.case(case_id).await.content_status,
+        ContentStatus::Online
     );
-    bench.clock.advance(Duration::milliseconds(500));
-    bench.looked(case_id, Outcome::Gone).await;
-    let said = bench.said(case_id).await;
+    assert_eq!(
+        fixture.next_check_at(case_id).await,
+        Some(fixture.now() + CHECK_EVERY)
+    );
+    fixture.clock.advance(CHECK_EVERY);
+    fixture.record_check(case_id, CheckOutcome::Offline).await;
+    let events = fixture.events(case_id).await;
     assert!(
-        matches!(said.last(), Some(Body::RemovalConfirmed(r)) if (r.agreed, r.checks, r.episode) == (2, 2, 1))
+        matches!(events.last(), Some(Body::RemovalConfirmed(r)) if (r.agreed, r.checks, r.episode) == (2, 2, 1))
     );
-    assert_eq!(bench.story(case_id).await, ["amber/host/watched"]);
-    let confirmed = bench.now();
-    for after in [2, 4, 7, 10] {
-        let at = confirmed + Duration::seconds(after);
-        assert_eq!(bench.look_at(case_id).await, Some(at));
-        bench.clock.set(at);
-        bench.looked(case_id, Outcome::Gone).await;
+    assert_eq!(fixture.notice_states(case_id).await, ["amber/host/watched"]);
+    let confirmed = fixture.now();
+    for after in WATCH {
+        let at = confirmed + after;
+        assert_eq!(fixture.next_check_at(case_id).await, Some(at));
+        fixture.clock.set(at);
+        fixture.record_check(case_id, CheckOutcome::Offline).await;
     }
-    let case = bench.case(case_id).await;
-    assert_eq!((case.live, case.unsettled), (LiveState::Closed, false));
-    assert_eq!(bench.said_names(case_id).await.last(), Some(&"CaseClosed"));
-    assert_eq!(bench.look_at(case_id).await, None);
-    assert_eq!(bench.story(case_id).await, ["amber/host/closed"]);
+    let case = fixture.case(case_id).await;
+    assert_eq!(
+        (case.content_status, case.unsettled),
+        (ContentStatus::Closed, false)
+    );
+    assert_eq!(
+        fixture.event_names(case_id).await.last(),
+        Some(&"CaseClosed")
+    );
+    assert_eq!(fixture.next_check_at(case_id).await, None);
+    assert_eq!(fixture.notice_states(case_id).await, ["amber/host/closed"]);
 }
 
 #[tokio::test]
-async fn a_false_claim_is_counted_and_reminded_of_at_once_and_only_once() {
-    let bench = Bench::new().await;
-    let case_id = bench.act("https://amber.example/1").await;
-    bench.looked(case_id, up(100)).await;
-    let notice = bench.notices(case_id).await.remove(0);
-    bench.answer(&notice, Answer::Removed).await;
-    bench.looked(case_id, up(100)).await;
-    bench.looked(case_id, Outcome::Unknown).await;
-    bench.looked(case_id, up(100)).await;
-    assert_eq!(bench.notices(case_id).await.len(), 1);
-    bench.looked(case_id, up(100)).await;
-    let notices = bench.notices(case_id).await;
+async fn a_false_claim_is_counted_and_causes_one_reminder_at_once() {
+    let fixture = DispatchFixture::new().await;
+    let case_id = fixture.open_case("https://amber.example/1").await;
+    fixture.record_check(case_id, online(100)).await;
+    let notice = fixture.notices(case_id).await.remove(0);
+    fixture.answer(&notice, Answer::Removed).await;
+    fixture.record_check(case_id, online(100)).await;
+    fixture.record_check(case_id, CheckOutcome::Unknown).await;
+    fixture.record_check(case_id, online(100)).await;
+    assert_eq!(fixture.notices(case_id).await.len(), 1);
+    fixture.record_check(case_id, online(100)).await;
+    let notices = fixture.notices(case_id).await;
     assert_eq!(notices[0].false_claims, 1);
     assert_eq!(
-        bench.story(case_id).await,
+        fixture.notice_states(case_id).await,
         ["amber/host/escalated", "amber/remind/sent"]
     );
-    // The ladder's reminder was this one.
-    bench.pass(Duration::seconds(6)).await;
-    assert_eq!(bench.notices(case_id).await.len(), 2);
-    bench.answer(&notices[1], Answer::Removed).await;
-    bench.looked(case_id, Outcome::Gone).await;
-    bench.looked(case_id, Outcome::Gone).await;
-    assert_eq!(bench.case(case_id).await.live, LiveState::Watched);
-}
-
-#[tokio::test]
-async fn a_claim_under_check_defers_the_ladder_but_not_for_ever() {
-    let bench = Bench::new().await;
-    let case_id = bench.act("https://amber.example/1").await;
-    bench.pass(Duration::milliseconds(4500)).await;
-    let notice = bench.notices(case_id).await.remove(0);
-    bench.answer(&notice, Answer::Removed).await;
-    bench.pass(Duration::seconds(4)).await;
-    assert_eq!(bench.notices(case_id).await.len(), 1);
-    // Checks that know nothing decide nothing: after the window the reminder goes out.
-    bench.looked(case_id, Outcome::Unknown).await;
-    bench.pass(Duration::seconds(1)).await;
-    assert_eq!(bench.notices(case_id).await.len(), 2);
-}
-
-#[tokio::test]
-async fn one_miss_without_a_claim_is_a_hiccup_and_two_are_a_removal() {
-    let bench = Bench::new().await;
-    let case_id = bench.act("https://amber.example/1").await;
-    bench.looked(case_id, Outcome::Gone).await;
-    bench.looked(case_id, up(100)).await;
-    bench.looked(case_id, Outcome::Gone).await;
-    assert_eq!(bench.case(case_id).await.live, LiveState::Up);
-    bench.looked(case_id, Outcome::Gone).await;
-    assert_eq!(bench.case(case_id).await.live, LiveState::Watched);
-}
-
-#[tokio::test]
-async fn the_same_thing_back_opens_an_episode_at_once() {
-    let bench = Bench::new().await;
-    let case_id = bench.act("https://amber.example/1").await;
-    bench.looked(case_id, up(100)).await;
-    bench.looked(case_id, Outcome::Gone).await;
-    bench.looked(case_id, Outcome::Gone).await;
-    bench.clock.advance(Duration::seconds(2));
-    bench.looked(case_id, up(100)).await;
-    let case = bench.case(case_id).await;
+    // That reminder takes the place of the ladder's own.
+    fixture.advance_and_fire(REMIND + Duration::SECOND).await;
+    assert_eq!(fixture.notices(case_id).await.len(), 2);
+    fixture.answer(&notices[1], Answer::Removed).await;
+    fixture.record_check(case_id, CheckOutcome::Offline).await;
+    fixture.record_check(case_id, CheckOutcome::Offline).await;
     assert_eq!(
-        (case.live, case.episode, case.confirmed_at),
-        (LiveState::Up, 2, None)
+        fixture.case(case_id).await.content_status,
+        ContentStatus::Watched
+    );
+}
+
+#[tokio::test]
+async fn a_claim_under_check_defers_the_ladder_for_the_claim_window_only() {
+    let fixture = DispatchFixture::new().await;
+    let case_id = fixture.open_case("https://amber.example/1").await;
+    fixture.advance_and_fire(REMIND - CHECK_EVERY).await;
+    let notice = fixture.notices(case_id).await.remove(0);
+    fixture.answer(&notice, Answer::Removed).await;
+    fixture.advance_and_fire(CLAIM_WINDOW - INSTANT).await;
+    assert_eq!(fixture.notices(case_id).await.len(), 1);
+    // A check without a result decides nothing: after the window the reminder is sent.
+    fixture.record_check(case_id, CheckOutcome::Unknown).await;
+    fixture.advance_and_fire(INSTANT).await;
+    assert_eq!(fixture.notices(case_id).await.len(), 2);
+}
+
+#[tokio::test]
+async fn without_a_claim_only_consecutive_offline_checks_are_a_removal() {
+    let fixture = DispatchFixture::new().await;
+    let case_id = fixture.open_case("https://amber.example/1").await;
+    fixture.record_check(case_id, CheckOutcome::Offline).await;
+    fixture.record_check(case_id, online(100)).await;
+    fixture.record_check(case_id, CheckOutcome::Offline).await;
+    assert_eq!(
+        fixture.case(case_id).await.content_status,
+        ContentStatus::Online
+    );
+    fixture.record_check(case_id, CheckOutcome::Offline).await;
+    assert_eq!(
+        fixture.case(case_id).await.content_status,
+        ContentStatus::Watched
+    );
+}
+
+#[tokio::test]
+async fn a_re_appearance_of_the_same_page_opens_an_episode_at_once() {
+    let fixture = DispatchFixture::new().await;
+    let case_id = fixture.open_case("https://amber.example/1").await;
+    fixture.record_check(case_id, online(100)).await;
+    fixture.record_check(case_id, CheckOutcome::Offline).await;
+    fixture.record_check(case_id, CheckOutcome::Offline).await;
+    fixture.clock.advance(WATCH[0]);
+    fixture.record_check(case_id, online(100)).await;
+    let case = fixture.case(case_id).await;
+    assert_eq!(
+        (case.content_status, case.episode, case.confirmed_at),
+        (ContentStatus::Online, 2, None)
     );
     assert_eq!(
-        bench.story(case_id).await,
+        fixture.notice_states(case_id).await,
         ["amber/host/closed", "amber/host/sent"]
     );
-    let notices = bench.notices(case_id).await;
+    let notices = fixture.notices(case_id).await;
     assert_eq!((notices[1].episode, notices[1].step), (2, 1));
     assert_ne!(notices[0].id, notices[1].id);
-    // Its ladder counts anew.
-    bench.pass(Duration::milliseconds(4999)).await;
-    assert_eq!(bench.notices(case_id).await.len(), 2);
-    bench.pass(Duration::milliseconds(1)).await;
-    assert_eq!(bench.notices(case_id).await.len(), 3);
+    // The new episode has a ladder of its own.
+    fixture.advance_and_fire(REMIND - INSTANT).await;
+    assert_eq!(fixture.notices(case_id).await.len(), 2);
+    fixture.advance_and_fire(INSTANT).await;
+    assert_eq!(fixture.notices(case_id).await.len(), 3);
 }
 
 #[tokio::test]
-async fn something_else_back_asks_a_person_first() {
-    let bench = Bench::new().await;
-    let case_id = bench.act("https://amber.example/1").await;
-    bench.looked(case_id, up(100)).await;
-    bench.looked(case_id, Outcome::Gone).await;
-    bench.looked(case_id, Outcome::Gone).await;
-    bench.looked(case_id, up(777)).await;
-    let said = bench.said(case_id).await;
-    let Some(Body::ReviewRequested(review)) = said.last() else {
-        panic!("a review is asked for");
+async fn a_changed_page_after_removal_needs_a_review_before_a_new_episode() {
+    let fixture = DispatchFixture::new().await;
+    let case_id = fixture.open_case("https://amber.example/1").await;
+    fixture.record_check(case_id, online(100)).await;
+    fixture.record_check(case_id, CheckOutcome::Offline).await;
+    fixture.record_check(case_id, CheckOutcome::Offline).await;
+    fixture.record_check(case_id, online(777)).await;
+    let events = fixture.events(case_id).await;
+    let Some(Body::ReviewRequested(review)) = events.last() else {
+        panic!("a review is requested");
     };
     assert_eq!(
         review.reason,
@@ -143,76 +165,79 @@ async fn something_else_back_asks_a_person_first() {
     let upheld = Body::VerdictUpheld(proto::v1::VerdictUpheld {
         decision_id: String::new(),
         review_id: review.review_id.clone(),
-        gone: false,
+        offline: false,
     });
-    bench.say(vec![(case_id, upheld)]).await;
-    assert_eq!(bench.case(case_id).await.episode, 2);
-    assert!(bench.said_names(case_id).await.contains(&"Reappeared"));
+    fixture.publish(vec![(case_id, upheld)]).await;
+    assert_eq!(fixture.case(case_id).await.episode, 2);
+    assert!(fixture.event_names(case_id).await.contains(&"Reappeared"));
 }
 
 #[tokio::test]
-async fn a_page_that_changed_is_for_a_person_to_judge() {
-    let bench = Bench::new().await;
-    let case_id = bench.act("https://amber.example/1").await;
-    bench.looked(case_id, up(100)).await;
-    let notice = bench.notices(case_id).await.remove(0);
-    bench.answer(&notice, Answer::Removed).await;
-    for _ in 0..3 {
-        bench.looked(case_id, up(5)).await;
+async fn a_changed_page_after_a_claim_needs_a_review_before_it_counts_as_false() {
+    let fixture = DispatchFixture::new().await;
+    let case_id = fixture.open_case("https://amber.example/1").await;
+    fixture.record_check(case_id, online(100)).await;
+    let notice = fixture.notices(case_id).await.remove(0);
+    fixture.answer(&notice, Answer::Removed).await;
+    for _ in 0..CHECKS_OF_A_CLAIM {
+        fixture.record_check(case_id, online(5)).await;
     }
-    let said = bench.said(case_id).await;
-    let Some(Body::ReviewRequested(review)) = said.last() else {
-        panic!("a review is asked for");
+    let events = fixture.events(case_id).await;
+    let Some(Body::ReviewRequested(review)) = events.last() else {
+        panic!("a review is requested");
     };
     assert_eq!(review.reason, proto::v1::ReviewReason::Soft404 as i32);
-    assert_eq!(bench.notices(case_id).await[0].false_claims, 0);
+    assert_eq!(fixture.notices(case_id).await[0].false_claims, 0);
     let upheld = Body::VerdictUpheld(proto::v1::VerdictUpheld {
         decision_id: String::new(),
         review_id: review.review_id.clone(),
-        gone: false,
+        offline: false,
     });
-    bench.say(vec![(case_id, upheld)]).await;
-    assert_eq!(bench.notices(case_id).await[0].false_claims, 1);
+    fixture.publish(vec![(case_id, upheld)]).await;
+    assert_eq!(fixture.notices(case_id).await[0].false_claims, 1);
 }
 
 #[tokio::test]
-async fn a_new_report_of_a_closed_case_is_looked_at_first() {
-    let bench = Bench::new().await;
-    let decided = bench.decide("https://amber.example/1");
+async fn a_new_report_of_a_closed_case_is_checked_before_it_reopens() {
+    let fixture = DispatchFixture::new().await;
+    let decided = fixture.sign_decision("https://amber.example/1");
     let case_id = decided.case_id;
     let event = Body::CaseActionable(decided.event);
-    bench.say(vec![(case_id, event.clone())]).await;
-    bench.looked(case_id, up(100)).await;
-    for _ in 0..6 {
-        bench.clock.advance(Duration::seconds(10));
-        bench.looked(case_id, Outcome::Gone).await;
+    fixture.publish(vec![(case_id, event.clone())]).await;
+    fixture.record_check(case_id, online(100)).await;
+    for _ in 0..CHECKS_UNTIL_CLOSED {
+        fixture.clock.advance(WATCH[3]);
+        fixture.record_check(case_id, CheckOutcome::Offline).await;
     }
-    assert_eq!(bench.case(case_id).await.live, LiveState::Closed);
-    bench.say(vec![(case_id, event)]).await;
-    assert_eq!(bench.look_at(case_id).await, Some(bench.now()));
-    bench.looked(case_id, up(100)).await;
-    let said = bench.said_names(case_id).await;
     assert_eq!(
-        said[said.len() - 3..],
+        fixture.case(case_id).await.content_status,
+        ContentStatus::Closed
+    );
+    fixture.publish(vec![(case_id, event)]).await;
+    assert_eq!(fixture.next_check_at(case_id).await, Some(fixture.now()));
+    fixture.record_check(case_id, online(100)).await;
+    let names = fixture.event_names(case_id).await;
+    assert_eq!(
+        names[names.len() - 3..],
         ["CaseReopened", "Reappeared", "NoticeSent"]
     );
     assert_eq!(
-        bench.notices(case_id).await.last().unwrap().state,
+        fixture.notices(case_id).await.last().unwrap().state,
         NoticeState::Sent
     );
 }
 
 #[tokio::test]
-async fn a_false_claim_spares_nobody_else_a_reminder() {
-    let bench = Bench::new().await;
-    let case_id = bench.act("https://front.example/1").await;
-    let front = bench.notices(case_id).await.remove(0);
-    bench.answer(&front, Answer::Removed).await;
-    for _ in 0..3 {
-        bench.looked(case_id, up(100)).await;
+async fn a_reminder_after_a_false_claim_does_not_replace_another_providers() {
+    let fixture = DispatchFixture::new().await;
+    let case_id = fixture.open_case("https://front.example/1").await;
+    let front = fixture.notices(case_id).await.remove(0);
+    fixture.answer(&front, Answer::Removed).await;
+    for _ in 0..CHECKS_OF_A_CLAIM {
+        fixture.record_check(case_id, online(100)).await;
     }
-    bench.pass(Duration::seconds(5)).await;
-    let notices = bench.notices(case_id).await;
+    fixture.advance_and_fire(REMIND).await;
+    let notices = fixture.notices(case_id).await;
     let reminded: Vec<&str> = notices
         .iter()
         .filter(|n| n.rung == Rung::Remind)
@@ -222,127 +247,139 @@ async fn a_false_claim_spares_nobody_else_a_reminder() {
 }
 
 #[tokio::test]
-async fn a_look_says_nothing_of_a_claim_that_came_after_it_began() {
-    let bench = Bench::new().await;
-    let case_id = bench.act("https://front.example/1").await;
-    let notices = bench.notices(case_id).await;
-    bench.answer(&notices[0], Answer::Removed).await;
-    bench.looked(case_id, up(100)).await;
-    bench.looked(case_id, up(100)).await;
-    let began = bench.now();
-    bench.clock.advance(Duration::milliseconds(100));
-    bench.answer(&notices[1], Answer::Removed).await;
-    bench.looked_since(case_id, began, up(100)).await;
-    let counted: Vec<i32> = bench.notices(case_id).await[..2]
+async fn a_check_does_not_refute_a_claim_made_after_it_started() {
+    let fixture = DispatchFixture::new().await;
+    let case_id = fixture.open_case("https://front.example/1").await;
+    let notices = fixture.notices(case_id).await;
+    fixture.answer(&notices[0], Answer::Removed).await;
+    fixture.record_check(case_id, online(100)).await;
+    fixture.record_check(case_id, online(100)).await;
+    let started_at = fixture.now();
+    fixture.clock.advance(Duration::milliseconds(100));
+    fixture.answer(&notices[1], Answer::Removed).await;
+    fixture
+        .record_check_started_at(case_id, started_at, online(100))
+        .await;
+    let counted: Vec<i32> = fixture.notices(case_id).await[..2]
         .iter()
         .map(|n| n.false_claims)
         .collect();
     assert_eq!(counted, [1, 0]);
-    // The later claim is looked at for itself.
-    assert_eq!(bench.look_at(case_id).await, Some(bench.now()));
-    bench.looked(case_id, Outcome::Gone).await;
-    bench.looked(case_id, Outcome::Gone).await;
-    assert_eq!(bench.case(case_id).await.live, LiveState::Watched);
+    // The later claim gets checks of its own.
+    assert_eq!(fixture.next_check_at(case_id).await, Some(fixture.now()));
+    fixture.record_check(case_id, CheckOutcome::Offline).await;
+    fixture.record_check(case_id, CheckOutcome::Offline).await;
+    assert_eq!(
+        fixture.case(case_id).await.content_status,
+        ContentStatus::Watched
+    );
 }
 
 #[tokio::test]
-async fn claims_without_end_defer_no_rung_without_end() {
-    let bench = Bench::new().await;
-    let case_id = bench.act("https://amber.example/1").await;
-    // Each claim comes at once, before any timer has had its turn.
-    for _ in 0..5 {
-        let notices = bench.notices(case_id).await;
+async fn repeated_claims_do_not_defer_a_rung_forever() {
+    let fixture = DispatchFixture::new().await;
+    let case_id = fixture.open_case("https://amber.example/1").await;
+    // Each claim follows the refutation at once, before a timer runs.
+    let claims = 5;
+    for _ in 0..claims {
+        let notices = fixture.notices(case_id).await;
         let newest = notices
             .iter()
             .rfind(|n| n.provider_id.as_str() == "amber")
             .unwrap();
-        bench.answer(newest, Answer::Removed).await;
-        bench.clock.advance(Duration::seconds(3));
+        fixture.answer(newest, Answer::Removed).await;
+        fixture
+            .clock
+            .advance((UPSTREAM + Duration::seconds(3)) / claims);
         for _ in 0..3 {
-            bench.looked(case_id, up(100)).await;
+            fixture.record_check(case_id, online(100)).await;
         }
     }
-    let story = bench.story(case_id).await;
-    assert!(story.contains(&"larch/upstream/sent".into()), "{story:?}");
+    let states = fixture.notice_states(case_id).await;
+    assert!(states.contains(&"larch/upstream/sent".into()), "{states:?}");
 }
 
 #[tokio::test]
-async fn a_false_claim_counts_also_when_the_ladder_had_gone_past_it() {
-    let bench = Bench::new().await;
-    let case_id = bench.act("https://amber.example/1").await;
-    let notice = bench.notices(case_id).await.remove(0);
-    bench.answer(&notice, Answer::Removed).await;
-    bench.pass(Duration::seconds(5)).await;
+async fn a_false_claim_counts_even_if_the_ladder_has_escalated_past_it() {
+    let fixture = DispatchFixture::new().await;
+    let case_id = fixture.open_case("https://amber.example/1").await;
+    let notice = fixture.notices(case_id).await.remove(0);
+    fixture.answer(&notice, Answer::Removed).await;
+    fixture.advance_and_fire(REMIND).await;
     assert_eq!(
-        bench.notices(case_id).await[0].state,
+        fixture.notices(case_id).await[0].state,
         NoticeState::Escalated
     );
-    for _ in 0..3 {
-        bench.looked(case_id, up(100)).await;
+    for _ in 0..CHECKS_OF_A_CLAIM {
+        fixture.record_check(case_id, online(100)).await;
     }
-    assert_eq!(bench.notices(case_id).await[0].false_claims, 1);
-    let newest = bench.notices(case_id).await.pop().unwrap();
-    bench.answer(&newest, Answer::Removed).await;
-    for _ in 0..3 {
-        bench.looked(case_id, up(100)).await;
+    assert_eq!(fixture.notices(case_id).await[0].false_claims, 1);
+    let newest = fixture.notices(case_id).await.pop().unwrap();
+    fixture.answer(&newest, Answer::Removed).await;
+    for _ in 0..CHECKS_OF_A_CLAIM {
+        fixture.record_check(case_id, online(100)).await;
     }
-    let counted: Vec<i32> = bench
+    let counted: Vec<i32> = fixture
         .notices(case_id)
         .await
         .iter()
         .map(|n| n.false_claims)
         .collect();
-    assert_eq!(counted[..2], [1, 1], "each claim once");
+    assert_eq!(counted[..2], [1, 1], "each claim counts once");
 }
 
 #[tokio::test]
-async fn a_new_report_outweighs_one_look_that_finds_nothing_or_cannot_tell() {
-    let bench = Bench::new().await;
-    let decided = bench.decide("https://amber.example/1");
+async fn a_new_report_outweighs_one_check_that_is_offline_or_unknown() {
+    let fixture = DispatchFixture::new().await;
+    let decided = fixture.sign_decision("https://amber.example/1");
     let case_id = decided.case_id;
     let event = Body::CaseActionable(decided.event);
-    bench.say(vec![(case_id, event.clone())]).await;
-    bench.looked(case_id, up(100)).await;
-    for _ in 0..6 {
-        bench.clock.advance(Duration::seconds(10));
-        bench.looked(case_id, Outcome::Gone).await;
+    fixture.publish(vec![(case_id, event.clone())]).await;
+    fixture.record_check(case_id, online(100)).await;
+    for _ in 0..CHECKS_UNTIL_CLOSED {
+        fixture.clock.advance(WATCH[3]);
+        fixture.record_check(case_id, CheckOutcome::Offline).await;
     }
-    assert_eq!(bench.case(case_id).await.live, LiveState::Closed);
+    assert_eq!(
+        fixture.case(case_id).await.content_status,
+        ContentStatus::Closed
+    );
 
-    bench.say(vec![(case_id, event.clone())]).await;
-    for outcome in [Outcome::Unknown, Outcome::Gone] {
-        bench.looked(case_id, outcome).await;
-        let soon = bench.now() + Duration::milliseconds(500);
-        assert_eq!(bench.look_at(case_id).await, Some(soon));
+    fixture.publish(vec![(case_id, event.clone())]).await;
+    for outcome in [CheckOutcome::Unknown, CheckOutcome::Offline] {
+        fixture.record_check(case_id, outcome).await;
+        let soon = fixture.now() + CHECK_EVERY;
+        assert_eq!(fixture.next_check_at(case_id).await, Some(soon));
     }
-    bench.looked(case_id, Outcome::Gone).await;
-    assert_eq!(bench.look_at(case_id).await, None);
-    assert!(!bench.case(case_id).await.unsettled);
+    fixture.record_check(case_id, CheckOutcome::Offline).await;
+    assert_eq!(fixture.next_check_at(case_id).await, None);
+    assert!(!fixture.case(case_id).await.unsettled);
 
-    // Where nobody can tell from here, a person is asked, and looking ends.
-    bench.say(vec![(case_id, event)]).await;
-    for _ in 0..12 {
-        bench.looked(case_id, Outcome::Unknown).await;
+    // If the checks stay without a result, a review is requested and the checks end.
+    fixture.publish(vec![(case_id, event)]).await;
+    let report_check_factor = 4;
+    for _ in 0..CHECKS_OF_A_CLAIM * report_check_factor {
+        fixture.record_check(case_id, CheckOutcome::Unknown).await;
     }
-    assert_eq!(bench.look_at(case_id).await, None);
-    let said = bench.said(case_id).await;
+    assert_eq!(fixture.next_check_at(case_id).await, None);
+    let events = fixture.events(case_id).await;
     let reason = proto::v1::ReviewReason::ReappearedChanged as i32;
-    assert!(matches!(said.last(), Some(Body::ReviewRequested(r)) if r.reason == reason));
-    bench.uphold(case_id).await;
-    assert_eq!(bench.case(case_id).await.episode, 2);
+    assert!(matches!(events.last(), Some(Body::ReviewRequested(r)) if r.reason == reason));
+    fixture.uphold_review(case_id).await;
+    assert_eq!(fixture.case(case_id).await.episode, 2);
 }
 
 #[tokio::test]
-async fn what_was_never_seen_before_is_for_a_person_to_know_again() {
-    let bench = Bench::new().await;
-    let case_id = bench.act("https://amber.example/1").await;
+async fn without_an_earlier_fingerprint_a_re_appearance_needs_a_review() {
+    let fixture = DispatchFixture::new().await;
+    let case_id = fixture.open_case("https://amber.example/1").await;
     for _ in 0..2 {
-        bench.looked(case_id, Outcome::Gone).await;
+        fixture.record_check(case_id, CheckOutcome::Offline).await;
     }
-    bench.looked(case_id, up(100)).await;
-    assert_eq!(bench.case(case_id).await.episode, 1);
-    let said = bench.said_names(case_id).await;
-    assert_eq!(said.last(), Some(&"ReviewRequested"));
-    bench.uphold(case_id).await;
-    assert_eq!(bench.case(case_id).await.episode, 2);
+    fixture.record_check(case_id, online(100)).await;
+    assert_eq!(fixture.case(case_id).await.episode, 1);
+    let names = fixture.event_names(case_id).await;
+    assert_eq!(names.last(), Some(&"ReviewRequested"));
+    fixture.uphold_review(case_id).await;
+    assert_eq!(fixture.case(case_id).await.episode, 2);
 }

@@ -1,21 +1,24 @@
-//! A bench: verification's log beside dispatch's own, a keyring, a street of providers, a clock.
+//! The fixture of the tests: verification's log beside dispatch's own, a keyring, providers and a manual
+//! clock.
 
 use std::sync::Arc;
 
-use dispatch::commands::{self, AnswerItem, Fingerprint, Outcome, ProbeSeen, Rules};
+use dispatch::commands::{
+    self, CheckOutcome, CommandDeps, CompletedCheck, ProviderAnswer, ResponseMetadata,
+};
 use dispatch::directory::{Directory, Provider};
-use dispatch::events::FromVerification;
-use dispatch::store::{self, CaseFile, Notice};
+use dispatch::events::VerificationHandler;
+use dispatch::store::{self, DispatchCase, Notice};
 use dispatch::timers::Timers;
 use dispatch::{SCHEMA, policy};
+use domain::enums::{Answer, Category, DeliveryChannel, NoticeState, ProviderRole};
 use domain::event::{self, Body};
 use domain::id::{CaseId, NoticeId, ProviderId};
 use domain::wire::timestamp;
-use domain::word::{Answer, Category, DeliveryChannel, NoticeState, ProviderRole};
 use platform::bus::Consumer;
 use platform::clock::{Clock, ManualClock};
 use platform::db::Schema;
-use platform::log::{Hint, NewEvent, Relay};
+use platform::log::{NewEvent, Relay, Wakeup};
 use platform::sealed::{Keyring, Purpose, SigningContext, commitment};
 use platform::testing::TestDatabase;
 use prost::Message as _;
@@ -27,17 +30,17 @@ use uuid::Uuid;
 
 pub(crate) const START: OffsetDateTime = datetime!(2026-03-01 12:00 UTC);
 
-/// As much of verification as dispatch hears: its log.
+/// The part of verification that dispatch consumes: its log.
 const VERIFICATION: Schema = Schema {
     name: "verification",
     sets: &[platform::log::MIGRATIONS],
 };
 
-pub(crate) struct Bench {
+pub(crate) struct DispatchFixture {
     pub(crate) pool: PgPool,
     pub(crate) clock: ManualClock,
-    pub(crate) rules: Rules,
-    consumer: Consumer<FromVerification>,
+    pub(crate) deps: CommandDeps,
+    consumer: Consumer<VerificationHandler>,
     relay: Relay,
     verification: PgPool,
     timers: Timers,
@@ -45,9 +48,9 @@ pub(crate) struct Bench {
     pub(crate) database: TestDatabase,
 }
 
-/// A decided case, as verification knows it.
+/// A decision of verification with its signed proof.
 #[derive(Clone)]
-pub(crate) struct Decided {
+pub(crate) struct SignedDecision {
     pub(crate) case_id: CaseId,
     pub(crate) event: v1::CaseActionable,
 }
@@ -56,13 +59,13 @@ pub(crate) fn id(name: &str) -> ProviderId {
     name.parse().unwrap()
 }
 
-impl Bench {
+impl DispatchFixture {
     pub(crate) async fn new() -> Self {
-        Self::looking_up(false).await
+        Self::resolving_names(false).await
     }
 
-    /// As [`Self::new`]; with names looked up by DNS, if so wished.
-    pub(crate) async fn looking_up(resolve_names: bool) -> Self {
+    /// As [`Self::new`]; `resolve_names` sets whether unknown host names are resolved by DNS.
+    pub(crate) async fn resolving_names(resolve_names: bool) -> Self {
         let database = TestDatabase::new(&[SCHEMA, VERIFICATION]).await;
         let pool = database.pool("dispatch").await;
         let verification = database.pool("verification").await;
@@ -70,46 +73,48 @@ impl Bench {
         let keyring = Arc::new(Keyring::create(&folder.path().join("keyring.json")).unwrap());
         let clock = ManualClock::new(START);
         let demo = include_str!("../../../../deploy/policies/demo.yaml");
-        let rules = Rules {
+        let deps = CommandDeps {
             policy: Arc::new(policy::parse(demo).unwrap()),
             directory: Directory::default(),
             keyring: Arc::clone(&keyring),
             resolve_names,
         };
-        let heed = FromVerification {
-            rules: rules.clone(),
+        let handler = VerificationHandler {
+            deps: deps.clone(),
             clock: Clock::Manual(clock.clone()),
             proofs: keyring.verifier(SigningContext::Proof),
         };
-        let bench = Self {
-            consumer: Consumer::new(pool.clone(), "dispatch", "verification", heed),
+        let fixture = Self {
+            consumer: Consumer::new(pool.clone(), "dispatch", "verification", handler),
             relay: Relay::new(verification.clone(), "verification", Uuid::new_v4()),
             timers: Timers {
                 pool: pool.clone(),
                 clock: Clock::Manual(clock.clone()),
-                rules: rules.clone(),
+                deps: deps.clone(),
                 poll: std::time::Duration::from_millis(20),
-                bell: Hint::default(),
+                wakeup: Wakeup::default(),
             },
             pool,
             clock,
-            rules,
+            deps,
             verification,
             folder,
             database,
         };
-        bench.put_street().await;
-        bench
+        fixture.add_default_providers().await;
+        fixture
     }
 
     pub(crate) fn now(&self) -> OffsetDateTime {
         self.clock.read()
     }
 
-    /// Where each stands: `album` webhook and mail, `amber` pulls, `front` a CDN before `kite`, `larch` above them,
-    /// `names` the registrar, `lonely` has nobody above it.
-    async fn put_street(&self) {
-        let street = [
+    /// The providers: host `album` takes webhooks and mail; host `amber` pulls and has the network
+    /// 203.0.113.0/29; host `kite` takes mail and is the origin behind the CDN `front`, which pulls; `larch`,
+    /// which pulls, is upstream of all, and `names` their registrar; host `lonely` has neither an upstream
+    /// provider nor a registrar.
+    async fn add_default_providers(&self) {
+        let providers = [
             self.provider("album", DeliveryChannel::Webhook, ProviderRole::Host),
             self.provider("amber", DeliveryChannel::Api, ProviderRole::Host),
             self.provider("front", DeliveryChannel::Api, ProviderRole::Cdn),
@@ -118,21 +123,21 @@ impl Bench {
             self.provider("lonely", DeliveryChannel::Email, ProviderRole::Host),
             self.provider("names", DeliveryChannel::Email, ProviderRole::Registrar),
         ];
-        self.put(&street).await;
+        self.upsert(&providers).await;
     }
 
-    /// Puts a host into the directory, or puts it there anew.
-    pub(crate) async fn put_host(&self, name: &str, channel: DeliveryChannel) {
+    /// Adds a host to the directory, or replaces it.
+    pub(crate) async fn upsert_host(&self, name: &str, channel: DeliveryChannel) {
         let host = self.provider(name, channel, ProviderRole::Host);
-        self.put(&[host]).await;
+        self.upsert(&[host]).await;
     }
 
-    /// Whoever takes webhooks does so at `https://NAME.example/hook`.
-    async fn put(&self, providers: &[Provider]) {
+    /// Adds or replaces providers. Those with webhooks take them at `https://NAME.example/hook`.
+    async fn upsert(&self, providers: &[Provider]) {
         let mut tx = self.pool.begin().await.unwrap();
         let all: Vec<&Provider> = providers.iter().collect();
-        let (now, keyring) = (self.now(), &self.rules.keyring);
-        store::put_providers(&mut tx, now, &all).await.unwrap();
+        let (now, keyring) = (self.now(), &self.deps.keyring);
+        store::upsert_providers(&mut tx, now, &all).await.unwrap();
         for provider in providers {
             let address = match provider.channel {
                 DeliveryChannel::Webhook => format!("https://{}.example/hook", provider.id),
@@ -145,58 +150,59 @@ impl Bench {
         tx.commit().await.unwrap();
     }
 
-    /// DNS says where the host of a case is, or that there is no such host.
-    pub(crate) async fn resolved(&self, case_id: CaseId, address: Option<&str>) {
-        let found = commands::Attributed {
+    /// Applies a DNS result for the host of a case: its address, or none if the name does not exist.
+    pub(crate) async fn resolve_host(&self, case_id: CaseId, address: Option<&str>) {
+        let found = commands::ResolvedHost {
             case_id,
             addresses: address.iter().map(|text| text.parse().unwrap()).collect(),
         };
         let mut tx = self.pool.begin().await.unwrap();
-        commands::attributed(&mut tx, &self.rules, self.now(), &[found])
+        commands::apply_resolved_hosts(&mut tx, &self.deps, self.now(), &[found])
             .await
             .unwrap();
         tx.commit().await.unwrap();
     }
 
-    /// The newest question to verification about a case is answered: the verdict stands.
-    pub(crate) async fn uphold(&self, case_id: CaseId) {
-        self.stands(case_id, false).await;
+    /// Verification ends the newest review of a case: the verdict is upheld.
+    pub(crate) async fn uphold_review(&self, case_id: CaseId) {
+        self.answer_review(case_id, false).await;
     }
 
-    /// As [`Self::uphold`]; and what a changed page shows is not the material.
-    pub(crate) async fn call_gone(&self, case_id: CaseId) {
-        self.stands(case_id, true).await;
+    /// As [`Self::uphold_review`], and the changed page is not the material.
+    pub(crate) async fn review_as_offline(&self, case_id: CaseId) {
+        self.answer_review(case_id, true).await;
     }
 
-    async fn stands(&self, case_id: CaseId, gone: bool) {
-        let said = self.said(case_id).await;
-        let review_id = said.into_iter().rev().find_map(|body| match body {
+    async fn answer_review(&self, case_id: CaseId, offline: bool) {
+        let events = self.events(case_id).await;
+        let review_id = events.into_iter().rev().find_map(|body| match body {
             Body::ReviewRequested(review) => Some(review.review_id),
             _ => None,
         });
         let upheld = v1::VerdictUpheld {
             decision_id: String::new(),
-            review_id: review_id.expect("a review was asked for"),
-            gone,
+            review_id: review_id.expect("a review was requested"),
+            offline,
         };
-        self.say(vec![(case_id, Body::VerdictUpheld(upheld))]).await;
+        self.publish(vec![(case_id, Body::VerdictUpheld(upheld))])
+            .await;
     }
 
-    pub(crate) async fn hold(&self, case_id: CaseId) {
+    pub(crate) async fn hold_case(&self, case_id: CaseId) {
         let held = Body::CaseHeld(v1::CaseHeld::default());
-        self.say(vec![(case_id, held)]).await;
+        self.publish(vec![(case_id, held)]).await;
     }
 
-    pub(crate) async fn release(&self, case_id: CaseId) {
+    pub(crate) async fn release_case(&self, case_id: CaseId) {
         let released = Body::CaseReleased(v1::CaseReleased::default());
-        self.say(vec![(case_id, released)]).await;
+        self.publish(vec![(case_id, released)]).await;
     }
 
     fn provider(&self, name: &str, channel: DeliveryChannel, role: ProviderRole) -> Provider {
         let row_id = Uuid::new_v4();
         let seal = |purpose, text: &str| {
             let sealed = self
-                .rules
+                .deps
                 .keyring
                 .seal_provider(purpose, name, row_id, text.as_bytes());
             Some(sealed.into_bytes())
@@ -222,18 +228,23 @@ impl Bench {
         }
     }
 
-    /// A decision of verification about a URL, signed but not said yet.
-    pub(crate) fn decide(&self, url: &str) -> Decided {
+    /// A signed decision of verification about a URL, not yet published.
+    pub(crate) fn sign_decision(&self, url: &str) -> SignedDecision {
         let case_id = CaseId::new(Uuid::new_v4());
-        let (key, wrapped) = self.rules.keyring.new_data_key(case_id.uuid());
+        let (key, wrapped) = self.deps.keyring.new_data_key(case_id.uuid());
         let report = Uuid::new_v4();
-        let item = v1::SealedItem {
+        let content = v1::CaseContent {
             url: url.to_owned(),
             hashes: Vec::new(),
         };
-        let sealed = key.seal(Purpose::Url, case_id.uuid(), report, &item.encode_to_vec());
+        let sealed = key.seal(
+            Purpose::Url,
+            case_id.uuid(),
+            report,
+            &content.encode_to_vec(),
+        );
         let decision_id = Uuid::new_v4().to_string();
-        let signer = self.rules.keyring.signer(SigningContext::Proof);
+        let signer = self.deps.keyring.signer(SigningContext::Proof);
         let body = v1::ApprovalProofBody {
             format: 1,
             decision_id: decision_id.clone(),
@@ -248,7 +259,7 @@ impl Bench {
             key_id: signer.key_id().to_string(),
         }
         .encode_to_vec();
-        Decided {
+        SignedDecision {
             case_id,
             event: v1::CaseActionable {
                 decision_id,
@@ -259,8 +270,8 @@ impl Bench {
                     key_id: signer.key_id().to_string(),
                 }),
                 wrapped_key: wrapped.into_bytes().into(),
-                sealed_item: sealed.into_bytes().into(),
-                sealed_item_report_id: report.to_string(),
+                sealed_content: sealed.into_bytes().into(),
+                sealed_content_report_id: report.to_string(),
                 received_at: Some(timestamp(self.now() - Duration::seconds(3))),
                 decided_at: Some(timestamp(self.now())),
                 media: 1,
@@ -269,8 +280,8 @@ impl Bench {
         }
     }
 
-    /// Verification says these, in order, and dispatch hears them.
-    pub(crate) async fn say(&self, events: Vec<(CaseId, Body)>) {
+    /// Verification publishes these events in order, and dispatch consumes them.
+    pub(crate) async fn publish(&self, events: Vec<(CaseId, Body)>) {
         let mut tx = self.verification.begin().await.unwrap();
         let events: Vec<NewEvent> = events
             .into_iter()
@@ -288,17 +299,18 @@ impl Bench {
         tx.commit().await.unwrap();
         while self.relay.run_once().await.unwrap() > 0 {}
         let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
-        // Where a served role hears too, either of them may hold the cursors.
-        while self.unheard().await > 0 {
+        // If a served role consumes too, either consumer may own the cursors.
+        while self.unconsumed_events().await > 0 {
             assert!(
                 tokio::time::Instant::now() < deadline,
-                "dispatch does not hear"
+                "dispatch does not consume verification's events"
             );
             self.consumer.run_once().await.unwrap();
         }
     }
 
-    async fn unheard(&self) -> i64 {
+    /// Number of verification's events that dispatch has not consumed.
+    async fn unconsumed_events(&self) -> i64 {
         sqlx::query_scalar(
             "select ((select sum(position) from verification.log_shard)
                 - (select coalesce(sum(position), 0) from cursor where producer = 'verification'))::bigint",
@@ -308,39 +320,40 @@ impl Bench {
         .unwrap()
     }
 
-    /// Decides a URL and lets dispatch hear it.
-    pub(crate) async fn act(&self, url: &str) -> CaseId {
-        let decided = self.decide(url);
-        self.say(vec![(decided.case_id, Body::CaseActionable(decided.event))])
+    /// Publishes a decision about a URL, and dispatch opens the case.
+    pub(crate) async fn open_case(&self, url: &str) -> CaseId {
+        let decided = self.sign_decision(url);
+        self.publish(vec![(decided.case_id, Body::CaseActionable(decided.event))])
             .await;
         decided.case_id
     }
 
-    pub(crate) async fn parked(&self) -> Vec<String> {
+    /// The reasons of parked events.
+    pub(crate) async fn parked_reasons(&self) -> Vec<String> {
         sqlx::query_scalar("select reason from parked_event order by position")
             .fetch_all(&self.pool)
             .await
             .unwrap()
     }
 
-    /// As many timers as a test wants.
+    /// Timers of the test, which may run several at once.
     pub(crate) fn timers(&self) -> Timers {
         self.timers.clone()
     }
 
-    /// Time passes, and everything due fires.
-    pub(crate) async fn pass(&self, by: Duration) {
+    /// Advances the clock and fires everything that is due.
+    pub(crate) async fn advance_and_fire(&self, by: Duration) {
         self.clock.advance(by);
         while self.timers.run_once().await.unwrap() > 0 {}
     }
 
-    pub(crate) async fn case(&self, case_id: CaseId) -> CaseFile {
+    pub(crate) async fn case(&self, case_id: CaseId) -> DispatchCase {
         let mut conn = self.pool.acquire().await.unwrap();
         store::cases(&mut conn, &[case_id.uuid()])
             .await
             .unwrap()
             .pop()
-            .expect("the case is there")
+            .expect("the case exists")
     }
 
     /// All notices of a case, by episode and step.
@@ -351,8 +364,8 @@ impl Bench {
             .unwrap()
     }
 
-    /// As `provider/rung/state`, in order.
-    pub(crate) async fn story(&self, case_id: CaseId) -> Vec<String> {
+    /// All notices of a case as `provider/rung/state`, by episode and step.
+    pub(crate) async fn notice_states(&self, case_id: CaseId) -> Vec<String> {
         self.notices(case_id)
             .await
             .iter()
@@ -360,8 +373,8 @@ impl Bench {
             .collect()
     }
 
-    /// What dispatch has said about a case, in order.
-    pub(crate) async fn said(&self, case_id: CaseId) -> Vec<Body> {
+    /// The events of a case in dispatch's log, in order.
+    pub(crate) async fn events(&self, case_id: CaseId) -> Vec<Body> {
         let payloads: Vec<Vec<u8>> =
             sqlx::query_scalar("select payload from event where case_id = $1 order by seq")
                 .bind(case_id.uuid())
@@ -374,12 +387,12 @@ impl Bench {
             .collect()
     }
 
-    pub(crate) async fn said_names(&self, case_id: CaseId) -> Vec<&'static str> {
-        self.said(case_id).await.iter().map(event::name).collect()
+    pub(crate) async fn event_names(&self, case_id: CaseId) -> Vec<&'static str> {
+        self.events(case_id).await.iter().map(event::name).collect()
     }
 
-    /// Notices with a message in line, and its sequence.
-    pub(crate) async fn in_line(&self, case_id: CaseId) -> Vec<(NoticeId, i32)> {
+    /// Notices of a case with a queued message, and its sequence number.
+    pub(crate) async fn queued_messages(&self, case_id: CaseId) -> Vec<(NoticeId, i32)> {
         let rows: Vec<(Uuid, i32)> = sqlx::query_as(
             "select notice_id, sequence from delivery where case_id = $1 and not cancelled order by notice_id",
         )
@@ -392,45 +405,48 @@ impl Bench {
             .collect()
     }
 
-    /// When the place is looked at next.
-    pub(crate) async fn look_at(&self, case_id: CaseId) -> Option<OffsetDateTime> {
-        sqlx::query_scalar("select due_at from probe where case_id = $1")
+    /// When the URL of a case is checked next.
+    pub(crate) async fn next_check_at(&self, case_id: CaseId) -> Option<OffsetDateTime> {
+        sqlx::query_scalar("select due_at from url_check where case_id = $1")
             .bind(case_id.uuid())
             .fetch_optional(&self.pool)
             .await
             .unwrap()
     }
 
-    pub(crate) async fn delivered(&self, notice: &Notice) {
+    /// Records that the notice's newest message was delivered.
+    pub(crate) async fn record_delivered(&self, notice: &Notice) {
         let mut tx = self.pool.begin().await.unwrap();
-        let told = commands::Delivered {
+        let message = commands::DeliveredMessage {
             notice_id: notice.id,
             channel: notice.channel,
             attempts: 1,
         };
-        commands::record_delivered(&mut tx, &self.rules, self.now(), &[told])
+        commands::record_delivered(&mut tx, &self.deps, self.now(), &[message])
             .await
             .unwrap();
         tx.commit().await.unwrap();
     }
 
-    pub(crate) async fn unreachable(&self, notice: &Notice) {
+    /// Records that the notice's delivery channel failed permanently, as a webhook that answers 410 Gone.
+    pub(crate) async fn record_unreachable(&self, notice: &Notice) {
         let mut tx = self.pool.begin().await.unwrap();
-        let failed = commands::Unreachable {
+        let failed = commands::FailedChannel {
             notice_id: notice.id,
             channel: notice.channel,
             reason: "gone",
             attempts: 1,
             claimed_at: self.now(),
         };
-        commands::record_unreachable(&mut tx, &self.rules, self.now(), &[failed])
+        commands::record_unreachable(&mut tx, &self.deps, self.now(), &[failed])
             .await
             .unwrap();
         tx.commit().await.unwrap();
     }
 
-    pub(crate) fn item(notice: &Notice, answer: Answer) -> AnswerItem {
-        AnswerItem {
+    /// An answer of the notice's addressee, for [`Self::send_answer`].
+    pub(crate) fn unsent_answer(notice: &Notice, answer: Answer) -> ProviderAnswer {
+        ProviderAnswer {
             notice_id: notice.id,
             provider_id: notice.provider_id.clone(),
             answer,
@@ -441,9 +457,10 @@ impl Bench {
         }
     }
 
-    pub(crate) async fn answer_as(&self, item: AnswerItem) -> NoticeState {
+    /// Applies an answer; returns the state of the notice.
+    pub(crate) async fn send_answer(&self, answer: ProviderAnswer) -> NoticeState {
         let mut tx = self.pool.begin().await.unwrap();
-        let replies = commands::answer(&mut tx, &self.rules, self.now(), &[item])
+        let replies = commands::apply_answers(&mut tx, &self.deps, self.now(), &[answer])
             .await
             .unwrap();
         tx.commit().await.unwrap();
@@ -451,36 +468,38 @@ impl Bench {
     }
 
     pub(crate) async fn answer(&self, notice: &Notice, answer: Answer) -> NoticeState {
-        self.answer_as(Self::item(notice, answer)).await
+        self.send_answer(Self::unsent_answer(notice, answer)).await
     }
 
-    pub(crate) async fn looked(&self, case_id: CaseId, outcome: Outcome) {
-        self.looked_since(case_id, self.now(), outcome).await;
+    /// Records a check that started now.
+    pub(crate) async fn record_check(&self, case_id: CaseId, outcome: CheckOutcome) {
+        self.record_check_started_at(case_id, self.now(), outcome)
+            .await;
     }
 
-    /// A look that began at `since` and is recorded now.
-    pub(crate) async fn looked_since(
+    /// Records a check that started at `started_at`.
+    pub(crate) async fn record_check_started_at(
         &self,
         case_id: CaseId,
-        since: OffsetDateTime,
-        outcome: Outcome,
+        started_at: OffsetDateTime,
+        outcome: CheckOutcome,
     ) {
         let mut tx = self.pool.begin().await.unwrap();
-        let seen = ProbeSeen {
+        let check = CompletedCheck {
             case_id,
-            since,
+            started_at,
             outcome,
         };
-        commands::record_probes(&mut tx, &self.rules, self.now(), &[seen])
+        commands::record_checks(&mut tx, &self.deps, self.now(), &[check])
             .await
             .unwrap();
         tx.commit().await.unwrap();
     }
 }
 
-/// What a place looks like with content of this length.
-pub(crate) fn up(length: u64) -> Outcome {
-    Outcome::Up(Fingerprint {
+/// A check that finds a page of this length.
+pub(crate) fn online(length: u64) -> CheckOutcome {
+    CheckOutcome::Online(ResponseMetadata {
         status: 200,
         length: Some(length),
         etag: Some(format!("\"{length}\"")),

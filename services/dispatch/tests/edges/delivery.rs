@@ -1,74 +1,79 @@
-//! What leaves and what does not, whatever happens between claim and record.
+//! Which messages are sent and which are not, whatever happens between claim and record.
 
 use std::sync::Arc;
 
-use dispatch::commands::{self, Held};
+use dispatch::commands::{self, CaseInstruction};
+use domain::enums::{Answer, NoticeState};
 use domain::id::{CaseId, NoticeId};
-use domain::word::{Answer, NoticeState};
 use tokio::sync::Notify;
 
-use crate::host::{Host, Reply, line, status};
-use crate::street::{Street, until};
+use crate::host::{HostReply, TestHost, status, status_line};
+use crate::simulated_hosts::{DeliveryFixture, until};
 use crate::support::id;
 
-async fn one_case() -> (Street, Host, CaseId) {
-    let mut street = Street::new().await;
-    let host = Host::answering(200).await;
-    street.hooked("opal", &host, false).await;
-    let case = street.bench.act("https://opal.example/a").await;
-    (street, host, case)
+async fn one_case() -> (DeliveryFixture, TestHost, CaseId) {
+    let mut fixture = DeliveryFixture::new().await;
+    let host = TestHost::with_status(200).await;
+    fixture.add_webhook_host("opal", &host, false).await;
+    let case = fixture.dispatch.open_case("https://opal.example/a").await;
+    (fixture, host, case)
 }
 
-async fn withdraw(street: &Street, case_id: CaseId) {
-    let mut tx = street.bench.pool.begin().await.unwrap();
-    let item = Held {
+async fn withdraw(fixture: &DeliveryFixture, case_id: CaseId) {
+    let mut tx = fixture.dispatch.pool.begin().await.unwrap();
+    let item = CaseInstruction {
         case_id,
         cause: None,
     };
-    commands::withdraw(&mut tx, &street.bench.rules, street.bench.now(), &[item])
-        .await
-        .unwrap();
+    commands::withdraw_verdicts(
+        &mut tx,
+        &fixture.dispatch.deps,
+        fixture.dispatch.now(),
+        &[item],
+    )
+    .await
+    .unwrap();
     tx.commit().await.unwrap();
 }
 
 #[tokio::test]
 async fn nothing_is_sent_once_an_answer_is_committed() {
-    let (street, host, case) = one_case().await;
-    let notice = street.bench.notices(case).await.pop().unwrap();
-    street.bench.answer(&notice, Answer::Acknowledged).await;
-    assert_eq!(street.courier().run_once().await.unwrap(), 0);
-    assert!(host.heard().is_empty());
-    assert!(street.in_line().await.is_empty());
+    let (fixture, host, case) = one_case().await;
+    let notice = fixture.dispatch.notices(case).await.pop().unwrap();
+    fixture.dispatch.answer(&notice, Answer::Acknowledged).await;
+    assert_eq!(fixture.delivery_worker().run_once().await.unwrap(), 0);
+    assert!(host.requests().is_empty());
+    assert!(fixture.waiting_deliveries().await.is_empty());
 }
 
 #[tokio::test]
-async fn an_answer_that_overtakes_the_record_keeps_its_state() {
-    let (street, host, case) = one_case().await;
-    let word = Arc::new(Notify::new());
-    let waits = Arc::clone(&word);
-    host.behave(move |_| Reply::After(Arc::clone(&waits), line(200)));
-    let courier = street.courier();
-    let sending = tokio::spawn(async move { courier.run_once().await.unwrap() });
-    until("the attempt is counted", async || {
-        street
-            .in_line()
+async fn an_answer_before_the_outcome_is_recorded_keeps_its_state() {
+    let (fixture, host, case) = one_case().await;
+    let release = Arc::new(Notify::new());
+    let released = Arc::clone(&release);
+    host.respond_with(move |_| HostReply::SendAfter(Arc::clone(&released), status_line(200)));
+    let delivery_worker = fixture.delivery_worker();
+    let sending = tokio::spawn(async move { delivery_worker.run_once().await.unwrap() });
+    until("the attempt has been claimed", async || {
+        fixture
+            .waiting_deliveries()
             .await
             .get("opal")
             .is_some_and(|(n, _)| *n == 1)
     })
     .await;
-    let notice = street.bench.notices(case).await.pop().unwrap();
-    street.bench.answer(&notice, Answer::Acknowledged).await;
-    word.notify_one();
+    let notice = fixture.dispatch.notices(case).await.pop().unwrap();
+    fixture.dispatch.answer(&notice, Answer::Acknowledged).await;
+    release.notify_one();
     assert_eq!(sending.await.unwrap(), 1);
-    let notice = street.bench.notices(case).await.pop().unwrap();
+    let notice = fixture.dispatch.notices(case).await.pop().unwrap();
     assert_eq!(notice.state, NoticeState::Acknowledged);
-    assert!(street.in_line().await.is_empty());
+    assert!(fixture.waiting_deliveries().await.is_empty());
 }
 
 #[tokio::test]
-async fn a_row_written_by_hand_sends_nothing() {
-    // Each is what somebody with the database, and without the keys, could do.
+async fn a_forged_row_is_not_sent() {
+    // Each is possible with access to the database and without the keys.
     for (forgery, code) in [
         (
             "update case_seal set proof_signature = decode(repeat('00', 64), 'hex')",
@@ -80,7 +85,7 @@ async fn a_row_written_by_hand_sends_nothing() {
             "proof_refused",
         ),
         (
-            "update case_seal s set sealed_item = o.sealed_item, item_report_id = o.item_report_id
+            "update case_seal s set sealed_content = o.sealed_content, content_report_id = o.content_report_id
              from case_seal o where o.case_id <> s.case_id",
             "sealed_refused",
         ),
@@ -90,119 +95,129 @@ async fn a_row_written_by_hand_sends_nothing() {
             "endpoint_refused",
         ),
     ] {
-        let (street, host, _) = one_case().await;
-        street.bench.act("https://album.example/b").await;
+        let (fixture, host, _) = one_case().await;
+        fixture.dispatch.open_case("https://album.example/b").await;
         sqlx::query("delete from delivery where provider_id = 'album'")
-            .execute(&street.bench.pool)
+            .execute(&fixture.dispatch.pool)
             .await
             .unwrap();
         sqlx::query(sqlx::AssertSqlSafe(forgery))
-            .execute(&street.bench.pool)
+            .execute(&fixture.dispatch.pool)
             .await
             .unwrap();
-        assert_eq!(street.courier().run_once().await.unwrap(), 0, "{forgery}");
-        assert!(host.heard().is_empty(), "{forgery}");
-        let waiting = street.in_line().await;
+        assert_eq!(fixture.delivery_worker().run_once().await.unwrap(), 0, "{forgery}");
+        assert!(host.requests().is_empty(), "{forgery}");
+        let waiting = fixture.waiting_deliveries().await;
         assert_eq!(waiting["opal"], (0, Some(code.into())), "{forgery}");
     }
 }
 
 #[tokio::test]
-async fn a_forged_row_costs_no_other_its_turn() {
-    let (street, host, forged) = one_case().await;
-    let good = street.bench.act("https://opal.example/good").await;
-    sqlx::query("update case_seal set sealed_item = decode('00', 'hex') where case_id = $1")
+async fn a_forged_row_does_not_delay_others() {
+    let (fixture, host, forged) = one_case().await;
+    let good = fixture
+        .dispatch
+        .open_case("https://opal.example/good")
+        .await;
+    sqlx::query("update case_seal set sealed_content = decode('00', 'hex') where case_id = $1")
         .bind(forged.uuid())
-        .execute(&street.bench.pool)
+        .execute(&fixture.dispatch.pool)
         .await
         .unwrap();
-    assert_eq!(street.courier().run_once().await.unwrap(), 1);
-    assert_eq!(host.heard().len(), 1);
-    let notice = street.bench.notices(good).await.pop().unwrap();
+    assert_eq!(fixture.delivery_worker().run_once().await.unwrap(), 1);
+    assert_eq!(host.requests().len(), 1);
+    let notice = fixture.dispatch.notices(good).await.pop().unwrap();
     assert_eq!(notice.state, NoticeState::Delivered);
 }
 
 #[tokio::test]
-async fn a_held_case_sends_nothing_even_with_a_row_in_line() {
-    let (street, host, case) = one_case().await;
-    sqlx::query("update case_file set live = 'held', resumes = 'up' where case_id = $1")
+async fn a_case_under_a_police_hold_sends_nothing_even_if_a_message_is_queued() {
+    let (fixture, host, case) = one_case().await;
+    sqlx::query("update dispatch_case set content_status = 'held', resumes_as = 'online' where case_id = $1")
         .bind(case.uuid())
-        .execute(&street.bench.pool)
+        .execute(&fixture.dispatch.pool)
         .await
         .unwrap();
-    assert_eq!(street.courier().run_once().await.unwrap(), 0);
-    assert!(host.heard().is_empty());
+    assert_eq!(fixture.delivery_worker().run_once().await.unwrap(), 0);
+    assert!(host.requests().is_empty());
 }
 
 #[tokio::test]
-async fn what_a_killed_process_had_claimed_is_sent_again_under_the_same_id() {
-    let (street, host, case) = one_case().await;
-    host.behave(|_| Reply::Hang);
-    let killed = street.courier();
+async fn a_message_claimed_by_a_killed_process_is_sent_again_under_the_same_id() {
+    let (fixture, host, case) = one_case().await;
+    host.respond_with(|_| HostReply::Hang);
+    let killed = fixture.delivery_worker();
     let running = tokio::spawn(async move { killed.run_once().await });
     until("the host has the first attempt", async || {
-        host.heard().len() == 1
+        host.requests().len() == 1
     })
     .await;
     running.abort();
     let _ = running.await;
 
-    host.behave(|_| status(200));
-    let next = street.courier();
-    assert_eq!(next.run_once().await.unwrap(), 0, "the lease still holds");
-    street.advance(4.1);
+    host.respond_with(|_| status(200));
+    let next = fixture.delivery_worker();
+    assert_eq!(
+        next.run_once().await.unwrap(),
+        0,
+        "the lease has not expired"
+    );
+    fixture.advance(4.1);
     assert_eq!(next.run_once().await.unwrap(), 1);
     let ids: Vec<String> = host
-        .heard()
+        .requests()
         .iter()
         .map(|h| h.header("webhook-id"))
         .collect();
     assert_eq!((ids.len(), &ids[0]), (2, &ids[1]));
-    let notice = street.bench.notices(case).await.pop().unwrap();
+    let notice = fixture.dispatch.notices(case).await.pop().unwrap();
     assert_eq!((notice.state, notice.attempts), (NoticeState::Delivered, 2));
 }
 
 #[tokio::test]
-async fn whoever_lost_the_lease_records_nothing() {
-    let (street, host, case) = one_case().await;
-    let word = Arc::new(Notify::new());
-    let waits = Arc::clone(&word);
-    host.behave(move |_| Reply::After(Arc::clone(&waits), line(500)));
-    let slow = street.courier();
+async fn a_worker_that_lost_its_lease_records_nothing() {
+    let (fixture, host, case) = one_case().await;
+    let release = Arc::new(Notify::new());
+    let released = Arc::clone(&release);
+    host.respond_with(move |_| HostReply::SendAfter(Arc::clone(&released), status_line(500)));
+    let slow = fixture.delivery_worker();
     let running = tokio::spawn(async move { slow.run_once().await.unwrap() });
     until("the host has the first attempt", async || {
-        host.heard().len() == 1
+        host.requests().len() == 1
     })
     .await;
-    // Another process takes over, and is answered well, while this one still waits for its bad answer.
-    host.behave(|_| status(200));
-    street.advance(4.1);
-    assert_eq!(street.courier().run_once().await.unwrap(), 1);
-    word.notify_one();
+    // Another worker takes over and succeeds, while the first still waits for its failing response.
+    host.respond_with(|_| status(200));
+    fixture.advance(4.1);
+    assert_eq!(fixture.delivery_worker().run_once().await.unwrap(), 1);
+    release.notify_one();
     assert_eq!(running.await.unwrap(), 1);
-    assert!(street.in_line().await.is_empty(), "it does not come back");
-    let notice = street.bench.notices(case).await.pop().unwrap();
+    assert!(
+        fixture.waiting_deliveries().await.is_empty(),
+        "it is not queued again"
+    );
+    let notice = fixture.dispatch.notices(case).await.pop().unwrap();
     assert_eq!((notice.state, notice.attempts), (NoticeState::Delivered, 2));
-    let said = street.bench.said_names(case).await;
-    let told = said
+    let emitted = fixture.dispatch.event_names(case).await;
+    let delivered = emitted
         .iter()
         .filter(|name| **name == "NoticeDelivered")
         .count();
-    assert_eq!(told, 1);
+    assert_eq!(delivered, 1);
 }
 
 #[tokio::test]
-async fn a_withdrawal_waits_out_a_running_attempt_and_then_retracts() {
-    let (street, host, case) = one_case().await;
-    host.behave(|_| Reply::Hang);
-    let killed = street.courier();
+async fn a_withdrawal_waits_for_an_attempt_in_flight_and_then_sends_a_retraction() {
+    let (fixture, host, case) = one_case().await;
+    host.respond_with(|_| HostReply::Hang);
+    let killed = fixture.delivery_worker();
     let running = tokio::spawn(async move { killed.run_once().await });
     until("the host has the first attempt", async || {
-        host.heard().len() == 1
+        host.requests().len() == 1
     })
     .await;
-    withdraw(&street, case).await;
-    let next = street.courier();
+    withdraw(&fixture, case).await;
+    let next = fixture.delivery_worker();
     assert_eq!(
         next.run_once().await.unwrap(),
         0,
@@ -211,96 +226,113 @@ async fn a_withdrawal_waits_out_a_running_attempt_and_then_retracts() {
     running.abort();
     let _ = running.await;
 
-    host.behave(|_| status(200));
-    street.advance(4.1);
+    host.respond_with(|_| status(200));
+    fixture.advance(4.1);
     assert_eq!(next.run_once().await.unwrap(), 1);
-    let heard = host.heard().pop().unwrap();
-    assert_eq!(heard.json()["type"], "notice.retracted");
-    assert!(heard.header("webhook-id").ends_with("_2"));
-    assert!(street.in_line().await.is_empty());
-    let notice = street.bench.notices(case).await.pop().unwrap();
+    let request = host.requests().pop().unwrap();
+    assert_eq!(request.json()["type"], "notice.retracted");
+    assert!(request.header("webhook-id").ends_with("_2"));
+    assert!(fixture.waiting_deliveries().await.is_empty());
+    let notice = fixture.dispatch.notices(case).await.pop().unwrap();
     assert_eq!(notice.state, NoticeState::Withdrawn);
 }
 
 #[tokio::test]
-async fn the_loop_sends_what_is_put_in_line_and_drains() {
-    let (street, host, _) = one_case().await;
+async fn the_worker_sends_every_queued_message_once_and_drains_at_shutdown() {
+    let (fixture, host, _) = one_case().await;
     let stop = tokio_util::sync::CancellationToken::new();
-    let running = tokio::spawn(street.courier().run(stop.clone()));
-    until("the first is sent", async || host.heard().len() == 1).await;
+    let running = tokio::spawn(fixture.delivery_worker().run(stop.clone()));
+    until("the first is sent", async || host.requests().len() == 1).await;
     for n in 0..40 {
-        street.bench.act(&format!("https://opal.example/{n}")).await;
+        fixture
+            .dispatch
+            .open_case(&format!("https://opal.example/{n}"))
+            .await;
     }
     until("all are recorded", async || {
-        street.in_line().await.is_empty()
+        fixture.waiting_deliveries().await.is_empty()
     })
     .await;
     stop.cancel();
     running.await.unwrap().unwrap();
     let mut ids: Vec<String> = host
-        .heard()
+        .requests()
         .iter()
         .map(|h| h.header("webhook-id"))
         .collect();
     ids.sort();
     ids.dedup();
-    assert_eq!((ids.len(), host.heard().len()), (41, 41), "each once");
+    assert_eq!((ids.len(), host.requests().len()), (41, 41), "each once");
 }
 
 #[tokio::test]
-async fn a_lease_is_renewed_for_as_long_as_its_attempt_runs() {
-    let (mut street, host, _) = one_case().await;
-    street.settings.timeout_seconds = 20;
-    let word = Arc::new(Notify::new());
-    let waits = Arc::clone(&word);
-    host.behave(move |_| Reply::After(Arc::clone(&waits), line(200)));
+async fn a_lease_is_renewed_while_its_attempt_is_in_flight() {
+    let (mut fixture, host, _) = one_case().await;
+    fixture.settings.timeout_seconds = 20;
+    let release = Arc::new(Notify::new());
+    let released = Arc::clone(&release);
+    host.respond_with(move |_| HostReply::SendAfter(Arc::clone(&released), status_line(200)));
     let stop = tokio_util::sync::CancellationToken::new();
-    let running = tokio::spawn(street.courier().run(stop.clone()));
-    until("the attempt has begun", async || host.heard().len() == 1).await;
-    street.advance(3.0);
-    let now = street.bench.now();
-    until("the lease lasts longer", async || {
+    let running = tokio::spawn(fixture.delivery_worker().run(stop.clone()));
+    until("the attempt has started", async || {
+        host.requests().len() == 1
+    })
+    .await;
+    fixture.advance(3.0);
+    let now = fixture.dispatch.now();
+    until("the lease is extended", async || {
         let lease: Option<time::OffsetDateTime> =
             sqlx::query_scalar("select max(lease_until) from delivery")
-                .fetch_one(&street.bench.pool)
+                .fetch_one(&fixture.dispatch.pool)
                 .await
                 .unwrap();
         lease >= Some(now + time::Duration::seconds(4))
     })
     .await;
-    street.advance(3.0);
-    assert_eq!(street.courier().run_once().await.unwrap(), 0);
-    word.notify_one();
-    until("it is recorded", async || street.in_line().await.is_empty()).await;
+    fixture.advance(3.0);
+    assert_eq!(fixture.delivery_worker().run_once().await.unwrap(), 0);
+    release.notify_one();
+    until("it is recorded", async || {
+        fixture.waiting_deliveries().await.is_empty()
+    })
+    .await;
     stop.cancel();
     running.await.unwrap().unwrap();
-    assert_eq!(host.heard().len(), 1, "sent once");
+    assert_eq!(host.requests().len(), 1, "sent once");
 }
 
 #[tokio::test]
-async fn two_couriers_at_once_send_each_message_once() {
-    let (street, host, _) = one_case().await;
+async fn two_concurrent_workers_send_each_message_once() {
+    let (fixture, host, _) = one_case().await;
     for n in 0..40 {
-        street.bench.act(&format!("https://opal.example/{n}")).await;
+        fixture
+            .dispatch
+            .open_case(&format!("https://opal.example/{n}"))
+            .await;
     }
-    let (one, other) = (street.courier(), street.courier());
-    while !street.in_line().await.is_empty() {
+    let (one, other) = (fixture.delivery_worker(), fixture.delivery_worker());
+    while !fixture.waiting_deliveries().await.is_empty() {
         let (first, second) = tokio::join!(one.run_once(), other.run_once());
         first.unwrap();
         second.unwrap();
     }
-    assert_eq!(host.heard().len(), 41);
+    assert_eq!(host.requests().len(), 41);
 }
 
-async fn asked_again(street: &Street, provider: &str, notice: NoticeId) -> Result<(), String> {
-    let mut tx = street.bench.pool.begin().await.unwrap();
+async fn request_redelivery(
+    fixture: &DeliveryFixture,
+    provider: &str,
+    notice: NoticeId,
+) -> Result<(), String> {
+    let mut tx = fixture.dispatch.pool.begin().await.unwrap();
     let provider = id(provider);
-    let asked = commands::Redelivery {
+    let redelivery = commands::RequestedRedelivery {
         provider: &provider,
         notices: &[notice],
     };
-    let now = street.bench.now();
-    let replies = commands::redeliver(&mut tx, &street.bench.rules, now, &asked).await;
+    let now = fixture.dispatch.now();
+    let replies =
+        commands::redeliver_notices(&mut tx, &fixture.dispatch.deps, now, &redelivery).await;
     tx.commit().await.unwrap();
     match replies.unwrap().pop().unwrap() {
         Ok(_) => Ok(()),
@@ -309,77 +341,96 @@ async fn asked_again(street: &Street, provider: &str, notice: NoticeId) -> Resul
 }
 
 #[tokio::test]
-async fn what_its_addressee_asks_for_again_goes_out_under_its_id_also_when_it_was_answered() {
-    let (street, host, case) = one_case().await;
-    assert_eq!(street.courier().run_once().await.unwrap(), 1);
-    let notice = street.bench.notices(case).await.pop().unwrap();
-    street.bench.answer(&notice, Answer::Acknowledged).await;
-    assert_eq!(street.courier().run_once().await.unwrap(), 0);
+async fn a_redelivered_notice_keeps_its_id_even_after_it_was_answered() {
+    let (fixture, host, case) = one_case().await;
+    assert_eq!(fixture.delivery_worker().run_once().await.unwrap(), 1);
+    let notice = fixture.dispatch.notices(case).await.pop().unwrap();
+    fixture.dispatch.answer(&notice, Answer::Acknowledged).await;
+    assert_eq!(fixture.delivery_worker().run_once().await.unwrap(), 0);
 
     assert_eq!(
-        asked_again(&street, "album", notice.id).await,
+        request_redelivery(&fixture, "album", notice.id).await,
         Err("not_found".to_owned()),
-        "it is somebody else's"
+        "it is another provider's notice"
     );
-    asked_again(&street, "opal", notice.id).await.unwrap();
-    assert_eq!(street.courier().run_once().await.unwrap(), 1);
-    let heard = host.heard();
-    assert_eq!(heard.len(), 2);
-    assert_eq!(heard[0].header("webhook-id"), heard[1].header("webhook-id"));
-    // Nothing about the notice changed by that, and nothing is left to do.
-    let after = street.bench.notices(case).await.pop().unwrap();
+    request_redelivery(&fixture, "opal", notice.id)
+        .await
+        .unwrap();
+    assert_eq!(fixture.delivery_worker().run_once().await.unwrap(), 1);
+    let requests = host.requests();
+    assert_eq!(requests.len(), 2);
+    assert_eq!(
+        requests[0].header("webhook-id"),
+        requests[1].header("webhook-id")
+    );
+    // The redelivery did not change the notice, and left nothing queued.
+    let after = fixture.dispatch.notices(case).await.pop().unwrap();
     assert_eq!(
         (after.state, after.sequence),
         (NoticeState::Acknowledged, notice.sequence)
     );
-    assert!(street.in_line().await.is_empty());
+    assert!(fixture.waiting_deliveries().await.is_empty());
 
-    let mut conn = street.bench.pool.acquire().await.unwrap();
-    let wanted = dispatch::store::Wanted {
+    let mut conn = fixture.dispatch.pool.acquire().await.unwrap();
+    let wanted = dispatch::store::AttemptQuery {
         limit: 10,
         ..Default::default()
     };
-    let attempts = dispatch::store::attempts_of(&mut conn, &id("opal"), &wanted)
+    let attempts = dispatch::store::list_attempts(&mut conn, &id("opal"), &wanted)
         .await
         .unwrap();
-    let told: Vec<_> = attempts
+    let outcomes: Vec<_> = attempts
         .iter()
         .map(|(_, attempt)| (attempt.outcome.as_str(), attempt.http_status))
         .collect();
-    assert_eq!(told, [("delivered", Some(200)), ("delivered", Some(200))]);
+    assert_eq!(
+        outcomes,
+        [("delivered", Some(200)), ("delivered", Some(200))]
+    );
 }
 
 #[tokio::test]
-async fn what_waits_for_a_retry_goes_out_at_once_when_it_is_asked_for() {
-    let (street, host, case) = one_case().await;
-    host.behave(|_| status(503));
-    assert_eq!(street.courier().run_once().await.unwrap(), 1);
-    assert_eq!(street.courier().run_once().await.unwrap(), 0, "it waits");
-    host.behave(|_| status(200));
-    let notice = street.bench.notices(case).await.pop().unwrap();
-    asked_again(&street, "opal", notice.id).await.unwrap();
-    assert_eq!(street.courier().run_once().await.unwrap(), 1);
-    let notice = street.bench.notices(case).await.pop().unwrap();
+async fn a_requested_redelivery_does_not_wait_for_the_retry_delay() {
+    let (fixture, host, case) = one_case().await;
+    host.respond_with(|_| status(503));
+    assert_eq!(fixture.delivery_worker().run_once().await.unwrap(), 1);
+    assert_eq!(
+        fixture.delivery_worker().run_once().await.unwrap(),
+        0,
+        "it waits"
+    );
+    host.respond_with(|_| status(200));
+    let notice = fixture.dispatch.notices(case).await.pop().unwrap();
+    request_redelivery(&fixture, "opal", notice.id)
+        .await
+        .unwrap();
+    assert_eq!(fixture.delivery_worker().run_once().await.unwrap(), 1);
+    let notice = fixture.dispatch.notices(case).await.pop().unwrap();
     assert_eq!(notice.state, NoticeState::Delivered);
 }
 
 #[tokio::test]
-async fn a_hold_sends_nothing_that_was_not_there_before_it_whoever_asks() {
-    let (street, host, case_id) = one_case().await;
-    let mut tx = street.bench.pool.begin().await.unwrap();
-    let item = Held {
+async fn under_a_police_hold_a_redelivery_of_an_undelivered_notice_is_refused() {
+    let (fixture, host, case_id) = one_case().await;
+    let mut tx = fixture.dispatch.pool.begin().await.unwrap();
+    let item = CaseInstruction {
         case_id,
         cause: None,
     };
-    commands::hold(&mut tx, &street.bench.rules, street.bench.now(), &[item])
-        .await
-        .unwrap();
+    commands::place_police_holds(
+        &mut tx,
+        &fixture.dispatch.deps,
+        fixture.dispatch.now(),
+        &[item],
+    )
+    .await
+    .unwrap();
     tx.commit().await.unwrap();
-    let notice = street.bench.notices(case_id).await.pop().unwrap();
+    let notice = fixture.dispatch.notices(case_id).await.pop().unwrap();
     assert_eq!(
-        asked_again(&street, "opal", notice.id).await,
+        request_redelivery(&fixture, "opal", notice.id).await,
         Err("not_found".to_owned())
     );
-    assert_eq!(street.courier().run_once().await.unwrap(), 0);
-    assert!(host.heard().is_empty());
+    assert_eq!(fixture.delivery_worker().run_once().await.unwrap(), 0);
+    assert!(host.requests().is_empty());
 }

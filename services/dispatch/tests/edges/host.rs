@@ -1,4 +1,4 @@
-//! A host on loopback that answers HTTP as a test asks for, and remembers what it was asked.
+//! An HTTP host on loopback that responds as a test requires, and records the requests that it receives.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -7,16 +7,16 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-/// A request as it came.
+/// A request as it was received.
 #[derive(Clone, Debug)]
-pub(crate) struct Heard {
+pub(crate) struct ReceivedRequest {
     pub(crate) method: String,
     pub(crate) path: String,
     head: String,
     pub(crate) body: String,
 }
 
-impl Heard {
+impl ReceivedRequest {
     pub(crate) fn header(&self, name: &str) -> String {
         let found = self.head.lines().find_map(|line| {
             let (key, value) = line.split_once(": ")?;
@@ -30,40 +30,42 @@ impl Heard {
     }
 }
 
-/// What the host does with a request.
-pub(crate) enum Reply {
-    /// Sent as it is.
-    Say(String),
-    /// Sent once the test says so.
-    After(Arc<Notify>, String),
-    /// Nothing, for ever.
+/// How the host responds to a request.
+pub(crate) enum HostReply {
+    /// Sends this response.
+    Send(String),
+    /// Sends this response after the test has notified.
+    SendAfter(Arc<Notify>, String),
+    /// Never responds.
     Hang,
 }
 
-pub(crate) fn line(status: u16) -> String {
+pub(crate) fn status_line(status: u16) -> String {
     format!("HTTP/1.1 {status} Because\r\nContent-Length: 0\r\n\r\n")
 }
 
-pub(crate) fn status(status: u16) -> Reply {
-    Reply::Say(line(status))
+pub(crate) fn status(status: u16) -> HostReply {
+    HostReply::Send(status_line(status))
 }
 
-type Behaviour = Box<dyn FnMut(&Heard) -> Reply + Send>;
+type Responder = Box<dyn FnMut(&ReceivedRequest) -> HostReply + Send>;
 
 #[derive(Clone)]
-pub(crate) struct Host {
+pub(crate) struct TestHost {
     pub(crate) address: SocketAddr,
-    heard: Arc<Mutex<Vec<Heard>>>,
-    behaviour: Arc<Mutex<Behaviour>>,
+    requests: Arc<Mutex<Vec<ReceivedRequest>>>,
+    responder: Arc<Mutex<Responder>>,
 }
 
-impl Host {
-    pub(crate) async fn start(behave: impl FnMut(&Heard) -> Reply + Send + 'static) -> Self {
+impl TestHost {
+    pub(crate) async fn start(
+        respond_with: impl FnMut(&ReceivedRequest) -> HostReply + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = Self {
             address: listener.local_addr().unwrap(),
-            heard: Arc::default(),
-            behaviour: Arc::new(Mutex::new(Box::new(behave))),
+            requests: Arc::default(),
+            responder: Arc::new(Mutex::new(Box::new(respond_with))),
         };
         let serving = host.clone();
         tokio::spawn(async move {
@@ -74,30 +76,33 @@ impl Host {
         host
     }
 
-    /// Answers every request with this status.
-    pub(crate) async fn answering(code: u16) -> Self {
+    /// Starts a host that responds to every request with this status.
+    pub(crate) async fn with_status(code: u16) -> Self {
         Self::start(move |_| status(code)).await
     }
 
-    pub(crate) fn behave(&self, behave: impl FnMut(&Heard) -> Reply + Send + 'static) {
-        *self.behaviour.lock().unwrap() = Box::new(behave);
+    pub(crate) fn respond_with(
+        &self,
+        respond_with: impl FnMut(&ReceivedRequest) -> HostReply + Send + 'static,
+    ) {
+        *self.responder.lock().unwrap() = Box::new(respond_with);
     }
 
-    pub(crate) fn heard(&self) -> Vec<Heard> {
-        self.heard.lock().unwrap().clone()
+    pub(crate) fn requests(&self) -> Vec<ReceivedRequest> {
+        self.requests.lock().unwrap().clone()
     }
 
     async fn serve(self, mut stream: TcpStream) {
-        while let Some(heard) = read(&mut stream).await {
-            let reply = (self.behaviour.lock().unwrap())(&heard);
-            self.heard.lock().unwrap().push(heard);
+        while let Some(request) = read(&mut stream).await {
+            let reply = (self.responder.lock().unwrap())(&request);
+            self.requests.lock().unwrap().push(request);
             let text = match reply {
-                Reply::Say(text) => text,
-                Reply::After(word, text) => {
-                    word.notified().await;
+                HostReply::Send(text) => text,
+                HostReply::SendAfter(release, text) => {
+                    release.notified().await;
                     text
                 }
-                Reply::Hang => std::future::pending().await,
+                HostReply::Hang => std::future::pending().await,
             };
             if stream.write_all(text.as_bytes()).await.is_err() {
                 return;
@@ -106,11 +111,11 @@ impl Host {
     }
 }
 
-async fn read(stream: &mut TcpStream) -> Option<Heard> {
+async fn read(stream: &mut TcpStream) -> Option<ReceivedRequest> {
     let mut bytes = Vec::new();
     loop {
-        if let Some(heard) = parse(&bytes) {
-            return Some(heard);
+        if let Some(request) = parse(&bytes) {
+            return Some(request);
         }
         if stream.read_buf(&mut bytes).await.ok()? == 0 {
             return None;
@@ -118,7 +123,7 @@ async fn read(stream: &mut TcpStream) -> Option<Heard> {
     }
 }
 
-fn parse(bytes: &[u8]) -> Option<Heard> {
+fn parse(bytes: &[u8]) -> Option<ReceivedRequest> {
     let text = std::str::from_utf8(bytes).ok()?;
     let (head, body) = text.split_once("\r\n\r\n")?;
     let length = head.lines().find_map(|line| {
@@ -127,7 +132,7 @@ fn parse(bytes: &[u8]) -> Option<Heard> {
         is_length.then(|| value.parse::<usize>().unwrap())
     });
     let mut first = head.lines().next()?.split(' ');
-    (body.len() >= length.unwrap_or(0)).then(|| Heard {
+    (body.len() >= length.unwrap_or(0)).then(|| ReceivedRequest {
         method: first.next().unwrap().to_owned(),
         path: first.next().unwrap().to_owned(),
         head: head.to_owned(),

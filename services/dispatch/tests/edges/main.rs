@@ -1,15 +1,15 @@
-//! The edges of dispatch: couriers, webhooks, mails and looks, against real servers on loopback and a real Postgres.
+//! Deliveries by webhook and mail, and checks, against real servers on loopback and a real Postgres.
 
+mod checks;
 mod delivery;
+mod endpoint_slots;
 mod host;
-mod lanes;
 mod mail;
-mod probe;
 mod relay;
-mod street;
+mod simulated_hosts;
 #[allow(
     dead_code,
-    reason = "the bench of the core's tests; each program uses its own part"
+    reason = "the fixture of the core tests; each test program uses a part of it"
 )]
 #[path = "../core/support.rs"]
 mod support;

@@ -1,4 +1,4 @@
-//! A mail relay on loopback that speaks as much SMTP as a sender needs, and keeps what it was given.
+//! An SMTP relay on loopback with the commands that a sender needs; it stores the mails that it receives.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What the relay says to each stage of a mail.
+/// The relay's replies to the stages of a mail.
 #[derive(Clone)]
-pub(crate) struct Says {
+pub(crate) struct SmtpReplies {
     pub(crate) rcpt: &'static str,
-    /// After the whole message; empty to hang up without a word.
+    /// Reply after the whole message; empty to close the connection without a reply.
     pub(crate) end: &'static str,
 }
 
-impl Default for Says {
+impl Default for SmtpReplies {
     fn default() -> Self {
         Self {
             rcpt: "250 ok",
@@ -26,7 +26,7 @@ impl Default for Says {
 #[derive(Clone)]
 pub(crate) struct MailRelay {
     pub(crate) address: SocketAddr,
-    says: Arc<Mutex<Says>>,
+    replies: Arc<Mutex<SmtpReplies>>,
     mails: Arc<Mutex<Vec<String>>>,
 }
 
@@ -35,25 +35,25 @@ impl MailRelay {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let relay = Self {
             address: listener.local_addr().unwrap(),
-            says: Arc::default(),
+            replies: Arc::default(),
             mails: Arc::default(),
         };
         let serving = relay.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let relay = serving.clone();
-                // A sender that hangs up ends its own session only.
+                // A sender that closes the connection ends only its own session.
                 tokio::spawn(async move { relay.session(stream).await });
             }
         });
         relay
     }
 
-    pub(crate) fn say(&self, says: Says) {
-        *self.says.lock().unwrap() = says;
+    pub(crate) fn reply_with(&self, replies: SmtpReplies) {
+        *self.replies.lock().unwrap() = replies;
     }
 
-    /// What was accepted up to its end, whatever was said then.
+    /// Mails received completely, regardless of the final reply.
     pub(crate) fn mails(&self) -> Vec<String> {
         self.mails.lock().unwrap().clone()
     }
@@ -67,10 +67,10 @@ impl MailRelay {
             if stream.read_line(&mut line).await? == 0 {
                 return Ok(());
             }
-            let says = self.says.lock().unwrap().clone();
+            let replies = self.replies.lock().unwrap().clone();
             let verb = line.split_whitespace().next().unwrap_or_default();
             let reply = match verb.to_ascii_uppercase().as_str() {
-                "RCPT" => says.rcpt,
+                "RCPT" => replies.rcpt,
                 "QUIT" => return stream.write_all(b"221 bye\r\n").await,
                 "DATA" => {
                     stream.write_all(b"354 go on\r\n").await?;
@@ -81,10 +81,10 @@ impl MailRelay {
                         }
                     }
                     self.mails.lock().unwrap().push(mail);
-                    if says.end.is_empty() {
+                    if replies.end.is_empty() {
                         return Ok(());
                     }
-                    says.end
+                    replies.end
                 }
                 _ => "250 relay.test",
             };

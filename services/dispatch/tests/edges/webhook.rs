@@ -3,202 +3,216 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dispatch::document;
-use domain::word::NoticeState;
+use domain::enums::NoticeState;
 use platform::sealed::{SigningContext, commitment};
 
-use crate::host::{Host, Reply, status};
-use crate::street::Street;
+use crate::host::{HostReply, TestHost, status};
+use crate::simulated_hosts::DeliveryFixture;
 
 #[tokio::test]
-async fn a_receiver_can_check_everything_it_is_told() {
-    let mut street = Street::new().await;
-    let host = Host::answering(204).await;
-    street.hooked("opal", &host, false).await;
-    let case = street.bench.act("https://opal.example/a?b=1").await;
-    assert_eq!(street.courier().run_once().await.unwrap(), 1);
+async fn a_receiver_can_verify_signature_statement_and_url_commitment() {
+    let mut fixture = DeliveryFixture::new().await;
+    let host = TestHost::with_status(204).await;
+    fixture.add_webhook_host("opal", &host, false).await;
+    let case = fixture
+        .dispatch
+        .open_case("https://opal.example/a?b=1")
+        .await;
+    assert_eq!(fixture.delivery_worker().run_once().await.unwrap(), 1);
 
-    let heard = host.heard().pop().unwrap();
-    let notice = street.bench.notices(case).await.pop().unwrap();
+    let request = host.requests().pop().unwrap();
+    let notice = fixture.dispatch.notices(case).await.pop().unwrap();
     assert_eq!(
-        (heard.method.as_str(), heard.path.as_str()),
+        (request.method.as_str(), request.path.as_str()),
         ("POST", "/in")
     );
-    assert_eq!(heard.header("content-type"), "application/json");
+    assert_eq!(request.header("content-type"), "application/json");
     let (id, at) = (
-        heard.header("webhook-id"),
-        heard.header("webhook-timestamp"),
+        request.header("webhook-id"),
+        request.header("webhook-timestamp"),
     );
     assert_eq!(id, format!("msg_{}_1", notice.id));
-    assert_eq!(at, street.bench.now().unix_timestamp().to_string());
+    assert_eq!(at, fixture.dispatch.now().unix_timestamp().to_string());
 
-    // Standard Webhooks: `v1a` is Ed25519 over id, time and body.
-    let keyring = &street.bench.rules.keyring;
+    // Standard Webhooks, "Signature scheme": `v1a` is Ed25519 over id, timestamp and body.
+    let keyring = &fixture.dispatch.deps.keyring;
     let keys = keyring.verifier(SigningContext::Notice);
     let key = keyring.signer(SigningContext::Notice).key_id().clone();
-    let signature = heard.header("webhook-signature");
+    let signature = request.header("webhook-signature");
     let signature = STANDARD
         .decode(signature.strip_prefix("v1a,").unwrap())
         .unwrap();
-    let content = format!("{id}.{at}.{}", heard.body);
+    let content = format!("{id}.{at}.{}", request.body);
     keys.verify_raw(&key, content.as_bytes(), &signature)
         .unwrap();
 
-    let body = heard.json();
+    let body = request.json();
     assert_eq!(body["type"], "notice.created");
     let data = &body["data"];
     assert_eq!(data["url"], "https://opal.example/a?b=1");
     assert_eq!(data["provider_id"], "opal");
     let bytes = |field: &str| STANDARD.decode(data[field].as_str().unwrap()).unwrap();
-    let said = document::verify(&bytes("signed"), &bytes("signature"), &keys).unwrap();
-    assert_eq!(said.notice_id, notice.id.uuid());
-    assert_eq!((said.provider_id.as_str(), said.sequence), ("opal", 1));
+    let statement = document::verify(&bytes("signed"), &bytes("signature"), &keys).unwrap();
+    assert_eq!(statement.notice_id, notice.id.uuid());
+    assert_eq!(
+        (statement.provider_id.as_str(), statement.sequence),
+        ("opal", 1)
+    );
     let salt = bytes("salt").try_into().unwrap();
     let expected = commitment(&salt, "https://opal.example/a?b=1");
-    assert_eq!(said.commitment, hex::encode(expected));
-    assert!(heard.body.len() < 20_000);
+    assert_eq!(statement.commitment, hex::encode(expected));
+    assert!(request.body.len() < 20_000);
 
     assert_eq!(notice.state, NoticeState::Delivered);
     assert_eq!(notice.attempts, 1);
-    assert!(street.in_line().await.is_empty());
-    let said = street.bench.said_names(case).await;
+    assert!(fixture.waiting_deliveries().await.is_empty());
+    let emitted = fixture.dispatch.event_names(case).await;
     assert!(
-        said.contains(&"NoticeSent") && said.contains(&"NoticeDelivered"),
-        "{said:?}"
+        emitted.contains(&"NoticeSent") && emitted.contains(&"NoticeDelivered"),
+        "{emitted:?}"
     );
 }
 
 #[tokio::test]
-async fn what_failed_is_sent_again_under_its_id_and_not_before_its_time() {
-    let mut street = Street::new().await;
-    let host = Host::start(|_| {
-        Reply::Say("HTTP/1.1 503 Later\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n".into())
+async fn a_failed_webhook_is_retried_under_its_id_and_not_before_retry_after() {
+    let mut fixture = DeliveryFixture::new().await;
+    let host = TestHost::start(|_| {
+        HostReply::Send(
+            "HTTP/1.1 503 Later\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n".into(),
+        )
     })
     .await;
-    street.hooked("opal", &host, true).await;
-    let case = street.bench.act("https://opal.example/a").await;
-    let courier = street.courier();
-    assert_eq!(courier.run_once().await.unwrap(), 1);
-    let waiting = street.in_line().await;
+    fixture.add_webhook_host("opal", &host, true).await;
+    let case = fixture.dispatch.open_case("https://opal.example/a").await;
+    let delivery_worker = fixture.delivery_worker();
+    assert_eq!(delivery_worker.run_once().await.unwrap(), 1);
+    let waiting = fixture.waiting_deliveries().await;
     assert_eq!(waiting["opal"], (1, Some("http_5xx".into())));
 
-    host.behave(|_| status(200));
-    street.advance(119.0);
+    host.respond_with(|_| status(200));
+    fixture.advance(119.0);
     assert_eq!(
-        courier.run_once().await.unwrap(),
+        delivery_worker.run_once().await.unwrap(),
         0,
-        "it asked for two minutes"
+        "Retry-After is two minutes"
     );
-    street.advance(2.0);
-    assert_eq!(courier.run_once().await.unwrap(), 1);
+    fixture.advance(2.0);
+    assert_eq!(delivery_worker.run_once().await.unwrap(), 1);
     let ids: Vec<String> = host
-        .heard()
+        .requests()
         .iter()
         .map(|h| h.header("webhook-id"))
         .collect();
     assert_eq!((ids.len(), &ids[0]), (2, &ids[1]));
-    assert_eq!(street.bench.notices(case).await[0].attempts, 2);
+    assert_eq!(fixture.dispatch.notices(case).await[0].attempts, 2);
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_gone_hands_over_to_the_mailbox() {
-    let mut street = Street::new().await;
-    let host = Host::answering(410).await;
-    street.hooked("opal", &host, true).await;
-    let case = street.bench.act("https://opal.example/a").await;
-    street.courier().run_once().await.unwrap();
-    let line: Vec<(String, i32)> = sqlx::query_as("select channel, attempts from delivery")
-        .fetch_all(&street.bench.pool)
+async fn after_a_410_the_notice_is_sent_to_the_mailbox() {
+    let mut fixture = DeliveryFixture::new().await;
+    let host = TestHost::with_status(410).await;
+    fixture.add_webhook_host("opal", &host, true).await;
+    let case = fixture.dispatch.open_case("https://opal.example/a").await;
+    fixture.delivery_worker().run_once().await.unwrap();
+    let queued: Vec<(String, i32)> = sqlx::query_as("select channel, attempts from delivery")
+        .fetch_all(&fixture.dispatch.pool)
         .await
         .unwrap();
-    assert_eq!(line, [("email".to_owned(), 0)]);
-    let notices = street.bench.notices(case).await;
-    assert_eq!(notices.len(), 1, "the same notice goes the other way");
+    assert_eq!(queued, [("email".to_owned(), 0)]);
+    let notices = fixture.dispatch.notices(case).await;
+    assert_eq!(
+        notices.len(),
+        1,
+        "the same notice by another delivery channel"
+    );
     assert!(
-        !street
-            .bench
-            .said_names(case)
+        !fixture
+            .dispatch
+            .event_names(case)
             .await
             .contains(&"NoticeDelivered")
     );
 }
 
 #[tokio::test]
-async fn a_redirect_is_a_failure_and_leads_nowhere() {
-    let mut street = Street::new().await;
-    let canary = Host::answering(200).await;
-    street.serve("canary.example", &canary);
-    let host = Host::start(|_| {
+async fn a_redirect_is_a_failure_and_is_not_followed() {
+    let mut fixture = DeliveryFixture::new().await;
+    let canary = TestHost::with_status(200).await;
+    fixture.map_name("canary.example", &canary);
+    let host = TestHost::start(|_| {
         let to = "Location: http://canary.example/in";
-        Reply::Say(format!(
+        HostReply::Send(format!(
             "HTTP/1.1 307 Elsewhere\r\n{to}\r\nContent-Length: 0\r\n\r\n"
         ))
     })
     .await;
-    street.hooked("opal", &host, false).await;
-    street.bench.act("https://opal.example/a").await;
-    street.courier().run_once().await.unwrap();
+    fixture.add_webhook_host("opal", &host, false).await;
+    fixture.dispatch.open_case("https://opal.example/a").await;
+    fixture.delivery_worker().run_once().await.unwrap();
     assert_eq!(
-        street.in_line().await["opal"],
+        fixture.waiting_deliveries().await["opal"],
         (1, Some("redirected".into()))
     );
-    assert!(canary.heard().is_empty());
+    assert!(canary.requests().is_empty());
 }
 
 #[tokio::test]
-async fn whoever_answers_with_too_much_is_judged_by_the_status() {
-    let mut street = Street::new().await;
-    let host = Host::start(|_| {
-        let much = "x".repeat(200_000);
-        Reply::Say(format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n{much}"
+async fn a_response_body_that_is_too_long_does_not_change_the_outcome() {
+    let mut fixture = DeliveryFixture::new().await;
+    let host = TestHost::start(|_| {
+        let body = "x".repeat(200_000);
+        HostReply::Send(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n{body}"
         ))
     })
     .await;
-    street.hooked("opal", &host, false).await;
-    let case = street.bench.act("https://opal.example/a").await;
-    let courier = street.courier();
-    courier.run_once().await.unwrap();
+    fixture.add_webhook_host("opal", &host, false).await;
+    let case = fixture.dispatch.open_case("https://opal.example/a").await;
+    let delivery_worker = fixture.delivery_worker();
+    delivery_worker.run_once().await.unwrap();
     assert_eq!(
-        street.bench.notices(case).await[0].state,
+        fixture.dispatch.notices(case).await[0].state,
         NoticeState::Delivered
     );
-    assert!(street.in_line().await.is_empty());
+    assert!(fixture.waiting_deliveries().await.is_empty());
 }
 
 #[tokio::test]
-async fn whoever_never_ends_its_answer_has_answered() {
-    let mut street = Street::new().await;
-    let host =
-        Host::start(|_| Reply::Say("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx".into())).await;
-    street.hooked("opal", &host, false).await;
-    let case = street.bench.act("https://opal.example/a").await;
-    let began = std::time::Instant::now();
-    street.courier().run_once().await.unwrap();
-    assert!(began.elapsed() < street.settings.timeout());
+async fn a_response_body_that_never_ends_does_not_change_the_outcome() {
+    let mut fixture = DeliveryFixture::new().await;
+    let host = TestHost::start(|_| {
+        HostReply::Send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx".into())
+    })
+    .await;
+    fixture.add_webhook_host("opal", &host, false).await;
+    let case = fixture.dispatch.open_case("https://opal.example/a").await;
+    let started = std::time::Instant::now();
+    fixture.delivery_worker().run_once().await.unwrap();
+    assert!(started.elapsed() < fixture.settings.timeout());
     assert_eq!(
-        street.bench.notices(case).await[0].state,
+        fixture.dispatch.notices(case).await[0].state,
         NoticeState::Delivered
     );
 }
 
 #[tokio::test]
-async fn quiet_until_a_date_is_kept() {
-    let mut street = Street::new().await;
-    // Two minutes after the bench's own time.
-    let host = Host::start(|_| {
+async fn a_retry_after_date_is_honoured() {
+    let mut fixture = DeliveryFixture::new().await;
+    // Two minutes after the fixture's clock.
+    let host = TestHost::start(|_| {
         let until = "Retry-After: Sun, 01 Mar 2026 12:02:00 GMT";
-        Reply::Say(format!(
+        HostReply::Send(format!(
             "HTTP/1.1 503 Later\r\n{until}\r\nContent-Length: 0\r\n\r\n"
         ))
     })
     .await;
-    street.hooked("opal", &host, false).await;
-    street.bench.act("https://opal.example/a").await;
-    let courier = street.courier();
-    assert_eq!(courier.run_once().await.unwrap(), 1);
-    host.behave(|_| status(200));
-    street.advance(119.0);
-    assert_eq!(courier.run_once().await.unwrap(), 0);
-    street.advance(2.0);
-    assert_eq!(courier.run_once().await.unwrap(), 1);
+    fixture.add_webhook_host("opal", &host, false).await;
+    fixture.dispatch.open_case("https://opal.example/a").await;
+    let delivery_worker = fixture.delivery_worker();
+    assert_eq!(delivery_worker.run_once().await.unwrap(), 1);
+    host.respond_with(|_| status(200));
+    fixture.advance(119.0);
+    assert_eq!(delivery_worker.run_once().await.unwrap(), 0);
+    fixture.advance(2.0);
+    assert_eq!(delivery_worker.run_once().await.unwrap(), 1);
 }

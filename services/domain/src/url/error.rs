@@ -1,30 +1,30 @@
-//! Why a text is refused as a reported URL: a stable code for machines and a sentence that says what to send instead.
-//! Must not carry any part of the text.
+//! Why a reported URL is invalid: a stable code for programs, and a sentence that states what to send
+//! instead. Never contains any part of the text.
 
 use crate::Invalid;
 
-/// Each variant is one reason; the words of a report are never inside.
+/// Why a URL is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum UrlError {
-    #[error("there is no url")]
+    #[error("the url is empty")]
     Empty,
     #[error("the url is longer than 8192 bytes")]
     TooLong,
-    #[error("there is more than one url in one item")]
+    #[error("there is more than one url")]
     SeveralUrls,
-    #[error("the url has a control character inside")]
+    #[error("the url contains a control character")]
     ControlCharacter,
     #[error("the text is not a complete url")]
     NotAUrl,
     #[error("the scheme is neither http nor https")]
     SchemeNotAllowed,
-    #[error("the url names no host")]
+    #[error("the url has no host")]
     NoHost,
-    #[error("the url carries user information")]
+    #[error("the url contains user information")]
     UserInformation,
     #[error("the port is not a number from 1 to 65535")]
     PortInvalid,
-    #[error("the host cannot exist")]
+    #[error("the host is not valid")]
     HostInvalid,
     #[error("the host has an empty label")]
     LabelEmpty,
@@ -34,11 +34,11 @@ pub enum UrlError {
     HostTooLong,
     #[error("the host has a single label")]
     SingleLabel,
-    #[error("the host is a name of a private network")]
+    #[error("the host is a private network name")]
     PrivateName,
-    #[error("the host is an address that the internet cannot reach")]
+    #[error("the host is an address that is not reachable from the internet")]
     PrivateAddress,
-    #[error("the onion host is not of version 3")]
+    #[error("the onion host is not a version 3 address")]
     OnionInvalid,
     #[error("the stored url is not in its canonical form")]
     NotCanonical,
@@ -66,7 +66,7 @@ impl UrlError {
         Self::NotCanonical,
     ];
 
-    /// Stable: partners build on it.
+    /// Stable code for programs.
     pub const fn code(self) -> &'static str {
         match self {
             Self::Empty => "url_empty",
@@ -90,13 +90,13 @@ impl UrlError {
         }
     }
 
-    /// What to send instead, for the person who sent it.
-    pub const fn sentence(self) -> &'static str {
+    /// What to send instead, for people.
+    pub const fn detail(self) -> &'static str {
         match self {
             Self::Empty => "Send the URL of the material; a report without one cannot be acted on.",
             Self::TooLong => "Send a URL of at most 8,192 bytes, also when it is percent-encoded.",
-            Self::SeveralUrls => "Send one URL in each item.",
-            Self::ControlCharacter => "Send one URL in each item, without control characters.",
+            Self::SeveralUrls => "Send one URL in each report.",
+            Self::ControlCharacter => "Send one URL in each report, without control characters.",
             Self::NotAUrl => {
                 "Send the complete URL, beginning with http:// or https://, as the browser's address bar shows it."
             }
@@ -109,11 +109,13 @@ impl UrlError {
                 "Send a port from 1 to 65535 after the host, or leave the port out."
             }
             Self::HostInvalid => {
-                "Check the host: it may hold letters, digits, hyphens, underscores and dots, or be a complete IP address."
+                "Check the host: it may contain letters, digits, hyphens, underscores and dots, or be a complete IP address."
             }
-            Self::LabelEmpty => "Check the host: there is a dot too many.",
+            Self::LabelEmpty => {
+                "Check the host: it has an empty part between two dots, or starts or ends with a dot."
+            }
             Self::LabelTooLong => {
-                "Check the host: between two dots there can be at most 63 characters."
+                "Check the host: each part between two dots can have at most 63 characters."
             }
             Self::HostTooLong => "Check the host: it can have at most 253 characters.",
             Self::SingleLabel => "Send the full name of the host, such as www.site.example.",
@@ -124,14 +126,14 @@ impl UrlError {
                 "Send a URL that can be reached from the internet; this address is private, local or reserved."
             }
             Self::OnionInvalid => {
-                "Check the onion host: before .onion there are 56 characters from a-z and 2-7."
+                "Check the onion host: it has 56 characters from a-z and 2-7 before .onion."
             }
-            Self::NotCanonical => "Restore the row: its URL is not the one that was written.",
+            Self::NotCanonical => "Restore the row: its URL is damaged.",
         }
     }
 
-    /// The refusal of the field where the URL stood, such as `items[3].url`.
-    pub fn at(self, field: impl Into<String>) -> Invalid {
-        Invalid::new(self.code(), field, self.sentence())
+    /// The error for the field that held the URL, such as `reports[3].url`.
+    pub fn into_invalid(self, field: impl Into<String>) -> Invalid {
+        Invalid::new(self.code(), field, self.detail())
     }
 }

@@ -1,17 +1,20 @@
-//! Undoes what people do to a URL so that nobody clicks on it (`hxxps[:]//img[.]site[.]example`), and what mail and spreadsheets
-//! put around it. Splits off the scheme and the authority on the way. Must not judge a host or touch a path that was not defanged.
+//! Refangs a URL: restores one that was written so that it is not a working link
+//! (`hxxps[:]//img[.]site[.]example`), and splits off its scheme and authority.
+//!
+//! A path is changed only if the rest of the URL is defanged. The host is not checked here.
 
 use super::{Scheme, UrlError};
 
-/// A URL in two pieces, ready for the WHATWG parser as `scheme://rest`.
+/// A refanged URL, ready for the WHATWG parser as `scheme://rest`.
 pub(super) struct Refanged {
     pub(super) scheme: Scheme,
     pub(super) rest: String,
-    /// Octets of `rest` before the path, query or fragment.
+    /// Length of the authority at the start of `rest`, in octets.
     pub(super) authority: usize,
 }
 
-/// Longest first, in lower case. The plain spellings lead the way; the others are the defanged forms in use.
+/// Schemes in lower case, the longer first, and whether the form is defanged. These are the defanged forms in
+/// use.
 const SCHEMES: [(&str, Scheme, bool); 10] = [
     ("https", Scheme::Https, false),
     ("hxxps", Scheme::Https, true),
@@ -25,6 +28,7 @@ const SCHEMES: [(&str, Scheme, bool); 10] = [
     ("h**p", Scheme::Http, true),
 ];
 
+/// What separates the scheme from the rest, and whether the form is defanged.
 const SEPARATORS: [(&str, bool); 6] = [
     ("[://]", true),
     ("[:/]", true),
@@ -34,17 +38,19 @@ const SEPARATORS: [(&str, bool); 6] = [
     (":", false),
 ];
 
+/// Defanged dots.
 const DOTS: [&str; 6] = ["[.]", "(.)", "{.}", "[dot]", "(dot)", "{dot}"];
 
-/// `text` is trimmed already.
+/// Refangs `text`, which must be trimmed.
 pub(super) fn refang(text: &str) -> Result<Refanged, UrlError> {
     let Some((scheme, mut defanged, after)) = split_scheme(text) else {
-        return Err(without_http(text));
+        return Err(scheme_error(text));
     };
-    // As browsers do ("special authority ignore slashes state"): `http:host`, `http:/host` and `http:\\host` all name a host.
+    // As in browsers (WHATWG URL, "special authority ignore slashes state"), `http:host`, `http:/host` and
+    // `http:\\host` all have a host.
     let rest = after.trim_start_matches(['/', '\\']);
     let (authority, tail) = split_authority(rest);
-    // `a.b\.test` is either a defanged dot or a path: a guess could name an innocent host.
+    // `a.b\.test` is ambiguous (defanged dot or path), and the wrong reading could name an innocent host.
     if tail.starts_with("\\.") {
         return Err(UrlError::HostInvalid);
     }
@@ -56,9 +62,10 @@ pub(super) fn refang(text: &str) -> Result<Refanged, UrlError> {
         }
         _ => (authority, tail.to_owned()),
     };
-    let host = plain_authority(authority);
+    let host = refang_authority(authority);
     defanged |= host != authority;
-    // Tools that defang the whole URL bracket the dots of the path too; in any other URL brackets in a path are the site's own.
+    // Tools that defang a whole URL also bracket the dots of the path. In other URLs, brackets in a path
+    // belong to it.
     let tail = if defanged {
         tail.replace("[.]", ".")
     } else {
@@ -71,10 +78,10 @@ pub(super) fn refang(text: &str) -> Result<Refanged, UrlError> {
     })
 }
 
-/// True when another word of the text begins a URL: two URLs in one cell would become one wrong address.
+/// True if another word of the text starts a URL: two URLs in one field would otherwise become one wrong URL.
 pub(super) fn has_several(text: &str) -> bool {
-    text.split_whitespace().skip(1).any(|word| {
-        split_scheme(word)
+    text.split_whitespace().skip(1).any(|token| {
+        split_scheme(token)
             .is_some_and(|(_, _, after)| !after.trim_start_matches(['/', '\\']).is_empty())
     })
 }
@@ -93,8 +100,9 @@ fn split_scheme(text: &str) -> Option<(Scheme, bool, &str)> {
     })
 }
 
-/// RFC 3986 section 3.1 says what a scheme looks like. One with a dot is a host whose scheme was left out (`site.example:81/x`).
-fn without_http(text: &str) -> UrlError {
+/// The error for a text that does not start with http or https. A scheme (RFC 3986 section 3.1) with a dot is
+/// a host whose scheme was omitted (`site.example:81/x`).
+fn scheme_error(text: &str) -> UrlError {
     let Some((scheme, _)) = text.split_once(':') else {
         return UrlError::NotAUrl;
     };
@@ -114,24 +122,25 @@ fn split_authority(rest: &str) -> (&str, &str) {
     rest.split_at(end)
 }
 
-/// Replaces each defanged dot, with the spaces around it, and each `[:]` before a port. An IPv6 literal holds none of these.
-fn plain_authority(authority: &str) -> String {
-    let mut plain = String::with_capacity(authority.len());
-    let mut left = authority;
-    while let Some(first) = left.chars().next() {
-        if let Some(after) = DOTS.iter().find_map(|dot| strip_ignoring_case(left, dot)) {
-            plain.truncate(plain.trim_end_matches(' ').len());
-            plain.push('.');
-            left = after.trim_start_matches(' ');
-        } else if let Some(after) = left.strip_prefix("[:]") {
-            plain.push(':');
-            left = after;
+/// Replaces each defanged dot, with the spaces around it, and each `[:]` before a port. An IPv6 literal
+/// contains none of these.
+fn refang_authority(authority: &str) -> String {
+    let mut refanged = String::with_capacity(authority.len());
+    let mut rest = authority;
+    while let Some(first) = rest.chars().next() {
+        if let Some(after) = DOTS.iter().find_map(|dot| strip_ignoring_case(rest, dot)) {
+            refanged.truncate(refanged.trim_end_matches(' ').len());
+            refanged.push('.');
+            rest = after.trim_start_matches(' ');
+        } else if let Some(after) = rest.strip_prefix("[:]") {
+            refanged.push(':');
+            rest = after;
         } else {
-            plain.push(first);
-            left = &left[first.len_utf8()..];
+            refanged.push(first);
+            rest = &rest[first.len_utf8()..];
         }
     }
-    plain
+    refanged
 }
 
 fn strip_ignoring_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {

@@ -1,5 +1,5 @@
-//! JSON to types of ours. A refusal names the place and what stands there by rights; never the value that came, which
-//! may be an address of the material.
+//! Parses JSON. Errors name the path and the expected type, never the value, which may be the URL of illegal
+//! material.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -7,63 +7,67 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 use serde_path_to_error::{Path, Segment};
 
-use crate::problem::Refused;
+use crate::problem::ProblemResponse;
 
-/// A whole body.
-pub(crate) fn document<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
+/// Parses a whole body.
+pub(crate) fn document<T: DeserializeOwned>(body: &[u8]) -> Result<T, ProblemResponse> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer)
-        .map_err(|error| explain("", &plain(error.path()), error.inner()))?;
+        .map_err(|error| refusal("", &field_path(error.path()), error.inner()))?;
     deserializer
         .end()
-        .map_err(|error| explain("", "", &error))?;
+        .map_err(|error| refusal("", "", &error))?;
     Ok(value)
 }
 
-/// One element of a list, read on its own so that it spoils nothing but itself.
-pub(crate) fn element<T: DeserializeOwned>(place: &str, raw: &RawValue) -> Result<T, Refused> {
+/// Parses one element of a list separately, so that an invalid element does not affect the others. `path` is
+/// the element's path in the body.
+pub(crate) fn element<T: DeserializeOwned>(
+    path: &str,
+    raw: &RawValue,
+) -> Result<T, ProblemResponse> {
     let mut deserializer = serde_json::Deserializer::from_str(raw.get());
     serde_path_to_error::deserialize(&mut deserializer)
-        .map_err(|error| explain(place, &plain(error.path()), error.inner()))
+        .map_err(|error| refusal(path, &field_path(error.path()), error.inner()))
 }
 
-/// What a sender calls an element that could not be read, if that much can be.
+/// The `external_id` of an element that is otherwise invalid, if it can be read.
 pub(crate) fn external_id(raw: &RawValue) -> Option<String> {
     #[derive(Deserialize)]
-    struct Named {
+    struct ExternalIdField {
         external_id: String,
     }
-    serde_json::from_str::<Named>(raw.get())
+    serde_json::from_str::<ExternalIdField>(raw.get())
         .ok()
-        .map(|named| named.external_id)
+        .map(|field| field.external_id)
         .filter(|id| id.chars().count() <= 128)
 }
 
-fn explain(outer: &str, path: &str, error: &serde_json::Error) -> Refused {
+fn refusal(outer: &str, path: &str, error: &serde_json::Error) -> ProblemResponse {
     match error.classify() {
         Category::Data => {
             let text = error.to_string();
-            let (code, detail, name) = wrong_shape(&text);
-            // The path of a field that is not known, or repeated, may end with its name already.
-            let is_named = code != "field_missing" && path.rsplit('.').next() == Some(name);
-            let place = join(&join(outer, path), if is_named { "" } else { name });
-            let refused = Refused::malformed(code, detail);
-            if place.is_empty() {
-                refused
+            let (code, detail, name) = describe_data_error(&text);
+            // The path of an unknown or repeated field may end with its name already.
+            let has_name = code != "field_missing" && path.rsplit('.').next() == Some(name);
+            let field = join(&join(outer, path), if has_name { "" } else { name });
+            let response = ProblemResponse::malformed(code, detail);
+            if field.is_empty() {
+                response
             } else {
-                refused.field(place)
+                response.field(field)
             }
         }
-        // The body as a whole was read: what is broken is a text in the element.
-        Category::Io | Category::Syntax | Category::Eof if !outer.is_empty() => Refused::malformed(
+        // The body as a whole has been parsed, so the syntax error is in a string of the element.
+        Category::Io | Category::Syntax | Category::Eof if !outer.is_empty() => ProblemResponse::malformed(
             "json_malformed",
-            "This has a text that is not whole, such as half of a \\u escape; write it again and send this item once more.",
+            "This contains an invalid string, such as half of a \\u surrogate pair; correct it and send this element again.",
         )
         .field(join(outer, path)),
-        Category::Io | Category::Syntax | Category::Eof => Refused::malformed(
+        Category::Io | Category::Syntax | Category::Eof => ProblemResponse::malformed(
             "json_malformed",
             format!(
-                "The body is not JSON: it breaks off at line {}, column {}; mend it there.",
+                "The body is not valid JSON: there is an error at line {}, column {}.",
                 error.line(),
                 error.column()
             ),
@@ -71,8 +75,8 @@ fn explain(outer: &str, path: &str, error: &serde_json::Error) -> Refused {
     }
 }
 
-/// A path without the keys that are no field names of anybody: they may be anything.
-fn plain(path: &Path) -> String {
+/// The path of a field. Leaves out keys that are not shaped like field names, because they may contain anything.
+fn field_path(path: &Path) -> String {
     path.iter()
         .filter_map(|segment| match segment {
             Segment::Seq { index } => Some(format!("[{index}]")),
@@ -82,22 +86,23 @@ fn plain(path: &Path) -> String {
         .fold(String::new(), |outer, inner| join(&outer, &inner))
 }
 
-/// Reads serde's sentence, and passes on only the parts of it that come from our own types, with a plain field name.
-fn wrong_shape(text: &str) -> (&'static str, String, &str) {
+/// Code, detail and field name from serde's message. Uses only the parts of the message that come from our
+/// own types, and names shaped like field names.
+fn describe_data_error(text: &str) -> (&'static str, String, &str) {
     let quoted = |start: &str| {
         let rest = text.strip_prefix(start)?;
         let (name, _) = rest.strip_prefix('`')?.split_once('`')?;
         Some(if is_name(name) { name } else { "" })
     };
     if let Some(name) = quoted("unknown field ") {
-        let shown = if name.is_empty() {
+        let label = if name.is_empty() {
             "A field".to_owned()
         } else {
             format!("`{name}`")
         };
         return (
             "field_unknown",
-            format!("{shown} is not known here; leave it out, or check its spelling."),
+            format!("{label} is not known here; leave it out, or check its name."),
             name,
         );
     }
@@ -111,22 +116,34 @@ fn wrong_shape(text: &str) -> (&'static str, String, &str) {
     if let Some(name) = quoted("duplicate field ") {
         return (
             "field_repeated",
-            format!("`{name}` stands there twice; send it once."),
+            format!("`{name}` occurs twice; send it once."),
             name,
         );
     }
-    // `invalid type: string "…", expected a list at line 1 column 9`: what is expected is ours.
+    // `invalid type: string "…", expected a list at line 1 column 9`: only the expectation is ours.
     let text = text
         .rsplit_once(" at line ")
         .map_or(text, |(front, _)| front);
     let detail = match text.rsplit_once(", expected ") {
-        Some((_, expected)) => format!("This has another type; send {expected}."),
-        None => "This has another type; see the API's description.".to_owned(),
+        Some((_, expected)) => format!("Wrong type: expected {}.", json_type(expected)),
+        None => "Wrong type; see /openapi.json for the expected one.".to_owned(),
     };
     ("field_type", detail, "")
 }
 
-/// Short and plain enough to be said again.
+/// What serde expected, in the terms of JSON.
+fn json_type(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "i8" | "i16" | "i32" | "i64" | "usize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        other => other,
+    }
+}
+
+/// Short and plain enough to be repeated in an error.
 pub(crate) fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text
@@ -148,7 +165,7 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only read into")]
+    #[expect(dead_code, reason = "only deserialized")]
     struct Sample {
         name: String,
         #[serde(default)]
@@ -157,19 +174,19 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only read into")]
+    #[expect(dead_code, reason = "only deserialized")]
     struct Nested {
         count: u32,
     }
 
     fn refused(body: &str) -> (String, Option<String>, String) {
-        let refused = document::<Sample>(body.as_bytes()).unwrap_err();
-        let problem = *refused.problem;
+        let response = document::<Sample>(body.as_bytes()).unwrap_err();
+        let problem = *response.problem;
         (problem.code.into_owned(), problem.field, problem.detail)
     }
 
     #[test]
-    fn a_refusal_names_the_place_and_never_the_value() {
+    fn an_error_names_the_path_and_the_expected_type_and_never_the_value() {
         let (code, field, _) = refused(r#"{"name":"a","colour":1}"#);
         assert_eq!(
             (code.as_str(), field.as_deref()),
@@ -196,7 +213,7 @@ mod tests {
             (code.as_str(), field.as_deref()),
             ("field_type", Some("nested[0].count"))
         );
-        assert_eq!(detail, "This has another type; send u32.");
+        assert_eq!(detail, "Wrong type: expected a whole number.");
         let (_, field, _) = refused(r#"{"name":"a","nested":[{"count":1,"nested":2}]}"#);
         assert_eq!(field.as_deref(), Some("nested[0].nested"));
         let (_, field, detail) = refused(r#"{"name":"a","https://secret.example/":1}"#);
@@ -204,19 +221,15 @@ mod tests {
     }
 
     #[test]
-    fn malformed_json_says_where() {
+    fn a_syntax_error_is_reported_with_its_line_or_its_element() {
         let (code, _, detail) = refused("{\n  \"name\": oops }");
         assert_eq!(code, "json_malformed");
         assert!(detail.contains("line 2, column 11"), "{detail}");
         let broken = serde_json::from_str::<&RawValue>(r#"{"name":"\ud800"}"#).unwrap();
-        let refused_item = *element::<Sample>("items[3]", broken).unwrap_err().problem;
-        assert_eq!(refused_item.code, "json_malformed");
-        assert_eq!(refused_item.field.as_deref(), Some("items[3].name"));
-        assert!(
-            !refused_item.detail.contains("line"),
-            "{}",
-            refused_item.detail
-        );
+        let problem = *element::<Sample>("reports[3]", broken).unwrap_err().problem;
+        assert_eq!(problem.code, "json_malformed");
+        assert_eq!(problem.field.as_deref(), Some("reports[3].name"));
+        assert!(!problem.detail.contains("line"), "{}", problem.detail);
         let (code, ..) = refused(r#"{"name":"a"} {}"#);
         assert_eq!(code, "json_malformed");
         let (code, ..) = refused("");

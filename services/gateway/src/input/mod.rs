@@ -1,14 +1,14 @@
-//! Reading what came in: JSON, queries, forms and path segments, with refusals that say where and never what.
+//! Reads JSON bodies, queries, forms and path segments. Refusals name the field and never repeat its value.
 
 mod body;
 mod fields;
 mod json;
 mod partial;
 
-pub(crate) use body::{Digested, Form, Json};
+pub(crate) use body::{Form, Json, JsonWithDigest};
 pub(crate) use fields::{Fields, NoQuery, Query, Segment};
 pub(crate) use json::{element, external_id};
-pub(crate) use partial::Partial;
+pub(crate) use partial::PartialList;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,10 +19,10 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::datetime;
 
-const FIRST: OffsetDateTime = datetime!(1970-01-01 0:00 UTC);
-const LAST: OffsetDateTime = datetime!(2200-12-31 0:00 UTC);
+const EARLIEST: OffsetDateTime = datetime!(1970-01-01 0:00 UTC);
+const LATEST: OffsetDateTime = datetime!(2200-12-31 0:00 UTC);
 
-/// A time on the wire, from RFC 3339.
+/// Parses a time in RFC 3339.
 pub(crate) fn time(field: &str, text: &str) -> Result<prost_types::Timestamp, Invalid> {
     let at = OffsetDateTime::parse(text.trim(), &Rfc3339).map_err(|_| {
         Invalid::new(
@@ -31,25 +31,28 @@ pub(crate) fn time(field: &str, text: &str) -> Result<prost_types::Timestamp, In
             format!("`{field}` is not a time; send RFC 3339, for example 2026-03-01T12:00:00Z"),
         )
     })?;
-    // Nothing here lasts beyond these; who names a time further off means one without an end.
-    let at = at.clamp(FIRST, LAST);
+    // No deadline lies beyond these; a later time means "without an end".
+    let at = at.clamp(EARLIEST, LATEST);
     let at = domain::wire::timestamp(at);
     domain::wire::time(field, &at)?;
     Ok(at)
 }
 
-/// A whole number, also where it is written with a point (JSON Schema 2020-12, 6.1.1: 1.0 is an integer).
-pub(crate) fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
-    let Some(number) = Option::<serde_json::Number>::deserialize(from)? else {
+/// Deserializes a whole number that may be written as `1.0`, which is an integer by JSON Schema (draft
+/// 2020-12, validation, section 6.1.1).
+pub(crate) fn whole_number<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<u32>, D::Error> {
+    let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else {
         return Ok(None);
     };
-    let whole = number.as_u64().or_else(|| {
+    let integer = number.as_u64().or_else(|| {
         let float = number.as_f64()?;
         let fits = float.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&float);
         fits.then_some(float as u64)
     });
-    whole
-        .and_then(|whole| u32::try_from(whole).ok())
+    integer
+        .and_then(|integer| u32::try_from(integer).ok())
         .map(Some)
         .ok_or_else(|| {
             serde::de::Error::invalid_type(Unexpected::Other("another number"), &"a whole number")
@@ -65,7 +68,7 @@ pub(crate) fn base64(field: &str, text: &str) -> Result<Vec<u8>, Invalid> {
             "base64_malformed",
             field,
             format!(
-                "`{field}` is not standard base64 with padding; send it as it came in the notice"
+                "`{field}` is not standard base64 with padding; copy it from the notice unchanged"
             ),
         )
     })

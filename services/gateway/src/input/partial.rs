@@ -1,89 +1,84 @@
-//! Lists of which a part may be wrong: the good items go on together, and the answers come back in the sender's order.
+//! Lists whose elements are validated one by one: the valid elements are forwarded together, and the results
+//! are returned in the order in which the caller sent the elements.
 
 use platform::error::Problem;
 use proto::v1;
 
-use crate::problem::{Refused, of_item};
+use crate::problem::{ProblemResponse, problem_from_item};
 
-/// The good items of a list with their places, and what is wrong with the others.
-pub(crate) struct Partial<T> {
+/// The valid elements of a list with their positions, and the problems of the others.
+pub(crate) struct PartialList<T> {
+    /// Name of the list, in the request to the gateway as in the request that is forwarded.
     name: &'static str,
-    pub(crate) good: Vec<T>,
-    places: Vec<usize>,
-    bad: Vec<(usize, Problem)>,
+    valid: Vec<T>,
+    /// The position of each valid element in the caller's list.
+    positions: Vec<usize>,
+    problems: Vec<(usize, Problem)>,
 }
 
-impl<T> Partial<T> {
-    /// `name` is what the sender calls the list.
-    pub(crate) fn sort(
+impl<T> PartialList<T> {
+    pub(crate) fn partition(
         name: &'static str,
-        items: impl IntoIterator<Item = Result<T, Refused>>,
+        elements: impl IntoIterator<Item = Result<T, ProblemResponse>>,
     ) -> Self {
-        let mut sorted = Self {
+        let mut list = Self {
             name,
-            good: Vec::new(),
-            places: Vec::new(),
-            bad: Vec::new(),
+            valid: Vec::new(),
+            positions: Vec::new(),
+            problems: Vec::new(),
         };
-        for (place, item) in items.into_iter().enumerate() {
-            match item {
-                Ok(item) => {
-                    sorted.good.push(item);
-                    sorted.places.push(place);
+        for (position, element) in elements.into_iter().enumerate() {
+            match element {
+                Ok(element) => {
+                    list.valid.push(element);
+                    list.positions.push(position);
                 }
-                Err(refused) => sorted.bad.push((place, *refused.problem)),
+                Err(response) => list.problems.push((position, *response.problem)),
             }
         }
-        sorted
+        list
     }
 
-    /// Takes the good items out, to be sent.
-    pub(crate) fn take(&mut self) -> Vec<T> {
-        std::mem::take(&mut self.good)
+    /// Takes the valid elements out, to be forwarded.
+    pub(crate) fn take_valid(&mut self) -> Vec<T> {
+        std::mem::take(&mut self.valid)
     }
 
-    /// Puts the owner's results, one for each good item in order, among the refusals of our own; None where the owner
-    /// answered another number of items than it was asked.
-    pub(crate) fn join<R>(
+    /// Merges the results of the valid elements, given in order, with the problems found here. `None` if
+    /// there is not exactly one result for each valid element.
+    pub(crate) fn merge<R>(
         self,
         results: Vec<R>,
-        mut problem: impl FnMut(usize, Problem) -> R,
+        mut from_problem: impl FnMut(usize, Problem) -> R,
     ) -> Option<Vec<R>> {
-        if results.len() != self.places.len() {
+        if results.len() != self.positions.len() {
             return None;
         }
-        let refused = self
-            .bad
+        let invalid = self
+            .problems
             .into_iter()
-            .map(|(place, refused)| (place, problem(place, refused)));
+            .map(|(position, problem)| (position, from_problem(position, problem)));
         let mut all: Vec<_> = self
-            .places
+            .positions
             .into_iter()
             .zip(results)
-            .chain(refused)
+            .chain(invalid)
             .collect();
-        all.sort_by_key(|(place, _)| *place);
+        all.sort_by_key(|(position, _)| *position);
         Some(all.into_iter().map(|(_, result)| result).collect())
     }
 
-    /// The owner's problem with the n-th good item, its field named by the place in the sender's list.
-    pub(crate) fn problem(&self, n: usize, item: &v1::ItemProblem) -> Problem {
-        let mut problem = of_item(item);
-        if let (Some(place), Some(field)) = (self.places.get(n), problem.field.as_deref()) {
+    /// The problem that intake or dispatch found with the `index`-th valid element, its field path changed to
+    /// the position in the caller's list.
+    pub(crate) fn problem(&self, index: usize, item: &v1::ItemProblem) -> Problem {
+        let mut problem = problem_from_item(item);
+        if let (Some(position), Some(field)) = (self.positions.get(index), problem.field.as_deref())
+        {
             let rest = field
-                .strip_prefix(&format!("items[{n}]"))
+                .strip_prefix(&format!("{}[{index}]", self.name))
                 .map_or_else(|| format!(".{field}"), str::to_owned);
-            problem.field = Some(format!("{}[{place}]{rest}", self.name));
+            problem.field = Some(format!("{}[{position}]{rest}", self.name));
         }
         problem
-    }
-
-    /// The owner calls the list `items`, whatever the sender calls it.
-    pub(crate) fn rename(&self, status: tonic::Status) -> Refused {
-        let mut problem = Problem::from(status);
-        if problem.field.as_deref() == Some("items") {
-            problem.field = Some(self.name.to_owned());
-        }
-        problem.into()
     }
 }

@@ -1,43 +1,47 @@
-//! Answering notices, one or many. One answer that is wrong does not cost the others.
+//! Answering notices, one or many. An invalid answer in a batch does not affect the others.
 
 use axum::Json;
 use axum::extract::State;
 use bytes::Bytes;
 use domain::Invalid;
-use domain::word::Answer;
+use domain::enums::Answer;
 use proto::v1;
-use proto::v1::answer_result::Result as Outcome;
+use proto::v1::answer_result::Result as ResultProto;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::state;
-use crate::caller::{IdempotencyKey, Named};
+use crate::caller::{IdempotencyKey, RequiredCredential};
 use crate::edge::Edge;
-use crate::input::{self, Digested, Json as Body, NoQuery, Partial, Segment, element};
-use crate::problem::{Always, Refused, WithBody, WithKey, WithName, WithValues, of_item};
+use crate::enum_schemas;
+use crate::input::{self, Json as Body, JsonWithDigest, NoQuery, PartialList, Segment, element};
+use crate::problem::{
+    BodyProblems, CommonProblems, CredentialProblems, NotFoundProblems, ProblemResponse,
+    ValidationProblems, problem_from_item,
+};
 use crate::reports::ItemProblem;
-use crate::words::{self, damaged};
+use crate::upstream::malformed_response;
 
-/// What you say of a notice.
+/// An answer to a notice.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an object with `answer`")]
 #[schema(example = json!({"answer": "need_time", "until": "2099-03-01T12:00:00Z"}))]
 pub(crate) struct AnswerBody {
-    #[schema(schema_with = words::answer)]
+    #[schema(schema_with = enum_schemas::answer)]
     answer: String,
     /// With `need_time`: until when.
     #[schema(format = "date-time")]
     #[serde(default)]
     until: Option<String>,
-    /// With `not_ours` or `moved`, where you know it: a provider id, a domain or an address.
+    /// With `not_ours` or `moved`, if you know it: a provider id, a domain or an IP address.
     #[schema(
         max_length = 253,
         pattern = "^[^\\u0000-\\u0008\\u000B\\u000C\\u000E-\\u001F\\u007F-\\u009F]*$"
     )]
     #[serde(default)]
     named: Option<String>,
-    /// With a question or a dispute: your words.
+    /// With `need_information`: your question. With `disputed`: your reasons.
     #[schema(
         max_length = 2000,
         pattern = "^[^\\u0000-\\u0008\\u000B\\u000C\\u000E-\\u001F\\u007F-\\u009F]*$"
@@ -46,7 +50,7 @@ pub(crate) struct AnswerBody {
     text: Option<String>,
 }
 
-/// What you say of one notice among many.
+/// One answer of a batch.
 #[derive(Deserialize, ToSchema)]
 #[serde(
     deny_unknown_fields,
@@ -55,20 +59,20 @@ pub(crate) struct AnswerBody {
 pub(crate) struct AnswerItem {
     #[schema(format = "uuid")]
     notice_id: String,
-    #[schema(schema_with = words::answer)]
+    #[schema(schema_with = enum_schemas::answer)]
     answer: String,
     /// With `need_time`: until when.
     #[schema(format = "date-time")]
     #[serde(default)]
     until: Option<String>,
-    /// With `not_ours` or `moved`, where you know it: a provider id, a domain or an address.
+    /// With `not_ours` or `moved`, if you know it: a provider id, a domain or an IP address.
     #[schema(
         max_length = 253,
         pattern = "^[^\\u0000-\\u0008\\u000B\\u000C\\u000E-\\u001F\\u007F-\\u009F]*$"
     )]
     #[serde(default)]
     named: Option<String>,
-    /// With a question or a dispute: your words.
+    /// With `need_information`: your question. With `disputed`: your reasons.
     #[schema(
         max_length = 2000,
         pattern = "^[^\\u0000-\\u0008\\u000B\\u000C\\u000E-\\u001F\\u007F-\\u009F]*$"
@@ -83,25 +87,25 @@ pub(crate) struct AnswerItem {
     {"notice_id": "0b0e7c5e-5c0f-4d39-9a53-3d1f1f1c7a11", "answer": "removed"},
     {"notice_id": "6f1dbb4e-8a6c-4c7b-8a2d-5f0f3a7d2c10", "answer": "not_ours", "named": "cedar-cdn"}
 ]}))]
-pub(crate) struct Answers {
+pub(crate) struct AnswerBatch {
     #[schema(value_type = Vec<AnswerItem>, min_items = 1, max_items = 1000)]
     answers: Vec<Box<RawValue>>,
 }
 
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Answered {
+pub(crate) struct RecordedAnswer {
     #[schema(format = "uuid")]
     notice_id: String,
-    /// The notice's state now.
-    #[schema(schema_with = words::notice_state)]
+    /// The notice's state after the answer.
+    #[schema(schema_with = enum_schemas::notice_state)]
     state: &'static str,
 }
 
-/// What became of one answer: its notice's `state`, or a `problem`.
+/// The result of one answer: the notice's `state`, or a `problem`.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AnswerResult {
     notice_id: Option<String>,
-    #[schema(required = false, nullable = false, schema_with = words::notice_state)]
+    #[schema(required = false, nullable = false, schema_with = enum_schemas::notice_state)]
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<&'static str>,
     #[schema(required = false, nullable = false)]
@@ -111,30 +115,30 @@ pub(crate) struct AnswerResult {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AnswerResults {
-    /// In the order of the answers.
+    /// In the order of `answers`.
     results: Vec<AnswerResult>,
 }
 
-/// Answer one notice. The same answer again is success.
+/// Answer one notice. Repeating an answer succeeds.
 #[utoipa::path(
     post, path = "/provider/v1/notices/{notice_id}/answers", operation_id = "answer_notice", tag = "notices",
     security(("provider_key" = [])),
     params(
-        ("notice_id" = String, Path, format = "uuid", description = "As the notice names itself."),
-        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat safe: the same key with the same body gives the same answer.", min_length = 1, max_length = 128)
+        ("notice_id" = String, Path, format = "uuid", description = "The notice's id."),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat safe: the same key with the same body returns the same response.", min_length = 1, max_length = 128)
     ),
     request_body = AnswerBody,
-    responses((status = 200, description = "Recorded.", body = Answered), Always, WithKey, WithName, WithBody, WithValues)
+    responses((status = 200, description = "Recorded.", body = RecordedAnswer), CommonProblems, CredentialProblems, NotFoundProblems, BodyProblems, ValidationProblems)
 )]
 pub(crate) async fn answer(
     State(edge): State<Edge>,
-    Named(key): Named,
+    RequiredCredential(key): RequiredCredential,
     Segment(notice_id): Segment,
     IdempotencyKey(idempotency_key): IdempotencyKey,
     _: NoQuery,
     Body(body): Body<AnswerBody>,
-) -> Result<Json<Answered>, Refused> {
-    let item = item(AnswerItem {
+) -> Result<Json<RecordedAnswer>, ProblemResponse> {
+    let answer = answer_proto(AnswerItem {
         notice_id,
         answer: body.answer,
         until: body.until,
@@ -143,28 +147,28 @@ pub(crate) async fn answer(
     })?;
     let request = v1::AnswerNoticesRequest {
         idempotency_key,
-        items: vec![item],
+        answers: vec![answer],
         ..v1::AnswerNoticesRequest::default()
     };
     let result = edge
         .dispatch()
-        .answer_notices(edge.named(&key, request))
+        .answer_notices(edge.authenticated_request(&key, request))
         .await?
         .into_inner()
         .results
         .pop()
-        .ok_or_else(damaged)?;
-    match result.result.ok_or_else(damaged)? {
-        Outcome::State(wire) => Ok(Json(Answered {
+        .ok_or_else(malformed_response)?;
+    match result.result.ok_or_else(malformed_response)? {
+        ResultProto::State(wire) => Ok(Json(RecordedAnswer {
             notice_id: result.notice_id,
             state: state(wire)?,
         })),
-        Outcome::Problem(problem) => {
-            let mut problem = of_item(&problem);
-            // Here the answer is not one of a list.
+        ResultProto::Problem(problem) => {
+            let mut problem = problem_from_item(&problem);
+            // In this request the answer is not an element of a list.
             problem.field = problem
                 .field
-                .map(|field| match field.strip_prefix("items[0].") {
+                .map(|field| match field.strip_prefix("answers[0].") {
                     Some(inner) => inner.to_owned(),
                     None => field,
                 });
@@ -173,70 +177,73 @@ pub(crate) async fn answer(
     }
 }
 
-/// Answer up to 1,000 notices. Each answer is judged by itself.
+/// Answer up to 1,000 notices. Each answer is validated separately and has its own result.
 #[utoipa::path(
     post, path = "/provider/v1/answers", operation_id = "answer_notices", tag = "notices",
     security(("provider_key" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat safe: the same key with the same body gives the same results; with another body, also one that differs only in an answer that cannot be read, it is refused.", min_length = 1, max_length = 128)),
-    request_body = Answers,
-    responses((status = 200, description = "What became of each.", body = AnswerResults), Always, WithKey, WithBody, WithValues)
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat safe: the same key with the same body returns the same results. With a different body, even one that differs only in an answer that cannot be read, the request is refused.", min_length = 1, max_length = 128)),
+    request_body = AnswerBatch,
+    responses((status = 200, description = "The result of each answer.", body = AnswerResults), CommonProblems, CredentialProblems, BodyProblems, ValidationProblems)
 )]
-pub(crate) async fn answer_many(
+pub(crate) async fn answer_batch(
     State(edge): State<Edge>,
-    Named(key): Named,
+    RequiredCredential(key): RequiredCredential,
     IdempotencyKey(idempotency_key): IdempotencyKey,
     _: NoQuery,
-    Digested {
+    JsonWithDigest {
         document: body,
         digest,
-    }: Digested<Answers>,
-) -> Result<Json<AnswerResults>, Refused> {
+    }: JsonWithDigest<AnswerBatch>,
+) -> Result<Json<AnswerResults>, ProblemResponse> {
     let ids: Vec<_> = body.answers.iter().map(|raw| notice_id(raw)).collect();
-    let read = |(n, raw): (usize, &RawValue)| {
-        let place = format!("answers[{n}]");
-        item(element(&place, raw)?).map_err(|invalid| Refused::from(invalid.within(&place)))
+    let parse = |(index, raw): (usize, &RawValue)| {
+        let path = format!("answers[{index}]");
+        answer_proto(element(&path, raw)?)
+            .map_err(|invalid| ProblemResponse::from(invalid.within(&path)))
     };
-    let mut items = Partial::sort(
+    let mut answers = PartialList::partition(
         "answers",
-        body.answers.iter().map(Box::as_ref).enumerate().map(read),
+        body.answers.iter().map(Box::as_ref).enumerate().map(parse),
     );
     let request = v1::AnswerNoticesRequest {
         idempotency_key,
-        items: items.take(),
-        // An empty list is for the owner to refuse. A list of nothing but mistakes goes on as its digest: whose it is,
-        // and whether its key is free, is for the owner to say.
+        answers: answers.take_valid(),
+        // Dispatch refuses an empty list. A list with invalid answers only is forwarded as its digest,
+        // because dispatch still has to check the credential and the idempotency key.
         body_digest: if ids.is_empty() { Bytes::new() } else { digest },
     };
     let results = edge
         .dispatch()
-        .answer_notices(edge.named(&key, request))
-        .await
-        .map_err(|status| items.rename(status))?
+        .answer_notices(edge.authenticated_request(&key, request))
+        .await?
         .into_inner()
         .results;
     let results = results
         .into_iter()
         .enumerate()
-        .map(|(n, result)| judged(&items, n, result))
-        .collect::<Result<Vec<_>, Refused>>()?;
-    let results = items
-        .join(results, |place, problem| AnswerResult {
-            notice_id: ids[place].clone(),
+        .map(|(index, result)| answer_result(&answers, index, result))
+        .collect::<Result<Vec<_>, ProblemResponse>>()?;
+    let results = answers
+        .merge(results, |position, problem| AnswerResult {
+            notice_id: ids[position].clone(),
             state: None,
-            problem: Some(ItemProblem::of(problem)),
+            problem: Some(ItemProblem::from_problem(problem)),
         })
-        .ok_or_else(damaged)?;
+        .ok_or_else(malformed_response)?;
     Ok(Json(AnswerResults { results }))
 }
 
-fn judged(
-    items: &Partial<v1::AnswerItem>,
-    n: usize,
+fn answer_result(
+    answers: &PartialList<v1::AnswerItem>,
+    index: usize,
     result: v1::AnswerResult,
-) -> Result<AnswerResult, Refused> {
-    let (state, problem) = match result.result.ok_or_else(damaged)? {
-        Outcome::State(wire) => (Some(state(wire)?), None),
-        Outcome::Problem(problem) => (None, Some(ItemProblem::of(items.problem(n, &problem)))),
+) -> Result<AnswerResult, ProblemResponse> {
+    let (state, problem) = match result.result.ok_or_else(malformed_response)? {
+        ResultProto::State(wire) => (Some(state(wire)?), None),
+        ResultProto::Problem(problem) => {
+            let problem = answers.problem(index, &problem);
+            (None, Some(ItemProblem::from_problem(problem)))
+        }
     };
     Ok(AnswerResult {
         notice_id: Some(result.notice_id),
@@ -245,8 +252,8 @@ fn judged(
     })
 }
 
-/// Reads an answer; what it means for its notice is for dispatch to say.
-fn item(answer: AnswerItem) -> Result<v1::AnswerItem, Invalid> {
+/// Parses the enum and the time; dispatch validates everything that depends on the notice.
+fn answer_proto(answer: AnswerItem) -> Result<v1::AnswerItem, Invalid> {
     Ok(v1::AnswerItem {
         answer: answer.answer.parse::<Answer>()?.wire(),
         until: answer
@@ -259,14 +266,14 @@ fn item(answer: AnswerItem) -> Result<v1::AnswerItem, Invalid> {
     })
 }
 
-/// Which notice an answer was about, also where the rest of it cannot be read.
+/// The `notice_id` of an answer that is otherwise invalid, if it can be read.
 fn notice_id(raw: &RawValue) -> Option<String> {
     #[derive(Deserialize)]
-    struct Named {
+    struct NoticeIdField {
         notice_id: String,
     }
-    serde_json::from_str::<Named>(raw.get())
+    serde_json::from_str::<NoticeIdField>(raw.get())
         .ok()
-        .map(|named| named.notice_id)
+        .map(|field| field.notice_id)
         .filter(|id| id.len() <= 64)
 }

@@ -1,63 +1,63 @@
-//! What was sent to a provider: looked at, and asked for again.
+//! The log of delivery attempts, and requests for redelivery.
 
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use domain::Invalid;
-use domain::word::DeliveryChannel;
+use domain::enums::DeliveryChannel;
 use http::StatusCode;
 use platform::error::Problem;
 use proto::v1;
-use proto::v1::redelivery_result::Result as Said;
+use proto::v1::redelivery_result::Result as RedeliveryOutcome;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::notices::{cursor, limit, named_as_here};
-use crate::caller::Named;
+use super::notices::{cursor, limit, strip_page_prefix};
+use crate::caller::RequiredCredential;
 use crate::edge::Edge;
+use crate::enum_schemas;
 use crate::input::{Fields, Json as Body, NoQuery, Query};
-use crate::problem::{Always, Refused, WithBody, WithKey, WithValues, of_item};
+use crate::problem::{
+    BodyProblems, CommonProblems, CredentialProblems, ProblemResponse, ValidationProblems,
+    problem_from_item,
+};
 use crate::reports::ItemProblem;
-use crate::words::{self, damaged, rfc3339_required};
+use crate::upstream::{malformed_response, rfc3339_required};
 
-/// One attempt to hand a message over to you.
+/// One attempt to deliver a message to you.
 #[derive(Serialize, ToSchema)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "the field's word on every channel"
-)]
-pub(crate) struct Delivery {
+pub(crate) struct DeliveryAttempt {
     delivery_id: String,
-    /// The same for every attempt: of a webhook, its `webhook-id`.
+    /// The same for every attempt. For webhooks, the `webhook-id`.
     #[schema(example = "msg_0b0e7c5e-5c0f-4d39-9a53-3d1f1f1c7a11_1")]
     message_id: String,
-    /// None for a test.
+    /// Null for a test.
     #[schema(format = "uuid")]
     notice_id: Option<String>,
-    /// Of a webhook.
+    /// The endpoint, for webhooks.
     #[schema(format = "uuid")]
     endpoint_id: Option<String>,
-    #[schema(schema_with = words::delivery_channel)]
+    #[schema(schema_with = enum_schemas::delivery_channel)]
     channel: &'static str,
-    /// Counts from 1 for each message.
+    /// Number of the attempt for this message, from 1.
     attempt: u32,
     #[schema(format = "date-time")]
     at: String,
-    /// How long it took, milliseconds.
+    /// Duration in milliseconds.
     took_ms: u32,
-    /// `delivered`, or the stable code of the failure, such as `http_5xx`, `timed_out`, `refused` or `gone`.
+    /// `delivered`, or a stable code of the failure, such as `http_5xx`, `timed_out`, `refused` or `gone`.
     #[schema(example = "delivered")]
     outcome: String,
-    /// Of your answer, where there was one.
+    /// The status of your HTTP response, if there was one.
     http_status: Option<u32>,
 }
 
-impl Delivery {
-    pub(super) fn of(delivery: v1::Delivery) -> Result<Self, Problem> {
+impl DeliveryAttempt {
+    pub(super) fn from_proto(delivery: v1::Delivery) -> Result<Self, Problem> {
         let optional = |text: String| (!text.is_empty()).then_some(text);
         Ok(Self {
             channel: DeliveryChannel::from_wire(delivery.channel)
-                .map_err(|_| damaged())?
+                .map_err(|_| malformed_response())?
                 .as_str(),
             at: rfc3339_required(delivery.at.as_ref())?,
             delivery_id: delivery.delivery_id,
@@ -73,28 +73,28 @@ impl Delivery {
 }
 
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Deliveries {
-    /// The newest first.
-    deliveries: Vec<Delivery>,
-    /// Goes on with older ones; null on the last page.
+pub(crate) struct DeliveryPage {
+    /// Newest first.
+    deliveries: Vec<DeliveryAttempt>,
+    /// For the next page, with older attempts; null on the last page.
     next_cursor: Option<String>,
 }
 
-/// The parameters of a listing, for the API's document.
+/// The query parameters, for the OpenAPI document.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "describes parameters that are taken one by one")]
-struct Listing {
-    /// Only attempts with this notice.
+#[expect(dead_code, reason = "describes parameters that are parsed one by one")]
+struct DeliveryQuery {
+    /// Only attempts for this notice.
     #[param(format = "uuid", required = false, value_type = String)]
     notice_id: Option<String>,
-    /// Only attempts that came to this.
+    /// Only attempts with this outcome.
     #[param(inline, required = false, schema_with = outcome)]
     outcome: Option<String>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     #[param(pattern = "^[0-9]{1,18}$", required = false, value_type = String)]
     cursor: Option<String>,
-    /// At most so many.
+    /// Maximum number of attempts in a page.
     #[param(minimum = 1, maximum = 1000, required = false, value_type = u32)]
     limit: Option<u32>,
 }
@@ -106,37 +106,37 @@ fn outcome() -> utoipa::openapi::schema::Object {
         .build()
 }
 
-/// Attempts to hand messages over to you, for thirty days.
+/// Attempts to deliver messages to you. Kept for thirty days.
 #[utoipa::path(
     get, path = "/provider/v1/deliveries", operation_id = "list_deliveries", tag = "webhooks",
     security(("provider_key" = [])),
-    params(Listing),
-    responses((status = 200, description = "A page of attempts.", body = Deliveries), Always, WithKey, WithValues)
+    params(DeliveryQuery),
+    responses((status = 200, description = "A page of attempts.", body = DeliveryPage), CommonProblems, CredentialProblems, ValidationProblems)
 )]
 pub(crate) async fn list(
     State(edge): State<Edge>,
-    Named(key): Named,
+    RequiredCredential(key): RequiredCredential,
     Query(fields): Query,
-) -> Result<Json<Deliveries>, Refused> {
-    let request = wanted(fields)?;
+) -> Result<Json<DeliveryPage>, ProblemResponse> {
+    let request = parse_query(fields)?;
     let page = edge
         .dispatch()
-        .list_deliveries(edge.named(&key, request))
+        .list_deliveries(edge.authenticated_request(&key, request))
         .await
-        .map_err(named_as_here)?
+        .map_err(strip_page_prefix)?
         .into_inner();
     let deliveries = page
         .deliveries
         .into_iter()
-        .map(Delivery::of)
+        .map(DeliveryAttempt::from_proto)
         .collect::<Result<_, _>>()?;
-    Ok(Json(Deliveries {
+    Ok(Json(DeliveryPage {
         deliveries,
         next_cursor: Some(page.next_cursor).filter(|cursor| !cursor.is_empty()),
     }))
 }
 
-fn wanted(mut fields: Fields) -> Result<v1::ListDeliveriesRequest, Refused> {
+fn parse_query(mut fields: Fields) -> Result<v1::ListDeliveriesRequest, ProblemResponse> {
     let notice_id = fields.take("notice_id")?.unwrap_or_default();
     let failed = match fields.take("outcome")?.as_deref() {
         None => None,
@@ -144,7 +144,7 @@ fn wanted(mut fields: Fields) -> Result<v1::ListDeliveriesRequest, Refused> {
         Some("failed") => Some(true),
         Some(_) => {
             return Err(Invalid::new(
-                "word_unknown",
+                "value_unknown",
                 "outcome",
                 "`outcome` is not one of: delivered, failed",
             )
@@ -167,17 +167,17 @@ fn wanted(mut fields: Fields) -> Result<v1::ListDeliveriesRequest, Refused> {
     expecting = "an object with the list `notice_ids`"
 )]
 #[schema(example = json!({"notice_ids": ["0b0e7c5e-5c0f-4d39-9a53-3d1f1f1c7a11"]}))]
-pub(crate) struct Redeliveries {
-    /// Each is judged by itself.
+pub(crate) struct RedeliveryRequest {
+    /// Each id has its own result.
     #[schema(min_items = 1, max_items = 100)]
     notice_ids: Vec<String>,
 }
 
-/// What became of one: how it goes out, or a `problem`.
+/// The result for one notice: the delivery `channel`, or a `problem`.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RedeliveryResult {
     notice_id: String,
-    #[schema(required = false, nullable = false, schema_with = words::delivery_channel)]
+    #[schema(required = false, nullable = false, schema_with = enum_schemas::delivery_channel)]
     #[serde(skip_serializing_if = "Option::is_none")]
     channel: Option<&'static str>,
     #[schema(required = false, nullable = false)]
@@ -187,41 +187,47 @@ pub(crate) struct RedeliveryResult {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RedeliveryResults {
-    /// In the order of the ids.
+    /// In the order of `notice_ids`.
     results: Vec<RedeliveryResult>,
 }
 
-/// Ask for the newest message about notices once more, under the same id. What waits for a retry goes out at once.
+/// Request the newest message about notices again, under the same message id.
+///
+/// A message that waits for a retry is sent immediately.
 #[utoipa::path(
     post, path = "/provider/v1/redeliveries", operation_id = "redeliver", tag = "webhooks",
     security(("provider_key" = [])),
-    request_body = Redeliveries,
-    responses((status = 202, description = "What is on its way; the list of deliveries tells what comes of it.", body = RedeliveryResults), Always, WithKey, WithBody, WithValues)
+    request_body = RedeliveryRequest,
+    responses((status = 202, description = "Accepted; the list of deliveries shows the outcome.", body = RedeliveryResults), CommonProblems, CredentialProblems, BodyProblems, ValidationProblems)
 )]
 pub(crate) async fn redeliver(
     State(edge): State<Edge>,
-    Named(key): Named,
+    RequiredCredential(key): RequiredCredential,
     _: NoQuery,
-    Body(wanted): Body<Redeliveries>,
-) -> Result<Response, Refused> {
+    Body(body): Body<RedeliveryRequest>,
+) -> Result<Response, ProblemResponse> {
     let request = v1::RedeliverNoticesRequest {
-        notice_ids: wanted.notice_ids,
+        notice_ids: body.notice_ids,
     };
-    let answer = edge
+    let response = edge
         .dispatch()
-        .redeliver_notices(edge.named(&key, request))
+        .redeliver_notices(edge.authenticated_request(&key, request))
         .await?
         .into_inner();
-    let results = answer
+    let results = response
         .results
         .into_iter()
         .map(|result| {
-            let (channel, problem) = match result.result.ok_or_else(damaged)? {
-                Said::Channel(wire) => {
-                    let channel = DeliveryChannel::from_wire(wire).map_err(|_| damaged())?;
+            let (channel, problem) = match result.result.ok_or_else(malformed_response)? {
+                RedeliveryOutcome::Channel(wire) => {
+                    let channel =
+                        DeliveryChannel::from_wire(wire).map_err(|_| malformed_response())?;
                     (Some(channel.as_str()), None)
                 }
-                Said::Problem(problem) => (None, Some(ItemProblem::of(of_item(&problem)))),
+                RedeliveryOutcome::Problem(problem) => (
+                    None,
+                    Some(ItemProblem::from_problem(problem_from_item(&problem))),
+                ),
             };
             Ok(RedeliveryResult {
                 notice_id: result.notice_id,

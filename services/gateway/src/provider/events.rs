@@ -1,5 +1,5 @@
-//! A stream of what is new for a provider, with replay: the listing, told as it grows. Keeps nothing: the cursor in each
-//! event's id is all that there is to remember, and the key is checked anew with each look.
+//! A provider's notices as a stream of server-sent events, read page by page from the listing. The stream has
+//! no state but the cursor, which is the id of each event, and the key is checked again with each page.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use domain::word::NoticeState;
+use domain::enums::NoticeState;
 use futures::{Stream, stream};
 use http::HeaderMap;
 use http::header::ACCEPT;
@@ -16,37 +16,37 @@ use platform::error::{Kind, Problem};
 use proto::v1;
 use utoipa::{IntoParams, ToSchema};
 
-use super::notices::{cursor, named_as_here};
-use super::view::Notice;
-use crate::caller::{Credential, Named};
+use super::notice_json::Notice;
+use super::notices::{cursor, strip_page_prefix};
+use crate::caller::{Credential, RequiredCredential};
 use crate::edge::Edge;
 use crate::input::Query;
-use crate::problem::{Always, Refused, WithKey, WithValues};
-use crate::streams::Place;
+use crate::problem::{CommonProblems, CredentialProblems, ProblemResponse, ValidationProblems};
+use crate::stream_slots::StreamSlot;
 
-/// A client that lost the stream waits so long before it asks again.
-const RETRY: Duration = Duration::from_secs(2);
-/// Between two looks that found nothing.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How long a client waits before it reconnects (the field `retry`).
+const RECONNECT_DELAY: Duration = Duration::from_secs(2);
+/// Between two polls of the listing that returned nothing.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-const PAGE: u32 = 100;
+const PAGE_SIZE: u32 = 100;
 
-/// Where to begin, for the API's document.
+/// The query parameters, for the OpenAPI document.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "describes parameters that are taken one by one")]
-struct Beginning {
-    /// An event's id, or `next_cursor` of a listing: what came after it is told. From the very first notice where there is
-    /// neither this nor `Last-Event-ID`.
+#[expect(dead_code, reason = "describes parameters that are parsed one by one")]
+struct EventStreamQuery {
+    /// An event's id, or `next_cursor` of a listing: the stream begins after it. Without it and without
+    /// `Last-Event-ID`, the stream begins with your first notice.
     #[param(pattern = "^[0-9]{1,18}$", required = false, value_type = String)]
     cursor: Option<String>,
 }
 
-/// One event, for the API's document.
+/// One event, for the OpenAPI document.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes what is written as text")]
+#[expect(dead_code, reason = "describes an event that is written as text")]
 struct NoticeEvent {
-    /// From here the stream goes on.
+    /// The cursor after this event.
     #[schema(required = false, nullable = false, pattern = "^[0-9]{1,18}$")]
     id: Option<String>,
     #[schema(example = "notice.created")]
@@ -56,129 +56,130 @@ struct NoticeEvent {
     data: String,
 }
 
-/// Where to go on, for the API's document.
+/// The headers, for the OpenAPI document.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "describes parameters that are taken one by one")]
-struct GoingOn {
-    /// Of the last event that you have.
+#[expect(dead_code, reason = "describes parameters that are parsed one by one")]
+struct EventStreamHeaders {
+    /// The id of the last event that you received.
     #[param(rename = "Last-Event-ID", pattern = "^[0-9]{1,18}$", required = false, value_type = String)]
     last_event_id: Option<String>,
 }
 
-/// Follow your notices as server-sent events. Each is told once, again when there is a newer message about it, in the order of the listing.
+/// Follow your notices as server-sent events.
 ///
-/// An event's type is that of a webhook (`notice.created`, `notice.reminder`, `notice.information`, `notice.upheld`,
-/// `notice.retracted`), its data a notice, its id the cursor from which the stream goes on: send it as `Last-Event-ID`, as
-/// browsers do by themselves. Whoever asks for `Accept: text/event-stream`, as clients of such streams do, is told for as long as
-/// it listens; anybody else is told what there is by now. A stream that ends before its time says why in an event of the type
-/// `problem`. Reading a notice here delivers it.
+/// There is one event per notice, and one for each newer message, in the order of the listing. An event's
+/// type is that of a webhook (`notice.created`, `notice.reminder`, `notice.information`, `notice.upheld`,
+/// `notice.retracted`), its data is a notice, and its id is the cursor after it: send it as `Last-Event-ID`
+/// to continue, as browsers do automatically. With `Accept: text/event-stream`, which clients of such streams
+/// send, the stream stays open; otherwise it ends after the notices that exist now. A stream that ends early
+/// sends an event of the type `problem` with the reason. Reading a notice here counts as its delivery.
 #[utoipa::path(
     get, path = "/provider/v1/events", operation_id = "follow_notices", tag = "notices",
     security(("provider_key" = [])),
-    params(Beginning, GoingOn),
-    responses((status = 200, description = "Events; the data of each is a notice.", body = NoticeEvent, content_type = "text/event-stream"), Always, WithKey, WithValues)
+    params(EventStreamQuery, EventStreamHeaders),
+    responses((status = 200, description = "Events with a notice as their data.", body = NoticeEvent, content_type = "text/event-stream"), CommonProblems, CredentialProblems, ValidationProblems)
 )]
 pub(crate) async fn follow(
     State(edge): State<Edge>,
-    Named(key): Named,
+    RequiredCredential(key): RequiredCredential,
     headers: HeaderMap,
     Query(mut fields): Query,
-) -> Result<Response, Refused> {
-    let asked = fields.take("cursor")?.unwrap_or_default();
+) -> Result<Response, ProblemResponse> {
+    let start = fields.take("cursor")?.unwrap_or_default();
     fields.finish()?;
-    // What is there and empty, or no text, is no cursor.
+    // A header that is empty or not text is not a valid cursor.
     let last = headers.get("last-event-id").map(|value| {
         let text = value.to_str().unwrap_or_default().trim();
         if text.is_empty() { "?" } else { text }
     });
     let last = last.unwrap_or_default();
-    // Both are read, so that a mistake in either is told; the event that came last is the later word.
-    let (asked, last) = (cursor("cursor", &asked)?, cursor("Last-Event-ID", last)?);
-    let cursor = if last.is_empty() { asked } else { last };
-    let place = edge.streams.take(&key).ok_or_else(|| {
+    // Both are validated, so that an error in either is reported. The last event takes precedence.
+    let (start, last) = (cursor("cursor", &start)?, cursor("Last-Event-ID", last)?);
+    let cursor = if last.is_empty() { start } else { last };
+    let slot = edge.stream_slots.reserve(&key).ok_or_else(|| {
         Problem::new(
             Kind::Exhausted,
             "streams_full",
-            "As many streams are open as there may be; close one, or list your notices instead.",
+            "The maximum number of streams is open; close one, or list your notices instead.",
         )
         .retry_after(Duration::from_secs(30))
     })?;
-    let mut follower = Follower {
-        follows: follows(&headers),
+    let mut follower = NoticeFollower {
+        stays_open: accepts_event_stream(&headers),
         edge,
         key,
         cursor,
-        waiting: VecDeque::new(),
+        pending: VecDeque::new(),
         ended: false,
-        _place: place,
+        _slot: slot,
     };
-    // The first look tells whether key and cursor hold, while there is still a status to say so.
-    follower.look().await?;
+    // The first page validates key and cursor while an HTTP status can still report an error.
+    follower.fetch_page().await?;
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
     Ok(Sse::new(follower.stream())
         .keep_alive(keep_alive)
         .into_response())
 }
 
-struct Follower {
+struct NoticeFollower {
     edge: Edge,
     key: Credential,
-    /// Whether it goes on when there is nothing more for now.
-    follows: bool,
+    /// Whether the stream stays open at the end of the listing.
+    stays_open: bool,
     cursor: String,
-    waiting: VecDeque<Event>,
+    pending: VecDeque<Event>,
     ended: bool,
-    _place: Place,
+    _slot: StreamSlot,
 }
 
-impl Follower {
+impl NoticeFollower {
     fn stream(self) -> impl Stream<Item = Result<Event, Infallible>> + Send {
-        let hello = Event::default().retry(RETRY).comment("following");
+        let first = Event::default().retry(RECONNECT_DELAY).comment("following");
         let events = stream::unfold(self, |mut follower| async move {
             let event = follower.next().await?;
             Some((Ok(event), follower))
         });
-        futures::StreamExt::chain(stream::iter([Ok(hello)]), events)
+        futures::StreamExt::chain(stream::iter([Ok(first)]), events)
     }
 
-    /// The next event; none when it is over.
+    /// The next event; `None` at the end of the stream.
     async fn next(&mut self) -> Option<Event> {
         let shutdown = self.edge.shutdown.clone();
         loop {
-            if let Some(event) = self.waiting.pop_front() {
+            if let Some(event) = self.pending.pop_front() {
                 return Some(event);
             }
             if self.ended || shutdown.is_cancelled() {
                 return None;
             }
-            let turn = async {
-                match self.look().await {
-                    Ok(0) if !self.follows => self.ended = true,
-                    Ok(0) => tokio::time::sleep(PAUSE).await,
+            let poll = async {
+                match self.fetch_page().await {
+                    Ok(0) if !self.stays_open => self.ended = true,
+                    Ok(0) => tokio::time::sleep(POLL_INTERVAL).await,
                     Ok(_) => {}
-                    // An owner that is away comes back; a key that does not hold any more is over.
-                    Err(refused) if refused.problem.is_transient() => {
-                        tokio::time::sleep(PAUSE).await;
+                    // Dispatch may be unavailable for a while. Other errors are final, such as a revoked key.
+                    Err(response) if response.problem.is_transient() => {
+                        tokio::time::sleep(POLL_INTERVAL).await;
                     }
-                    Err(refused) => {
+                    Err(response) => {
                         self.ended = true;
-                        self.waiting.push_back(over(&refused));
+                        self.pending.push_back(problem_event(&response));
                     }
                 }
             };
             tokio::select! {
                 () = shutdown.cancelled() => return None,
-                () = turn => {}
+                () = poll => {}
             }
         }
     }
 
-    /// Asks for what came after the cursor; tells how much that was.
-    async fn look(&mut self) -> Result<usize, Refused> {
+    /// Fetches the page after the cursor; returns the number of its notices.
+    async fn fetch_page(&mut self) -> Result<usize, ProblemResponse> {
         let request = v1::ListNoticesRequest {
             page: Some(v1::Page {
-                size: PAGE,
+                size: PAGE_SIZE,
                 cursor: self.cursor.clone(),
             }),
             states: NoticeState::ALL.iter().map(|state| state.wire()).collect(),
@@ -187,17 +188,18 @@ impl Follower {
         let page = self
             .edge
             .dispatch()
-            .list_notices(self.edge.named(&self.key, request))
+            .list_notices(self.edge.authenticated_request(&self.key, request))
             .await
-            .map_err(named_as_here)?
+            .map_err(strip_page_prefix)?
             .into_inner();
         let count = page.notices.len();
-        for (n, notice) in page.notices.into_iter().enumerate() {
-            let kind = kind(&notice.message);
-            let notice = Notice::of(notice)?;
-            let mut event = Event::default().event(kind);
-            // Within a page a client that is cut off begins again at the page: it sees some twice, and none never.
-            let id = if n + 1 == count {
+        for (index, notice) in page.notices.into_iter().enumerate() {
+            let event_type = event_type(&notice.message);
+            let notice = Notice::from_proto(notice)?;
+            let mut event = Event::default().event(event_type);
+            // A client that is disconnected within a page restarts at the page: it may see a notice twice,
+            // and misses none.
+            let id = if index + 1 == count {
                 &page.next_cursor
             } else {
                 &self.cursor
@@ -207,24 +209,24 @@ impl Follower {
             }
             let event = event
                 .json_data(&notice)
-                .map_err(|_| Problem::of(Kind::Internal))?;
-            self.waiting.push_back(event);
+                .map_err(|_| Problem::from_kind(Kind::Internal))?;
+            self.pending.push_back(event);
         }
-        // Also where a hold keeps notices of the page from being shown.
+        // Advances even if a police hold leaves out notices of the page.
         self.cursor = page.next_cursor;
         Ok(count)
     }
 }
 
-/// Programs that fetch anything would wait for the end of a stream that has none.
-fn follows(headers: &HeaderMap) -> bool {
+/// Other clients would wait forever for the end of a stream that stays open.
+fn accepts_event_stream(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(ACCEPT).iter();
     let mut texts = accepted.filter_map(|value| value.to_str().ok());
     texts.any(|text| text.to_ascii_lowercase().contains("text/event-stream"))
 }
 
-/// The words of webhooks.
-fn kind(message: &str) -> &'static str {
+/// The event types of webhooks.
+fn event_type(message: &str) -> &'static str {
     match message {
         "reminder" => "notice.reminder",
         "information" => "notice.information",
@@ -234,9 +236,9 @@ fn kind(message: &str) -> &'static str {
     }
 }
 
-fn over(refused: &Refused) -> Event {
+fn problem_event(response: &ProblemResponse) -> Event {
     Event::default()
         .event("problem")
-        .json_data(refused.problem.document())
+        .json_data(response.problem.document())
         .unwrap_or_default()
 }

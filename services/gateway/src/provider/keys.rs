@@ -1,4 +1,4 @@
-//! A provider's own keys: made, replaced and ended by a key with the scope `settings`.
+//! A provider's API keys: created, rotated and revoked with a key that has the scope `settings`.
 
 use axum::Json;
 use axum::extract::State;
@@ -10,22 +10,26 @@ use proto::v1;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::caller::{IdempotencyKey, Named};
+use crate::caller::{IdempotencyKey, RequiredCredential};
 use crate::edge::Edge;
 use crate::input::{self, Json as Body, NoQuery, Segment};
-use crate::problem::{Always, Refused, WithBody, WithKey, WithName, WithValues};
-use crate::words::{damaged, rfc3339, rfc3339_required};
+use crate::problem::{
+    BodyProblems, CommonProblems, CredentialProblems, NotFoundProblems, ProblemResponse,
+    ValidationProblems,
+};
+use crate::upstream::{malformed_response, rfc3339, rfc3339_required};
 
-/// What a key may do: `read` notices, `answer` them, change `settings` (preferences, webhook endpoints, keys).
+/// What a key may do: `read` notices, `answer` them, change `settings` (preferences, webhook endpoints,
+/// keys).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Scope {
+pub(crate) enum KeyScope {
     Read,
     Answer,
     Settings,
 }
 
-impl Scope {
+impl KeyScope {
     const ALL: [(&str, Self, v1::ProviderScope); 3] = [
         ("read", Self::Read, v1::ProviderScope::Read),
         ("answer", Self::Answer, v1::ProviderScope::Answer),
@@ -35,59 +39,54 @@ impl Scope {
     fn wire(text: &str) -> Result<i32, Invalid> {
         Self::ALL
             .iter()
-            .find(|(word, ..)| *word == text)
+            .find(|(name, ..)| *name == text)
             .map(|(.., wire)| i32::from(*wire))
             .ok_or_else(|| {
                 Invalid::new(
-                    "word_unknown",
+                    "value_unknown",
                     "scopes",
-                    "`scopes` is not one of: read, answer, settings",
+                    "a value of `scopes` is not one of: read, answer, settings",
                 )
             })
     }
 
-    fn of(wire: i32) -> Result<Self, Problem> {
+    fn from_proto(wire: i32) -> Result<Self, Problem> {
         Self::ALL
             .iter()
-            .find(|(.., known)| i32::from(*known) == wire)
+            .find(|(.., scope)| i32::from(*scope) == wire)
             .map(|(_, scope, _)| *scope)
-            .ok_or_else(damaged)
+            .ok_or_else(malformed_response)
     }
 }
 
-/// A key, without its secret part.
+/// A key without its secret part.
 #[derive(Serialize, ToSchema)]
-#[schema(as = ProviderKey)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "the field's word on every channel"
-)]
-pub(crate) struct Key {
+pub(crate) struct ProviderKey {
     #[schema(format = "uuid")]
     key_id: String,
-    scopes: Vec<Scope>,
-    /// What it is for, in your words.
-    #[schema(example = "abuse desk")]
+    scopes: Vec<KeyScope>,
+    /// Your name for the key.
+    #[schema(example = "abuse team")]
     name: String,
     #[schema(format = "date-time")]
     created_at: String,
-    /// It is refused from then on.
+    /// When the key stops being valid.
     #[schema(format = "date-time")]
     expires_at: Option<String>,
     #[schema(format = "date-time")]
     revoked_at: Option<String>,
-    /// The key that you sent with this request.
+    /// Whether this is the key of this request.
     current: bool,
 }
 
-impl Key {
-    fn of(key: Option<v1::ProviderKey>) -> Result<Self, Problem> {
-        let key = key.ok_or_else(damaged)?;
+impl ProviderKey {
+    fn from_proto(key: Option<v1::ProviderKey>) -> Result<Self, Problem> {
+        let key = key.ok_or_else(malformed_response)?;
         Ok(Self {
             scopes: key
                 .scopes
                 .into_iter()
-                .map(Scope::of)
+                .map(KeyScope::from_proto)
                 .collect::<Result<_, _>>()?,
             created_at: rfc3339_required(key.created_at.as_ref())?,
             expires_at: rfc3339(key.expires_at.as_ref())?,
@@ -100,19 +99,18 @@ impl Key {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = ProviderKeys)]
-pub(crate) struct Keys {
-    /// Those that hold first, the newest before the others.
-    keys: Vec<Key>,
+pub(crate) struct ProviderKeys {
+    /// Valid keys first; newest first.
+    keys: Vec<ProviderKey>,
 }
 
-/// What a new key may do.
+/// A key to create.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an object with `scopes`")]
-#[schema(example = json!({"name": "abuse desk", "scopes": ["read", "answer"]}))]
-pub(crate) struct NewKey {
-    /// No more than the key that you send has; all that it has where none are named.
-    #[schema(value_type = Vec<Scope>, max_items = 3)]
+#[schema(example = json!({"name": "abuse team", "scopes": ["read", "answer"]}))]
+pub(crate) struct NewProviderKey {
+    /// Scopes of the key that you send; all of them if this is absent or empty.
+    #[schema(value_type = Vec<KeyScope>, max_items = 3)]
     #[serde(default)]
     scopes: Vec<String>,
     #[schema(
@@ -123,153 +121,154 @@ pub(crate) struct NewKey {
     name: String,
 }
 
-/// A fresh key.
+/// A new key.
 #[derive(Serialize, ToSchema)]
-#[schema(as = CreatedKey)]
-pub(crate) struct Created {
-    /// The whole key, shown here and never again.
+pub(crate) struct CreatedKey {
+    /// The complete key. It is shown only in this response.
     #[schema(example = "tdh_0b0e7c5e5c0f4d399a533d1f1f1c7a11_wF3bq…")]
     key: String,
-    about: Key,
+    details: ProviderKey,
 }
 
-/// How a key is replaced.
+/// Options of a rotation.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "an object")]
 #[schema(example = json!({"overlap_seconds": 3600}))]
-pub(crate) struct Overlap {
-    /// How long what is replaced goes on: a day where nothing is said, at most seven, 0 for not at all.
+pub(crate) struct RotationRequest {
+    /// How long the previous key or secret stays valid, in seconds: one day by default, at most seven, 0 to
+    /// end it immediately.
     #[schema(minimum = 0, maximum = 604_800, default = 86_400)]
-    #[serde(default, deserialize_with = "input::whole")]
+    #[serde(default, deserialize_with = "input::whole_number")]
     pub(super) overlap_seconds: Option<u32>,
 }
 
-/// The key that took another's place.
+/// A new key that replaces another.
 #[derive(Serialize, ToSchema)]
-#[schema(as = RotatedKey)]
-pub(crate) struct Rotated {
-    /// The whole key, shown here and never again.
+pub(crate) struct RotatedKey {
+    /// The complete key. It is shown only in this response.
     #[schema(example = "tdh_0b0e7c5e5c0f4d399a533d1f1f1c7a11_wF3bq…")]
     key: String,
-    about: Key,
-    /// The key that it replaces, with its end.
-    former: Key,
+    details: ProviderKey,
+    /// The key that is replaced, with its new `expires_at`.
+    previous: ProviderKey,
 }
 
 /// Your keys.
 #[utoipa::path(
     get, path = "/provider/v1/keys", operation_id = "list_keys", tag = "access",
     security(("provider_key" = [])),
-    responses((status = 200, description = "All keys, also those that are over.", body = Keys), Always, WithKey)
+    responses((status = 200, description = "All keys, including expired and revoked ones.", body = ProviderKeys), CommonProblems, CredentialProblems)
 )]
 pub(crate) async fn list(
     State(edge): State<Edge>,
-    Named(key): Named,
+    RequiredCredential(key): RequiredCredential,
     _: NoQuery,
-) -> Result<Json<Keys>, Refused> {
-    let answer = edge
+) -> Result<Json<ProviderKeys>, ProblemResponse> {
+    let response = edge
         .dispatch()
-        .list_provider_keys(edge.named(&key, v1::ListProviderKeysRequest::default()))
+        .list_provider_keys(
+            edge.authenticated_request(&key, v1::ListProviderKeysRequest::default()),
+        )
         .await?
         .into_inner();
-    let keys = answer
+    let keys = response
         .keys
         .into_iter()
-        .map(|key| Key::of(Some(key)))
+        .map(|key| ProviderKey::from_proto(Some(key)))
         .collect::<Result<_, _>>()?;
-    Ok(Json(Keys { keys }))
+    Ok(Json(ProviderKeys { keys }))
 }
 
-/// Make a key.
+/// Create a key.
 #[utoipa::path(
     post, path = "/provider/v1/keys", operation_id = "create_key", tag = "access",
     security(("provider_key" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat safe: the same key with the same body shows the same new key, for seven days.", min_length = 1, max_length = 128)),
-    request_body = NewKey,
-    responses((status = 201, description = "Made.", body = Created), Always, WithKey, WithBody, WithValues)
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat safe: for seven days, the same idempotency key with the same body returns the same new key.", min_length = 1, max_length = 128)),
+    request_body = NewProviderKey,
+    responses((status = 201, description = "Created.", body = CreatedKey), CommonProblems, CredentialProblems, BodyProblems, ValidationProblems)
 )]
 pub(crate) async fn create(
     State(edge): State<Edge>,
-    Named(key): Named,
+    RequiredCredential(key): RequiredCredential,
     IdempotencyKey(idempotency_key): IdempotencyKey,
     _: NoQuery,
-    Body(wanted): Body<NewKey>,
-) -> Result<Response, Refused> {
+    Body(body): Body<NewProviderKey>,
+) -> Result<Response, ProblemResponse> {
     let request = v1::CreateProviderKeyRequest {
         provider_id: String::new(),
-        scopes: wanted
+        scopes: body
             .scopes
             .iter()
-            .map(|scope| Scope::wire(scope))
+            .map(|scope| KeyScope::wire(scope))
             .collect::<Result<_, _>>()?,
-        name: wanted.name,
+        name: body.name,
         idempotency_key,
     };
-    let answer = edge
+    let response = edge
         .dispatch()
-        .create_provider_key(edge.named(&key, request))
+        .create_provider_key(edge.authenticated_request(&key, request))
         .await?
         .into_inner();
-    let created = Created {
-        key: answer.key,
-        about: Key::of(answer.about)?,
+    let created = CreatedKey {
+        key: response.key,
+        details: ProviderKey::from_proto(response.details)?,
     };
     Ok((StatusCode::CREATED, Json(created)).into_response())
 }
 
-/// Replace a key by one with the same rights. Both hold until the overlap is over.
+/// Replace a key with a new one that has the same scopes. Both are valid until the overlap ends.
 #[utoipa::path(
     post, path = "/provider/v1/keys/{key_id}/rotate", operation_id = "rotate_key", tag = "access",
     security(("provider_key" = [])),
     params(
-        ("key_id" = String, Path, format = "uuid", description = "As the list of keys names it."),
-        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat safe: the same key with the same body shows the same new key, for seven days.", min_length = 1, max_length = 128)
+        ("key_id" = String, Path, format = "uuid", description = "The `key_id` from the list of keys."),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat safe: for seven days, the same idempotency key with the same body returns the same new key.", min_length = 1, max_length = 128)
     ),
-    request_body = Overlap,
-    responses((status = 201, description = "Made.", body = Rotated), Always, WithKey, WithName, WithBody, WithValues)
+    request_body = RotationRequest,
+    responses((status = 201, description = "Created.", body = RotatedKey), CommonProblems, CredentialProblems, NotFoundProblems, BodyProblems, ValidationProblems)
 )]
 pub(crate) async fn rotate(
     State(edge): State<Edge>,
-    Named(key): Named,
+    RequiredCredential(key): RequiredCredential,
     Segment(key_id): Segment,
     IdempotencyKey(idempotency_key): IdempotencyKey,
     _: NoQuery,
-    Body(wanted): Body<Overlap>,
-) -> Result<Response, Refused> {
+    Body(body): Body<RotationRequest>,
+) -> Result<Response, ProblemResponse> {
     let request = v1::RotateProviderKeyRequest {
         key_id,
-        overlap_seconds: wanted.overlap_seconds,
+        overlap_seconds: body.overlap_seconds,
         idempotency_key,
     };
-    let answer = edge
+    let response = edge
         .dispatch()
-        .rotate_provider_key(edge.named(&key, request))
+        .rotate_provider_key(edge.authenticated_request(&key, request))
         .await?
         .into_inner();
-    let rotated = Rotated {
-        key: answer.key,
-        about: Key::of(answer.about)?,
-        former: Key::of(answer.former)?,
+    let rotated = RotatedKey {
+        key: response.key,
+        details: ProviderKey::from_proto(response.details)?,
+        previous: ProviderKey::from_proto(response.previous)?,
     };
     Ok((StatusCode::CREATED, Json(rotated)).into_response())
 }
 
-/// End a key at once. Ending it again is success.
+/// Revoke a key immediately. Repeating the request succeeds.
 #[utoipa::path(
     delete, path = "/provider/v1/keys/{key_id}", operation_id = "revoke_key", tag = "access",
     security(("provider_key" = [])),
-    params(("key_id" = String, Path, format = "uuid", description = "As the list of keys names it.")),
-    responses((status = 204, description = "It does not hold any more."), Always, WithKey, WithName, WithValues)
+    params(("key_id" = String, Path, format = "uuid", description = "The `key_id` from the list of keys.")),
+    responses((status = 204, description = "Revoked."), CommonProblems, CredentialProblems, NotFoundProblems, ValidationProblems)
 )]
 pub(crate) async fn revoke(
     State(edge): State<Edge>,
-    Named(key): Named,
+    RequiredCredential(key): RequiredCredential,
     Segment(key_id): Segment,
     _: NoQuery,
-) -> Result<StatusCode, Refused> {
+) -> Result<StatusCode, ProblemResponse> {
     let request = v1::RevokeProviderKeyRequest { key_id };
     edge.dispatch()
-        .revoke_provider_key(edge.named(&key, request))
+        .revoke_provider_key(edge.authenticated_request(&key, request))
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }

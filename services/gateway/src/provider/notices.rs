@@ -5,79 +5,82 @@ use std::collections::BTreeSet;
 use axum::Json;
 use axum::extract::State;
 use domain::Invalid;
-use domain::word::{Category, NoticeState};
+use domain::enums::{Category, NoticeState};
 use platform::error::Problem;
 use proto::v1;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::view::Notice;
-use crate::caller::Named;
+use super::notice_json::Notice;
+use crate::caller::RequiredCredential;
 use crate::edge::Edge;
+use crate::enum_schemas;
 use crate::input::{self, Fields, NoQuery, Query, Segment};
-use crate::problem::{Always, Refused, WithKey, WithName, WithValues};
-use crate::words::{self, damaged};
+use crate::problem::{
+    CommonProblems, CredentialProblems, NotFoundProblems, ProblemResponse, ValidationProblems,
+};
+use crate::upstream::malformed_response;
 
-/// Digits of a cursor.
-const CURSOR: usize = 18;
+/// Maximum digits of a cursor.
+const MAX_CURSOR: usize = 18;
 
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Notices {
+pub(crate) struct NoticePage {
     notices: Vec<Notice>,
-    /// Goes on where this page ended, also later, for what is new or changed since.
+    /// Continues after this page. It can also be used later, to read what is new or has changed since.
     next_cursor: Option<String>,
 }
 
-/// The parameters of a listing, for the API's document.
+/// The query parameters, for the OpenAPI document.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "describes parameters that are taken one by one")]
-struct Listing {
-    /// Only notices in these states; several with commas between them, or the parameter again.
+#[expect(dead_code, reason = "describes parameters that are parsed one by one")]
+struct NoticeQuery {
+    /// Only notices in these states: comma-separated values, or the parameter repeated.
     #[param(style = Form, explode = false, required = false, schema_with = states)]
     state: Option<Vec<String>>,
-    /// Only notices of these categories, A to C; several with commas between them, or the parameter again.
+    /// Only notices of these categories, A to C: comma-separated values, or the parameter repeated.
     #[param(style = Form, explode = false, required = false, schema_with = categories)]
     category: Option<Vec<String>>,
-    /// Only notices of this case.
+    /// Only notices about this case.
     #[param(format = "uuid", required = false, value_type = String)]
     case_id: Option<String>,
-    /// Only notices whose removal is due before.
+    /// Only notices whose removal deadline is before this time.
     #[param(format = "date-time", required = false, value_type = String)]
     due_before: Option<String>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     #[param(pattern = "^[0-9]{1,18}$", required = false, value_type = String)]
     cursor: Option<String>,
-    /// At most so many.
+    /// Maximum number of notices in a page.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
 }
 
-/// Your notices, oldest change first. Without `state`: those that wait for your answer.
+/// Your notices, oldest change first. Without `state`, the notices that wait for your answer.
 #[utoipa::path(
     get, path = "/provider/v1/notices", operation_id = "list_notices", tag = "notices",
     security(("provider_key" = [])),
-    params(Listing),
-    responses((status = 200, description = "A page of notices.", body = Notices), Always, WithKey, WithValues)
+    params(NoticeQuery),
+    responses((status = 200, description = "A page of notices.", body = NoticePage), CommonProblems, CredentialProblems, ValidationProblems)
 )]
 pub(crate) async fn list(
     State(edge): State<Edge>,
-    Named(key): Named,
+    RequiredCredential(key): RequiredCredential,
     Query(fields): Query,
-) -> Result<Json<Notices>, Refused> {
-    let request = wanted(fields)?;
+) -> Result<Json<NoticePage>, ProblemResponse> {
+    let request = parse_query(fields)?;
     let page = edge
         .dispatch()
-        .list_notices(edge.named(&key, request))
+        .list_notices(edge.authenticated_request(&key, request))
         .await
-        .map_err(named_as_here)?
+        .map_err(strip_page_prefix)?
         .into_inner();
     let notices = page
         .notices
         .into_iter()
-        .map(Notice::of)
+        .map(Notice::from_proto)
         .collect::<Result<_, _>>()?;
-    Ok(Json(Notices {
+    Ok(Json(NoticePage {
         notices,
         next_cursor: Some(page.next_cursor).filter(|cursor| !cursor.is_empty()),
     }))
@@ -85,22 +88,22 @@ pub(crate) async fn list(
 
 fn states() -> utoipa::openapi::schema::Array {
     utoipa::openapi::schema::ArrayBuilder::new()
-        .items(words::notice_state())
+        .items(enum_schemas::notice_state())
         .build()
 }
 
 fn categories() -> utoipa::openapi::schema::Array {
     utoipa::openapi::schema::ArrayBuilder::new()
-        .items(words::category())
+        .items(enum_schemas::category())
         .build()
 }
 
-fn wanted(mut fields: Fields) -> Result<v1::ListNoticesRequest, Refused> {
-    let states = words_of(&mut fields, "state", |word| {
-        word.parse().map(NoticeState::wire)
+fn parse_query(mut fields: Fields) -> Result<v1::ListNoticesRequest, ProblemResponse> {
+    let states = parse_list(&mut fields, "state", |value| {
+        value.parse().map(NoticeState::wire)
     })?;
-    let categories = words_of(&mut fields, "category", |word| {
-        word.parse().map(Category::wire)
+    let categories = parse_list(&mut fields, "category", |value| {
+        value.parse().map(Category::wire)
     })?;
     let case_id = fields.take("case_id")?.unwrap_or_default();
     let due_before = fields
@@ -119,34 +122,36 @@ fn wanted(mut fields: Fields) -> Result<v1::ListNoticesRequest, Refused> {
     })
 }
 
-/// Words with commas between them, or the parameter again, each once.
-fn words_of(
+/// Parses comma-separated values of a parameter that may be repeated. Removes duplicates.
+fn parse_list(
     fields: &mut Fields,
     name: &str,
     wire: impl Fn(&str) -> Result<i32, Invalid>,
 ) -> Result<Vec<i32>, Invalid> {
-    let words = fields.take_all(name);
-    let words = words.iter().flat_map(|value| value.split(','));
-    let numbers: BTreeSet<i32> = words
-        .map(|word| wire(word.trim()))
+    let parameters = fields.take_all(name);
+    let values = parameters.iter().flat_map(|value| value.split(','));
+    let numbers: BTreeSet<i32> = values
+        .map(|value| wire(value.trim()))
         .collect::<Result<_, _>>()?;
     Ok(numbers.into_iter().collect())
 }
 
-/// A cursor of ours, or none: what it is after is for its owner to say.
+/// Checks the form of a cursor; empty for the first page. Dispatch checks its meaning.
 pub(super) fn cursor(field: &str, text: &str) -> Result<String, Invalid> {
-    if text.len() <= CURSOR && text.bytes().all(|b| b.is_ascii_digit()) {
+    if text.len() <= MAX_CURSOR && text.bytes().all(|b| b.is_ascii_digit()) {
         return Ok(text.to_owned());
     }
     Err(Invalid::new(
         "cursor_malformed",
         field,
-        format!("`{field}` is not one of ours; send `next_cursor` of the page before, or nothing"),
+        format!(
+            "`{field}` is not a valid cursor; send `next_cursor` of the previous page, or leave it out"
+        ),
     ))
 }
 
-/// Rows of a page; 0 where nothing is said.
-pub(super) fn limit(fields: &mut Fields) -> Result<u32, Refused> {
+/// The page size; 0 if the parameter is absent.
+pub(super) fn limit(fields: &mut Fields) -> Result<u32, ProblemResponse> {
     let Some(text) = fields.take("limit")? else {
         return Ok(0);
     };
@@ -156,13 +161,13 @@ pub(super) fn limit(fields: &mut Fields) -> Result<u32, Refused> {
         Invalid::new(
             "limit_out_of_range",
             "limit",
-            "`limit` is a number from 1 to 1000",
+            "`limit` is not a number from 1 to 1000",
         )
     })?)
 }
 
-/// The owner takes the cursor as a part of `page`; here it stands alone.
-pub(super) fn named_as_here(status: tonic::Status) -> Refused {
+/// Renames the field `page.cursor` of dispatch to `cursor`, its name in this API.
+pub(super) fn strip_page_prefix(status: tonic::Status) -> ProblemResponse {
     let mut problem = Problem::from(status);
     if let Some(inner) = problem
         .field
@@ -175,25 +180,25 @@ pub(super) fn named_as_here(status: tonic::Status) -> Refused {
     problem.into()
 }
 
-/// One of your notices.
+/// Read one of your notices.
 #[utoipa::path(
     get, path = "/provider/v1/notices/{notice_id}", operation_id = "read_notice", tag = "notices",
     security(("provider_key" = [])),
-    params(("notice_id" = String, Path, format = "uuid", description = "As the notice names itself.")),
-    responses((status = 200, description = "The notice.", body = Notice), Always, WithKey, WithName, WithValues)
+    params(("notice_id" = String, Path, format = "uuid", description = "The notice's id.")),
+    responses((status = 200, description = "The notice.", body = Notice), CommonProblems, CredentialProblems, NotFoundProblems, ValidationProblems)
 )]
 pub(crate) async fn read(
     State(edge): State<Edge>,
-    Named(key): Named,
+    RequiredCredential(key): RequiredCredential,
     Segment(notice_id): Segment,
     _: NoQuery,
-) -> Result<Json<Notice>, Refused> {
+) -> Result<Json<Notice>, ProblemResponse> {
     let notice = edge
         .dispatch()
-        .get_notice(edge.named(&key, v1::GetNoticeRequest { notice_id }))
+        .get_notice(edge.authenticated_request(&key, v1::GetNoticeRequest { notice_id }))
         .await?
         .into_inner()
         .notice
-        .ok_or_else(damaged)?;
-    Ok(Json(Notice::of(notice)?))
+        .ok_or_else(malformed_response)?;
+    Ok(Json(Notice::from_proto(notice)?))
 }

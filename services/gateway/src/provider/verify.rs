@@ -1,4 +1,4 @@
-//! "Is this notice yours?", asked by the provider that holds it.
+//! Verifies for a provider that a notice it received is authentic.
 
 use axum::Json;
 use axum::extract::State;
@@ -6,18 +6,21 @@ use proto::v1;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::caller::Named;
+use crate::caller::RequiredCredential;
 use crate::edge::Edge;
 use crate::input::{self, Json as Body, NoQuery, Segment};
-use crate::problem::{Always, Refused, WithBody, WithKey, WithName, WithValues};
+use crate::problem::{
+    BodyProblems, CommonProblems, CredentialProblems, NotFoundProblems, ProblemResponse,
+    ValidationProblems,
+};
 
-/// What you hold, as it came.
+/// The notice as you received it.
 #[derive(Deserialize, ToSchema)]
 #[serde(
     deny_unknown_fields,
     expecting = "an object with `signed` and `signature`"
 )]
-pub(crate) struct Held {
+pub(crate) struct NoticeToVerify {
     /// Standard base64.
     #[schema(format = "byte", min_length = 1)]
     signed: String,
@@ -27,43 +30,43 @@ pub(crate) struct Held {
 }
 
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Verdict {
-    /// The hotline signed these bytes, for you.
-    ours: bool,
-    /// A newer message about it was issued.
+pub(crate) struct VerifiedNotice {
+    /// The hotline signed exactly these bytes for you.
+    authentic: bool,
+    /// A newer message about the notice was issued.
     superseded: bool,
-    /// It was withdrawn.
+    /// The notice was withdrawn.
     retracted: bool,
 }
 
-/// Ask whether what you hold is a notice of ours, and whether it still stands.
+/// Check whether a notice that you received is authentic and still in force.
 #[utoipa::path(
     post, path = "/provider/v1/notices/{notice_id}/verify", operation_id = "verify_notice", tag = "notices",
     security(("provider_key" = [])),
-    params(("notice_id" = String, Path, format = "uuid", description = "As the notice names itself.")),
-    request_body = Held,
-    responses((status = 200, description = "What the hotline says of it.", body = Verdict), Always, WithKey, WithName, WithBody, WithValues)
+    params(("notice_id" = String, Path, format = "uuid", description = "The notice's id.")),
+    request_body = NoticeToVerify,
+    responses((status = 200, description = "The result.", body = VerifiedNotice), CommonProblems, CredentialProblems, NotFoundProblems, BodyProblems, ValidationProblems)
 )]
 pub(crate) async fn verify(
     State(edge): State<Edge>,
-    Named(key): Named,
+    RequiredCredential(key): RequiredCredential,
     Segment(notice_id): Segment,
     _: NoQuery,
-    Body(held): Body<Held>,
-) -> Result<Json<Verdict>, Refused> {
+    Body(body): Body<NoticeToVerify>,
+) -> Result<Json<VerifiedNotice>, ProblemResponse> {
     let request = v1::VerifyNoticeRequest {
         notice_id,
-        signed: input::base64("signed", &held.signed)?.into(),
-        signature: input::base64("signature", &held.signature)?.into(),
+        signed: input::base64("signed", &body.signed)?.into(),
+        signature: input::base64("signature", &body.signature)?.into(),
     };
-    let verdict = edge
+    let response = edge
         .dispatch()
-        .verify_notice(edge.named(&key, request))
+        .verify_notice(edge.authenticated_request(&key, request))
         .await?
         .into_inner();
-    Ok(Json(Verdict {
-        ours: verdict.ours,
-        superseded: verdict.superseded,
-        retracted: verdict.retracted,
+    Ok(Json(VerifiedNotice {
+        authentic: response.authentic,
+        superseded: response.superseded,
+        retracted: response.retracted,
     }))
 }

@@ -1,29 +1,30 @@
-//! For partners and the public: reporting, and what became of a report. Keeps nothing of what passes.
+//! The API for partners and the public: submitting reports and reading their outcome. Nothing is stored.
 
-mod document;
 pub(crate) mod outcome;
+mod outcome_text;
+mod submission_json;
 pub(crate) mod submit;
 
 use platform::error::Problem;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Why one thing among many could not be done. The rest was.
+/// Why one element of a list failed. The others are not affected.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ItemProblem {
-    /// Stable, for programs.
+    /// A stable code, for programs.
     #[schema(example = "url_malformed")]
     code: String,
-    /// A sentence that says what to send instead.
+    /// What is wrong and what to send instead.
     detail: String,
-    /// Where it was, as a path.
-    #[schema(required = false, nullable = false, example = "items[3].url")]
+    /// The path of the field at fault.
+    #[schema(required = false, nullable = false, example = "reports[3].url")]
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
 }
 
 impl ItemProblem {
-    pub(crate) fn of(problem: Problem) -> Self {
+    pub(crate) fn from_problem(problem: Problem) -> Self {
         Self {
             code: problem.code.into_owned(),
             detail: problem.detail,

@@ -1,95 +1,104 @@
-//! What a provider sets up by itself: keys, webhook endpoints, and what was sent there.
+//! A provider's keys, webhook endpoints and deliveries.
 
 use proto::v1;
 use serde_json::json;
 
-use crate::backend::{Call, NOTICE, UNKNOWN};
+use crate::backend::{NOTICE, RecordedCall, UNKNOWN};
 use crate::setup::{json, problem, start};
 
 #[tokio::test]
-async fn keys_are_listed_made_replaced_and_ended() {
+async fn keys_are_listed_created_rotated_and_revoked() {
     let gateway = start().await;
     let keys = "/provider/v1/keys";
     let listed = json(gateway.keyed("GET", keys), 200).await;
-    let about = json!({
-        "key_id": NOTICE, "scopes": ["read", "settings"], "name": "desk", "created_at": "2026-03-01T12:00:00Z",
+    let details = json!({
+        "key_id": NOTICE, "scopes": ["read", "settings"], "name": "abuse team", "created_at": "2026-03-01T12:00:00Z",
         "expires_at": null, "revoked_at": null, "current": true,
     });
-    assert_eq!(listed, json!({ "keys": [about] }));
-    gateway.asked.take();
+    assert_eq!(listed, json!({ "keys": [details] }));
+    gateway.backend.take();
 
-    let wanted = json!({"scopes": ["answer"], "name": "night desk"});
+    let body = json!({"scopes": ["answer"], "name": "night shift"});
     let create = gateway.keyed("POST", keys).header("idempotency-key", "k1");
-    let made = json(create.json(&wanted), 201).await;
-    assert_eq!(made, json!({"key": "tdh_new", "about": about}));
+    let created = json(create.json(&body), 201).await;
+    assert_eq!(created, json!({"key": "tdh_new", "details": details}));
     assert_eq!(
-        gateway.asked.only().1,
-        Call::CreateKey(v1::CreateProviderKeyRequest {
+        gateway.backend.only().1,
+        RecordedCall::CreateKey(v1::CreateProviderKeyRequest {
             provider_id: String::new(),
             scopes: vec![v1::ProviderScope::Answer.into()],
-            name: "night desk".into(),
+            name: "night shift".into(),
             idempotency_key: "k1".into(),
         })
     );
-    let wrong = gateway
+    let unknown_scope = gateway
         .keyed("POST", keys)
         .json(&json!({"scopes": ["everything"]}));
-    assert_eq!(problem(wrong, 422, "word_unknown").await["field"], "scopes");
+    assert_eq!(
+        problem(unknown_scope, 422, "value_unknown").await["field"],
+        "scopes"
+    );
 
     let rotate = format!("{keys}/{NOTICE}/rotate");
-    let made = json(
+    let rotated = json(
         gateway
             .keyed("POST", &rotate)
             .json(&json!({"overlap_seconds": 60})),
         201,
     )
     .await;
-    assert_eq!(made["former"], about);
+    assert_eq!(rotated["previous"], details);
     assert_eq!(
-        gateway.asked.only().1,
-        Call::RotateKey(v1::RotateProviderKeyRequest {
+        gateway.backend.only().1,
+        RecordedCall::RotateKey(v1::RotateProviderKeyRequest {
             key_id: NOTICE.into(),
             overlap_seconds: Some(60),
             idempotency_key: String::new(),
         })
     );
     let revoke = |id: &str| gateway.keyed("DELETE", &format!("{keys}/{id}"));
-    let gone = revoke(NOTICE).send().await.unwrap();
-    assert_eq!(gone.status(), 204);
+    let revoked = revoke(NOTICE).send().await.unwrap();
+    assert_eq!(revoked.status(), 204);
     problem(revoke(UNKNOWN), 404, "not_found").await;
     problem(revoke("x"), 422, "id_malformed").await;
 }
 
 #[tokio::test]
-async fn endpoints_are_made_tested_given_another_secret_and_deleted() {
+async fn endpoints_are_created_tested_rotated_and_deleted() {
     let gateway = start().await;
     let all = "/provider/v1/webhook-endpoints";
     let one = format!("{all}/{NOTICE}");
     let listed = json(gateway.keyed("GET", all), 200).await;
     let endpoint = json!({
         "endpoint_id": NOTICE, "url": "https://hook.amber.example/in", "in_use": true, "has_secret": true,
-        "former_secret_until": "2026-03-01T12:00:00Z", "created_at": "2026-03-01T12:00:00Z", "gone_at": null,
+        "previous_secret_until": "2026-03-01T12:00:00Z", "created_at": "2026-03-01T12:00:00Z", "retired_at": null,
     });
     assert_eq!(listed, json!({ "endpoints": [endpoint] }));
-    gateway.asked.take();
+    gateway.backend.take();
 
-    let wanted = json!({"url": "https://hook.amber.example/in"});
-    let made = json(gateway.keyed("POST", all).json(&wanted), 201).await;
-    assert_eq!(made, json!({"endpoint": endpoint, "secret": "whsec_x"}));
-    let asked = v1::CreateWebhookEndpointRequest {
+    let body = json!({"url": "https://hook.amber.example/in"});
+    let created = json(gateway.keyed("POST", all).json(&body), 201).await;
+    assert_eq!(created, json!({"endpoint": endpoint, "secret": "whsec_x"}));
+    let expected = v1::CreateWebhookEndpointRequest {
         url: "https://hook.amber.example/in".into(),
         idempotency_key: String::new(),
     };
-    assert_eq!(gateway.asked.only().1, Call::CreateEndpoint(asked));
+    assert_eq!(
+        gateway.backend.only().1,
+        RecordedCall::CreateEndpoint(expected)
+    );
 
     let rotate = gateway.keyed("POST", &format!("{one}/rotate"));
     let rotated = json(rotate.json(&json!({})), 201).await;
     assert_eq!(rotated["secret"], "whsec_y");
-    let asked = v1::RotateWebhookSecretRequest {
+    let expected = v1::RotateWebhookSecretRequest {
         endpoint_id: NOTICE.into(),
         ..Default::default()
     };
-    assert_eq!(gateway.asked.only().1, Call::RotateSecret(asked));
+    assert_eq!(
+        gateway.backend.only().1,
+        RecordedCall::RotateSecret(expected)
+    );
 
     let tested = json(gateway.keyed("POST", &format!("{one}/test")), 200).await;
     assert_eq!(
@@ -104,15 +113,15 @@ async fn endpoints_are_made_tested_given_another_secret_and_deleted() {
 }
 
 #[tokio::test]
-async fn deliveries_are_looked_at_and_asked_for_again() {
+async fn deliveries_are_listed_and_redelivery_is_requested() {
     let gateway = start().await;
     let path = format!("/provider/v1/deliveries?notice_id={NOTICE}&outcome=failed&limit=5");
     let page = json(gateway.keyed("GET", &path), 200).await;
     assert_eq!(page["deliveries"][0]["outcome"], "http_5xx");
     assert_eq!(page["next_cursor"], json!(null));
     assert_eq!(
-        gateway.asked.only().1,
-        Call::Deliveries(v1::ListDeliveriesRequest {
+        gateway.backend.only().1,
+        RecordedCall::Deliveries(v1::ListDeliveriesRequest {
             page: Some(v1::Page {
                 size: 5,
                 cursor: String::new()
@@ -121,18 +130,18 @@ async fn deliveries_are_looked_at_and_asked_for_again() {
             failed: Some(true),
         })
     );
-    let wrong = gateway.keyed("GET", "/provider/v1/deliveries?outcome=lost");
-    problem(wrong, 422, "word_unknown").await;
+    let unknown_outcome = gateway.keyed("GET", "/provider/v1/deliveries?outcome=lost");
+    problem(unknown_outcome, 422, "value_unknown").await;
 
-    let again = gateway
+    let request = gateway
         .keyed("POST", "/provider/v1/redeliveries")
         .json(&json!({"notice_ids": [NOTICE, UNKNOWN]}));
-    let said = json(again, 202).await;
+    let response = json(request, 202).await;
     assert_eq!(
-        said["results"][0],
+        response["results"][0],
         json!({"notice_id": NOTICE, "channel": "webhook"})
     );
-    let refused = &said["results"][1]["problem"];
+    let refused = &response["results"][1]["problem"];
     assert_eq!(
         (&refused["code"], &refused["field"]),
         (&json!("not_found"), &json!("notice_ids[1]"))

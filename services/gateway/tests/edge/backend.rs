@@ -1,4 +1,4 @@
-//! What stands where the owners would: it writes down what it was asked, and answers by plain rules.
+//! A backend in place of intake and dispatch: records the calls and answers by fixed rules.
 
 use std::pin::Pin;
 use std::sync::Mutex;
@@ -24,9 +24,9 @@ pub const NOON: Timestamp = Timestamp {
     nanos: 0,
 };
 
-/// One call: its method, the credential that came with it, and the message.
+/// A gRPC call with its message.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Call {
+pub enum RecordedCall {
     Submit(v1::SubmitReportsRequest),
     Outcome(v1::GetOutcomeRequest),
     Withdraw(v1::WithdrawReportRequest),
@@ -54,30 +54,31 @@ pub enum Call {
     Mail(v1::ReceiveMailRequest),
 }
 
-pub struct Backend {
-    calls: Mutex<Vec<(Option<String>, Call)>>,
-    /// What the notice behind a link says; tests may change it.
+pub struct RecordingBackend {
+    calls: Mutex<Vec<(Option<String>, RecordedCall)>>,
+    /// The notice behind a link; tests may change it.
     pub notice: Mutex<v1::Notice>,
-    pub answered: Mutex<i32>,
-    /// A reading of [`HELD`] waits here until a permit is added.
+    /// The last answer to the notice behind a link.
+    pub last_answer: Mutex<i32>,
+    /// A call for the notice [`BLOCKED`] waits here until a permit is added.
     pub gate: Semaphore,
 }
 
-pub const HELD: &str = "11111111-1111-4111-8111-111111111111";
+pub const BLOCKED: &str = "11111111-1111-4111-8111-111111111111";
 
-impl Default for Backend {
+impl Default for RecordingBackend {
     fn default() -> Self {
         Self {
             calls: Mutex::default(),
             notice: Mutex::new(notice()),
-            answered: Mutex::default(),
+            last_answer: Mutex::default(),
             gate: Semaphore::new(0),
         }
     }
 }
 
-impl Backend {
-    fn note<T>(&self, request: Request<T>, call: impl FnOnce(T) -> Call) {
+impl RecordingBackend {
+    fn record<T>(&self, request: Request<T>, call: impl FnOnce(T) -> RecordedCall) {
         let credential = request
             .metadata()
             .get("authorization")
@@ -86,19 +87,19 @@ impl Backend {
         self.calls.lock().unwrap().push((credential, call));
     }
 
-    /// What was asked since the last time, with the credential of each.
-    pub fn take(&self) -> Vec<(Option<String>, Call)> {
+    /// The calls since the last time, each with its credential.
+    pub fn take(&self) -> Vec<(Option<String>, RecordedCall)> {
         std::mem::take(&mut *self.calls.lock().unwrap())
     }
 
     /// The one call since the last time.
-    pub fn only(&self) -> (Option<String>, Call) {
+    pub fn only(&self) -> (Option<String>, RecordedCall) {
         let mut calls = self.take();
         assert_eq!(calls.len(), 1, "{calls:?}");
         calls.pop().unwrap()
     }
 
-    pub fn seen(&self) -> usize {
+    pub fn call_count(&self) -> usize {
         self.calls.lock().unwrap().len()
     }
 }
@@ -138,7 +139,7 @@ fn own_key() -> v1::ProviderKey {
             v1::ProviderScope::Read.into(),
             v1::ProviderScope::Settings.into(),
         ],
-        name: "desk".into(),
+        name: "abuse team".into(),
         created_at: Some(NOON),
         is_current: true,
         ..Default::default()
@@ -151,9 +152,9 @@ fn endpoint() -> v1::WebhookEndpoint {
         url: "https://hook.amber.example/in".into(),
         in_use: true,
         has_secret: true,
-        former_secret_until: Some(NOON),
+        previous_secret_until: Some(NOON),
         created_at: Some(NOON),
-        gone_at: None,
+        retired_at: None,
     }
 }
 
@@ -172,8 +173,8 @@ fn delivery() -> v1::Delivery {
     }
 }
 
-/// One of the things there are, by its id.
-fn named(id: &str, field: &str) -> Result<(), Status> {
+/// Accepts the id [`NOTICE`] only.
+fn check_id(id: &str, field: &str) -> Result<(), Status> {
     match id {
         NOTICE => Ok(()),
         UNKNOWN => Err(refused(Kind::NotFound, "not_found", field)),
@@ -184,19 +185,19 @@ fn named(id: &str, field: &str) -> Result<(), Status> {
 fn problem(code: &str, field: &str) -> v1::ItemProblem {
     v1::ItemProblem {
         code: code.into(),
-        detail: "A sentence of the owner's.".into(),
+        detail: "A sentence of the service.".into(),
         field: field.into(),
     }
 }
 
 fn refused(kind: Kind, code: &'static str, field: &str) -> Status {
-    Problem::new(kind, code, "A sentence of the owner's.")
+    Problem::new(kind, code, "A sentence of the service.")
         .field(field)
         .into()
 }
 
-/// A key that nobody gave out.
-fn authentic<T>(request: &Request<T>) -> Result<(), Status> {
+/// Refuses the key `wrong`.
+fn check_key<T>(request: &Request<T>) -> Result<(), Status> {
     match request.metadata().get("authorization") {
         Some(value) if value == "Bearer wrong" => {
             let refusal = Problem::new(Kind::Unauthenticated, "key_invalid", "Not a key of ours.");
@@ -206,26 +207,26 @@ fn authentic<T>(request: &Request<T>) -> Result<(), Status> {
     }
 }
 
-/// Links by their names.
-fn link(token: &str) -> Result<(), Status> {
+/// The result for a link's token.
+fn check_link(token: &str) -> Result<(), Status> {
     match token {
         "good" => Ok(()),
         "expired" => Err(refused(Kind::FailedPrecondition, "link_expired", "token")),
-        "down" => Err(Status::unavailable("nobody")),
+        "down" => Err(Status::unavailable("not running")),
         _ => Err(refused(Kind::NotFound, "not_found", "token")),
     }
 }
 
-type Answer<T> = Result<Response<T>, Status>;
+type RpcResult<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
-impl DispatchService for Backend {
+impl DispatchService for RecordingBackend {
     async fn list_notices(
         &self,
         request: Request<v1::ListNoticesRequest>,
-    ) -> Answer<v1::ListNoticesResponse> {
+    ) -> RpcResult<v1::ListNoticesResponse> {
         let cursor = request.get_ref().page.clone().unwrap_or_default().cursor;
-        self.note(request, Call::List);
+        self.record(request, RecordedCall::List);
         if cursor == "13" {
             let refusal = Problem::new(
                 Kind::Invalid,
@@ -234,7 +235,7 @@ impl DispatchService for Backend {
             );
             return Err(refusal.field("page.cursor").into());
         }
-        // There is one, and nothing after it.
+        // One notice, and none after it.
         let notices = if cursor == "42" {
             Vec::new()
         } else {
@@ -249,12 +250,12 @@ impl DispatchService for Backend {
     async fn get_notice(
         &self,
         request: Request<v1::GetNoticeRequest>,
-    ) -> Answer<v1::GetNoticeResponse> {
+    ) -> RpcResult<v1::GetNoticeResponse> {
         let id = request.get_ref().notice_id.clone();
-        self.note(request, Call::Get);
+        self.record(request, RecordedCall::Get);
         match id.as_str() {
             UNKNOWN => Err(refused(Kind::NotFound, "not_found", "notice_id")),
-            HELD => {
+            BLOCKED => {
                 let _gate = self.gate.acquire().await;
                 Ok(Response::new(v1::GetNoticeResponse {
                     notice: Some(notice()),
@@ -269,40 +270,40 @@ impl DispatchService for Backend {
     async fn answer_notices(
         &self,
         request: Request<v1::AnswerNoticesRequest>,
-    ) -> Answer<v1::AnswerNoticesResponse> {
-        let asked = request.get_ref().clone();
-        authentic(&request)?;
-        self.note(request, Call::Answer);
-        if asked.idempotency_key == "used" {
+    ) -> RpcResult<v1::AnswerNoticesResponse> {
+        let body = request.get_ref().clone();
+        check_key(&request)?;
+        self.record(request, RecordedCall::Answer);
+        if body.idempotency_key == "used" {
             return Err(key_reused().into());
         }
-        if asked.items.is_empty() && asked.body_digest.is_empty() {
-            return Err(refused(Kind::Invalid, "field_missing", "items"));
+        if body.answers.is_empty() && body.body_digest.is_empty() {
+            return Err(refused(Kind::Invalid, "field_missing", "answers"));
         }
-        let judge = |(n, item): (usize, v1::AnswerItem)| v1::AnswerResult {
-            result: Some(if item.notice_id == UNKNOWN {
-                let field = format!("items[{n}].notice_id");
+        let result = |(index, answer): (usize, v1::AnswerItem)| v1::AnswerResult {
+            result: Some(if answer.notice_id == UNKNOWN {
+                let field = format!("answers[{index}].notice_id");
                 v1::answer_result::Result::Problem(problem("not_found", &field))
-            } else if item.answer == v1::Answer::NeedTime as i32 && item.until.is_none() {
-                let field = format!("items[{n}].until");
+            } else if answer.answer == v1::Answer::NeedTime as i32 && answer.until.is_none() {
+                let field = format!("answers[{index}].until");
                 v1::answer_result::Result::Problem(problem("field_missing", &field))
             } else {
                 v1::answer_result::Result::State(v1::NoticeState::Acknowledged.into())
             }),
-            notice_id: item.notice_id,
+            notice_id: answer.notice_id,
         };
         Ok(Response::new(v1::AnswerNoticesResponse {
-            results: asked.items.into_iter().enumerate().map(judge).collect(),
+            results: body.answers.into_iter().enumerate().map(result).collect(),
         }))
     }
 
     async fn verify_notice(
         &self,
         request: Request<v1::VerifyNoticeRequest>,
-    ) -> Answer<v1::VerifyNoticeResponse> {
-        self.note(request, Call::Verify);
+    ) -> RpcResult<v1::VerifyNoticeResponse> {
+        self.record(request, RecordedCall::Verify);
         Ok(Response::new(v1::VerifyNoticeResponse {
-            ours: true,
+            authentic: true,
             superseded: true,
             retracted: false,
         }))
@@ -311,8 +312,8 @@ impl DispatchService for Backend {
     async fn get_preferences(
         &self,
         request: Request<v1::GetPreferencesRequest>,
-    ) -> Answer<v1::GetPreferencesResponse> {
-        self.note(request, |_| Call::ReadPreferences);
+    ) -> RpcResult<v1::GetPreferencesResponse> {
+        self.record(request, |_| RecordedCall::ReadPreferences);
         Ok(Response::new(v1::GetPreferencesResponse {
             preferences: Some(v1::Preferences {
                 channel: v1::DeliveryChannel::Api.into(),
@@ -325,9 +326,9 @@ impl DispatchService for Backend {
     async fn set_preferences(
         &self,
         request: Request<v1::SetPreferencesRequest>,
-    ) -> Answer<v1::SetPreferencesResponse> {
+    ) -> RpcResult<v1::SetPreferencesResponse> {
         let preferences = request.get_ref().preferences.clone();
-        self.note(request, Call::WritePreferences);
+        self.record(request, RecordedCall::WritePreferences);
         Ok(Response::new(v1::SetPreferencesResponse {
             preferences,
             webhook_public_key: "whpk_x".into(),
@@ -337,24 +338,24 @@ impl DispatchService for Backend {
     async fn view_by_link(
         &self,
         request: Request<v1::ViewByLinkRequest>,
-    ) -> Answer<v1::ViewByLinkResponse> {
+    ) -> RpcResult<v1::ViewByLinkResponse> {
         let token = request.get_ref().token.clone();
-        self.note(request, Call::View);
-        link(&token)?;
+        self.record(request, RecordedCall::View);
+        check_link(&token)?;
         Ok(Response::new(v1::ViewByLinkResponse {
             notice: Some(self.notice.lock().unwrap().clone()),
-            answered: *self.answered.lock().unwrap(),
+            answered: *self.last_answer.lock().unwrap(),
         }))
     }
 
     async fn answer_by_link(
         &self,
         request: Request<v1::AnswerByLinkRequest>,
-    ) -> Answer<v1::AnswerByLinkResponse> {
-        let asked = request.get_ref().clone();
-        self.note(request, Call::AnswerByLink);
-        link(&asked.token)?;
-        let answer = asked.answer.unwrap();
+    ) -> RpcResult<v1::AnswerByLinkResponse> {
+        let body = request.get_ref().clone();
+        self.record(request, RecordedCall::AnswerByLink);
+        check_link(&body.token)?;
+        let answer = body.answer.unwrap();
         optional_text("answer.text", &answer.text, 2000)
             .map_err(|invalid| refused(Kind::Invalid, invalid.code, "answer.text"))?;
         if answer.answer == v1::Answer::NeedTime as i32 && answer.until.is_none() {
@@ -368,8 +369,8 @@ impl DispatchService for Backend {
     async fn list_signing_keys(
         &self,
         request: Request<v1::ListSigningKeysRequest>,
-    ) -> Answer<v1::ListSigningKeysResponse> {
-        self.note(request, |_| Call::Keys);
+    ) -> RpcResult<v1::ListSigningKeysResponse> {
+        self.record(request, |_| RecordedCall::Keys);
         let key = |key_id: &str, purpose: &str| v1::SigningKey {
             key_id: key_id.into(),
             public_key: vec![251; 32].into(),
@@ -383,15 +384,17 @@ impl DispatchService for Backend {
     async fn check_mailbox(
         &self,
         request: Request<v1::CheckMailboxRequest>,
-    ) -> Answer<v1::CheckMailboxResponse> {
+    ) -> RpcResult<v1::CheckMailboxResponse> {
         let address = request.get_ref().address.clone();
-        self.note(request, |asked| Call::Mailbox(asked.address));
+        self.record(request, |request| RecordedCall::Mailbox(request.address));
         if address.starts_with("down") {
-            return Err(Problem::of(Kind::Unavailable).into());
+            return Err(Problem::from_kind(Kind::Unavailable).into());
         }
-        let for_reports = address.starts_with("b1-");
-        if for_reports || address.starts_with("r1-") {
-            Ok(Response::new(v1::CheckMailboxResponse { for_reports }))
+        let for_delivery_reports = address.starts_with("b1-");
+        if for_delivery_reports || address.starts_with("r1-") {
+            Ok(Response::new(v1::CheckMailboxResponse {
+                for_delivery_reports,
+            }))
         } else {
             Err(refused(Kind::NotFound, "mailbox_unknown", "address"))
         }
@@ -400,53 +403,53 @@ impl DispatchService for Backend {
     async fn receive_mail(
         &self,
         request: Request<v1::ReceiveMailRequest>,
-    ) -> Answer<v1::ReceiveMailResponse> {
+    ) -> RpcResult<v1::ReceiveMailResponse> {
         let busy = request.get_ref().address.contains("busy");
-        self.note(request, Call::Mail);
+        self.record(request, RecordedCall::Mail);
         if busy {
-            return Err(Problem::of(Kind::Unavailable).into());
+            return Err(Problem::from_kind(Kind::Unavailable).into());
         }
         Ok(Response::new(v1::ReceiveMailResponse {}))
     }
 
-    async fn put_providers(
+    async fn upsert_providers(
         &self,
-        _: Request<v1::PutProvidersRequest>,
-    ) -> Answer<v1::PutProvidersResponse> {
-        Err(never())
+        _: Request<v1::UpsertProvidersRequest>,
+    ) -> RpcResult<v1::UpsertProvidersResponse> {
+        Err(not_used())
     }
 
     async fn list_providers(
         &self,
         _: Request<v1::ListProvidersRequest>,
-    ) -> Answer<v1::ListProvidersResponse> {
-        Err(never())
+    ) -> RpcResult<v1::ListProvidersResponse> {
+        Err(not_used())
     }
 
     async fn get_provider(
         &self,
         _: Request<v1::GetProviderRequest>,
-    ) -> Answer<v1::GetProviderResponse> {
-        Err(never())
+    ) -> RpcResult<v1::GetProviderResponse> {
+        Err(not_used())
     }
 
     async fn create_provider_key(
         &self,
         request: Request<v1::CreateProviderKeyRequest>,
-    ) -> Answer<v1::CreateProviderKeyResponse> {
-        self.note(request, Call::CreateKey);
+    ) -> RpcResult<v1::CreateProviderKeyResponse> {
+        self.record(request, RecordedCall::CreateKey);
         Ok(Response::new(v1::CreateProviderKeyResponse {
             key_id: NOTICE.into(),
             key: "tdh_new".into(),
-            about: Some(own_key()),
+            details: Some(own_key()),
         }))
     }
 
     async fn list_provider_keys(
         &self,
         request: Request<v1::ListProviderKeysRequest>,
-    ) -> Answer<v1::ListProviderKeysResponse> {
-        self.note(request, |_| Call::OwnKeys);
+    ) -> RpcResult<v1::ListProviderKeysResponse> {
+        self.record(request, |_| RecordedCall::OwnKeys);
         Ok(Response::new(v1::ListProviderKeysResponse {
             keys: vec![own_key()],
         }))
@@ -455,31 +458,31 @@ impl DispatchService for Backend {
     async fn rotate_provider_key(
         &self,
         request: Request<v1::RotateProviderKeyRequest>,
-    ) -> Answer<v1::RotateProviderKeyResponse> {
-        named(&request.get_ref().key_id, "key_id")?;
-        self.note(request, Call::RotateKey);
+    ) -> RpcResult<v1::RotateProviderKeyResponse> {
+        check_id(&request.get_ref().key_id, "key_id")?;
+        self.record(request, RecordedCall::RotateKey);
         Ok(Response::new(v1::RotateProviderKeyResponse {
             key_id: NOTICE.into(),
             key: "tdh_new".into(),
-            about: Some(own_key()),
-            former: Some(own_key()),
+            details: Some(own_key()),
+            previous: Some(own_key()),
         }))
     }
 
     async fn revoke_provider_key(
         &self,
         request: Request<v1::RevokeProviderKeyRequest>,
-    ) -> Answer<v1::RevokeProviderKeyResponse> {
-        named(&request.get_ref().key_id, "key_id")?;
-        self.note(request, Call::RevokeKey);
+    ) -> RpcResult<v1::RevokeProviderKeyResponse> {
+        check_id(&request.get_ref().key_id, "key_id")?;
+        self.record(request, RecordedCall::RevokeKey);
         Ok(Response::new(v1::RevokeProviderKeyResponse {}))
     }
 
     async fn create_webhook_endpoint(
         &self,
         request: Request<v1::CreateWebhookEndpointRequest>,
-    ) -> Answer<v1::CreateWebhookEndpointResponse> {
-        self.note(request, Call::CreateEndpoint);
+    ) -> RpcResult<v1::CreateWebhookEndpointResponse> {
+        self.record(request, RecordedCall::CreateEndpoint);
         Ok(Response::new(v1::CreateWebhookEndpointResponse {
             endpoint: Some(endpoint()),
             secret: "whsec_x".into(),
@@ -489,8 +492,8 @@ impl DispatchService for Backend {
     async fn list_webhook_endpoints(
         &self,
         request: Request<v1::ListWebhookEndpointsRequest>,
-    ) -> Answer<v1::ListWebhookEndpointsResponse> {
-        self.note(request, |_| Call::Endpoints);
+    ) -> RpcResult<v1::ListWebhookEndpointsResponse> {
+        self.record(request, |_| RecordedCall::Endpoints);
         Ok(Response::new(v1::ListWebhookEndpointsResponse {
             endpoints: vec![endpoint()],
         }))
@@ -499,18 +502,18 @@ impl DispatchService for Backend {
     async fn delete_webhook_endpoint(
         &self,
         request: Request<v1::DeleteWebhookEndpointRequest>,
-    ) -> Answer<v1::DeleteWebhookEndpointResponse> {
-        named(&request.get_ref().endpoint_id, "endpoint_id")?;
-        self.note(request, Call::DeleteEndpoint);
+    ) -> RpcResult<v1::DeleteWebhookEndpointResponse> {
+        check_id(&request.get_ref().endpoint_id, "endpoint_id")?;
+        self.record(request, RecordedCall::DeleteEndpoint);
         Ok(Response::new(v1::DeleteWebhookEndpointResponse {}))
     }
 
     async fn rotate_webhook_secret(
         &self,
         request: Request<v1::RotateWebhookSecretRequest>,
-    ) -> Answer<v1::RotateWebhookSecretResponse> {
-        named(&request.get_ref().endpoint_id, "endpoint_id")?;
-        self.note(request, Call::RotateSecret);
+    ) -> RpcResult<v1::RotateWebhookSecretResponse> {
+        check_id(&request.get_ref().endpoint_id, "endpoint_id")?;
+        self.record(request, RecordedCall::RotateSecret);
         Ok(Response::new(v1::RotateWebhookSecretResponse {
             endpoint: Some(endpoint()),
             secret: "whsec_y".into(),
@@ -520,9 +523,9 @@ impl DispatchService for Backend {
     async fn test_webhook_endpoint(
         &self,
         request: Request<v1::TestWebhookEndpointRequest>,
-    ) -> Answer<v1::TestWebhookEndpointResponse> {
-        named(&request.get_ref().endpoint_id, "endpoint_id")?;
-        self.note(request, Call::TestEndpoint);
+    ) -> RpcResult<v1::TestWebhookEndpointResponse> {
+        check_id(&request.get_ref().endpoint_id, "endpoint_id")?;
+        self.record(request, RecordedCall::TestEndpoint);
         Ok(Response::new(v1::TestWebhookEndpointResponse {
             delivery: Some(delivery()),
         }))
@@ -531,8 +534,8 @@ impl DispatchService for Backend {
     async fn list_deliveries(
         &self,
         request: Request<v1::ListDeliveriesRequest>,
-    ) -> Answer<v1::ListDeliveriesResponse> {
-        self.note(request, Call::Deliveries);
+    ) -> RpcResult<v1::ListDeliveriesResponse> {
+        self.record(request, RecordedCall::Deliveries);
         Ok(Response::new(v1::ListDeliveriesResponse {
             deliveries: vec![delivery()],
             next_cursor: String::new(),
@@ -542,24 +545,27 @@ impl DispatchService for Backend {
     async fn redeliver_notices(
         &self,
         request: Request<v1::RedeliverNoticesRequest>,
-    ) -> Answer<v1::RedeliverNoticesResponse> {
-        use v1::redelivery_result::Result as Said;
-        let asked = request.get_ref().notice_ids.clone();
-        self.note(request, Call::Redeliver);
-        if asked.is_empty() {
+    ) -> RpcResult<v1::RedeliverNoticesResponse> {
+        use v1::redelivery_result::Result as ResultProto;
+        let notice_ids = request.get_ref().notice_ids.clone();
+        self.record(request, RecordedCall::Redeliver);
+        if notice_ids.is_empty() {
             return Err(refused(Kind::Invalid, "field_missing", "notice_ids"));
         }
-        let results = asked.into_iter().enumerate().map(|(n, notice_id)| {
-            let result = if notice_id == UNKNOWN {
-                Said::Problem(problem("not_found", &format!("notice_ids[{n}]")))
-            } else {
-                Said::Channel(v1::DeliveryChannel::Webhook.into())
-            };
-            v1::RedeliveryResult {
-                notice_id,
-                result: Some(result),
-            }
-        });
+        let results = notice_ids
+            .into_iter()
+            .enumerate()
+            .map(|(index, notice_id)| {
+                let result = if notice_id == UNKNOWN {
+                    ResultProto::Problem(problem("not_found", &format!("notice_ids[{index}]")))
+                } else {
+                    ResultProto::Channel(v1::DeliveryChannel::Webhook.into())
+                };
+                v1::RedeliveryResult {
+                    notice_id,
+                    result: Some(result),
+                }
+            });
         Ok(Response::new(v1::RedeliverNoticesResponse {
             results: results.collect(),
         }))
@@ -568,71 +574,74 @@ impl DispatchService for Backend {
     async fn get_case_dispatch(
         &self,
         _: Request<v1::GetCaseDispatchRequest>,
-    ) -> Answer<v1::GetCaseDispatchResponse> {
-        Err(never())
+    ) -> RpcResult<v1::GetCaseDispatchResponse> {
+        Err(not_used())
     }
 
     async fn search_notices(
         &self,
         _: Request<v1::SearchNoticesRequest>,
-    ) -> Answer<v1::SearchNoticesResponse> {
-        Err(never())
+    ) -> RpcResult<v1::SearchNoticesResponse> {
+        Err(not_used())
     }
 
     async fn list_overdue(
         &self,
         _: Request<v1::ListOverdueRequest>,
-    ) -> Answer<v1::ListOverdueResponse> {
-        Err(never())
+    ) -> RpcResult<v1::ListOverdueResponse> {
+        Err(not_used())
     }
 
     async fn supply_information(
         &self,
         _: Request<v1::SupplyInformationRequest>,
-    ) -> Answer<v1::SupplyInformationResponse> {
-        Err(never())
+    ) -> RpcResult<v1::SupplyInformationResponse> {
+        Err(not_used())
     }
 
     async fn get_dispatch_counts(
         &self,
         _: Request<v1::GetDispatchCountsRequest>,
-    ) -> Answer<v1::GetDispatchCountsResponse> {
-        Err(never())
+    ) -> RpcResult<v1::GetDispatchCountsResponse> {
+        Err(not_used())
     }
 }
 
-/// The gateway has no business with staff's calls.
-fn never() -> Status {
-    Status::unimplemented("not the gateway's to ask")
+/// The gateway never makes the calls that are for staff.
+fn not_used() -> Status {
+    Status::unimplemented("the gateway never makes this call")
 }
 
 #[tonic::async_trait]
-impl IntakeService for Backend {
+impl IntakeService for RecordingBackend {
     type StreamReportsStream =
         Pin<Box<dyn Stream<Item = Result<v1::StreamReportsResponse, Status>> + Send>>;
 
     async fn submit_reports(
         &self,
         request: Request<v1::SubmitReportsRequest>,
-    ) -> Answer<v1::SubmitReportsResponse> {
-        let asked = request.get_ref().clone();
-        authentic(&request)?;
+    ) -> RpcResult<v1::SubmitReportsResponse> {
+        let body = request.get_ref().clone();
+        check_key(&request)?;
         let sees_cases = request.metadata().contains_key("authorization");
-        self.note(request, Call::Submit);
-        match asked.idempotency_key.as_str() {
+        self.record(request, RecordedCall::Submit);
+        match body.idempotency_key.as_str() {
             "used" => return Err(key_reused().into()),
-            "panic" => panic!("on purpose"),
+            "panic" => panic!("for the test"),
             _ => {}
         }
-        let takes = |url: &str| asked.items.iter().any(|item| item.url.starts_with(url));
-        if takes("quota") && !takes("http") {
-            let quota = Problem::new(Kind::Exhausted, "quota_exceeded", "Come again tomorrow.");
+        let has_url = |prefix: &str| {
+            let mut reports = body.reports.iter();
+            reports.any(|report| report.url.starts_with(prefix))
+        };
+        if has_url("quota") && !has_url("http") {
+            let quota = Problem::new(Kind::Exhausted, "quota_exceeded", "Send it again tomorrow.");
             return Err(quota.retry_after(Duration::from_hours(1)).into());
         }
-        let judge = |(n, item): (usize, v1::ReportItem)| v1::ItemResult {
-            external_id: item.external_id,
-            result: Some(if item.url.starts_with("http") {
-                v1::item_result::Result::Receipt(v1::Receipt {
+        let result = |(index, report): (usize, v1::NewReport)| v1::ReportResult {
+            external_id: report.external_id,
+            result: Some(if report.url.starts_with("http") {
+                v1::report_result::Result::Receipt(v1::Receipt {
                     report_id: NOTICE.into(),
                     reference: REFERENCE.into(),
                     case_id: if sees_cases {
@@ -640,20 +649,20 @@ impl IntakeService for Backend {
                     } else {
                         String::new()
                     },
-                    opened_case: sees_cases && n == 0,
+                    opened_case: sees_cases && index == 0,
                     accepted_at: Some(NOON),
                 })
-            } else if item.url == "quota" {
-                v1::item_result::Result::Problem(problem("quota_exceeded", ""))
-            } else if item.url == "busy" {
-                v1::item_result::Result::Problem(problem("exhausted", ""))
+            } else if report.url == "quota" {
+                v1::report_result::Result::Problem(problem("quota_exceeded", ""))
+            } else if report.url == "busy" {
+                v1::report_result::Result::Problem(problem("exhausted", ""))
             } else {
-                let field = format!("items[{n}].url");
-                v1::item_result::Result::Problem(problem("url_scheme", &field))
+                let field = format!("reports[{index}].url");
+                v1::report_result::Result::Problem(problem("url_scheme", &field))
             }),
         };
         Ok(Response::new(v1::SubmitReportsResponse {
-            results: asked.items.into_iter().enumerate().map(judge).collect(),
+            results: body.reports.into_iter().enumerate().map(result).collect(),
             repeated: false,
         }))
     }
@@ -661,9 +670,9 @@ impl IntakeService for Backend {
     async fn get_outcome(
         &self,
         request: Request<v1::GetOutcomeRequest>,
-    ) -> Answer<v1::GetOutcomeResponse> {
+    ) -> RpcResult<v1::GetOutcomeResponse> {
         let reference = request.get_ref().reference.clone();
-        self.note(request, Call::Outcome);
+        self.record(request, RecordedCall::Outcome);
         if reference != REFERENCE {
             return Err(refused(Kind::NotFound, "not_found", "reference"));
         }
@@ -677,8 +686,8 @@ impl IntakeService for Backend {
     async fn withdraw_report(
         &self,
         request: Request<v1::WithdrawReportRequest>,
-    ) -> Answer<v1::WithdrawReportResponse> {
-        self.note(request, Call::Withdraw);
+    ) -> RpcResult<v1::WithdrawReportResponse> {
+        self.record(request, RecordedCall::Withdraw);
         Ok(Response::new(v1::WithdrawReportResponse {
             outcome: v1::Outcome::Withdrawn.into(),
         }))
@@ -687,42 +696,42 @@ impl IntakeService for Backend {
     async fn stream_reports(
         &self,
         _: Request<Streaming<v1::StreamReportsRequest>>,
-    ) -> Answer<Self::StreamReportsStream> {
-        Err(never())
+    ) -> RpcResult<Self::StreamReportsStream> {
+        Err(not_used())
     }
 
     async fn find_reports(
         &self,
         _: Request<v1::FindReportsRequest>,
-    ) -> Answer<v1::FindReportsResponse> {
-        Err(never())
+    ) -> RpcResult<v1::FindReportsResponse> {
+        Err(not_used())
     }
 
     async fn create_partner(
         &self,
         _: Request<v1::CreatePartnerRequest>,
-    ) -> Answer<v1::CreatePartnerResponse> {
-        Err(never())
+    ) -> RpcResult<v1::CreatePartnerResponse> {
+        Err(not_used())
     }
 
     async fn list_partners(
         &self,
         _: Request<v1::ListPartnersRequest>,
-    ) -> Answer<v1::ListPartnersResponse> {
-        Err(never())
+    ) -> RpcResult<v1::ListPartnersResponse> {
+        Err(not_used())
     }
 
     async fn revoke_partner(
         &self,
         _: Request<v1::RevokePartnerRequest>,
-    ) -> Answer<v1::RevokePartnerResponse> {
-        Err(never())
+    ) -> RpcResult<v1::RevokePartnerResponse> {
+        Err(not_used())
     }
 
     async fn get_intake_counts(
         &self,
         _: Request<v1::GetIntakeCountsRequest>,
-    ) -> Answer<v1::GetIntakeCountsResponse> {
-        Err(never())
+    ) -> RpcResult<v1::GetIntakeCountsResponse> {
+        Err(not_used())
     }
 }

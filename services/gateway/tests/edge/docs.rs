@@ -1,9 +1,9 @@
-//! The page that shows the API's document: whole, ours, and without a request to anybody else.
+//! The documentation page: complete, and served entirely by the gateway.
 
 use crate::setup::start;
 
 #[tokio::test]
-async fn the_page_and_its_files_come_from_here() {
+async fn the_page_and_its_files_are_served_by_the_gateway() {
     let gateway = start().await;
     let root = gateway.request("GET", "/docs").send().await.unwrap();
     assert_eq!(
@@ -33,16 +33,16 @@ async fn the_page_and_its_files_come_from_here() {
     }
     assert!(scripts.contains("/openapi.json"), "{scripts}");
     assert!(scripts.contains("\"validatorUrl\": \"none\""), "{scripts}");
-    let none = gateway
+    let missing = gateway
         .request("GET", "/docs/../Cargo.toml")
         .send()
         .await
         .unwrap();
-    assert_eq!(none.status(), 404);
-    let none = gateway
+    assert_eq!(missing.status(), 404);
+    let missing = gateway
         .request("GET", "/docs/missing.js")
         .send()
         .await
         .unwrap();
-    assert_eq!(none.status(), 404);
+    assert_eq!(missing.status(), 404);
 }

@@ -1,4 +1,4 @@
-//! What any route does with a request that is not right, and what goes with every answer.
+//! Invalid requests to any route, and the headers of every response.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,11 +6,11 @@ use gateway::Config;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::backend::{Backend, UNKNOWN};
-use crate::setup::{KEY, json, problem, start, start_before, start_with};
+use crate::backend::{RecordingBackend, UNKNOWN};
+use crate::setup::{KEY, json, problem, start, start_in_front_of, start_with};
 
 #[tokio::test]
-async fn paths_methods_types_and_sizes_are_refused_each_with_its_own_problem() {
+async fn an_unknown_path_or_method_and_an_unsupported_body_have_problems_of_their_own() {
     let gateway = start().await;
     problem(
         gateway.request("GET", "/nothing/here"),
@@ -25,12 +25,12 @@ async fn paths_methods_types_and_sizes_are_refused_each_with_its_own_problem() {
     )
     .await;
 
-    let wrong = gateway
+    let refused = gateway
         .keyed("DELETE", "/provider/v1/preferences")
         .send()
         .await
         .unwrap();
-    let mut allowed: Vec<_> = wrong.headers()["allow"]
+    let mut allowed: Vec<_> = refused.headers()["allow"]
         .to_str()
         .unwrap()
         .split(',')
@@ -46,38 +46,43 @@ async fn paths_methods_types_and_sizes_are_refused_each_with_its_own_problem() {
 
     let post = || gateway.request("POST", "/v1/reports");
     problem(post().body("{}"), 415, "media_type").await;
-    let typed = |value: &str| post().header("content-type", value).body("{}");
-    problem(typed("text/plain"), 415, "media_type").await;
-    problem(typed("application/json; charset=latin1"), 415, "media_type").await;
+    let with_type = |value: &str| post().header("content-type", value).body("{}");
+    problem(with_type("text/plain"), 415, "media_type").await;
     problem(
-        typed("application/json; charset=UTF-8"),
+        with_type("application/json; charset=latin1"),
+        415,
+        "media_type",
+    )
+    .await;
+    problem(
+        with_type("application/json; charset=UTF-8"),
         400,
         "field_missing",
     )
     .await;
-    let packed = typed("application/json").header("content-encoding", "gzip");
-    problem(packed, 415, "content_encoding").await;
+    let compressed = with_type("application/json").header("content-encoding", "gzip");
+    problem(compressed, 415, "content_encoding").await;
 
     let large = "x".repeat(1024 * 1024 + 1);
-    let sized = post()
+    let with_length = post()
         .header("content-type", "application/json")
         .body(large.clone());
-    problem(sized, 413, "body_too_large").await;
-    let parts = large.into_bytes();
-    let chunks = parts
+    problem(with_length, 413, "body_too_large").await;
+    let bytes = large.into_bytes();
+    let chunks = bytes
         .chunks(64 * 1024)
         .map(<[u8]>::to_vec)
         .map(Ok::<_, std::io::Error>);
     let stream = reqwest::Body::wrap_stream(tokio_stream::iter(chunks.collect::<Vec<_>>()));
-    let unsized_ = post()
+    let chunked = post()
         .header("content-type", "application/json")
         .body(stream);
-    problem(unsized_, 413, "body_too_large").await;
-    assert_eq!(gateway.asked.seen(), 0);
+    problem(chunked, 413, "body_too_large").await;
+    assert_eq!(gateway.backend.call_count(), 0);
 }
 
 #[tokio::test]
-async fn malformed_json_is_refused_with_its_place_and_without_its_content() {
+async fn malformed_json_is_refused_with_the_path_and_without_the_content() {
     let gateway = start().await;
     let post = |body: &str| {
         gateway
@@ -85,44 +90,44 @@ async fn malformed_json_is_refused_with_its_place_and_without_its_content() {
             .header("content-type", "application/json")
             .body(body.to_owned())
     };
-    let said = problem(post("{\n \"channel\": }"), 400, "json_malformed").await;
+    let document = problem(post("{\n \"channel\": }"), 400, "json_malformed").await;
     assert!(
-        said["detail"].as_str().unwrap().contains("line 2"),
-        "{said}"
+        document["detail"].as_str().unwrap().contains("line 2"),
+        "{document}"
     );
     for (body, code, field) in [
         ("[]", "field_type", json!(null)),
-        (r#"{"items":[]}"#, "field_missing", json!("channel")),
+        (r#"{"reports":[]}"#, "field_missing", json!("channel")),
         (
-            r#"{"channel":"public","items":{}}"#,
+            r#"{"channel":"public","reports":{}}"#,
             "field_type",
-            json!("items"),
+            json!("reports"),
         ),
         (
-            r#"{"channel":"public","chanel":"public","items":[]}"#,
+            r#"{"channel":"public","chanel":"public","reports":[]}"#,
             "field_unknown",
             json!("chanel"),
         ),
         (
-            r#"{"channel":"public","channel":"public","items":[]}"#,
+            r#"{"channel":"public","channel":"public","reports":[]}"#,
             "field_repeated",
             json!("channel"),
         ),
     ] {
-        let said = problem(post(body), 400, code).await;
+        let document = problem(post(body), 400, code).await;
         assert_eq!(
-            said.get("field").cloned().unwrap_or_default(),
+            document.get("field").cloned().unwrap_or_default(),
             field,
             "{body}"
         );
     }
-    let secret = r#"{"channel":{"https://secret.example/":1},"items":[]}"#;
-    let said = problem(post(secret), 400, "field_type").await;
-    assert!(!said.to_string().contains("secret"), "{said}");
+    let secret = r#"{"channel":{"https://secret.example/":1},"reports":[]}"#;
+    let document = problem(post(secret), 400, "field_type").await;
+    assert!(!document.to_string().contains("secret"), "{document}");
 }
 
 #[tokio::test]
-async fn every_answer_carries_the_headers_that_keep_it_private() {
+async fn every_response_has_the_privacy_and_security_headers() {
     let config = Config {
         public_base: "https://portal.hotline.example".into(),
         ..Config::default()
@@ -151,41 +156,41 @@ async fn every_answer_carries_the_headers_that_keep_it_private() {
 }
 
 #[tokio::test]
-async fn without_its_owners_the_gateway_lives_says_so_and_refuses_kindly() {
-    // A port that nobody listens on any more.
-    let gone = std::net::TcpListener::bind("127.0.0.1:0")
+async fn without_intake_and_dispatch_the_gateway_is_alive_and_not_ready() {
+    // A port without a listener.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap();
-    let asked = Arc::new(Backend::default());
-    let gateway = start_before(
+    let backend = Arc::new(RecordingBackend::default());
+    let gateway = start_in_front_of(
         Config::default(),
-        &format!("http://{gone}"),
-        asked,
+        &format!("http://{closed}"),
+        backend,
         CancellationToken::new(),
     )
     .await;
     json(gateway.request("GET", "/healthz"), 200).await;
     problem(gateway.request("GET", "/readyz"), 503, "not_ready").await;
-    let said = problem(
+    let document = problem(
         gateway.keyed("GET", "/provider/v1/notices"),
         503,
         "unavailable",
     )
     .await;
-    assert!(!said.to_string().contains("127.0.0.1"), "{said}");
+    assert!(!document.to_string().contains("127.0.0.1"), "{document}");
 }
 
 #[tokio::test]
-async fn with_its_owners_it_is_ready() {
+async fn with_intake_and_dispatch_the_gateway_is_ready() {
     let gateway = start().await;
     json(gateway.request("GET", "/readyz"), 200).await;
 }
 
 #[tokio::test]
-async fn an_owners_panic_is_an_error_on_our_side() {
+async fn a_panic_in_a_service_is_an_internal_error() {
     let gateway = start().await;
-    let body = json!({"channel": "public", "items": [{"url": "https://a.example/"}]});
+    let body = json!({"channel": "public", "reports": [{"url": "https://a.example/"}]});
     let request = gateway
         .request("POST", "/v1/reports")
         .header("idempotency-key", "panic");
@@ -193,8 +198,8 @@ async fn an_owners_panic_is_an_error_on_our_side() {
 }
 
 #[tokio::test]
-async fn settings_that_cannot_work_are_refused_at_the_start() {
-    let refused = |config: Config| async {
+async fn invalid_settings_are_refused_at_the_start() {
+    let error = |config: Config| async {
         let gateway = start_with(config).await;
         gateway.running.await.unwrap().unwrap_err().to_string()
     };
@@ -207,17 +212,17 @@ async fn settings_that_cannot_work_are_refused_at_the_start() {
             public_base: base.into(),
             ..Config::default()
         };
-        assert!(refused(config).await.contains("public_base"));
+        assert!(error(config).await.contains("public_base"));
     }
     let mut config = Config::default();
     config.limits.address.burst = 0;
-    assert!(refused(config).await.contains("limits"));
+    assert!(error(config).await.contains("limits"));
 }
 
 #[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
+struct LogBuffer(Arc<Mutex<Vec<u8>>>);
 
-impl std::io::Write for Written {
+impl std::io::Write for LogBuffer {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -229,14 +234,14 @@ impl std::io::Write for Written {
 }
 
 #[tokio::test]
-async fn a_log_names_the_route_and_never_the_path_the_key_or_the_body() {
-    let written = Written::default();
-    let writer = written.clone();
+async fn logs_contain_the_route_and_never_the_path_the_key_or_the_body() {
+    let buffer = LogBuffer::default();
+    let writer = buffer.clone();
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter("gateway=trace,platform=trace,tower_http=trace,axum=trace,info")
         .with_writer(move || writer.clone())
         .finish();
-    // One thread runs this test and all its tasks.
+    // This test and all its tasks run on one thread.
     let _logging = tracing::subscriber::set_default(subscriber);
     let gateway = start().await;
     for token in ["good", "forged-token", "down"] {
@@ -246,10 +251,10 @@ async fn a_log_names_the_route_and_never_the_path_the_key_or_the_body() {
         .get(&format!("/provider/v1/notices/{UNKNOWN}?who=secret"))
         .await;
     gateway.get("/v1/reports/secret-reference").await;
-    let body = json!({"channel": "public", "items": [{"url": "https://secret.example/"}]});
+    let body = json!({"channel": "public", "reports": [{"url": "https://secret.example/"}]});
     let post = gateway.keyed("POST", "/v1/reports").json(&body);
     post.send().await.unwrap();
-    let log = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    let log = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
     assert!(log.contains("/n/{token}"), "{log}");
     for secret in ["forged-token", "/n/down", UNKNOWN, "secret", KEY, "example"] {
         assert!(!log.contains(secret), "{secret} is in {log}");

@@ -1,16 +1,18 @@
-//! The gateway's own job, over real HTTP and real gRPC: routing, parsing, problems, forwarding, pages, limits.
+//! The gateway over real HTTP, SMTP and gRPC: routing, parsing, problems, forwarding, the notice page,
+//! limits.
 //!
-//! Behind it stand recorders of what it asked, not the owners; what the owners make of it is tested with them.
+//! Intake and dispatch are replaced by a backend that records the calls; the services themselves have their
+//! own tests.
 
 mod access;
 mod backend;
 mod docs;
-mod document;
 mod events;
 mod http;
-mod limits;
-mod mail;
-mod page;
+mod inbound_mail;
+mod notice_page;
+mod openapi;
 mod provider;
+mod rate_limits;
 mod reports;
 mod setup;

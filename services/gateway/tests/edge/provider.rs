@@ -1,17 +1,17 @@
-//! Providers: listing, reading, answering, verifying, preferences, keys.
+//! The provider API: listing, reading, answering and verifying notices, preferences, public keys.
 
 use proto::v1;
 use serde_json::json;
 
-use crate::backend::{Call, NOON, NOTICE, UNKNOWN};
+use crate::backend::{NOON, NOTICE, RecordedCall, UNKNOWN};
 use crate::setup::{KEY, json, problem, start};
 
 #[tokio::test]
-async fn the_key_goes_on_to_its_owner_and_nothing_is_asked_without_one() {
+async fn the_key_is_forwarded_and_without_one_nothing_is_called() {
     let gateway = start().await;
     let list = "/provider/v1/notices";
     json(gateway.keyed("GET", list), 200).await;
-    assert_eq!(gateway.asked.only().0.unwrap(), format!("Bearer {KEY}"));
+    assert_eq!(gateway.backend.only().0.unwrap(), format!("Bearer {KEY}"));
 
     let bare = gateway.request("GET", list).send().await.unwrap();
     assert_eq!(bare.status(), 401);
@@ -26,11 +26,11 @@ async fn the_key_goes_on_to_its_owner_and_nothing_is_asked_without_one() {
         .keyed("GET", list)
         .header("authorization", "Bearer b");
     problem(two, 401, "credential_malformed").await;
-    assert_eq!(gateway.asked.seen(), 0);
+    assert_eq!(gateway.backend.call_count(), 0);
 }
 
 #[tokio::test]
-async fn a_listing_is_asked_for_as_the_query_says() {
+async fn the_query_of_a_listing_is_forwarded_and_validated() {
     let gateway = start().await;
     let path = format!(
         "/provider/v1/notices?state=sent,delivered&state=escalated&category=B,A&case_id={NOTICE}\
@@ -39,8 +39,8 @@ async fn a_listing_is_asked_for_as_the_query_says() {
     let page = json(gateway.keyed("GET", &path), 200).await;
     assert_eq!(page["next_cursor"], "42");
     assert_eq!(
-        gateway.asked.only().1,
-        Call::List(v1::ListNoticesRequest {
+        gateway.backend.only().1,
+        RecordedCall::List(v1::ListNoticesRequest {
             page: Some(v1::Page {
                 size: 50,
                 cursor: "17".into()
@@ -56,15 +56,15 @@ async fn a_listing_is_asked_for_as_the_query_says() {
         })
     );
     let forged = gateway.keyed("GET", "/provider/v1/notices?cursor=13");
-    let said = problem(forged, 422, "cursor_malformed").await;
+    let body = problem(forged, 422, "cursor_malformed").await;
     assert_eq!(
-        (&said["field"], &said["detail"]),
+        (&body["field"], &body["detail"]),
         (&json!("cursor"), &json!("`cursor` is not ours."))
     );
-    gateway.asked.take();
+    gateway.backend.take();
     for (query, status, code, field) in [
-        ("state=gone", 422, "word_unknown", "state"),
-        ("category=D", 422, "word_unknown", "category"),
+        ("state=gone", 422, "value_unknown", "state"),
+        ("category=D", 422, "value_unknown", "category"),
         ("due_before=soon", 422, "time_malformed", "due_before"),
         ("limit=0", 422, "limit_out_of_range", "limit"),
         ("limit=1001", 422, "limit_out_of_range", "limit"),
@@ -75,14 +75,14 @@ async fn a_listing_is_asked_for_as_the_query_says() {
         ("cursor=", 400, "parameter_empty", "cursor"),
     ] {
         let path = format!("/provider/v1/notices?{query}");
-        let said = problem(gateway.keyed("GET", &path), status, code).await;
-        assert_eq!(said["field"], field);
+        let body = problem(gateway.keyed("GET", &path), status, code).await;
+        assert_eq!(body["field"], field);
     }
-    assert_eq!(gateway.asked.seen(), 0);
+    assert_eq!(gateway.backend.call_count(), 0);
 }
 
 #[tokio::test]
-async fn a_notice_reads_as_a_webhook_would_carry_it() {
+async fn a_notice_has_the_fields_of_a_webhook() {
     let gateway = start().await;
     let path = format!("/provider/v1/notices/{NOTICE}");
     let read = json(gateway.keyed("GET", &path), 200).await;
@@ -105,8 +105,8 @@ async fn a_notice_reads_as_a_webhook_would_carry_it() {
         })
     );
     let unknown = format!("/provider/v1/notices/{UNKNOWN}");
-    let said = problem(gateway.keyed("GET", &unknown), 404, "not_found").await;
-    assert_eq!(said["detail"], "A sentence of the owner's.");
+    let body = problem(gateway.keyed("GET", &unknown), 404, "not_found").await;
+    assert_eq!(body["detail"], "A sentence of the service.");
     problem(
         gateway.keyed("GET", &format!("{path}?x=1")),
         400,
@@ -116,7 +116,7 @@ async fn a_notice_reads_as_a_webhook_would_carry_it() {
 }
 
 #[tokio::test]
-async fn one_answer_is_forwarded_with_its_key_and_its_problem_comes_back() {
+async fn one_answer_is_forwarded_with_its_idempotency_key_and_its_problem_is_returned() {
     let gateway = start().await;
     let answer = |id: &str, body: serde_json::Value| {
         gateway
@@ -124,13 +124,13 @@ async fn one_answer_is_forwarded_with_its_key_and_its_problem_comes_back() {
             .json(&body)
     };
     let body = json!({"answer": "need_time", "until": "2026-03-01T13:00:00+01:00", "text": "t"});
-    let said = json(answer(NOTICE, body).header("idempotency-key", "k1"), 200).await;
-    assert_eq!(said, json!({"notice_id": NOTICE, "state": "acknowledged"}));
+    let body = json(answer(NOTICE, body).header("idempotency-key", "k1"), 200).await;
+    assert_eq!(body, json!({"notice_id": NOTICE, "state": "acknowledged"}));
     assert_eq!(
-        gateway.asked.only().1,
-        Call::Answer(v1::AnswerNoticesRequest {
+        gateway.backend.only().1,
+        RecordedCall::Answer(v1::AnswerNoticesRequest {
             idempotency_key: "k1".into(),
-            items: vec![v1::AnswerItem {
+            answers: vec![v1::AnswerItem {
                 notice_id: NOTICE.into(),
                 answer: v1::Answer::NeedTime.into(),
                 until: Some(NOON),
@@ -141,13 +141,13 @@ async fn one_answer_is_forwarded_with_its_key_and_its_problem_comes_back() {
         })
     );
 
-    let said = problem(
+    let body = problem(
         answer(NOTICE, json!({"answer": "need_time"})),
         422,
         "field_missing",
     )
     .await;
-    assert_eq!(said["field"], "until");
+    assert_eq!(body["field"], "until");
     problem(
         answer(UNKNOWN, json!({"answer": "removed"})),
         404,
@@ -156,10 +156,10 @@ async fn one_answer_is_forwarded_with_its_key_and_its_problem_comes_back() {
     .await;
     let used = answer(NOTICE, json!({"answer": "removed"})).header("idempotency-key", "used");
     problem(used, 409, platform::batch::fold::KEY_REUSED).await;
-    gateway.asked.take();
+    gateway.backend.take();
 
     for (body, status, code, field) in [
-        (json!({"answer": "maybe"}), 422, "word_unknown", "answer"),
+        (json!({"answer": "maybe"}), 422, "value_unknown", "answer"),
         (json!({"answer": ""}), 422, "field_missing", "answer"),
         (json!({}), 400, "field_missing", "answer"),
         (json!({"answer": 1}), 400, "field_type", "answer"),
@@ -176,20 +176,20 @@ async fn one_answer_is_forwarded_with_its_key_and_its_problem_comes_back() {
             "until",
         ),
     ] {
-        let said = problem(answer(NOTICE, body), status, code).await;
-        assert_eq!(said["field"], field);
+        let body = problem(answer(NOTICE, body), status, code).await;
+        assert_eq!(body["field"], field);
     }
     let long =
         answer(NOTICE, json!({"answer": "removed"})).header("idempotency-key", "k".repeat(129));
     problem(long, 400, "idempotency_key_malformed").await;
-    assert_eq!(gateway.asked.seen(), 0);
+    assert_eq!(gateway.backend.call_count(), 0);
 }
 
 #[tokio::test]
-async fn of_many_answers_the_wrong_half_does_not_cost_the_other() {
+async fn invalid_answers_of_a_batch_do_not_affect_the_others() {
     let gateway = start().await;
     let many = |body: serde_json::Value| gateway.keyed("POST", "/provider/v1/answers").json(&body);
-    let said = json(
+    let body = json(
         many(json!({"answers": [
             {"notice_id": NOTICE, "answer": "maybe"},
             {"notice_id": NOTICE, "answer": "acknowledged"},
@@ -201,7 +201,7 @@ async fn of_many_answers_the_wrong_half_does_not_cost_the_other() {
         200,
     )
     .await;
-    let short: Vec<_> = said["results"]
+    let short: Vec<_> = body["results"]
         .as_array()
         .unwrap()
         .iter()
@@ -218,7 +218,7 @@ async fn of_many_answers_the_wrong_half_does_not_cost_the_other() {
     assert_eq!(
         json!(short),
         json!([
-            [NOTICE, null, "word_unknown", "answers[0].answer"],
+            [NOTICE, null, "value_unknown", "answers[0].answer"],
             [NOTICE, "acknowledged", null, null],
             [null, null, "field_type", "answers[2].notice_id"],
             [UNKNOWN, null, "not_found", "answers[3].notice_id"],
@@ -226,53 +226,53 @@ async fn of_many_answers_the_wrong_half_does_not_cost_the_other() {
             [NOTICE, "acknowledged", null, null],
         ])
     );
-    let (_, Call::Answer(asked)) = gateway.asked.only() else {
-        panic!("an answer was asked for");
+    let (_, RecordedCall::Answer(request)) = gateway.backend.only() else {
+        panic!("not a call to answer_notices");
     };
-    assert_eq!(asked.items.len(), 4);
+    assert_eq!(request.answers.len(), 4);
 
     let empty = problem(many(json!({"answers": []})), 422, "field_missing").await;
     assert_eq!(empty["field"], "answers");
-    // Nothing but mistakes: still the owner says whose they are, and whether the key is free.
-    gateway.asked.take();
-    let mistakes = json!({"answers": [{"answer": "x"}]});
-    let said = json(many(mistakes.clone()), 200).await;
-    assert_eq!(said["results"][0]["problem"]["code"], "field_missing");
-    let (_, Call::Answer(asked)) = gateway.asked.only() else {
-        panic!("an answer was asked for");
+    // If all answers are invalid, dispatch still checks the credential and the idempotency key.
+    gateway.backend.take();
+    let invalid = json!({"answers": [{"answer": "x"}]});
+    let body = json(many(invalid.clone()), 200).await;
+    assert_eq!(body["results"][0]["problem"]["code"], "field_missing");
+    let (_, RecordedCall::Answer(request)) = gateway.backend.only() else {
+        panic!("not a call to answer_notices");
     };
-    assert_eq!((asked.items.len(), asked.body_digest.len()), (0, 32));
-    let strange = gateway.request("POST", "/provider/v1/answers");
-    let strange = strange.bearer_auth("wrong").json(&mistakes);
-    problem(strange, 401, "key_invalid").await;
+    assert_eq!((request.answers.len(), request.body_digest.len()), (0, 32));
+    let wrong_key = gateway.request("POST", "/provider/v1/answers");
+    let wrong_key = wrong_key.bearer_auth("wrong").json(&invalid);
+    problem(wrong_key, 401, "key_invalid").await;
 }
 
 #[tokio::test]
-async fn a_held_notice_is_verified_byte_for_byte() {
+async fn a_notice_is_verified_byte_for_byte() {
     let gateway = start().await;
     let path = format!("/provider/v1/notices/{NOTICE}/verify");
     let body = json!({"signed": "eyJmb3JtYXQiOjF9", "signature": "BwcHBw=="});
-    let said = json(gateway.keyed("POST", &path).json(&body), 200).await;
+    let body = json(gateway.keyed("POST", &path).json(&body), 200).await;
     assert_eq!(
-        said,
-        json!({"ours": true, "superseded": true, "retracted": false})
+        body,
+        json!({"authentic": true, "superseded": true, "retracted": false})
     );
     assert_eq!(
-        gateway.asked.only().1,
-        Call::Verify(v1::VerifyNoticeRequest {
+        gateway.backend.only().1,
+        RecordedCall::Verify(v1::VerifyNoticeRequest {
             notice_id: NOTICE.into(),
             signed: b"{\"format\":1}".to_vec().into(),
             signature: vec![7; 4].into(),
         })
     );
     let wrong = json!({"signed": "eyJmb3JtYXQiOjF9", "signature": "not base64"});
-    let said = problem(
+    let body = problem(
         gateway.keyed("POST", &path).json(&wrong),
         422,
         "base64_malformed",
     )
     .await;
-    assert_eq!(said["field"], "signature");
+    assert_eq!(body["field"], "signature");
 }
 
 #[tokio::test]
@@ -284,14 +284,14 @@ async fn preferences_are_read_and_replaced() {
         read,
         json!({"channel": "api", "webhook_url": null, "webhook_endpoint_id": null, "abuse_contact": null, "webhook_public_key": "whpk_x"})
     );
-    gateway.asked.take();
-    let wanted = json!({"channel": "webhook", "webhook_url": "https://hook.amber.example/in"});
-    let written = json(gateway.keyed("PUT", path).json(&wanted), 200).await;
+    gateway.backend.take();
+    let body = json!({"channel": "webhook", "webhook_url": "https://hook.amber.example/in"});
+    let written = json(gateway.keyed("PUT", path).json(&body), 200).await;
     assert_eq!(written["channel"], "webhook");
     assert_eq!(written["webhook_url"], "https://hook.amber.example/in");
     assert_eq!(
-        gateway.asked.only().1,
-        Call::WritePreferences(v1::SetPreferencesRequest {
+        gateway.backend.only().1,
+        RecordedCall::WritePreferences(v1::SetPreferencesRequest {
             preferences: Some(v1::Preferences {
                 channel: v1::DeliveryChannel::Webhook.into(),
                 webhook_url: "https://hook.amber.example/in".into(),
@@ -302,11 +302,11 @@ async fn preferences_are_read_and_replaced() {
     let wrong = gateway
         .keyed("PUT", path)
         .json(&json!({"channel": "pigeon"}));
-    problem(wrong, 422, "word_unknown").await;
+    problem(wrong, 422, "value_unknown").await;
 }
 
 #[tokio::test]
-async fn the_key_set_holds_the_keys_of_notices_and_no_others() {
+async fn the_key_set_contains_only_notice_keys() {
     let gateway = start().await;
     let response = gateway
         .request("GET", "/.well-known/takedown-keys.json")
@@ -323,5 +323,5 @@ async fn the_key_set_holds_the_keys_of_notices_and_no_others() {
         set,
         json!({"keys": [{"kid": "n1", "kty": "OKP", "crv": "Ed25519", "x": format!("{}-_s", "-_v7".repeat(10)), "use": "sig", "alg": "EdDSA"}]})
     );
-    assert_eq!(gateway.asked.only(), (None, Call::Keys));
+    assert_eq!(gateway.backend.only(), (None, RecordedCall::Keys));
 }

@@ -1,4 +1,4 @@
-//! A gateway on a free port, with recorders behind it.
+//! A gateway on a free port, with a recording backend.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Once};
@@ -14,72 +14,72 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::backend::Backend;
+use crate::backend::RecordingBackend;
 
 pub const KEY: &str = "tdh_test.key";
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-pub struct Gateway {
+pub struct TestGateway {
     pub base: String,
-    /// Of the mail door.
+    /// Address for inbound mail.
     pub mail: SocketAddr,
     pub client: Client,
-    pub asked: Arc<Backend>,
+    pub backend: Arc<RecordingBackend>,
     pub shutdown: CancellationToken,
     pub running: JoinHandle<Result<(), gateway::Error>>,
-    _owners: DropGuard,
+    _backend_shutdown: DropGuard,
 }
 
-pub async fn start() -> Gateway {
+pub async fn start() -> TestGateway {
     start_with(Config::default()).await
 }
 
-pub async fn start_with(config: Config) -> Gateway {
-    let asked = Arc::new(Backend::default());
-    let owners = CancellationToken::new();
+pub async fn start_with(config: Config) -> TestGateway {
+    let backend = Arc::new(RecordingBackend::default());
+    let backend_shutdown = CancellationToken::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let server = Server::new(proto::DESCRIPTORS)
         .drain(Duration::ZERO)
-        .add_service(IntakeServiceServer::from_arc(Arc::clone(&asked)))
-        .add_service(DispatchServiceServer::from_arc(Arc::clone(&asked)));
-    tokio::spawn(server.serve(listener, owners.clone()));
-    start_before(config, &address, asked, owners).await
+        .add_service(IntakeServiceServer::from_arc(Arc::clone(&backend)))
+        .add_service(DispatchServiceServer::from_arc(Arc::clone(&backend)));
+    tokio::spawn(server.serve(listener, backend_shutdown.clone()));
+    start_in_front_of(config, &address, backend, backend_shutdown).await
 }
 
-/// A gateway whose owners are at `address`, if there is anybody.
-pub async fn start_before(
+/// A gateway in front of a backend at `address`, which need not be running.
+pub async fn start_in_front_of(
     config: Config,
     address: &str,
-    asked: Arc<Backend>,
-    owners: CancellationToken,
-) -> Gateway {
+    backend: Arc<RecordingBackend>,
+    backend_shutdown: CancellationToken,
+) -> TestGateway {
     let channel = platform::grpc::channel(address).unwrap();
-    let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mail = door.local_addr().unwrap();
+    let mail_listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mail = mail_listener.local_addr().unwrap();
     let deps = Deps {
         intake: channel.clone(),
         dispatch: channel,
-        mail: Some(door),
+        mail: Some(mail_listener),
         config,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let shutdown = CancellationToken::new();
-    Gateway {
+    TestGateway {
         running: tokio::spawn(gateway::run(deps, listener, shutdown.clone())),
         base,
         mail,
         client: client(),
-        asked,
+        backend,
         shutdown,
-        _owners: owners.drop_guard(),
+        _backend_shutdown: backend_shutdown.drop_guard(),
     }
 }
 
 fn client() -> Client {
-    static RING: Once = Once::new();
-    RING.call_once(|| {
+    static INSTALL_CRYPTO: Once = Once::new();
+    INSTALL_CRYPTO.call_once(|| {
         rustls::crypto::ring::default_provider()
             .install_default()
             .unwrap();
@@ -91,7 +91,7 @@ fn client() -> Client {
         .unwrap()
 }
 
-impl Gateway {
+impl TestGateway {
     pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         self.client.request(method, format!("{}{path}", self.base))
@@ -107,22 +107,22 @@ impl Gateway {
     }
 }
 
-/// The document of an answer with this status.
+/// Expects this status; returns the JSON body.
 pub async fn json(request: RequestBuilder, status: u16) -> Value {
     let response = request.send().await.unwrap();
-    let got = response.status().as_u16();
+    let actual = response.status().as_u16();
     let text = response.text().await.unwrap();
-    assert_eq!(got, status, "{text}");
+    assert_eq!(actual, status, "{text}");
     serde_json::from_str(&text).unwrap()
 }
 
-/// A problem document with this status and code.
+/// Expects this status and a problem document with this code; returns the document.
 pub async fn problem(request: RequestBuilder, status: u16, code: &str) -> Value {
     let response = request.send().await.unwrap();
-    let got = response.status().as_u16();
+    let actual = response.status().as_u16();
     let media_type = response.headers().get("content-type").cloned();
     let text = response.text().await.unwrap();
-    assert_eq!(got, status, "{text}");
+    assert_eq!(actual, status, "{text}");
     assert_eq!(media_type.unwrap(), "application/problem+json", "{text}");
     let document: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(document["code"], code, "{text}");

@@ -1,4 +1,5 @@
-//! Which case an item belongs to. A URL has one case for ever; whoever loses the race to open it joins the winner's.
+//! Finds or opens the case of each report. A canonical URL has one case forever: a transaction that loses the
+//! race to open it uses the case of the winner.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,33 +10,36 @@ use time::OffsetDateTime;
 
 use crate::error::Error;
 use crate::store;
-use crate::submission::Item;
+use crate::submission::ValidReport;
 
-/// The case of an item.
-pub(super) struct Attached {
+/// The case of a report.
+pub(super) struct AttachedCase {
     pub case: CaseId,
     pub wrapped: WrappedKey,
-    /// Absent for the item that opened the case: it is sealed already.
+    /// The case's data key; `None` for the report that opened the case, because it is sealed with that key
+    /// already.
     pub key: Option<DataKey>,
 }
 
-/// Finds or opens the case of each item, and locks all of them, ascending. In the order of the items.
+/// Finds or opens the case of each report and locks all cases in ascending order. Returns one case per
+/// report, in order.
 pub(super) async fn attach(
     conn: &mut PgConnection,
     keyring: &Keyring,
-    items: &[&Item],
+    reports: &[&ValidReport],
     now: OffsetDateTime,
-) -> Result<Vec<Attached>, Error> {
-    // By the current key's tag, ascending: the order in which every transaction inserts.
-    let mut firsts: BTreeMap<[u8; 32], &Item> = BTreeMap::new();
-    for item in items {
-        firsts.entry(url_tag(item).bytes).or_insert(item);
+) -> Result<Vec<AttachedCase>, Error> {
+    // The first report of each URL, in ascending order of the current key's tag: every transaction inserts in
+    // this order.
+    let mut first_reports: BTreeMap<[u8; 32], &ValidReport> = BTreeMap::new();
+    for report in reports {
+        first_reports.entry(url_tag(report).bytes).or_insert(report);
     }
-    let cases = resolve(conn, &firsts).await?;
-    let opened: Vec<(CaseId, &WrappedKey)> = firsts
+    let cases = resolve(conn, &first_reports).await?;
+    let opened: Vec<(CaseId, &WrappedKey)> = first_reports
         .iter()
-        .filter(|(tag, item)| cases.get(*tag) == Some(&item.fresh.case))
-        .map(|(_, item)| (item.fresh.case, &item.fresh.wrapped))
+        .filter(|(tag, report)| cases.get(*tag) == Some(&report.provisional.case))
+        .map(|(_, report)| (report.provisional.case, &report.provisional.wrapped))
         .collect();
     store::insert_cases(conn, &opened, now).await?;
 
@@ -43,33 +47,39 @@ pub(super) async fn attach(
     ids.sort_unstable();
     let keys: HashMap<CaseId, WrappedKey> =
         store::lock_cases(conn, &ids).await?.into_iter().collect();
-    items
+    reports
         .iter()
-        .map(|item| {
-            let case = *cases.get(&url_tag(item).bytes).ok_or_else(|| lost(item))?;
-            let wrapped = keys.get(&case).ok_or_else(|| lost(item))?.clone();
-            let key = (case != item.fresh.case)
+        .map(|report| {
+            let case = *cases
+                .get(&url_tag(report).bytes)
+                .ok_or_else(|| missing_case(report))?;
+            let wrapped = keys.get(&case).ok_or_else(|| missing_case(report))?.clone();
+            let key = (case != report.provisional.case)
                 .then(|| keyring.unwrap(case.uuid(), &wrapped))
                 .transpose()?;
-            Ok(Attached { case, wrapped, key })
+            Ok(AttachedCase { case, wrapped, key })
         })
         .collect()
 }
 
-/// The case of each tag: known, taken now, or just taken by a neighbour.
+/// The case of each tag: a known case, the provisional case of the report, or a case that a concurrent
+/// transaction has just opened.
 async fn resolve(
     conn: &mut PgConnection,
-    firsts: &BTreeMap<[u8; 32], &Item>,
+    first_reports: &BTreeMap<[u8; 32], &ValidReport>,
 ) -> Result<HashMap<[u8; 32], CaseId>, Error> {
-    let all: Vec<&Tag> = firsts.values().flat_map(|item| &item.tags).collect();
+    let all: Vec<&Tag> = first_reports
+        .values()
+        .flat_map(|report| &report.tags)
+        .collect();
     let known: HashMap<[u8; 32], CaseId> =
         store::find_tags(conn, &all).await?.into_iter().collect();
     let mut missing = Vec::new();
-    for item in firsts.values() {
-        // A case found by the previous key's tag gets the current one's beside it.
-        let case = item.tags.iter().find_map(|tag| known.get(&tag.bytes));
-        let case = case.copied().unwrap_or(item.fresh.case);
-        let new = item
+    for report in first_reports.values() {
+        // A case that was found by the previous key's tag also gets a tag of the current key.
+        let case = report.tags.iter().find_map(|tag| known.get(&tag.bytes));
+        let case = case.copied().unwrap_or(report.provisional.case);
+        let new = report
             .tags
             .iter()
             .filter(|tag| !known.contains_key(&tag.bytes));
@@ -80,19 +90,19 @@ async fn resolve(
     }
     missing.sort_unstable_by_key(|(tag, _)| tag.bytes);
     store::insert_tags(conn, &missing).await?;
-    // A second look: `on conflict do nothing` says nothing about what a neighbour has just committed.
+    // Read again: `on conflict do nothing` does not return the rows of a transaction that has just committed.
     Ok(store::find_tags(conn, &all).await?.into_iter().collect())
 }
 
-fn url_tag(item: &Item) -> &Tag {
-    // The current key's; a keyring does not open without one.
-    &item.tags[0]
+fn url_tag(report: &ValidReport) -> &Tag {
+    // The tag of the current key; a keyring cannot be opened without one.
+    &report.tags[0]
 }
 
-fn lost(item: &Item) -> Error {
+fn missing_case(report: &ValidReport) -> Error {
     Error::BadRow {
         table: "case_tag",
         column: "case_id",
-        id: item.report.to_string(),
+        id: report.id.to_string(),
     }
 }

@@ -1,12 +1,12 @@
-//! Reports by whatever somebody holds of them.
+//! Finds reports by reference, external id, case or URL.
 
 use std::collections::HashMap;
 
+use domain::enums::Media;
 use domain::id::CaseId;
 use domain::invalid::text;
 use domain::url::ReportedUrl;
 use domain::wire::timestamp;
-use domain::word::Media;
 use platform::sealed::{DataKey, Purpose, Tag, TagPurpose};
 use proto::v1;
 use proto::v1::find_reports_request::By;
@@ -15,37 +15,38 @@ use sqlx::PgConnection;
 use super::{Intake, bytes};
 use crate::error::Error;
 use crate::store;
-use crate::store::report::{self, Report, Which};
+use crate::store::report::{self, ReportFilter, StoredReport};
 use crate::submission;
 
 impl Intake {
     pub(super) async fn find(&self, by: By) -> Result<Vec<v1::ReportSummary>, Error> {
         let mut conn = self.pool.acquire().await?;
         let tags;
-        let which = match by {
+        let filter = match by {
             By::Reference(reference) => {
                 tags = self.reference_tags(&reference)?;
-                Which::Reference(bytes(&tags))
+                ReportFilter::Reference(bytes(&tags))
             }
-            By::ExternalId(external) => {
-                let external = text("external_id", &external, 128)?;
+            By::ExternalId(external_id) => {
+                let external_id = text("external_id", &external_id, 128)?;
                 tags = self
                     .keyring
-                    .tags(TagPurpose::Reference, external.as_bytes());
-                Which::External(bytes(&tags))
+                    .tags(TagPurpose::Reference, external_id.as_bytes());
+                ReportFilter::ExternalRef(bytes(&tags))
             }
-            By::CaseId(case) => Which::Case(case.parse::<CaseId>()?),
+            By::CaseId(case) => ReportFilter::Case(case.parse::<CaseId>()?),
             By::Url(url) => {
-                let url = ReportedUrl::parse(&url).map_err(|e| Error::from(e.at("url")))?;
+                let url =
+                    ReportedUrl::parse(&url).map_err(|e| Error::from(e.into_invalid("url")))?;
                 tags = submission::url_tags(&self.keyring, url.canonical());
                 let tags: Vec<&Tag> = tags.iter().collect();
                 match store::find_tags(&mut conn, &tags).await?.first() {
-                    Some((_, case)) => Which::Case(*case),
+                    Some((_, case)) => ReportFilter::Case(*case),
                     None => return Ok(Vec::new()),
                 }
             }
         };
-        let found = report::find(&mut conn, &which).await?;
+        let found = report::find(&mut conn, &filter).await?;
         let keys = self.keys(&mut conn, &found).await?;
         found
             .into_iter()
@@ -60,7 +61,7 @@ impl Intake {
     async fn keys(
         &self,
         conn: &mut PgConnection,
-        reports: &[Report],
+        reports: &[StoredReport],
     ) -> Result<HashMap<CaseId, DataKey>, Error> {
         let mut cases: Vec<_> = reports.iter().map(|report| report.case.uuid()).collect();
         cases.sort_unstable();
@@ -73,8 +74,8 @@ impl Intake {
     }
 }
 
-fn summary(report: Report, key: Option<&DataKey>) -> Result<v1::ReportSummary, Error> {
-    let external_id = match (report.sealed_external, key) {
+fn summary(report: StoredReport, key: Option<&DataKey>) -> Result<v1::ReportSummary, Error> {
+    let external_id = match (report.sealed_external_ref, key) {
         (Some(sealed), Some(key)) => key
             .open(
                 Purpose::Reference,

@@ -1,4 +1,4 @@
-//! The edge: parse, begin, command, commit, reply. No SQL, no branching on state.
+//! The gRPC service: parse, begin, command, commit, reply. No SQL, no branching on state.
 
 mod find;
 
@@ -7,51 +7,51 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::Invalid;
+use domain::enums::ReportChannel;
 use domain::id::{PartnerId, Reference};
 use domain::invalid::text;
 use domain::wire::timestamp;
-use domain::word::ReportChannel;
 use futures::{Stream, StreamExt};
-use platform::batch::{Gather, Limits, in_batches};
+use platform::batch::{GroupCommit, GroupCommitLimits, in_batches};
 use platform::clock::{self, Clock};
 use platform::error::{Kind, Problem};
-use platform::log::Hint;
+use platform::log::Wakeup;
 use platform::metrics;
 use platform::principal::{Principal, Role};
 use platform::sealed::{Keyring, StaffTokenVerifier, Tag, TagPurpose};
-use platform::trace::{self, Side, Work};
+use platform::trace::{self, Side, Span};
 use proto::v1;
 use proto::v1::intake_service_server::IntakeService;
 use sqlx::PgPool;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::auth::{self, Speaker};
+use crate::auth::{self, CachedSender};
 use crate::commands::{self, Accept, Accepted};
 use crate::error::{Error, item_problem};
-use crate::signs::SIGNS;
-use crate::store::report::Which;
+use crate::gauges::GAUGES;
+use crate::store::report::ReportFilter;
 use crate::store::{partner, report};
-use crate::submission::{self, Sender, Submission};
+use crate::submission::{self, Reporter, Submission};
 
-/// Submissions with more items than this commit apart, so that a single report does not wait behind a bulk.
-const SMALL: usize = 16;
-/// Submissions of one stream that are in flight at a time.
+/// Submissions with more reports than this commit in batches of their own, so that a single report does not
+/// wait for a bulk submission.
+const MAX_SMALL: usize = 16;
+/// Submissions of one stream in flight at a time.
 const IN_FLIGHT: usize = 8;
-/// The name of the work on one submission of a stream.
-const ONE: &str = "takedown.v1.IntakeService/StreamReports, one";
+/// Span name for one submission of a stream.
+const STREAM_SPAN: &str = "takedown.v1.IntakeService/StreamReports, one";
 
-/// The service.
 #[derive(Clone)]
 pub struct Intake {
     pool: PgPool,
     keyring: Arc<Keyring>,
     staff: Arc<StaffTokenVerifier>,
     clock: Clock,
-    trusted_for: Duration,
-    small: Gather<Submission, Accepted>,
-    bulk: Gather<Submission, Accepted>,
-    appended: Hint,
+    recheck_after: Duration,
+    small: GroupCommit<Submission, Accepted>,
+    bulk: GroupCommit<Submission, Accepted>,
+    appended: Wakeup,
 }
 
 impl Intake {
@@ -60,20 +60,20 @@ impl Intake {
         keyring: Arc<Keyring>,
         staff: StaffTokenVerifier,
         clock: Clock,
-        trusted_for: Duration,
-        appended: Hint,
+        recheck_after: Duration,
+        appended: Wakeup,
     ) -> Self {
         let accept = Accept {
             keyring: Arc::clone(&keyring),
             clock: clock.clone(),
         };
-        let gather = |limits: Limits| {
+        let group_commit = |limits: GroupCommitLimits| {
             let (pool, accept, appended) = (pool.clone(), accept.clone(), appended.clone());
-            Gather::start(limits, move |batch: Vec<Submission>| {
+            GroupCommit::start(limits, move |batch: Vec<Submission>| {
                 let (pool, accept, appended) = (pool.clone(), accept.clone(), appended.clone());
                 async move {
                     let replies = in_batches(&pool, &batch, &accept).await;
-                    appended.ring();
+                    appended.notify();
                     replies
                         .into_iter()
                         .map(|reply| reply.and_then(|r| r))
@@ -82,29 +82,29 @@ impl Intake {
             })
         };
         Self {
-            small: gather(Limits {
-                waiting: 4096,
+            small: group_commit(GroupCommitLimits {
+                queued: 4096,
                 batch: 256,
-                lanes: 2,
+                concurrent: 2,
             }),
-            bulk: gather(Limits {
-                waiting: 256,
+            bulk: group_commit(GroupCommitLimits {
+                queued: 256,
                 batch: 4,
-                lanes: 2,
+                concurrent: 2,
             }),
             pool,
             keyring,
             staff: Arc::new(staff),
             clock,
-            trusted_for,
+            recheck_after,
             appended,
         }
     }
 
-    async fn submit(&self, sender: &Sender, request: v1::SubmitReportsRequest) -> Accepted {
-        let submission = submission::parse(request, sender, &self.keyring, clock::wall())
+    async fn submit(&self, reporter: &Reporter, request: v1::SubmitReportsRequest) -> Accepted {
+        let submission = submission::parse(request, reporter, &self.keyring, clock::wall())
             .map_err(Problem::from)?;
-        let queue = if submission.items.len() > SMALL {
+        let queue = if submission.reports.len() > MAX_SMALL {
             &self.bulk
         } else {
             &self.small
@@ -112,13 +112,13 @@ impl Intake {
         queue.call(submission).await?
     }
 
-    async fn sender(&self, metadata: &MetadataMap) -> Result<Sender, Error> {
+    async fn reporter(&self, metadata: &MetadataMap) -> Result<Reporter, Error> {
         let mut conn = self.pool.acquire().await?;
-        auth::sender(&mut conn, &self.staff, &self.keyring, metadata).await
+        auth::reporter(&mut conn, &self.staff, &self.keyring, metadata).await
     }
 
     fn operator(&self, metadata: &MetadataMap) -> Result<Principal, Error> {
-        let principal = auth::staff(&self.staff, metadata)?;
+        let principal = auth::require_staff(&self.staff, metadata)?;
         principal.require_role(Role::Operator)?;
         Ok(principal)
     }
@@ -135,48 +135,50 @@ fn bytes(tags: &[Tag]) -> Vec<&[u8]> {
     tags.iter().map(|tag| tag.bytes.as_slice()).collect()
 }
 
-type Answers = Pin<Box<dyn Stream<Item = Result<v1::StreamReportsResponse, Status>> + Send>>;
+type StreamResponses =
+    Pin<Box<dyn Stream<Item = Result<v1::StreamReportsResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl IntakeService for Intake {
-    type StreamReportsStream = Answers;
+    type StreamReportsStream = StreamResponses;
 
     async fn submit_reports(
         &self,
         request: Request<v1::SubmitReportsRequest>,
     ) -> Result<Response<v1::SubmitReportsResponse>, Status> {
-        let sender = self.sender(request.metadata()).await?;
-        let response = self.submit(&sender, request.into_inner()).await?;
+        let reporter = self.reporter(request.metadata()).await?;
+        let response = self.submit(&reporter, request.into_inner()).await?;
         Ok(Response::new(response))
     }
 
     async fn stream_reports(
         &self,
         request: Request<Streaming<v1::StreamReportsRequest>>,
-    ) -> Result<Response<Answers>, Status> {
-        let sender = self.sender(request.metadata()).await?;
+    ) -> Result<Response<StreamResponses>, Status> {
+        let reporter = self.reporter(request.metadata()).await?;
         let metadata = request.metadata().clone();
-        let speaker = Arc::new(Speaker::new(sender, metadata, self.trusted_for));
+        let cached_sender = Arc::new(CachedSender::new(reporter, metadata, self.recheck_after));
         let intake = self.clone();
-        // The call is one piece of work and has no end of its own: each submission is a trace, linked to it.
-        let call = trace::current();
-        let answers = request
+        // A stream may stay open for a long time, so each submission is a trace of its own, linked to the
+        // call.
+        let call = trace::current_traceparent();
+        let responses = request
             .into_inner()
             .map(move |message| {
-                let (intake, speaker) = (intake.clone(), Arc::clone(&speaker));
-                let work = Work::linked(call.as_deref().into_iter(), Side::Server, ONE);
-                let accepting = async move {
+                let (intake, cached_sender) = (intake.clone(), Arc::clone(&cached_sender));
+                let span = Span::linked_to(call.as_deref().into_iter(), Side::Server, STREAM_SPAN);
+                let accept = async move {
                     let message = message?;
-                    let sender = speaker
-                        .sender(&intake.pool, &intake.staff, &intake.keyring)
+                    let reporter = cached_sender
+                        .reporter(&intake.pool, &intake.staff, &intake.keyring)
                         .await?;
-                    let answer = match message.request {
-                        Some(request) => intake.submit(&sender, request).await,
+                    let reply = match message.request {
+                        Some(request) => intake.submit(&reporter, request).await,
                         None => Err(Error::from(Invalid::missing("request")).into()),
                     };
                     Ok(v1::StreamReportsResponse {
                         submission: message.submission,
-                        result: Some(match answer {
+                        result: Some(match reply {
                             Ok(response) => v1::stream_reports_response::Result::Response(response),
                             Err(problem) => v1::stream_reports_response::Result::Problem(
                                 item_problem(problem, ""),
@@ -184,10 +186,10 @@ impl IntakeService for Intake {
                         }),
                     })
                 };
-                async move { work.scope(accepting).await }
+                async move { span.scope(accept).await }
             })
             .buffer_unordered(IN_FLIGHT);
-        Ok(Response::new(Box::pin(answers)))
+        Ok(Response::new(Box::pin(responses)))
     }
 
     async fn get_outcome(
@@ -198,9 +200,9 @@ impl IntakeService for Intake {
             .reference_tags(&request.get_ref().reference)
             .map_err(Error::from)?;
         let mut conn = self.pool.acquire().await.map_err(Error::from)?;
-        // The reference opens it; but what is shown beside it must hold.
-        auth::sender(&mut conn, &self.staff, &self.keyring, request.metadata()).await?;
-        let found = report::find(&mut conn, &Which::Reference(bytes(&tags))).await?;
+        // The reference is sufficient, but a credential that is sent must be valid.
+        auth::reporter(&mut conn, &self.staff, &self.keyring, request.metadata()).await?;
+        let found = report::find(&mut conn, &ReportFilter::Reference(bytes(&tags))).await?;
         let report = found.first().ok_or_else(|| Error::unknown("report"))?;
         Ok(Response::new(v1::GetOutcomeResponse {
             outcome: report.outcome.wire(),
@@ -216,12 +218,12 @@ impl IntakeService for Intake {
         let tags = self
             .reference_tags(&request.get_ref().reference)
             .map_err(Error::from)?;
-        let sender = self.sender(request.metadata()).await?;
+        let reporter = self.reporter(request.metadata()).await?;
         let mut tx = self.pool.begin().await.map_err(Error::from)?;
         let now = self.clock.now(&mut tx).await.map_err(Error::from)?;
-        let outcome = commands::withdraw(&mut tx, &sender.principal, bytes(&tags), now).await?;
+        let outcome = commands::withdraw(&mut tx, &reporter.principal, bytes(&tags), now).await?;
         tx.commit().await.map_err(Error::from)?;
-        self.appended.ring();
+        self.appended.notify();
         Ok(Response::new(v1::WithdrawReportResponse {
             outcome: outcome.wire(),
         }))
@@ -231,7 +233,7 @@ impl IntakeService for Intake {
         &self,
         request: Request<v1::FindReportsRequest>,
     ) -> Result<Response<v1::FindReportsResponse>, Status> {
-        auth::staff(&self.staff, request.metadata())?;
+        auth::require_staff(&self.staff, request.metadata())?;
         let by = request
             .into_inner()
             .by
@@ -252,13 +254,13 @@ impl IntakeService for Intake {
                 ReportChannel::Public => Err(Invalid::new(
                     "channel_needs_no_key",
                     "channel",
-                    "the public needs no key; choose partner_hotline, proactive or report_remove",
+                    "the public channel needs no key; choose partner_hotline, proactive or report_remove",
                 )),
                 other => Ok(other),
             })
             .map_err(Error::from)?;
         if i32::try_from(request.daily_quota).is_err() {
-            let detail = "a daily quota is at most 2147483647; send 0 for none";
+            let detail = "a daily quota must be at most 2147483647; send 0 for no limit";
             return Err(Error::from(Invalid::new("quota_too_large", "daily_quota", detail)).into());
         }
         let key = auth::new_key();
@@ -276,7 +278,7 @@ impl IntakeService for Intake {
             .await
             .map_err(Error::from)?
         {
-            let detail = "a partner of this name exists; choose another name";
+            let detail = "a partner with this name exists already; choose another name";
             return Err(Problem::new(Kind::Conflict, "name_taken", detail)
                 .field("name")
                 .into());
@@ -292,7 +294,7 @@ impl IntakeService for Intake {
         &self,
         request: Request<v1::ListPartnersRequest>,
     ) -> Result<Response<v1::ListPartnersResponse>, Status> {
-        auth::staff(&self.staff, request.metadata())?;
+        auth::require_staff(&self.staff, request.metadata())?;
         let mut conn = self.pool.acquire().await.map_err(Error::from)?;
         let partners = partner::list(&mut conn).await?;
         Ok(Response::new(v1::ListPartnersResponse {
@@ -322,11 +324,11 @@ impl IntakeService for Intake {
         &self,
         request: Request<v1::GetIntakeCountsRequest>,
     ) -> Result<Response<v1::GetIntakeCountsResponse>, Status> {
-        auth::staff(&self.staff, request.metadata())?;
+        auth::require_staff(&self.staff, request.metadata())?;
         let mut conn = self.pool.acquire().await.map_err(Error::from)?;
         let (counts, cases) = report::counts(&mut conn).await?;
         let now = self.clock.now(&mut conn).await.map_err(Error::from)?;
-        let signs = metrics::signs(&mut conn, now, SIGNS).await;
+        let gauges = metrics::readings(&mut conn, now, GAUGES).await;
         Ok(Response::new(v1::GetIntakeCountsResponse {
             accepted: counts.iter().map(|count| count.reports).sum(),
             cases,
@@ -338,7 +340,7 @@ impl IntakeService for Intake {
                     oldest: Some(timestamp(count.oldest)),
                 })
                 .collect(),
-            signs: signs.map_err(Error::from)?,
+            gauges: gauges.map_err(Error::from)?,
         }))
     }
 }

@@ -1,14 +1,13 @@
-//! Partners, and what they have used of their quotas.
+//! Statements on partners and the usage of their quotas.
 
+use domain::enums::ReportChannel;
 use domain::id::PartnerId;
-use domain::word::ReportChannel;
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use crate::error::Error;
 
-/// A partner as staff see it.
 pub struct Partner {
     pub id: PartnerId,
     pub name: String,
@@ -37,7 +36,7 @@ fn partner(row: &PgRow) -> Result<Partner, Error> {
     })
 }
 
-/// Writes a new partner. False when the name is taken.
+/// Inserts a partner. Returns false if the name exists already.
 pub async fn insert(
     conn: &mut PgConnection,
     partner: &Partner,
@@ -62,7 +61,7 @@ pub async fn insert(
     Ok(done.rows_affected() == 1)
 }
 
-/// All partners, by name.
+/// All partners, ordered by name.
 pub async fn list(conn: &mut PgConnection) -> Result<Vec<Partner>, Error> {
     let rows = sqlx::query(
         "-- list_partners
@@ -73,21 +72,21 @@ pub async fn list(conn: &mut PgConnection) -> Result<Vec<Partner>, Error> {
     rows.iter().map(partner).collect()
 }
 
-/// How a partner's key is known again.
-pub struct Kept {
-    /// Of its secret.
+/// The stored part of a partner's key.
+pub struct StoredKey {
+    /// SHA-256 of its secret.
     pub hash: Vec<u8>,
-    /// None in a row that intake did not make.
+    /// `None` in a row that intake did not insert.
     pub vouched: Option<Vec<u8>>,
 }
 
-/// The partner that a key names, if the key is not revoked.
-pub async fn by_key(
+/// The partner with its key, unless the key is revoked.
+pub async fn find_by_id(
     conn: &mut PgConnection,
     id: PartnerId,
-) -> Result<Option<(Partner, Kept)>, Error> {
+) -> Result<Option<(Partner, StoredKey)>, Error> {
     let row = sqlx::query(
-        "-- partner_by_key
+        "-- find_partner_by_id
         select id, name, channel, key_hash, daily_quota, created_at, revoked_at, vouched
         from partner where id = $1 and revoked_at is null",
     )
@@ -95,16 +94,17 @@ pub async fn by_key(
     .fetch_optional(conn)
     .await?;
     row.map(|row| {
-        let kept = Kept {
+        let key = StoredKey {
             hash: row.try_get("key_hash")?,
             vouched: row.try_get("vouched")?,
         };
-        Ok((partner(&row)?, kept))
+        Ok((partner(&row)?, key))
     })
     .transpose()
 }
 
-/// Ends a partner's key. False when there is no such partner; a second time is success.
+/// Revokes a partner's key. Returns false if the partner does not exist. A repeat succeeds and changes
+/// nothing.
 pub async fn revoke(
     conn: &mut PgConnection,
     id: PartnerId,
@@ -121,12 +121,12 @@ pub async fn revoke(
     Ok(done.rows_affected() == 1)
 }
 
-/// Locks the day's row of a partner and gives what it has used so far.
-pub async fn lock_use(conn: &mut PgConnection, id: PartnerId, day: Date) -> sqlx::Result<u32> {
+/// Locks the partner's row of the day, inserting it if necessary, and returns the reports counted so far.
+pub async fn lock_usage(conn: &mut PgConnection, id: PartnerId, day: Date) -> sqlx::Result<u32> {
     let used: i32 = sqlx::query_scalar(
-        "-- lock_use
-        insert into quota_use (partner_id, day, used) values ($1, $2, 0)
-        on conflict (partner_id, day) do update set used = quota_use.used
+        "-- lock_usage
+        insert into quota_usage (partner_id, day, used) values ($1, $2, 0)
+        on conflict (partner_id, day) do update set used = quota_usage.used
         returning used",
     )
     .bind(id.uuid())
@@ -136,16 +136,16 @@ pub async fn lock_use(conn: &mut PgConnection, id: PartnerId, day: Date) -> sqlx
     Ok(used.cast_unsigned())
 }
 
-/// Adds to the locked row.
-pub async fn add_use(
+/// Adds to the row that [`lock_usage`] locked.
+pub async fn add_usage(
     conn: &mut PgConnection,
     id: PartnerId,
     day: Date,
     more: u32,
 ) -> sqlx::Result<()> {
     sqlx::query(
-        "-- add_use
-        update quota_use set used = used + $3 where partner_id = $1 and day = $2",
+        "-- add_usage
+        update quota_usage set used = used + $3 where partner_id = $1 and day = $2",
     )
     .bind(id.uuid())
     .bind(day)

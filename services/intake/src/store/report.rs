@@ -1,7 +1,7 @@
-//! Reports.
+//! Statements on reports.
 
+use domain::enums::{AgeBand, Media, Outcome, ReportChannel};
 use domain::id::{CaseId, PartnerId, ReportId};
-use domain::word::{AgeBand, Media, Outcome, ReportChannel};
 use platform::sealed::Tag;
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use time::OffsetDateTime;
@@ -10,41 +10,43 @@ use uuid::Uuid;
 use crate::error::Error;
 
 /// A report to insert.
-pub struct NewReport<'a> {
+pub struct NewReportRow<'a> {
     pub id: ReportId,
     pub case: CaseId,
     pub reference_tag: &'a Tag,
     pub channel: ReportChannel,
     pub partner: Option<PartnerId>,
-    pub external_tag: Option<&'a Tag>,
-    pub sealed_external: Option<&'a [u8]>,
-    pub sealed_spelling: &'a [u8],
-    pub sealed_item: &'a [u8],
+    pub external_ref_tag: Option<&'a Tag>,
+    pub sealed_external_ref: Option<&'a [u8]>,
+    pub sealed_reported_url: &'a [u8],
+    pub sealed_content: &'a [u8],
     pub media: Option<Media>,
     pub age_band: Option<AgeBand>,
     pub country: Option<&'a str>,
     pub received_at: OffsetDateTime,
 }
 
-/// Inserts reports.
 pub async fn insert(
     conn: &mut PgConnection,
-    reports: &[NewReport<'_>],
+    reports: &[NewReportRow<'_>],
     now: OffsetDateTime,
 ) -> sqlx::Result<()> {
-    fn column<'a, T>(reports: &'a [NewReport<'a>], get: impl Fn(&'a NewReport<'a>) -> T) -> Vec<T> {
+    fn column<'a, T>(
+        reports: &'a [NewReportRow<'a>],
+        get: impl Fn(&'a NewReportRow<'a>) -> T,
+    ) -> Vec<T> {
         reports.iter().map(get).collect()
     }
     sqlx::query(
         "-- insert_reports
-        insert into report (id, case_id, reference_tag, channel, partner_id, external_tag, sealed_external,
-            sealed_spelling, sealed_item, media, age_band, country, received_at, accepted_at)
-        select r.id, r.case_id, r.reference_tag, r.channel, r.partner_id, r.external_tag, r.sealed_external,
-            r.sealed_spelling, r.sealed_item, r.media, r.age_band, r.country, r.received_at, $14
+        insert into report (id, case_id, reference_tag, channel, partner_id, external_ref_tag, sealed_external_ref,
+            sealed_reported_url, sealed_content, media, age_band, country, received_at, accepted_at)
+        select r.id, r.case_id, r.reference_tag, r.channel, r.partner_id, r.external_ref_tag, r.sealed_external_ref,
+            r.sealed_reported_url, r.sealed_content, r.media, r.age_band, r.country, r.received_at, $14
         from unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::text[], $5::uuid[], $6::bytea[], $7::bytea[],
             $8::bytea[], $9::bytea[], $10::text[], $11::text[], $12::text[], $13::timestamptz[])
-            as r (id, case_id, reference_tag, channel, partner_id, external_tag, sealed_external,
-            sealed_spelling, sealed_item, media, age_band, country, received_at)",
+            as r (id, case_id, reference_tag, channel, partner_id, external_ref_tag, sealed_external_ref,
+            sealed_reported_url, sealed_content, media, age_band, country, received_at)",
     )
     .bind(column(reports, |r| r.id.uuid()))
     .bind(column(reports, |r| r.case.uuid()))
@@ -52,11 +54,11 @@ pub async fn insert(
     .bind(column(reports, |r| r.channel.as_str()))
     .bind(column(reports, |r| r.partner.map(PartnerId::uuid)))
     .bind(column(reports, |r| {
-        r.external_tag.map(|tag| tag.bytes.as_slice())
+        r.external_ref_tag.map(|tag| tag.bytes.as_slice())
     }))
-    .bind(column(reports, |r| r.sealed_external))
-    .bind(column(reports, |r| r.sealed_spelling))
-    .bind(column(reports, |r| r.sealed_item))
+    .bind(column(reports, |r| r.sealed_external_ref))
+    .bind(column(reports, |r| r.sealed_reported_url))
+    .bind(column(reports, |r| r.sealed_content))
     .bind(column(reports, |r| r.media.map(Media::as_str)))
     .bind(column(reports, |r| r.age_band.map(AgeBand::as_str)))
     .bind(column(reports, |r| r.country))
@@ -67,13 +69,13 @@ pub async fn insert(
     Ok(())
 }
 
-/// A report as it stands.
-pub struct Report {
+/// A report with its current outcome.
+pub struct StoredReport {
     pub id: ReportId,
     pub case: CaseId,
     pub channel: ReportChannel,
     pub partner: Option<String>,
-    pub sealed_external: Option<Vec<u8>>,
+    pub sealed_external_ref: Option<Vec<u8>>,
     pub media: Option<Media>,
     pub received_at: OffsetDateTime,
     pub accepted_at: OffsetDateTime,
@@ -81,7 +83,7 @@ pub struct Report {
     pub outcome_at: OffsetDateTime,
 }
 
-fn report(row: &PgRow) -> Result<Report, Error> {
+fn report(row: &PgRow) -> Result<StoredReport, Error> {
     let id: Uuid = row.try_get("id")?;
     let bad = |column| Error::BadRow {
         table: "report",
@@ -92,19 +94,19 @@ fn report(row: &PgRow) -> Result<Report, Error> {
     let media: Option<&str> = row.try_get("media")?;
     let accepted_at: OffsetDateTime = row.try_get("accepted_at")?;
     let withdrawn_at: Option<OffsetDateTime> = row.try_get("withdrawn_at")?;
-    let heard: Option<&str> = row.try_get("outcome")?;
-    let heard_at: Option<OffsetDateTime> = row.try_get("outcome_at")?;
-    let (outcome, outcome_at) = match (withdrawn_at, heard, heard_at) {
+    let case_outcome: Option<&str> = row.try_get("outcome")?;
+    let changed_at: Option<OffsetDateTime> = row.try_get("outcome_at")?;
+    let (outcome, outcome_at) = match (withdrawn_at, case_outcome, changed_at) {
         (Some(at), ..) => (Outcome::Withdrawn, at),
-        (None, Some(word), Some(at)) => (word.parse().map_err(|_| bad("outcome"))?, at),
+        (None, Some(outcome), Some(at)) => (outcome.parse().map_err(|_| bad("outcome"))?, at),
         _ => (Outcome::Received, accepted_at),
     };
-    Ok(Report {
+    Ok(StoredReport {
         id: ReportId::new(id),
         case: CaseId::new(row.try_get("case_id")?),
         channel: channel.parse().map_err(|_| bad("channel"))?,
         partner: row.try_get("partner")?,
-        sealed_external: row.try_get("sealed_external")?,
+        sealed_external_ref: row.try_get("sealed_external_ref")?,
         media: media
             .map(str::parse)
             .transpose()
@@ -112,46 +114,49 @@ fn report(row: &PgRow) -> Result<Report, Error> {
         received_at: row.try_get("received_at")?,
         accepted_at,
         outcome,
-        // An outcome may be older than a report that joined the case later.
+        // The outcome may be older than a report that was attached to the case later.
         outcome_at: outcome_at.max(accepted_at),
     })
 }
 
-/// Which reports are asked for.
-pub enum Which<'a> {
-    /// By tags of the reference (of every index key).
+/// Selects reports.
+pub enum ReportFilter<'a> {
+    /// By the tags of the reference, one per index key.
     Reference(Vec<&'a [u8]>),
-    /// By tags of the sender's own number.
-    External(Vec<&'a [u8]>),
+    /// By the tags of the reporter's own id, one per index key.
+    ExternalRef(Vec<&'a [u8]>),
     Case(CaseId),
 }
 
-/// Reports, oldest first, at most a thousand.
-pub async fn find(conn: &mut PgConnection, which: &Which<'_>) -> Result<Vec<Report>, Error> {
+/// The selected reports, oldest first, at most a thousand.
+pub async fn find(
+    conn: &mut PgConnection,
+    filter: &ReportFilter<'_>,
+) -> Result<Vec<StoredReport>, Error> {
     const BY_REFERENCE: &str = "-- find_reports_by_reference
-        select r.id, r.case_id, r.channel, p.name as partner, r.sealed_external, r.media, r.received_at,
-            r.accepted_at, r.withdrawn_at, o.outcome, o.at as outcome_at
+        select r.id, r.case_id, r.channel, p.name as partner, r.sealed_external_ref, r.media, r.received_at,
+            r.accepted_at, r.withdrawn_at, o.outcome, o.changed_at as outcome_at
         from report r left join partner p on p.id = r.partner_id left join case_outcome o on o.case_id = r.case_id
         where r.reference_tag = any($1) order by r.accepted_at, r.id limit 1000";
-    const BY_EXTERNAL: &str = "-- find_reports_by_external
-        select r.id, r.case_id, r.channel, p.name as partner, r.sealed_external, r.media, r.received_at,
-            r.accepted_at, r.withdrawn_at, o.outcome, o.at as outcome_at
+    const BY_EXTERNAL_REF: &str = "-- find_reports_by_external_ref
+        select r.id, r.case_id, r.channel, p.name as partner, r.sealed_external_ref, r.media, r.received_at,
+            r.accepted_at, r.withdrawn_at, o.outcome, o.changed_at as outcome_at
         from report r left join partner p on p.id = r.partner_id left join case_outcome o on o.case_id = r.case_id
-        where r.external_tag = any($1) order by r.accepted_at, r.id limit 1000";
+        where r.external_ref_tag = any($1) order by r.accepted_at, r.id limit 1000";
     const BY_CASE: &str = "-- find_reports_by_case
-        select r.id, r.case_id, r.channel, p.name as partner, r.sealed_external, r.media, r.received_at,
-            r.accepted_at, r.withdrawn_at, o.outcome, o.at as outcome_at
+        select r.id, r.case_id, r.channel, p.name as partner, r.sealed_external_ref, r.media, r.received_at,
+            r.accepted_at, r.withdrawn_at, o.outcome, o.changed_at as outcome_at
         from report r left join partner p on p.id = r.partner_id left join case_outcome o on o.case_id = r.case_id
         where r.case_id = $1 order by r.accepted_at, r.id limit 1000";
-    let query = match which {
-        Which::Reference(tags) => sqlx::query(BY_REFERENCE).bind(tags),
-        Which::External(tags) => sqlx::query(BY_EXTERNAL).bind(tags),
-        Which::Case(case) => sqlx::query(BY_CASE).bind(case.uuid()),
+    let query = match filter {
+        ReportFilter::Reference(tags) => sqlx::query(BY_REFERENCE).bind(tags),
+        ReportFilter::ExternalRef(tags) => sqlx::query(BY_EXTERNAL_REF).bind(tags),
+        ReportFilter::Case(case) => sqlx::query(BY_CASE).bind(case.uuid()),
     };
     query.fetch_all(conn).await?.iter().map(report).collect()
 }
 
-/// Marks a report as taken back, once.
+/// Withdraws a report. Returns false if it was withdrawn before.
 pub async fn withdraw(
     conn: &mut PgConnection,
     id: ReportId,
@@ -168,14 +173,14 @@ pub async fn withdraw(
     Ok(done.rows_affected() == 1)
 }
 
-/// How many reports have an outcome, and the oldest of them.
 pub struct OutcomeCount {
     pub outcome: Outcome,
     pub reports: u64,
+    /// When the oldest of these reports was accepted.
     pub oldest: OffsetDateTime,
 }
 
-/// All reports by outcome, and the number of cases.
+/// The number of reports by outcome, and the number of cases.
 pub async fn counts(conn: &mut PgConnection) -> Result<(Vec<OutcomeCount>, u64), Error> {
     let rows = sqlx::query(
         "-- count_reports

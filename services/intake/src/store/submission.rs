@@ -1,40 +1,40 @@
-//! Idempotency: which keys were used, for what, and what was answered.
+//! Idempotency keys of submissions, with their stored responses.
 
 use sqlx::{PgConnection, Row};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// A key that somebody sent.
-pub struct Key<'a> {
+/// An idempotency key of a submission.
+pub struct SubmissionKey<'a> {
     pub id: Uuid,
     pub principal: &'a str,
     pub name: &'a str,
-    pub body: &'a [u8; 32],
+    pub body_mac: &'a [u8; 32],
 }
 
 /// A key that was used before.
-pub struct Used {
+pub struct UsedKey {
     pub id: Uuid,
     pub principal: String,
     pub key: String,
-    pub body: Vec<u8>,
-    /// Sealed.
+    pub body_mac: Vec<u8>,
+    /// Sealed for the principal.
     pub response: Vec<u8>,
 }
 
-/// Takes keys that nobody has used; `keys` is sorted. Returns the ids of those that were taken. A key that a
-/// neighbour is writing is waited for.
-pub async fn take(
+/// Inserts the keys that are unused and returns their ids. `keys` must be sorted. Waits for a concurrent
+/// transaction that inserts one of the keys.
+pub async fn reserve_keys(
     conn: &mut PgConnection,
-    keys: &[Key<'_>],
+    keys: &[SubmissionKey<'_>],
     now: OffsetDateTime,
 ) -> sqlx::Result<Vec<Uuid>> {
     let ids: Vec<Uuid> = keys.iter().map(|k| k.id).collect();
     let principals: Vec<&str> = keys.iter().map(|k| k.principal).collect();
     let names: Vec<&str> = keys.iter().map(|k| k.name).collect();
-    let bodies: Vec<&[u8]> = keys.iter().map(|k| k.body.as_slice()).collect();
+    let body_macs: Vec<&[u8]> = keys.iter().map(|k| k.body_mac.as_slice()).collect();
     sqlx::query_scalar(
-        "-- take_keys
+        "-- reserve_keys
         insert into submission (id, principal, key, body_mac, accepted_at)
         select s.id, s.principal, s.key, s.body_mac, $5
         from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[])
@@ -46,18 +46,21 @@ pub async fn take(
     .bind(ids)
     .bind(principals)
     .bind(names)
-    .bind(bodies)
+    .bind(body_macs)
     .bind(now)
     .fetch_all(conn)
     .await
 }
 
-/// What was answered under these keys.
-pub async fn used(conn: &mut PgConnection, keys: &[Key<'_>]) -> sqlx::Result<Vec<Used>> {
+/// The keys that have a response already.
+pub async fn find_used_keys(
+    conn: &mut PgConnection,
+    keys: &[SubmissionKey<'_>],
+) -> sqlx::Result<Vec<UsedKey>> {
     let principals: Vec<&str> = keys.iter().map(|k| k.principal).collect();
     let names: Vec<&str> = keys.iter().map(|k| k.name).collect();
     let rows = sqlx::query(
-        "-- used_keys
+        "-- find_used_keys
         select s.id, s.principal, s.key, s.body_mac, s.response
         from submission s
         join unnest($1::text[], $2::text[]) as k (principal, key) on k.principal = s.principal and k.key = s.key
@@ -69,22 +72,22 @@ pub async fn used(conn: &mut PgConnection, keys: &[Key<'_>]) -> sqlx::Result<Vec
     .await?;
     rows.iter()
         .map(|row| {
-            Ok(Used {
+            Ok(UsedKey {
                 id: row.try_get("id")?,
                 principal: row.try_get("principal")?,
                 key: row.try_get("key")?,
-                body: row.try_get("body_mac")?,
+                body_mac: row.try_get("body_mac")?,
                 response: row.try_get("response")?,
             })
         })
         .collect()
 }
 
-/// Lets go of keys (each with its principal) taken in this transaction.
-pub async fn give_back(conn: &mut PgConnection, keys: &[(&str, &str)]) -> sqlx::Result<()> {
+/// Deletes keys, given as (principal, key), that were reserved in this transaction.
+pub async fn release_keys(conn: &mut PgConnection, keys: &[(&str, &str)]) -> sqlx::Result<()> {
     let (principals, names): (Vec<&str>, Vec<&str>) = keys.iter().copied().unzip();
     let done = sqlx::query(
-        "-- give_back_keys
+        "-- release_keys
         delete from submission s
         using unnest($1::text[], $2::text[]) as k (principal, key)
         where s.principal = k.principal and s.key = k.key",
@@ -100,26 +103,28 @@ pub async fn give_back(conn: &mut PgConnection, keys: &[(&str, &str)]) -> sqlx::
     }
 }
 
-/// Keeps the sealed answers of keys taken in this transaction.
-pub async fn answer(
+/// Stores the sealed responses of keys that were reserved in this transaction, as (id, principal, key,
+/// response).
+pub async fn store_responses(
     conn: &mut PgConnection,
-    answers: &[(Uuid, &str, &str, Vec<u8>)],
+    responses: &[(Uuid, &str, &str, Vec<u8>)],
 ) -> sqlx::Result<()> {
-    let principals: Vec<&str> = answers.iter().map(|a| a.1).collect();
-    let names: Vec<&str> = answers.iter().map(|a| a.2).collect();
-    let responses: Vec<&[u8]> = answers.iter().map(|a| a.3.as_slice()).collect();
+    let count = responses.len() as u64;
+    let principals: Vec<&str> = responses.iter().map(|r| r.1).collect();
+    let names: Vec<&str> = responses.iter().map(|r| r.2).collect();
+    let responses: Vec<&[u8]> = responses.iter().map(|r| r.3.as_slice()).collect();
     let done = sqlx::query(
-        "-- answer_keys
-        update submission s set response = a.response
-        from unnest($1::text[], $2::text[], $3::bytea[]) as a (principal, key, response)
-        where s.principal = a.principal and s.key = a.key",
+        "-- store_responses
+        update submission s set response = r.response
+        from unnest($1::text[], $2::text[], $3::bytea[]) as r (principal, key, response)
+        where s.principal = r.principal and s.key = r.key",
     )
     .bind(principals)
     .bind(names)
     .bind(responses)
     .execute(conn)
     .await?;
-    if done.rows_affected() == answers.len() as u64 {
+    if done.rows_affected() == count {
         Ok(())
     } else {
         Err(sqlx::Error::RowNotFound)

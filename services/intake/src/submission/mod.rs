@@ -1,12 +1,12 @@
-//! A submission as it was parsed: what is asked, apart from who stores it and how. Bad items are kept beside the good
-//! ones, each with its reason. No I/O; ids and keys come in with the parsing, so that a retry writes the same ones.
+//! A parsed submission. Invalid reports are kept beside the valid ones, each with its reason. Parsing does no
+//! I/O and draws all ids and keys, so that a retry of the transaction writes the same ones.
 
 mod parse;
 
 use domain::Invalid;
+use domain::enums::{AgeBand, Media, ReportChannel};
 use domain::id::{CaseId, PartnerId, Reference, ReportId, Subject};
 use domain::url::{CanonicalUrl, ReportedUrl};
-use domain::word::{AgeBand, Media, ReportChannel};
 use platform::principal::Principal;
 use platform::sealed::{DataKey, Keyring, MacPurpose, Purpose, Tag, TagPurpose, WrappedKey};
 use time::OffsetDateTime;
@@ -14,31 +14,32 @@ use uuid::Uuid;
 
 pub use parse::parse;
 
-/// The most items that one submission may carry.
-pub const MAX_ITEMS: usize = 1000;
+/// Maximum reports in one submission.
+pub const MAX_REPORTS: usize = 1000;
 
-/// Everything that the accepting command needs.
+/// Input of the command [`Accept`](crate::commands::Accept).
 pub struct Submission {
     pub id: Uuid,
-    /// Whose idempotency key it is.
+    /// The caller, to whom the idempotency key is scoped.
     pub principal: String,
     pub partner: Option<PartnerId>,
-    /// A member of staff who reports something themselves.
+    /// The member of staff who submits it.
     pub staff: Option<Subject>,
-    /// 0 is no limit.
+    /// Reports per day; 0 for no limit.
     pub daily_quota: u32,
     pub idempotency: Option<Idempotency>,
     pub channel: ReportChannel,
     pub country: Option<String>,
     pub age_band: Option<AgeBand>,
-    /// Whether the sender may see which case a report belongs to.
+    /// Whether the caller may see which case a report belongs to.
     pub sees_cases: bool,
-    /// In which it came, if it is traced.
+    /// The trace of the call, if it is traced.
     pub traceparent: Option<String>,
-    pub items: Vec<Parsed>,
+    pub reports: Vec<ParsedReport>,
 }
 
-/// A key that the caller chose, what came with it, and the keyed hash of that as it is kept.
+/// An idempotency key chosen by the caller, the encoded request, and the request's MAC, which is what is
+/// stored.
 pub struct Idempotency {
     pub key: String,
     pub body: Vec<u8>,
@@ -46,47 +47,50 @@ pub struct Idempotency {
 }
 
 impl Idempotency {
-    /// Whether this mac was made of the same body, under the keyring's present key or the one before it.
-    pub fn is_of(&self, keyring: &Keyring, mac: &[u8]) -> bool {
-        keyring.mac_holds(MacPurpose::Body, &[&self.body], mac)
+    /// Whether `mac` is the MAC of the same body, with the current or the previous key of the keyring.
+    pub fn matches(&self, keyring: &Keyring, mac: &[u8]) -> bool {
+        keyring.verify_mac(MacPurpose::Body, &[&self.body], mac)
     }
 }
 
-/// One item, good or bad, with the sender's own id as it was given, as far as ids go.
-pub struct Parsed {
+/// One report, valid or not, with the reporter's own id, cut to the maximum length.
+pub struct ParsedReport {
     pub external_id: String,
-    pub item: Result<Item, Invalid>,
+    pub report: Result<ValidReport, Invalid>,
 }
 
-/// A good item, with what it needs if it is the first of its URL.
-pub struct Item {
-    pub report: ReportId,
+/// A valid report, with a provisional case for a URL that has none yet.
+pub struct ValidReport {
+    pub id: ReportId,
     pub reference: Reference,
     pub reference_tag: Tag,
-    pub external: Option<External>,
+    pub external_ref: Option<ExternalRef>,
+    /// Tags of the canonical URL, current key first.
     pub tags: Vec<Tag>,
     pub media: Option<Media>,
     pub received_at: Option<OffsetDateTime>,
-    pub plain: Plain,
-    /// The case that this item opens when nobody has reported the URL before.
-    pub fresh: Fresh,
+    pub plaintext: Plaintext,
+    /// The case that the report opens if its URL has no case yet.
+    pub provisional: ProvisionalCase,
 }
 
-/// The sender's own number: it may identify a child to the helpline, so it is found by tag and kept sealed.
-pub struct External {
+/// The reporter's own id for the report. It may identify a child to the helpline, so it is looked up by tag
+/// and stored sealed.
+pub struct ExternalRef {
     pub text: String,
     pub tag: Tag,
 }
 
-/// What is sealed and never leaves memory otherwise.
-pub struct Plain {
-    pub spelling: ReportedUrl,
-    /// An encoded `SealedItem`.
-    pub item: Vec<u8>,
+/// Values that leave memory only sealed.
+pub struct Plaintext {
+    pub reported_url: ReportedUrl,
+    /// The encoded `CaseContent`.
+    pub content: Vec<u8>,
 }
 
-/// A case in waiting, its report sealed already: sealing happens outside the transaction for all but the joining.
-pub struct Fresh {
+/// A case that may be opened, with its report sealed already. Sealing takes place before the transaction,
+/// except for a report that joins an existing case.
+pub struct ProvisionalCase {
     pub case: CaseId,
     pub wrapped: WrappedKey,
     pub sealed: SealedReport,
@@ -94,15 +98,16 @@ pub struct Fresh {
 
 /// The sealed columns of a report.
 pub struct SealedReport {
-    pub spelling: Vec<u8>,
-    pub item: Vec<u8>,
-    pub external: Option<Vec<u8>>,
+    pub reported_url: Vec<u8>,
+    pub content: Vec<u8>,
+    pub external_ref: Option<Vec<u8>>,
 }
 
-impl Item {
-    /// Seals this report under its case's key.
+impl ValidReport {
+    /// Seals the report with the data key of its case.
     pub fn seal(&self, key: &DataKey, case: CaseId) -> SealedReport {
-        seal(key, case, self.report, &self.plain, self.external.as_ref())
+        let external_ref = self.external_ref.as_ref();
+        seal(key, case, self.id, &self.plaintext, external_ref)
     }
 }
 
@@ -110,26 +115,29 @@ fn seal(
     key: &DataKey,
     case: CaseId,
     report: ReportId,
-    plain: &Plain,
-    external: Option<&External>,
+    plaintext: &Plaintext,
+    external_ref: Option<&ExternalRef>,
 ) -> SealedReport {
     let (case, row) = (case.uuid(), report.uuid());
     let seal = |purpose, text: &[u8]| key.seal(purpose, case, row, text).into_bytes();
     SealedReport {
-        spelling: seal(Purpose::Spelling, plain.spelling.reveal().as_bytes()),
-        item: seal(Purpose::Url, &plain.item),
-        external: external.map(|e| seal(Purpose::Reference, e.text.as_bytes())),
+        reported_url: seal(
+            Purpose::ReportedUrl,
+            plaintext.reported_url.reveal().as_bytes(),
+        ),
+        content: seal(Purpose::Url, &plaintext.content),
+        external_ref: external_ref.map(|e| seal(Purpose::Reference, e.text.as_bytes())),
     }
 }
 
-/// Who submits, and what that allows.
-pub struct Sender {
+/// The caller of intake, and what it may submit.
+pub struct Reporter {
     pub principal: Principal,
     /// The channel and daily quota of a partner.
     pub partner: Option<(ReportChannel, u32)>,
 }
 
-/// The tags of a canonical URL, current key first.
+/// The tags of a canonical URL, one per index key, current key first.
 pub fn url_tags(keyring: &Keyring, url: &CanonicalUrl) -> Vec<Tag> {
     keyring.tags(TagPurpose::Url, url.reveal().as_bytes())
 }

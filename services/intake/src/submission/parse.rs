@@ -1,12 +1,13 @@
-//! From the wire to a [`Submission`]: what is wrong with an item stays with it, what is wrong with the whole refuses it.
+//! Parses a request into a [`Submission`]. An invalid report does not affect the others; an error in the
+//! submission itself refuses all of it.
 
 use std::collections::BTreeSet;
 
+use domain::enums::{AgeBand, HashKind, Media, ReportChannel};
 use domain::hash::Hash;
 use domain::id::{CaseId, PartnerId, Reference, ReportId, Subject};
 use domain::invalid::optional_text;
 use domain::url::ReportedUrl;
-use domain::word::{AgeBand, HashKind, Media, ReportChannel};
 use domain::{Invalid, wire};
 use platform::error::{Kind, Problem};
 use platform::principal::{Principal, Role};
@@ -18,60 +19,64 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    External, Fresh, Idempotency, Item, MAX_ITEMS, Parsed, Plain, Sender, Submission, seal,
-    url_tags,
+    ExternalRef, Idempotency, MAX_REPORTS, ParsedReport, Plaintext, ProvisionalCase, Reporter,
+    Submission, ValidReport, seal, url_tags,
 };
 use crate::error::Error;
 
-/// The longest id that a sender may give to an item, in characters.
-const MAX_EXTERNAL: usize = 128;
-/// How far ahead of our clock a sender's may be.
+/// Maximum length of a reporter's own id, in characters.
+const MAX_EXTERNAL_ID: usize = 128;
+/// How far a caller's clock may be ahead of ours.
 const CLOCK_SKEW: time::Duration = time::Duration::minutes(5);
 const MAX_HASHES: usize = 16;
 
-/// Parses a request. An error refuses the whole submission; bad items are kept with their reasons.
+/// Parses a request.
+///
+/// # Errors
+///
+/// Refuses the whole submission. Invalid reports are not errors: they are returned with their reasons.
 pub fn parse(
     request: v1::SubmitReportsRequest,
-    sender: &Sender,
+    reporter: &Reporter,
     keyring: &Keyring,
     now: OffsetDateTime,
 ) -> Result<Submission, Error> {
     let channel = ReportChannel::from_wire(request.channel)?;
-    let (partner, daily_quota) = allowed(sender, channel)?;
-    let idempotency = idempotency(&request, &sender.principal, keyring)?;
-    let (age_band, number) = facts(channel, request.report_remove.as_ref())?;
+    let (partner, daily_quota) = check_channel(reporter, channel)?;
+    let idempotency = idempotency(&request, &reporter.principal, keyring)?;
+    let (age_band, unique_number) = report_remove_facts(channel, request.report_remove.as_ref())?;
     let country = country(channel, &request.reporter_country)?;
     if !matches!(request.body_digest.len(), 0 | 32) {
         let detail = "`body_digest` is not a SHA-256; send its 32 octets, or leave it out";
         return Err(Invalid::new("digest_malformed", "body_digest", detail).into());
     }
-    match request.items.len() {
-        0 if request.body_digest.is_empty() => return Err(Invalid::missing("items").into()),
-        0..=MAX_ITEMS => {}
-        many => {
+    match request.reports.len() {
+        0 if request.body_digest.is_empty() => return Err(Invalid::missing("reports").into()),
+        0..=MAX_REPORTS => {}
+        count => {
             return Err(Invalid::new(
-                "too_many_items",
-                "items",
-                format!("a submission carries at most {MAX_ITEMS} items, this one {many}; send it in parts"),
+                "too_many_reports",
+                "reports",
+                format!("a submission may have at most {MAX_REPORTS} reports, and this one has {count}; split it"),
             )
             .into());
         }
     }
-    let items = request
-        .items
+    let reports = request
+        .reports
         .into_iter()
         .enumerate()
-        .map(|(index, item)| Parsed {
-            external_id: item.external_id.chars().take(MAX_EXTERNAL).collect(),
-            item: parse_item(&item, number.as_deref(), keyring, now)
-                .map_err(|invalid| invalid.within(&format!("items[{index}]"))),
+        .map(|(index, report)| ParsedReport {
+            external_id: report.external_id.chars().take(MAX_EXTERNAL_ID).collect(),
+            report: parse_report(&report, unique_number.as_deref(), keyring, now)
+                .map_err(|invalid| invalid.within(&format!("reports[{index}]"))),
         })
         .collect();
     Ok(Submission {
         id: Uuid::now_v7(),
-        principal: sender.principal.actor(),
+        principal: reporter.principal.actor(),
         partner,
-        staff: match &sender.principal {
+        staff: match &reporter.principal {
             Principal::Staff { subject, .. } => Some(Subject::new(*subject)),
             _ => None,
         },
@@ -80,42 +85,45 @@ pub fn parse(
         channel,
         country,
         age_band,
-        sees_cases: !matches!(sender.principal, Principal::Reporter),
-        traceparent: trace::current(),
-        items,
+        sees_cases: !matches!(reporter.principal, Principal::Reporter),
+        traceparent: trace::current_traceparent(),
+        reports,
     })
 }
 
-/// Which channel a sender may use.
-fn allowed(sender: &Sender, channel: ReportChannel) -> Result<(Option<PartnerId>, u32), Error> {
-    let refused = |code: &'static str, detail: String| {
+/// Checks that the caller may use the channel; returns the partner and its daily quota.
+fn check_channel(
+    reporter: &Reporter,
+    channel: ReportChannel,
+) -> Result<(Option<PartnerId>, u32), Error> {
+    let refusal = |code: &'static str, detail: String| {
         Err(Problem::new(Kind::Forbidden, code, detail)
             .field("channel")
             .into())
     };
-    match (&sender.principal, &sender.partner) {
+    match (&reporter.principal, &reporter.partner) {
         (Principal::Partner { id, .. }, Some((own, quota))) if *own == channel => {
             Ok((Some(PartnerId::new(*id)), *quota))
         }
-        (Principal::Partner { .. }, Some((own, _))) => refused(
+        (Principal::Partner { .. }, Some((own, _))) => refusal(
             "channel_not_yours",
             format!(
-                "your key is for the channel {own}; send that, or ask the hotline for another key"
+                "your key is for the channel {own}; send `{own}`, or ask the hotline for another key"
             ),
         ),
         (Principal::Reporter, _) if channel == ReportChannel::Public => Ok((None, 0)),
-        (Principal::Reporter, _) => refused(
+        (Principal::Reporter, _) => refusal(
             "channel_needs_key",
-            format!("the channel {channel} needs a partner's key; without one, send `public`"),
+            format!("the channel {channel} requires a partner's key; without one, send `public`"),
         ),
         (Principal::Staff { roles, .. }, _)
             if roles.has(Role::Operator) || roles.has(Role::Analyst) =>
         {
             Ok((None, 0))
         }
-        _ => refused(
+        _ => refusal(
             "role_required",
-            "submitting reports needs the role analyst or operator, or a partner's key".into(),
+            "submitting reports requires the role analyst or operator, or a partner's key".into(),
         ),
     }
 }
@@ -129,7 +137,8 @@ fn idempotency(
     if key.is_empty() {
         return Ok(None);
     }
-    // Everybody at the public form is one principal: a key that somebody else may choose too would be theirs as well.
+    // All public callers are one principal, so two of them could choose the same key unless it is
+    // unguessable.
     if matches!(principal, Principal::Reporter) && !is_unguessable(&key) {
         return Err(Invalid::new(
             "idempotency_key_weak",
@@ -145,7 +154,7 @@ fn idempotency(
     }))
 }
 
-/// Long enough for 128 random bits: a UUID, 32 hexadecimal digits, or 22 characters of base64url.
+/// True if the key can contain 128 random bits: a UUID, 32 hexadecimal digits, or 22 characters of base64url.
 fn is_unguessable(key: &str) -> bool {
     let hexadecimal = key.bytes().all(|b| b.is_ascii_hexdigit());
     let base64url = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
@@ -153,8 +162,8 @@ fn is_unguessable(key: &str) -> bool {
         || key.len() >= if hexadecimal { 32 } else { 22 } && key.bytes().all(base64url)
 }
 
-/// Report Remove takes three facts and no more; the other channels take none of them.
-fn facts(
+/// Report Remove requires three facts and accepts no others; the other channels accept none of them.
+fn report_remove_facts(
     channel: ReportChannel,
     facts: Option<&v1::ReportRemoveFacts>,
 ) -> Result<(Option<AgeBand>, Option<String>), Invalid> {
@@ -165,7 +174,7 @@ fn facts(
                 return Err(Invalid::new(
                     "not_under_18",
                     "report_remove.under_18",
-                    "Report Remove is for people under 18; send adults' reports by another channel",
+                    "Report Remove is for people under 18; submit adults' reports by another channel",
                 ));
             }
             let band = AgeBand::from_wire(facts.age_band).map_err(|i| i.within("report_remove"))?;
@@ -177,7 +186,7 @@ fn facts(
         (_, Some(_)) => Err(Invalid::new(
             "report_remove_not_here",
             "report_remove",
-            "these facts belong to the channel report_remove alone; leave them out",
+            "these facts are accepted only with the channel `report_remove`; leave them out",
         )),
     }
 }
@@ -190,7 +199,7 @@ fn country(channel: ReportChannel, country: &str) -> Result<Option<String>, Inva
         return Err(Invalid::new(
             "country_not_here",
             "reporter_country",
-            "Report Remove takes no country; leave it out",
+            "Report Remove accepts no country; leave it out",
         ));
     }
     if country.len() == 2 && country.bytes().all(|b| b.is_ascii_uppercase()) {
@@ -204,38 +213,39 @@ fn country(channel: ReportChannel, country: &str) -> Result<Option<String>, Inva
     }
 }
 
-fn parse_item(
-    item: &v1::ReportItem,
+fn parse_report(
+    report: &v1::NewReport,
     unique_number: Option<&str>,
     keyring: &Keyring,
     now: OffsetDateTime,
-) -> Result<Item, Invalid> {
-    let external_id = optional_text("external_id", &item.external_id, MAX_EXTERNAL)?;
-    // With Report Remove the child's number is what the helpline asks by, and there is no place for a fourth fact.
+) -> Result<ValidReport, Invalid> {
+    let external_id = optional_text("external_id", &report.external_id, MAX_EXTERNAL_ID)?;
+    // With Report Remove the unique number is the external id, because a different id would be a fourth fact.
     if unique_number.is_some_and(|number| !external_id.is_empty() && external_id != number) {
         return Err(Invalid::new(
             "external_id_not_here",
             "external_id",
-            "Report Remove takes no id but `unique_number`; leave `external_id` out, or send the same number",
+            "Report Remove accepts no id but `unique_number`; leave `external_id` out, or send the same number",
         ));
     }
-    let external = unique_number
+    let external_ref = unique_number
         .map(str::to_owned)
         .or((!external_id.is_empty()).then_some(external_id))
-        .map(|text| External {
-            tag: current(keyring.tags(TagPurpose::Reference, text.as_bytes())),
+        .map(|text| ExternalRef {
+            tag: current_tag(keyring.tags(TagPurpose::Reference, text.as_bytes())),
             text,
         });
-    if item.url.trim().is_empty() {
+    if report.url.trim().is_empty() {
         return Err(Invalid::new(
             "url_missing",
             "url",
-            "a report needs a URL: a hash alone names nothing that can be taken down; send the address",
+            "a report needs a URL, because a hash does not identify content that can be taken down; send the URL",
         ));
     }
-    let spelling = ReportedUrl::parse(&item.url).map_err(|error| error.at("url"))?;
-    let media = Media::from_wire_optional(item.media)?;
-    let received_at = item
+    let reported_url =
+        ReportedUrl::parse(&report.url).map_err(|error| error.into_invalid("url"))?;
+    let media = Media::from_wire_optional(report.media)?;
+    let received_at = report
         .received_at
         .as_ref()
         .map(|at| wire::time("received_at", at))
@@ -244,63 +254,66 @@ fn parse_item(
         return Err(Invalid::new(
             "time_in_future",
             "received_at",
-            "`received_at` lies in the future; send when you received it, or leave it out",
+            "`received_at` is in the future; send the time when you received the report, or leave it out",
         ));
     }
-    let sealed_item = v1::SealedItem {
-        url: spelling.canonical().reveal().to_owned(),
-        hashes: hashes(&item.hashes)?,
+    let content = v1::CaseContent {
+        url: reported_url.canonical().reveal().to_owned(),
+        hashes: hashes(&report.hashes)?,
     }
     .encode_to_vec();
-    let tags = url_tags(keyring, spelling.canonical());
-    let plain = Plain {
-        spelling,
-        item: sealed_item,
+    let tags = url_tags(keyring, reported_url.canonical());
+    let plaintext = Plaintext {
+        reported_url,
+        content,
     };
-    let (report, case) = (ReportId::new(Uuid::now_v7()), CaseId::new(Uuid::now_v7()));
+    let (id, case) = (ReportId::new(Uuid::now_v7()), CaseId::new(Uuid::now_v7()));
     let (key, wrapped) = keyring.new_data_key(case.uuid());
     let reference = Reference::from_random(random());
-    Ok(Item {
-        report,
-        reference_tag: current(keyring.tags(TagPurpose::Reference, reference.symbols().as_bytes())),
+    Ok(ValidReport {
+        id,
+        reference_tag: current_tag(
+            keyring.tags(TagPurpose::Reference, reference.symbols().as_bytes()),
+        ),
         reference,
-        fresh: Fresh {
+        provisional: ProvisionalCase {
             case,
-            sealed: seal(&key, case, report, &plain, external.as_ref()),
+            sealed: seal(&key, case, id, &plaintext, external_ref.as_ref()),
             wrapped,
         },
-        external,
+        external_ref,
         tags,
         media,
         received_at,
-        plain,
+        plaintext,
     })
 }
 
-fn current(tags: Vec<Tag>) -> Tag {
+fn current_tag(tags: Vec<Tag>) -> Tag {
     tags.into_iter()
         .next()
-        // A keyring does not open without an index key.
+        // A keyring cannot be opened without an index key.
         .expect("a keyring has a current index key")
 }
 
-/// Normal form: parsed, one of each, sorted.
+/// Validates the hashes, sorts them and removes duplicates.
 fn hashes(hashes: &[v1::Hash]) -> Result<Vec<v1::Hash>, Invalid> {
     if hashes.len() > MAX_HASHES {
         return Err(Invalid::new(
             "too_many_hashes",
             "hashes",
-            format!("an item carries at most {MAX_HASHES} hashes; send the strongest of each kind"),
+            format!("a report may have at most {MAX_HASHES} hashes; leave some out"),
         ));
     }
     let mut parsed = BTreeSet::new();
     for (index, hash) in hashes.iter().enumerate() {
-        let at = format!("hashes[{index}]");
+        let path = format!("hashes[{index}]");
         let kind = HashKind::from_wire(hash.kind).map_err(|_| {
             let detail = "send one of md5, sha1, sha256, pdq";
-            Invalid::new("hash_kind", format!("{at}.kind"), detail)
+            Invalid::new("hash_kind", format!("{path}.kind"), detail)
         })?;
-        let value = Hash::parse(kind, &hash.value).map_err(|e| e.at(format!("{at}.value")))?;
+        let value =
+            Hash::parse(kind, &hash.value).map_err(|e| e.into_invalid(format!("{path}.value")))?;
         parsed.insert((kind.wire(), value.reveal_hex()));
     }
     Ok(parsed

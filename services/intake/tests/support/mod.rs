@@ -1,4 +1,4 @@
-//! Intake in this process on a database of its own, spoken to as its users do: through gRPC.
+//! Intake in the test process with its own database, called through gRPC as its users do.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
@@ -21,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-/// Logs that intake hears.
-const HEARD: [Schema; 2] = [
+/// The logs that intake consumes.
+const CONSUMED_LOGS: [Schema; 2] = [
     Schema {
         name: "verification",
         sets: &[log::MIGRATIONS],
@@ -33,7 +33,7 @@ const HEARD: [Schema; 2] = [
     },
 ];
 
-pub struct World {
+pub struct TestIntake {
     pub client: IntakeServiceClient<Channel>,
     pub channel: Channel,
     pub pool: PgPool,
@@ -62,25 +62,25 @@ async fn serve(
     platform::grpc::channel(&address).unwrap()
 }
 
-impl Drop for World {
+impl Drop for TestIntake {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
 }
 
-impl World {
+impl TestIntake {
     pub async fn start() -> Self {
         Self::start_with(Config::default()).await
     }
 
     pub async fn start_with(config: Config) -> Self {
-        let database = TestDatabase::new(&[SCHEMA, HEARD[0], HEARD[1]]).await;
+        let database = TestDatabase::new(&[SCHEMA, CONSUMED_LOGS[0], CONSUMED_LOGS[1]]).await;
         let keys = tempfile::tempdir().unwrap();
         let keyring = Arc::new(Keyring::create(&keys.path().join("keyring.json")).unwrap());
         let pool = database.pool(SCHEMA.name).await;
         let shutdown = CancellationToken::new();
         let channel = serve(pool.clone(), Arc::clone(&keyring), config, shutdown.clone()).await;
-        for schema in HEARD {
+        for schema in CONSUMED_LOGS {
             let relay = Relay::new(
                 database.pool(schema.name).await,
                 schema.name,
@@ -99,15 +99,15 @@ impl World {
         }
     }
 
-    /// Intake once more on the same database, after the key for bodies was replaced.
+    /// Another instance of intake with the same database, after a rotation of the key for request MACs.
     pub async fn with_another_body_key(&self) -> IntakeServiceClient<Channel> {
         let json = std::fs::read(self.keys.path().join("keyring.json")).unwrap();
         let mut json: serde_json::Value = serde_json::from_slice(&json).unwrap();
         let another = json["link"]["keys"][0]["key"].clone();
-        let ring = &mut json["body"];
-        ring["current"] = "h-next".into();
+        let body_keys = &mut json["body"];
+        body_keys["current"] = "h-next".into();
         let next = serde_json::json!({"id": "h-next", "key": another});
-        ring["keys"].as_array_mut().unwrap().insert(0, next);
+        body_keys["keys"].as_array_mut().unwrap().insert(0, next);
         let keyring = Arc::new(Keyring::parse(&json.to_string()).unwrap());
         let (pool, shutdown) = (self.pool.clone(), self.shutdown.clone());
         IntakeServiceClient::new(serve(pool, keyring, Config::default(), shutdown).await)
@@ -150,8 +150,13 @@ impl World {
             .key
     }
 
-    /// Says something in another service's log, as that service would.
-    pub async fn say(&self, producer: &'static str, case: &str, body: domain::event::Body) {
+    /// Appends an event to another service's log, as that service would.
+    pub async fn append_event(
+        &self,
+        producer: &'static str,
+        case: &str,
+        body: domain::event::Body,
+    ) {
         let pool = self.database.pool(producer).await;
         let event = NewEvent {
             id: Uuid::new_v4(),
@@ -175,16 +180,16 @@ impl World {
         response.into_inner().outcome()
     }
 
-    pub async fn until_outcome(&mut self, reference: &str, wanted: v1::Outcome) {
+    pub async fn until_outcome(&mut self, reference: &str, expected: v1::Outcome) {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
         loop {
             let outcome = self.outcome(reference).await;
-            if outcome == wanted {
+            if outcome == expected {
                 return;
             }
             assert!(
                 tokio::time::Instant::now() < deadline,
-                "{outcome:?} never became {wanted:?}"
+                "{outcome:?} never became {expected:?}"
             );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -196,43 +201,43 @@ impl World {
 }
 
 pub fn bearer<T>(token: &str, message: T) -> tonic::Request<T> {
-    showing(&format!("Bearer {token}"), message)
+    with_authorization(&format!("Bearer {token}"), message)
 }
 
-/// A request with this in its authorization header.
-pub fn showing<T>(authorization: &str, message: T) -> tonic::Request<T> {
+/// A request with this value in its header `authorization`.
+pub fn with_authorization<T>(authorization: &str, message: T) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);
     let value = authorization.parse().unwrap();
     request.metadata_mut().insert("authorization", value);
     request
 }
 
-pub fn item(url: &str) -> v1::ReportItem {
-    v1::ReportItem {
+pub fn report(url: &str) -> v1::NewReport {
+    v1::NewReport {
         url: url.into(),
-        ..v1::ReportItem::default()
+        ..v1::NewReport::default()
     }
 }
 
-pub fn public(items: Vec<v1::ReportItem>) -> v1::SubmitReportsRequest {
+pub fn public(reports: Vec<v1::NewReport>) -> v1::SubmitReportsRequest {
     v1::SubmitReportsRequest {
         channel: v1::ReportChannel::Public.into(),
-        items,
+        reports,
         ..v1::SubmitReportsRequest::default()
     }
 }
 
-pub fn receipt(result: &v1::ItemResult) -> &v1::Receipt {
+pub fn receipt(result: &v1::ReportResult) -> &v1::Receipt {
     match result.result.as_ref().unwrap() {
-        v1::item_result::Result::Receipt(receipt) => receipt,
-        v1::item_result::Result::Problem(problem) => panic!("refused: {}", problem.code),
+        v1::report_result::Result::Receipt(receipt) => receipt,
+        v1::report_result::Result::Problem(problem) => panic!("refused: {}", problem.code),
     }
 }
 
-pub fn problem(result: &v1::ItemResult) -> &v1::ItemProblem {
+pub fn problem(result: &v1::ReportResult) -> &v1::ItemProblem {
     match result.result.as_ref().unwrap() {
-        v1::item_result::Result::Problem(problem) => problem,
-        v1::item_result::Result::Receipt(_) => panic!("accepted"),
+        v1::report_result::Result::Problem(problem) => problem,
+        v1::report_result::Result::Receipt(_) => panic!("accepted"),
     }
 }
 

@@ -1,22 +1,24 @@
-//! Where a case stands, as far as the ledger has heard: pure and total. No clock, no I/O, no strings but names.
+//! The state of a case in the ledger: pure and total.
 //!
-//! Each service's events about a case come in order, but two services' events may overtake each other. So a state is
-//! made of facts that one service alone speaks of, and the stage follows from the facts: it is the same in whichever
-//! order the services were heard.
+//! The events of one service about a case arrive in order, but events of different services may arrive in any
+//! order. Therefore each fact of the state is changed by events of one service only, and the stage is derived
+//! from the facts: it does not depend on the order in which services were read.
 
 #[cfg(test)]
 mod tests;
 
-/// Declares the values of a column with their spellings.
-macro_rules! spelled {
+/// Declares an enum with the name of each value in the database.
+macro_rules! text_enum {
     ($($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* })*) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum $name { $($(#[$variant_doc])* $variant,)* }
 
         impl $name {
+            /// All values, in order.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
+            /// The name in the database and in responses.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
             }
@@ -24,35 +26,35 @@ macro_rules! spelled {
     )*};
 }
 
-spelled! {
-    /// What verification last said.
+text_enum! {
+    /// The latest fact from verification.
     Verdict {
         None = "none",
-        /// An analyst opened it; no verdict yet.
-        LookedAt = "looked_at",
+        /// The URL was revealed; there is no verdict yet.
+        BeingAssessed = "being_assessed",
         Actionable = "actionable",
         NotActionable = "not_actionable",
-        /// An actionable verdict was taken back.
+        /// An actionable verdict was withdrawn.
         Withdrawn = "withdrawn",
     }
 
-    /// What dispatch last said.
+    /// The latest fact from dispatch.
     Removal {
         None = "none",
-        /// Somebody was told, and it is not gone.
-        Noticed = "noticed",
-        /// Handed over to a supervisor or the regulator; nobody is left to tell.
+        /// A provider was notified; removal is not confirmed.
+        Notified = "notified",
+        /// Passed to the regulator or a supervisor, with no provider left to notify.
         Exhausted = "exhausted",
-        /// Checks agreed that it is gone.
+        /// Removal was confirmed.
         Removed = "removed",
-        /// Gone to the end of the watch.
+        /// Offline until the end of the watch period.
         Closed = "closed",
     }
 
-    /// Where reports are counted.
-    Stage {
+    /// The stages under which reports are counted.
+    CaseStage {
         Received = "received",
-        BeingLookedAt = "being_looked_at",
+        BeingAssessed = "being_assessed",
         Actionable = "actionable",
         BeingRemoved = "being_removed",
         Exhausted = "exhausted",
@@ -61,7 +63,7 @@ spelled! {
         NotActionable = "not_actionable",
         VerdictWithdrawn = "verdict_withdrawn",
         Held = "held",
-        /// Reports that were taken back, wherever their cases stand.
+        /// Withdrawn reports, whatever the stage of their case.
         ReportWithdrawn = "report_withdrawn",
     }
 }
@@ -75,58 +77,60 @@ pub struct State {
 }
 
 impl State {
-    /// Of a case that nobody has spoken of.
+    /// A case without events.
     pub const NEW: Self = Self {
         verdict: Verdict::None,
         held: false,
         removal: Removal::None,
     };
 
-    pub const fn stage(self) -> Stage {
+    /// The stage of the case.
+    pub const fn stage(self) -> CaseStage {
         if self.held {
-            return Stage::Held;
+            return CaseStage::Held;
         }
         match (self.verdict, self.removal) {
-            (Verdict::Withdrawn, _) => Stage::VerdictWithdrawn,
-            (Verdict::NotActionable, _) => Stage::NotActionable,
-            (Verdict::None, Removal::None) => Stage::Received,
-            (Verdict::LookedAt, Removal::None) => Stage::BeingLookedAt,
-            (Verdict::Actionable, Removal::None) => Stage::Actionable,
-            // Dispatch acts on a verdict alone: where it was heard first, the verdict is still to be heard.
-            (_, Removal::Noticed) => Stage::BeingRemoved,
-            (_, Removal::Exhausted) => Stage::Exhausted,
-            (_, Removal::Removed) => Stage::Removed,
-            (_, Removal::Closed) => Stage::Closed,
+            (Verdict::Withdrawn, _) => CaseStage::VerdictWithdrawn,
+            (Verdict::NotActionable, _) => CaseStage::NotActionable,
+            (Verdict::None, Removal::None) => CaseStage::Received,
+            (Verdict::BeingAssessed, Removal::None) => CaseStage::BeingAssessed,
+            (Verdict::Actionable, Removal::None) => CaseStage::Actionable,
+            // Dispatch acts only on a verdict. If its event arrives first, the verdict's event is still to
+            // come.
+            (_, Removal::Notified) => CaseStage::BeingRemoved,
+            (_, Removal::Exhausted) => CaseStage::Exhausted,
+            (_, Removal::Removed) => CaseStage::Removed,
+            (_, Removal::Closed) => CaseStage::Closed,
         }
     }
 }
 
-/// What an event says of where its case stands.
+/// The change that an event makes to the state of its case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
-    /// An analyst opened the URL.
-    Look,
-    Act,
-    Reject,
-    /// The verdict was taken back.
-    Withdraw,
-    Hold,
-    Release,
-    /// Somebody was told.
-    Notify,
-    /// A rung fired and opened a notice.
+    /// The URL was revealed to a member of staff.
+    RevealUrl,
+    DecideActionable,
+    DecideNotActionable,
+    /// The verdict was withdrawn.
+    WithdrawVerdict,
+    StartPoliceHold,
+    EndPoliceHold,
+    /// A provider was notified.
+    NotifyProvider,
+    /// A rung fired and created a notice.
     Escalate,
-    /// A rung fired for which nobody is sent anything.
-    HandOver,
-    Confirm,
-    /// It was seen again, or is acted upon again.
+    /// A rung fired that creates no notice (regulator, supervisor).
+    Exhaust,
+    ConfirmRemoval,
+    /// The content is online again, or removal resumes.
     Reopen,
     Close,
-    /// Nothing is done any more, because the verdict was taken back.
-    GiveUp,
+    /// Removal ended because the verdict was withdrawn.
+    CancelRemoval,
 }
 
-/// What is so after a command. Every command is taken in every state: the ledger only listens.
+/// The state after a command. Every command is accepted in every state, because the ledger only records.
 pub const fn apply(state: State, command: Command) -> State {
     let State {
         mut verdict,
@@ -134,51 +138,53 @@ pub const fn apply(state: State, command: Command) -> State {
         mut removal,
     } = state;
     match command {
-        Command::Look => {
+        Command::RevealUrl => {
             verdict = match verdict {
-                // What was taken back is looked at only once it is assessed anew.
-                Verdict::None | Verdict::LookedAt | Verdict::Withdrawn => Verdict::LookedAt,
+                // The URL of a withdrawn case is revealed only when the case is assessed again.
+                Verdict::None | Verdict::BeingAssessed | Verdict::Withdrawn => {
+                    Verdict::BeingAssessed
+                }
                 decided @ (Verdict::Actionable | Verdict::NotActionable) => decided,
             }
         }
-        Command::Act => verdict = Verdict::Actionable,
-        Command::Reject => verdict = Verdict::NotActionable,
-        Command::Withdraw => {
+        Command::DecideActionable => verdict = Verdict::Actionable,
+        Command::DecideNotActionable => verdict = Verdict::NotActionable,
+        Command::WithdrawVerdict => {
             verdict = match verdict {
                 Verdict::Actionable | Verdict::Withdrawn => Verdict::Withdrawn,
-                // Nobody was told anything: the case simply waits again.
+                // No provider was notified: the case waits for a verdict again.
                 Verdict::NotActionable | Verdict::None => Verdict::None,
-                Verdict::LookedAt => Verdict::LookedAt,
+                Verdict::BeingAssessed => Verdict::BeingAssessed,
             }
         }
-        Command::Hold => held = true,
-        Command::Release => held = false,
-        Command::Notify => {
+        Command::StartPoliceHold => held = true,
+        Command::EndPoliceHold => held = false,
+        Command::NotifyProvider => {
             removal = match removal {
-                Removal::None => Removal::Noticed,
-                // A reminder, or a sending that the removal overtook.
-                further @ (Removal::Noticed
+                Removal::None => Removal::Notified,
+                // A reminder, or a message sent before the removal was confirmed.
+                unchanged @ (Removal::Notified
                 | Removal::Exhausted
                 | Removal::Removed
-                | Removal::Closed) => further,
+                | Removal::Closed) => unchanged,
             }
         }
         Command::Escalate => {
             removal = match removal {
-                Removal::None | Removal::Noticed | Removal::Exhausted => Removal::Noticed,
-                gone @ (Removal::Removed | Removal::Closed) => gone,
+                Removal::None | Removal::Notified | Removal::Exhausted => Removal::Notified,
+                offline @ (Removal::Removed | Removal::Closed) => offline,
             }
         }
-        Command::HandOver => {
+        Command::Exhaust => {
             removal = match removal {
-                Removal::None | Removal::Noticed | Removal::Exhausted => Removal::Exhausted,
-                gone @ (Removal::Removed | Removal::Closed) => gone,
+                Removal::None | Removal::Notified | Removal::Exhausted => Removal::Exhausted,
+                offline @ (Removal::Removed | Removal::Closed) => offline,
             }
         }
-        Command::Confirm => removal = Removal::Removed,
-        Command::Reopen => removal = Removal::Noticed,
+        Command::ConfirmRemoval => removal = Removal::Removed,
+        Command::Reopen => removal = Removal::Notified,
         Command::Close => removal = Removal::Closed,
-        Command::GiveUp => removal = Removal::None,
+        Command::CancelRemoval => removal = Removal::None,
     }
     State {
         verdict,

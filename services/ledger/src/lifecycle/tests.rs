@@ -1,108 +1,108 @@
-//! The whole table, spelled out.
+//! The complete transition table.
 
 use std::collections::BTreeSet;
 
 use super::*;
 
 const COMMANDS: [Command; 13] = [
-    Command::Look,
-    Command::Act,
-    Command::Reject,
-    Command::Withdraw,
-    Command::Hold,
-    Command::Release,
-    Command::Notify,
+    Command::RevealUrl,
+    Command::DecideActionable,
+    Command::DecideNotActionable,
+    Command::WithdrawVerdict,
+    Command::StartPoliceHold,
+    Command::EndPoliceHold,
+    Command::NotifyProvider,
     Command::Escalate,
-    Command::HandOver,
-    Command::Confirm,
+    Command::Exhaust,
+    Command::ConfirmRemoval,
     Command::Reopen,
     Command::Close,
-    Command::GiveUp,
+    Command::CancelRemoval,
 ];
 
-/// Verdict by Look, Act, Reject, Withdraw: N none, L looked at, A actionable, R not actionable, W withdrawn.
+/// The verdict after RevealUrl, DecideActionable, DecideNotActionable, WithdrawVerdict: N none, B being
+/// assessed, A actionable, R not actionable, W withdrawn.
 const VERDICTS: [(Verdict, &str); 5] = [
-    (Verdict::None, "LARN"),
-    (Verdict::LookedAt, "LARL"),
+    (Verdict::None, "BARN"),
+    (Verdict::BeingAssessed, "BARB"),
     (Verdict::Actionable, "AARW"),
     (Verdict::NotActionable, "RARN"),
-    (Verdict::Withdrawn, "LARW"),
+    (Verdict::Withdrawn, "BARW"),
 ];
 
-/// Removal by Notify, Escalate, HandOver, Confirm, Reopen, Close, GiveUp: 0 none, N noticed, X exhausted, G removed, C closed.
+/// The removal after NotifyProvider, Escalate, Exhaust, ConfirmRemoval, Reopen, Close, CancelRemoval: 0 none,
+/// N notified, X exhausted, R removed, C closed.
 const REMOVALS: [(Removal, &str); 5] = [
-    (Removal::None, "NNXGNC0"),
-    (Removal::Noticed, "NNXGNC0"),
-    (Removal::Exhausted, "XNXGNC0"),
-    (Removal::Removed, "GGGGNC0"),
-    (Removal::Closed, "CCCGNC0"),
+    (Removal::None, "NNXRNC0"),
+    (Removal::Notified, "NNXRNC0"),
+    (Removal::Exhausted, "XNXRNC0"),
+    (Removal::Removed, "RRRRNC0"),
+    (Removal::Closed, "CCCRNC0"),
 ];
 
-/// Stage of a case that is not held, by removal (none, noticed, exhausted, removed, closed).
-const STAGES: [(Verdict, [Stage; 5]); 5] = [
+/// The stage of a case that is not on police hold, for each removal (none, notified, exhausted, removed,
+/// closed).
+const STAGES: [(Verdict, [CaseStage; 5]); 5] = [
     (
         Verdict::None,
         [
-            Stage::Received,
-            Stage::BeingRemoved,
-            Stage::Exhausted,
-            Stage::Removed,
-            Stage::Closed,
+            CaseStage::Received,
+            CaseStage::BeingRemoved,
+            CaseStage::Exhausted,
+            CaseStage::Removed,
+            CaseStage::Closed,
         ],
     ),
     (
-        Verdict::LookedAt,
+        Verdict::BeingAssessed,
         [
-            Stage::BeingLookedAt,
-            Stage::BeingRemoved,
-            Stage::Exhausted,
-            Stage::Removed,
-            Stage::Closed,
+            CaseStage::BeingAssessed,
+            CaseStage::BeingRemoved,
+            CaseStage::Exhausted,
+            CaseStage::Removed,
+            CaseStage::Closed,
         ],
     ),
     (
         Verdict::Actionable,
         [
-            Stage::Actionable,
-            Stage::BeingRemoved,
-            Stage::Exhausted,
-            Stage::Removed,
-            Stage::Closed,
+            CaseStage::Actionable,
+            CaseStage::BeingRemoved,
+            CaseStage::Exhausted,
+            CaseStage::Removed,
+            CaseStage::Closed,
         ],
     ),
-    (Verdict::NotActionable, [Stage::NotActionable; 5]),
-    (Verdict::Withdrawn, [Stage::VerdictWithdrawn; 5]),
+    (Verdict::NotActionable, [CaseStage::NotActionable; 5]),
+    (Verdict::Withdrawn, [CaseStage::VerdictWithdrawn; 5]),
 ];
 
-fn letter_of_verdict(verdict: Verdict) -> char {
+fn verdict_symbol(verdict: Verdict) -> char {
     match verdict {
         Verdict::None => 'N',
-        Verdict::LookedAt => 'L',
+        Verdict::BeingAssessed => 'B',
         Verdict::Actionable => 'A',
         Verdict::NotActionable => 'R',
         Verdict::Withdrawn => 'W',
     }
 }
 
-fn letter_of_removal(removal: Removal) -> char {
+fn removal_symbol(removal: Removal) -> char {
     match removal {
         Removal::None => '0',
-        Removal::Noticed => 'N',
+        Removal::Notified => 'N',
         Removal::Exhausted => 'X',
-        Removal::Removed => 'G',
+        Removal::Removed => 'R',
         Removal::Closed => 'C',
     }
 }
 
-/// The expected letters of verdict and removal, and the hold, after the command with this number.
+/// The expected symbols of verdict and removal, and the police hold, after command `n`.
 fn expected(state: State, n: usize) -> (char, bool, char) {
     let row = |rows: &str, n: usize| rows.chars().nth(n).unwrap();
     let (_, verdicts) = VERDICTS.iter().find(|r| r.0 == state.verdict).unwrap();
     let (_, removals) = REMOVALS.iter().find(|r| r.0 == state.removal).unwrap();
-    let (verdict, removal) = (
-        letter_of_verdict(state.verdict),
-        letter_of_removal(state.removal),
-    );
+    let (verdict, removal) = (verdict_symbol(state.verdict), removal_symbol(state.removal));
     match n {
         0..=3 => (row(verdicts, n), state.held, removal),
         4 => (verdict, true, removal),
@@ -124,18 +124,18 @@ fn states() -> impl Iterator<Item = State> {
 }
 
 #[test]
-fn every_command_in_every_state() {
+fn every_command_in_every_state_has_the_expected_result() {
     let mut covered = 0;
     for state in states() {
         for (n, command) in COMMANDS.into_iter().enumerate() {
             let after = apply(state, command);
-            let got = (
-                letter_of_verdict(after.verdict),
+            let actual = (
+                verdict_symbol(after.verdict),
                 after.held,
-                letter_of_removal(after.removal),
+                removal_symbol(after.removal),
             );
-            assert_eq!(got, expected(state, n), "{state:?} {command:?}");
-            // Hearing the same again changes nothing.
+            assert_eq!(actual, expected(state, n), "{state:?} {command:?}");
+            // Repeating a command changes nothing.
             assert_eq!(apply(after, command), after, "{state:?} {command:?} twice");
             covered += 1;
         }
@@ -146,47 +146,56 @@ fn every_command_in_every_state() {
 }
 
 #[test]
-fn every_state_has_its_stage() {
+fn every_state_has_the_expected_stage() {
     let mut seen = BTreeSet::new();
     for state in states() {
         let (_, row) = STAGES.iter().find(|r| r.0 == state.verdict).unwrap();
-        let place = Removal::ALL
+        let column = Removal::ALL
             .iter()
             .position(|r| *r == state.removal)
             .unwrap();
-        let wanted = if state.held { Stage::Held } else { row[place] };
-        assert_eq!(state.stage(), wanted, "{state:?}");
-        seen.insert(wanted);
+        let expected = if state.held {
+            CaseStage::Held
+        } else {
+            row[column]
+        };
+        assert_eq!(state.stage(), expected, "{state:?}");
+        seen.insert(expected);
     }
-    seen.insert(Stage::ReportWithdrawn);
-    assert_eq!(seen.len(), Stage::ALL.len());
+    seen.insert(CaseStage::ReportWithdrawn);
+    assert_eq!(seen.len(), CaseStage::ALL.len());
 }
 
-/// Services overtake each other; a service never overtakes itself.
+/// Events of one service arrive in order; those of different services interleave in any way.
 #[test]
-fn the_stage_does_not_depend_on_who_was_heard_first() {
-    let verification = [Command::Look, Command::Act, Command::Hold, Command::Release];
-    let dispatch = [
-        Command::Notify,
-        Command::Confirm,
-        Command::Reopen,
-        Command::Confirm,
+fn the_stage_does_not_depend_on_the_order_of_the_services() {
+    let verification = [
+        Command::RevealUrl,
+        Command::DecideActionable,
+        Command::StartPoliceHold,
+        Command::EndPoliceHold,
     ];
-    let mut ends = BTreeSet::new();
-    for choice in 0_u8..=255 {
-        if choice.count_ones() != 4 {
+    let dispatch = [
+        Command::NotifyProvider,
+        Command::ConfirmRemoval,
+        Command::Reopen,
+        Command::ConfirmRemoval,
+    ];
+    let mut stages = BTreeSet::new();
+    for interleaving in 0_u8..=255 {
+        if interleaving.count_ones() != 4 {
             continue;
         }
         let (mut v, mut d) = (verification.iter(), dispatch.iter());
         let end = (0..8).fold(State::NEW, |state, bit| {
-            let next = if choice >> bit & 1 == 1 {
+            let next = if interleaving >> bit & 1 == 1 {
                 v.next()
             } else {
                 d.next()
             };
             apply(state, *next.unwrap())
         });
-        ends.insert(end.stage());
+        stages.insert(end.stage());
     }
-    assert_eq!(ends, BTreeSet::from([Stage::Removed]));
+    assert_eq!(stages, BTreeSet::from([CaseStage::Removed]));
 }

@@ -1,9 +1,9 @@
-//! The right edge of a growing tree: all that is needed to append and to know the root.
-//! Must not keep what lies to its left.
+//! The right edge of a growing tree: all that is needed to append leaves and to compute the root.
 
-use super::{Hash, Node, fold, node_hash};
+use super::{Hash, Node, node_hash, root_of};
 
-/// A tree by its size and the hashes of its largest complete subtrees, left to right: one for each bit of the size.
+/// A tree as its size and the hashes of its largest complete subtrees, left to right: one for each bit set in
+/// the size.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Frontier {
     size: u64,
@@ -11,36 +11,41 @@ pub struct Frontier {
 }
 
 impl Frontier {
-    /// Reads what [`Frontier::to_bytes`] wrote; `None` where it does not fit the size.
+    /// Parses the output of [`Frontier::to_bytes`]; `None` if it does not match the size.
     pub fn from_bytes(size: u64, bytes: &[u8]) -> Option<Self> {
         let (peaks, rest) = bytes.as_chunks::<32>();
-        let fits = rest.is_empty() && peaks.len() == size.count_ones() as usize;
-        fits.then(|| Self {
+        let is_valid = rest.is_empty() && peaks.len() == size.count_ones() as usize;
+        is_valid.then(|| Self {
             size,
             peaks: peaks.to_vec(),
         })
     }
 
+    /// The hashes, concatenated.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.peaks.concat()
     }
 
-    /// How many leaves there are.
+    /// Number of leaves.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// The Merkle tree hash; of an empty tree, the hash of nothing.
+    /// The Merkle tree hash. For an empty tree it is the hash of an empty string.
     pub fn root(&self) -> Hash {
-        fold(&self.peaks)
+        root_of(&self.peaks)
     }
 
-    /// Appends a leaf by its hash, and tells of each subtree that it completes, the smallest first.
+    /// Appends a leaf by its hash. `completed` is called with each subtree that the leaf completes, the
+    /// smallest first.
     pub fn push(&mut self, leaf: Hash, mut completed: impl FnMut(Node, Hash)) {
         let mut hash = leaf;
         for level in 0..self.size.trailing_ones() {
-            // There is a peak for each bit that is set, so for each trailing one.
-            let left = self.peaks.pop().expect("a peak for each bit of the size");
+            // There is a peak for each bit set in the size, hence for each trailing one.
+            let left = self
+                .peaks
+                .pop()
+                .expect("there is a peak for each bit set in the size");
             hash = node_hash(&left, &hash);
             let level = level as u8 + 1;
             let node = Node {

@@ -1,7 +1,7 @@
-//! The Merkle tree of RFC 6962, section 2.1: hashes, the right edge of a growing tree, and proofs.
+//! The Merkle tree of RFC 6962 section 2.1: hashes, the right edge of a growing tree, and proofs.
 //!
-//! Pure: it holds no leaves and reads nothing. A proof is first a list of the subtrees it needs ([`proof`]); whoever
-//! keeps their hashes puts them in.
+//! Pure: it stores no leaves and reads nothing. A proof is first planned as a list of subtrees ([`proof`]);
+//! the caller supplies their hashes.
 
 mod frontier;
 pub mod proof;
@@ -15,16 +15,16 @@ pub use frontier::Frontier;
 /// SHA-256.
 pub type Hash = [u8; 32];
 
-/// A complete subtree: its leaves are `index << level` to `(index + 1) << level`, the end excluded.
+/// A complete subtree with the leaves `index << level` to `(index + 1) << level`, end excluded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Node {
-    /// It has two to the power of this many leaves.
+    /// The subtree has `2^level` leaves.
     pub level: u8,
-    /// Its place among those of its level.
+    /// Index of the subtree within its level.
     pub index: u64,
 }
 
-/// The hash of a leaf with this data.
+/// The hash of a leaf with this data (RFC 6962 section 2.1).
 pub fn leaf_hash(data: &[u8]) -> Hash {
     Sha256::new()
         .chain_update([0])
@@ -33,7 +33,7 @@ pub fn leaf_hash(data: &[u8]) -> Hash {
         .into()
 }
 
-/// The hash of a tree with these two halves.
+/// The hash of a tree with these two halves (RFC 6962 section 2.1).
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
     Sha256::new()
         .chain_update([1])
@@ -43,8 +43,9 @@ pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
         .into()
 }
 
-/// The hash of a row of subtrees, each at most as large as the one before: all are left halves but the last.
-pub(crate) fn fold(hashes: &[Hash]) -> Hash {
+/// The root of consecutive subtrees, each at most as large as the one before: all but the last are left
+/// halves.
+pub(crate) fn root_of(hashes: &[Hash]) -> Hash {
     hashes
         .iter()
         .rev()

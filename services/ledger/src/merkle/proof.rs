@@ -1,72 +1,74 @@
-//! Proofs of RFC 6962, sections 2.1.1 and 2.1.2: which subtrees each needs, and (by the algorithms of RFC 9162,
-//! sections 2.1.3.2 and 2.1.4.2) whether one holds. Must not fetch a hash.
+//! Proofs of RFC 6962 sections 2.1.1 and 2.1.2: the subtrees that each needs, and verification by the
+//! algorithms of RFC 9162 sections 2.1.3.2 and 2.1.4.2.
 
-use super::{Hash, Node, fold, node_hash};
+use super::{Hash, Node, node_hash, root_of};
 
-/// A proof before its hashes are known: each of its values is the hash of a row of complete subtrees.
-pub type Plan = Vec<Vec<Node>>;
+/// A proof before its hashes are known: each value is the root of consecutive complete subtrees.
+pub type ProofPlan = Vec<Vec<Node>>;
 
-/// What proves that leaf `index` is in the tree of `size` leaves; `None` where it is not.
-pub fn inclusion(index: u64, size: u64) -> Option<Plan> {
+/// The proof that leaf `index` is in the tree of `size` leaves; `None` unless `index < size`.
+pub fn inclusion(index: u64, size: u64) -> Option<ProofPlan> {
     if index >= size {
         return None;
     }
     let (mut low, mut high) = (0, size);
-    let mut plan = Plan::new();
+    let mut plan = ProofPlan::new();
     while high - low > 1 {
         let middle = low + left_half(high - low);
         if index < middle {
-            plan.push(row(middle, high));
+            plan.push(subtrees(middle, high));
             high = middle;
         } else {
-            plan.push(row(low, middle));
+            plan.push(subtrees(low, middle));
             low = middle;
         }
     }
-    // Found from the root down, proved from the leaf up.
+    // The plan was built from the root down; a proof goes from the leaf up.
     plan.reverse();
     Some(plan)
 }
 
-/// What proves that the tree of `to` leaves begins with the tree of `from` leaves; `None` unless `0 < from <= to`.
-pub fn consistency(from: u64, to: u64) -> Option<Plan> {
+/// The proof that the tree of `from` leaves is a prefix of the tree of `to` leaves; `None` unless `0 < from
+/// <= to`.
+pub fn consistency(from: u64, to: u64) -> Option<ProofPlan> {
     if from == 0 || from > to {
         return None;
     }
     let (mut low, mut high) = (0, to);
-    let mut whole = true;
-    let mut plan = Plan::new();
+    let mut starts_at_zero = true;
+    let mut plan = ProofPlan::new();
     while from != high {
         let middle = low + left_half(high - low);
         if from <= middle {
-            plan.push(row(middle, high));
+            plan.push(subtrees(middle, high));
             high = middle;
         } else {
-            plan.push(row(low, middle));
+            plan.push(subtrees(low, middle));
             low = middle;
-            whole = false;
+            starts_at_zero = false;
         }
     }
-    // The verifier knows the old root; what remains is that root itself unless something was cut off on its left.
-    if !whole {
-        plan.push(row(low, high));
+    // The rest is the old root, which the verifier knows, unless subtrees to its left were split off.
+    if !starts_at_zero {
+        plan.push(subtrees(low, high));
     }
     plan.reverse();
     Some(plan)
 }
 
-/// Puts the hashes in.
-pub fn fill(plan: &Plan, hash: impl Fn(Node) -> Option<Hash>) -> Option<Vec<Hash>> {
+/// Completes a plan with the hashes; `None` if one is missing.
+pub fn fill(plan: &ProofPlan, hash: impl Fn(Node) -> Option<Hash>) -> Option<Vec<Hash>> {
     plan.iter()
-        .map(|row| {
-            let hashes: Option<Vec<Hash>> = row.iter().map(|node| hash(*node)).collect();
-            hashes.map(|hashes| fold(&hashes))
+        .map(|subtrees| {
+            let hashes: Option<Vec<Hash>> = subtrees.iter().map(|node| hash(*node)).collect();
+            hashes.map(|hashes| root_of(&hashes))
         })
         .collect()
 }
 
-/// Whether `path` proves that the leaf with this hash stands at `index` in the tree of `size` leaves with this root.
-pub fn holds_inclusion(leaf: &Hash, index: u64, size: u64, path: &[Hash], root: &Hash) -> bool {
+/// True if `path` proves that the leaf with this hash is at `index` in the tree of `size` leaves with this
+/// root.
+pub fn verify_inclusion(leaf: &Hash, index: u64, size: u64, path: &[Hash], root: &Hash) -> bool {
     if index >= size {
         return false;
     }
@@ -91,8 +93,8 @@ pub fn holds_inclusion(leaf: &Hash, index: u64, size: u64, path: &[Hash], root: 
     last == 0 && hash == *root
 }
 
-/// Whether `proof` proves that the tree of `to` leaves begins with the one of `from` leaves.
-pub fn holds_consistency(
+/// True if `proof` proves that the tree of `from` leaves is a prefix of the tree of `to` leaves.
+pub fn verify_consistency(
     from: u64,
     from_root: &Hash,
     to: u64,
@@ -137,14 +139,14 @@ pub fn holds_consistency(
     last == 0 && old == *from_root && new == *to_root
 }
 
-/// The largest power of two below `leaves`, which are at least two.
+/// The largest power of two below `leaves`, which must be at least 2.
 fn left_half(leaves: u64) -> u64 {
     1 << (leaves - 1).ilog2()
 }
 
-/// The leaves from `low` to before `high` as complete subtrees. `low` is a multiple of the first one's size, because
-/// every split is at a power of two that is at least what follows it.
-fn row(mut low: u64, high: u64) -> Vec<Node> {
+/// The leaves from `low` to below `high` as complete subtrees. `low` is a multiple of the size of the first
+/// one, because every split is at a power of two that is at least as large as the rest.
+fn subtrees(mut low: u64, high: u64) -> Vec<Node> {
     let mut nodes = Vec::new();
     while low < high {
         let level = (high - low).ilog2();

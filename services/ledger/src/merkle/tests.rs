@@ -1,23 +1,24 @@
-//! The tree against the vectors of Certificate Transparency's first implementation, and against another one.
+//! The tree, tested with the vectors of Certificate Transparency's first implementation and against
+//! `ct-merkle`.
 
 use std::collections::HashMap;
 
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use proptest::prelude::*;
 
-use super::proof::{consistency, fill, holds_consistency, holds_inclusion, inclusion};
+use super::proof::{consistency, fill, inclusion, verify_consistency, verify_inclusion};
 use super::{Frontier, Hash, Node, leaf_hash};
 
-/// All subtrees and roots of a small tree.
-struct Whole {
+/// All subtrees and all roots of a small tree, with the same tree in `ct-merkle`.
+struct ReferenceTree {
     nodes: HashMap<Node, Hash>,
     roots: Vec<Hash>,
     other: MemoryBackedTree<sha2::Sha256, Vec<u8>>,
 }
 
-fn grow(leaves: &[Vec<u8>]) -> Whole {
+fn grow(leaves: &[Vec<u8>]) -> ReferenceTree {
     let mut frontier = Frontier::default();
-    let mut whole = Whole {
+    let mut tree = ReferenceTree {
         nodes: HashMap::new(),
         roots: vec![frontier.root()],
         other: MemoryBackedTree::new(),
@@ -28,12 +29,12 @@ fn grow(leaves: &[Vec<u8>]) -> Whole {
             level: 0,
             index: index as u64,
         };
-        whole.nodes.insert(leaf, hash);
+        tree.nodes.insert(leaf, hash);
         frontier.push(hash, |node, hash| {
-            whole.nodes.insert(node, hash);
+            tree.nodes.insert(node, hash);
         });
-        whole.roots.push(frontier.root());
-        whole.other.push(data.clone());
+        tree.roots.push(frontier.root());
+        tree.other.push(data.clone());
         let bytes = frontier.to_bytes();
         assert_eq!(
             Frontier::from_bytes(frontier.size(), &bytes).as_ref(),
@@ -41,11 +42,11 @@ fn grow(leaves: &[Vec<u8>]) -> Whole {
         );
         assert_eq!(Frontier::from_bytes(frontier.size() * 2 + 1, &bytes), None);
     }
-    whole
+    tree
 }
 
 #[test]
-fn roots_are_those_of_certificate_transparency() {
+fn roots_equal_the_vectors_of_certificate_transparency() {
     let leaves = [
         "",
         "00",
@@ -68,14 +69,14 @@ fn roots_are_those_of_certificate_transparency() {
         "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
         "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
     ];
-    let grown: Vec<String> = grow(&leaves).roots.iter().map(hex::encode).collect();
-    assert_eq!(grown, roots);
+    let computed: Vec<String> = grow(&leaves).roots.iter().map(hex::encode).collect();
+    assert_eq!(computed, roots);
 }
 
-/// RFC 6962, section 2.1.3: the tree of seven leaves `d0` to `d6`.
+/// RFC 6962 section 2.1.3: the tree of seven leaves `d0` to `d6`.
 #[test]
-fn proofs_are_those_of_the_standard_s_example() {
-    let letters = |plan: Vec<Vec<Node>>| -> Vec<String> {
+fn proofs_equal_the_example_of_rfc_6962() {
+    let symbols = |plan: Vec<Vec<Node>>| -> Vec<String> {
         let name = |node: &Node| match (node.level, node.index) {
             (0, index) => char::from(b"abcdefj"[index as usize]).to_string(),
             (1, index) => char::from(b"ghi"[index as usize]).to_string(),
@@ -84,14 +85,14 @@ fn proofs_are_those_of_the_standard_s_example() {
         let row = |row: &Vec<Node>| row.iter().map(name).collect();
         plan.iter().map(row).collect()
     };
-    // The standard's `l` is the right half, here the row `ij`: i is complete, j is d6.
-    assert_eq!(letters(inclusion(0, 7).unwrap()), ["b", "h", "ij"]);
-    assert_eq!(letters(inclusion(3, 7).unwrap()), ["c", "g", "ij"]);
-    assert_eq!(letters(inclusion(4, 7).unwrap()), ["f", "j", "k"]);
-    assert_eq!(letters(inclusion(6, 7).unwrap()), ["i", "k"]);
-    assert_eq!(letters(consistency(3, 7).unwrap()), ["c", "d", "g", "ij"]);
-    assert_eq!(letters(consistency(4, 7).unwrap()), ["ij"]);
-    assert_eq!(letters(consistency(6, 7).unwrap()), ["i", "j", "k"]);
+    // The `l` of the RFC is the right half, here `ij`: i is complete, j is d6.
+    assert_eq!(symbols(inclusion(0, 7).unwrap()), ["b", "h", "ij"]);
+    assert_eq!(symbols(inclusion(3, 7).unwrap()), ["c", "g", "ij"]);
+    assert_eq!(symbols(inclusion(4, 7).unwrap()), ["f", "j", "k"]);
+    assert_eq!(symbols(inclusion(6, 7).unwrap()), ["i", "k"]);
+    assert_eq!(symbols(consistency(3, 7).unwrap()), ["c", "d", "g", "ij"]);
+    assert_eq!(symbols(consistency(4, 7).unwrap()), ["ij"]);
+    assert_eq!(symbols(consistency(6, 7).unwrap()), ["i", "j", "k"]);
     assert_eq!(consistency(7, 7), Some(Vec::new()));
     for (index, size) in [(0, 0), (7, 7), (u64::MAX, 7)] {
         assert_eq!(inclusion(index, size), None);
@@ -104,53 +105,52 @@ fn proofs_are_those_of_the_standard_s_example() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Roots and proofs are byte for byte those of another implementation, and hold.
     #[test]
-    fn another_implementation_agrees(
+    fn roots_and_proofs_equal_those_of_another_implementation(
         leaves in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..8), 1..300),
         picks in prop::array::uniform4(any::<prop::sample::Index>()),
     ) {
         let size = leaves.len() as u64;
-        let whole = grow(&leaves);
-        let root = whole.roots[leaves.len()];
-        let theirs = whole.other.root();
+        let tree = grow(&leaves);
+        let root = tree.roots[leaves.len()];
+        let theirs = tree.other.root();
         prop_assert_eq!(&root[..], &theirs.as_bytes()[..]);
         for pick in picks {
             let index = pick.index(leaves.len());
             let plan = inclusion(index as u64, size).unwrap();
-            let path = fill(&plan, |node| whole.nodes.get(&node).copied()).unwrap();
-            let theirs = whole.other.prove_inclusion(index);
+            let path = fill(&plan, |node| tree.nodes.get(&node).copied()).unwrap();
+            let theirs = tree.other.prove_inclusion(index);
             prop_assert_eq!(path.concat(), theirs.as_bytes());
             let leaf = leaf_hash(&leaves[index]);
-            prop_assert!(holds_inclusion(&leaf, index as u64, size, &path, &root));
-            prop_assert!(!holds_inclusion(&leaf_hash(b"another leaf"), index as u64, size, &path, &root));
+            prop_assert!(verify_inclusion(&leaf, index as u64, size, &path, &root));
+            prop_assert!(!verify_inclusion(&leaf_hash(b"another leaf"), index as u64, size, &path, &root));
 
             let from = index as u64 + 1;
             let plan = consistency(from, size).unwrap();
-            let proof = fill(&plan, |node| whole.nodes.get(&node).copied()).unwrap();
+            let proof = fill(&plan, |node| tree.nodes.get(&node).copied()).unwrap();
             if from < size {
-                let theirs = whole.other.prove_consistency((size - from) as usize);
+                let theirs = tree.other.prove_consistency((size - from) as usize);
                 prop_assert_eq!(proof.concat(), theirs.as_bytes());
             }
-            let old = whole.roots[index + 1];
-            prop_assert!(holds_consistency(from, &old, size, &root, &proof));
-            prop_assert!(!holds_consistency(from, &[7; 32], size, &root, &proof));
+            let old = tree.roots[index + 1];
+            prop_assert!(verify_consistency(from, &old, size, &root, &proof));
+            prop_assert!(!verify_consistency(from, &[7; 32], size, &root, &proof));
             if from < size {
-                prop_assert!(!holds_consistency(from, &old, size, &old, &proof));
+                prop_assert!(!verify_consistency(from, &old, size, &old, &proof));
             }
         }
     }
 
-    /// Whatever is sent as a proof, judging it ends and lets nothing false through.
+    /// Verification of arbitrary input ends and accepts no false proof.
     #[test]
-    fn no_rubbish_is_a_proof(
+    fn random_hashes_are_not_a_proof(
         proof in prop::collection::vec(any::<[u8; 32]>(), 0..70),
         from in any::<u64>(),
         to in any::<u64>(),
         leaf in any::<Hash>(),
         root in any::<Hash>(),
     ) {
-        prop_assert!(!holds_inclusion(&leaf, from, to, &proof, &root) || leaf == root);
-        prop_assert!(!holds_consistency(from, &leaf, to, &root, &proof) || leaf == root);
+        prop_assert!(!verify_inclusion(&leaf, from, to, &proof, &root) || leaf == root);
+        prop_assert!(!verify_consistency(from, &leaf, to, &root, &proof) || leaf == root);
     }
 }

@@ -1,4 +1,4 @@
-//! Checkpoints: one for each size, never changed.
+//! SQL of `checkpoint`.
 
 use domain::wire::timestamp;
 use proto::v1;
@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::unsigned;
 use crate::error::Error;
-use crate::note::Statement;
+use crate::note::CheckpointBody;
 
 #[derive(FromRow)]
 struct CheckpointRow {
@@ -18,7 +18,7 @@ struct CheckpointRow {
 }
 
 impl CheckpointRow {
-    fn wire(self) -> Result<v1::Checkpoint, Error> {
+    fn into_proto(self) -> Result<v1::Checkpoint, Error> {
         Ok(v1::Checkpoint {
             note: self.note,
             size: unsigned("checkpoint", "size", self.size)?,
@@ -28,28 +28,28 @@ impl CheckpointRow {
     }
 }
 
-/// Keeps a checkpoint; `false` where somebody has signed this size before.
+/// Inserts a checkpoint. Returns false if there is already one of this size.
 pub async fn insert(
     conn: &mut PgConnection,
-    statement: &Statement,
+    body: &CheckpointBody,
     note: &str,
     made_at: OffsetDateTime,
 ) -> sqlx::Result<bool> {
-    let made = sqlx::query(
+    let inserted = sqlx::query(
         "-- insert_checkpoint
         insert into checkpoint (size, root, note, made_at) values ($1, $2, $3, $4)
         on conflict do nothing",
     )
-    .bind(statement.size as i64)
-    .bind(&statement.root[..])
+    .bind(body.size as i64)
+    .bind(&body.root[..])
     .bind(note)
     .bind(made_at)
     .execute(conn)
     .await?;
-    Ok(made.rows_affected() == 1)
+    Ok(inserted.rows_affected() == 1)
 }
 
-/// Size of the newest; 0 where there is none.
+/// Size of the newest checkpoint; 0 if there is none.
 pub async fn newest_size(conn: &mut PgConnection) -> Result<u64, Error> {
     let size: i64 = sqlx::query_scalar(
         "-- newest_checkpoint_size
@@ -60,6 +60,7 @@ pub async fn newest_size(conn: &mut PgConnection) -> Result<u64, Error> {
     unsigned("checkpoint", "size", size)
 }
 
+/// The newest checkpoint.
 pub async fn newest(conn: &mut PgConnection) -> Result<Option<v1::Checkpoint>, Error> {
     let row: Option<CheckpointRow> = sqlx::query_as(
         "-- newest_checkpoint
@@ -67,10 +68,10 @@ pub async fn newest(conn: &mut PgConnection) -> Result<Option<v1::Checkpoint>, E
     )
     .fetch_optional(conn)
     .await?;
-    row.map(CheckpointRow::wire).transpose()
+    row.map(CheckpointRow::into_proto).transpose()
 }
 
-/// Up to `limit` from a size on, the smallest first.
+/// Up to `limit` checkpoints of at least the size `from`, the smallest first.
 pub async fn page(
     conn: &mut PgConnection,
     from: u64,
@@ -84,5 +85,5 @@ pub async fn page(
     .bind(limit)
     .fetch_all(conn)
     .await?;
-    rows.into_iter().map(CheckpointRow::wire).collect()
+    rows.into_iter().map(CheckpointRow::into_proto).collect()
 }

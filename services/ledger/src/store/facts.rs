@@ -1,4 +1,4 @@
-//! What was heard of reports and cases, and how many stand where.
+//! SQL of `report` and `case_fact`: facts about reports and cases, and conservation figures.
 
 use std::collections::BTreeMap;
 
@@ -6,26 +6,26 @@ use proto::v1;
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
-use super::{all_hit, unsigned};
+use super::{expect_rows, unsigned};
 use crate::error::Error;
-use crate::lifecycle::{Removal, Stage, State, Verdict};
+use crate::lifecycle::{CaseStage, Removal, State, Verdict};
 
-/// A case, and how many of its reports were not taken back.
+/// The state of a case, and the number of its reports that are not withdrawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Facts {
+pub struct CaseFacts {
     pub state: State,
     pub reports: i32,
 }
 
-impl Facts {
-    /// Of a case that nobody has spoken of.
+impl CaseFacts {
+    /// A case without events.
     pub const NEW: Self = Self {
         state: State::NEW,
         reports: 0,
     };
 }
 
-/// Adds (report, case); returns the cases of those that are new, one for each report.
+/// Adds reports, given as (report id, case id). Returns the case id of each report that was not known.
 pub async fn add_reports(
     conn: &mut PgConnection,
     reports: &[(Uuid, Uuid)],
@@ -53,13 +53,16 @@ pub async fn add_reports(
     .await
 }
 
-/// Marks reports as taken back; returns the cases of those that were not, one for each report.
-pub async fn take_back(conn: &mut PgConnection, reports: &[Uuid]) -> sqlx::Result<Vec<Uuid>> {
+/// Marks reports as withdrawn. Returns the case id of each report that was not withdrawn before.
+pub async fn withdraw_reports(
+    conn: &mut PgConnection,
+    reports: &[Uuid],
+) -> sqlx::Result<Vec<Uuid>> {
     if reports.is_empty() {
         return Ok(Vec::new());
     }
     sqlx::query_scalar(
-        "-- take_back
+        "-- withdraw_reports
         update report set withdrawn = true
         where report_id = any($1) and not withdrawn
         returning case_id",
@@ -69,8 +72,11 @@ pub async fn take_back(conn: &mut PgConnection, reports: &[Uuid]) -> sqlx::Resul
     .await
 }
 
-/// Locks the cases of which something was heard, ascending.
-pub async fn lock(conn: &mut PgConnection, cases: &[Uuid]) -> Result<BTreeMap<Uuid, Facts>, Error> {
+/// Locks the known ones of these cases, in ascending order.
+pub async fn lock(
+    conn: &mut PgConnection,
+    cases: &[Uuid],
+) -> Result<BTreeMap<Uuid, CaseFacts>, Error> {
     let rows: Vec<(Uuid, String, bool, String, i32)> = sqlx::query_as(
         "-- lock_facts
         select case_id, verdict, held, removal, reports from case_fact
@@ -81,15 +87,16 @@ pub async fn lock(conn: &mut PgConnection, cases: &[Uuid]) -> Result<BTreeMap<Uu
     .await?;
     rows.into_iter()
         .map(|(case, verdict, held, removal, reports)| {
-            let state = state(&verdict, held, &removal)
+            let state = parse_state(&verdict, held, &removal)
                 .ok_or_else(|| Error::bad_row("case_fact", "verdict", &case))?;
-            Ok((case, Facts { state, reports }))
+            Ok((case, CaseFacts { state, reports }))
         })
         .collect()
 }
 
-/// Writes cases, new ones too. The tree's lock is held, so nobody inserts the same ones.
-pub async fn save(conn: &mut PgConnection, cases: &BTreeMap<Uuid, Facts>) -> Result<(), Error> {
+/// Inserts or updates cases. The caller holds the lock of the tree, so no other transaction inserts the same
+/// cases.
+pub async fn save(conn: &mut PgConnection, cases: &BTreeMap<Uuid, CaseFacts>) -> Result<(), Error> {
     let facts = || cases.values();
     let saved = sqlx::query(
         "-- save_facts
@@ -107,12 +114,12 @@ pub async fn save(conn: &mut PgConnection, cases: &BTreeMap<Uuid, Facts>) -> Res
     .bind(facts().map(|f| f.reports).collect::<Vec<_>>())
     .execute(conn)
     .await?;
-    all_hit("case_fact", saved.rows_affected(), cases.len())
+    expect_rows("case_fact", saved.rows_affected(), cases.len())
 }
 
-/// Cases with the same facts, and totals beside them.
+/// The cases with the same facts, and totals.
 #[derive(FromRow)]
-struct Standing {
+struct FactGroup {
     verdict: Option<String>,
     held: Option<bool>,
     removal: Option<String>,
@@ -123,15 +130,14 @@ struct Standing {
     events: i64,
 }
 
-/// Reports that were accepted against reports that stand somewhere, both of one moment.
+/// Compares the accepted reports with the reports in the stages, in one snapshot.
 ///
-/// `accepted` counts the report rows, one for each report that was ever heard of. The stages are summed from the case
-/// rows, where each case carries its own number of reports, moved by other statements as reports join and leave it.
-/// So a report that joined no case, a case that vanished on its way, and one that is counted twice all show as a
-/// `lost` that is not 0.
+/// `accepted` counts the rows of `report`. The stages are summed from `case_fact`, where each case has its
+/// own number of reports, which other statements maintain. A report that joined no case, a case that was
+/// lost, and a report that was counted twice therefore all make `lost` differ from 0.
 pub async fn conservation(conn: &mut PgConnection) -> Result<v1::GetConservationResponse, Error> {
-    // One statement: one snapshot. Where there are no cases, one row of totals.
-    let rows: Vec<Standing> = sqlx::query_as(
+    // One statement is one snapshot. Without cases it returns one row with the totals.
+    let rows: Vec<FactGroup> = sqlx::query_as(
         "-- conservation
         select f.verdict, f.held, f.removal, f.cases, f.reports, r.accepted, r.withdrawn, t.size as events
         from tree t
@@ -143,28 +149,30 @@ pub async fn conservation(conn: &mut PgConnection) -> Result<v1::GetConservation
     )
     .fetch_all(conn)
     .await?;
-    let mut stages: BTreeMap<Stage, (i64, i64)> =
-        Stage::ALL.iter().map(|stage| (*stage, (0, 0))).collect();
+    let mut stages: BTreeMap<CaseStage, (i64, i64)> = CaseStage::ALL
+        .iter()
+        .map(|stage| (*stage, (0, 0)))
+        .collect();
     let (mut accepted, mut events) = (0, 0);
     for row in rows {
         (accepted, events) = (row.accepted, row.events);
-        stages.insert(Stage::ReportWithdrawn, (row.withdrawn, 0));
+        stages.insert(CaseStage::ReportWithdrawn, (row.withdrawn, 0));
         if let (Some(verdict), Some(held), Some(removal)) = (row.verdict, row.held, row.removal) {
-            let state = state(&verdict, held, &removal)
+            let state = parse_state(&verdict, held, &removal)
                 .ok_or_else(|| Error::bad_row("case_fact", "verdict", "a group"))?;
             let (reports, cases) = stages.entry(state.stage()).or_default();
             *reports += row.reports.unwrap_or_default();
             *cases += row.cases.unwrap_or_default();
         }
     }
-    let standing: i64 = stages.values().map(|(reports, _)| reports).sum();
+    let counted: i64 = stages.values().map(|(reports, _)| reports).sum();
     let cases: i64 = stages.values().map(|(_, cases)| cases).sum();
     Ok(v1::GetConservationResponse {
         accepted: unsigned("report", "rows", accepted)?,
         cases: unsigned("case_fact", "rows", cases)?,
-        lost: accepted - standing,
+        lost: accepted - counted,
         events: unsigned("tree", "size", events)?,
-        signs: Vec::new(),
+        gauges: Vec::new(),
         stages: stages
             .into_iter()
             .map(|(stage, (reports, cases))| {
@@ -178,7 +186,7 @@ pub async fn conservation(conn: &mut PgConnection) -> Result<v1::GetConservation
     })
 }
 
-fn state(verdict: &str, held: bool, removal: &str) -> Option<State> {
+fn parse_state(verdict: &str, held: bool, removal: &str) -> Option<State> {
     let verdict = Verdict::ALL.iter().find(|v| v.as_str() == verdict)?;
     let removal = Removal::ALL.iter().find(|r| r.as_str() == removal)?;
     Some(State {

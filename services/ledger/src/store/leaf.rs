@@ -1,4 +1,4 @@
-//! Leaves: written once, read by index, by event and by case.
+//! SQL of `leaf`.
 
 use domain::wire::timestamp;
 use platform::log::Envelope;
@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::leaf::FORMAT;
 use crate::merkle::Hash;
 
-/// A leaf to write.
+/// A leaf to insert.
 pub struct NewLeaf<'a> {
     pub index: u64,
     pub event: &'a Envelope,
@@ -20,10 +20,10 @@ pub struct NewLeaf<'a> {
     pub leaf_hash: Hash,
 }
 
-/// Which of these events have a leaf.
-pub async fn known(conn: &mut PgConnection, events: &[Uuid]) -> sqlx::Result<Vec<Uuid>> {
+/// Returns those of the given event ids that have a leaf.
+pub async fn recorded_events(conn: &mut PgConnection, events: &[Uuid]) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar(
-        "-- known_leaves
+        "-- recorded_events
         select event_id from leaf where event_id = any($1)",
     )
     .bind(events)
@@ -31,17 +31,17 @@ pub async fn known(conn: &mut PgConnection, events: &[Uuid]) -> sqlx::Result<Vec
     .await
 }
 
-/// Writes leaves in the order of their indexes.
+/// Inserts leaves in the order of their indexes.
 pub async fn insert(
     conn: &mut PgConnection,
     leaves: &[NewLeaf<'_>],
-    heard_at: OffsetDateTime,
+    recorded_at: OffsetDateTime,
 ) -> sqlx::Result<()> {
     let events = || leaves.iter().map(|leaf| leaf.event);
     sqlx::query(
         "-- insert_leaves
         insert into leaf (index, event_id, producer, shard, position, kind, case_id, occurred_at, caused_by, payload,
-            salt, leaf_hash, heard_at, format)
+            salt, leaf_hash, recorded_at, format)
         select l.index, l.event_id, l.producer, l.shard, l.position, l.kind, l.case_id, l.occurred_at, l.caused_by,
             l.payload, l.salt, l.leaf_hash, $13, $14
         from unnest($1::bigint[], $2::uuid[], $3::text[], $4::smallint[], $5::bigint[], $6::text[], $7::uuid[],
@@ -61,41 +61,44 @@ pub async fn insert(
     .bind(events().map(|event| &event.payload[..]).collect::<Vec<_>>())
     .bind(leaves.iter().map(|leaf| &leaf.salt[..]).collect::<Vec<_>>())
     .bind(leaves.iter().map(|leaf| &leaf.leaf_hash[..]).collect::<Vec<_>>())
-    .bind(heard_at)
+    .bind(recorded_at)
     .bind(FORMAT)
     .execute(conn)
     .await?;
     Ok(())
 }
 
-/// Where an event stands, with its leaf's hash.
-pub async fn of_event(
+/// Index and hash of the leaf of an event.
+pub async fn find_by_event(
     conn: &mut PgConnection,
     event: Uuid,
 ) -> Result<Option<(u64, Vec<u8>)>, Error> {
     let found: Option<(i64, Vec<u8>)> = sqlx::query_as(
-        "-- leaf_of_event
+        "-- leaf_by_event
         select index, leaf_hash from leaf where event_id = $1",
     )
     .bind(event)
     .fetch_optional(conn)
     .await?;
-    found.map(place).transpose()
+    found.map(index_and_hash).transpose()
 }
 
-/// The leaf at an index, with its hash.
-pub async fn at(conn: &mut PgConnection, index: u64) -> Result<Option<(u64, Vec<u8>)>, Error> {
+/// Index and hash of the leaf with this index.
+pub async fn find_by_index(
+    conn: &mut PgConnection,
+    index: u64,
+) -> Result<Option<(u64, Vec<u8>)>, Error> {
     let found: Option<(i64, Vec<u8>)> = sqlx::query_as(
-        "-- leaf_at
+        "-- leaf_by_index
         select index, leaf_hash from leaf where index = $1",
     )
     .bind(index as i64)
     .fetch_optional(conn)
     .await?;
-    found.map(place).transpose()
+    found.map(index_and_hash).transpose()
 }
 
-fn place((index, hash): (i64, Vec<u8>)) -> Result<(u64, Vec<u8>), Error> {
+fn index_and_hash((index, hash): (i64, Vec<u8>)) -> Result<(u64, Vec<u8>), Error> {
     Ok((unsigned("leaf", "index", index)?, hash))
 }
 
@@ -113,11 +116,11 @@ struct LeafRow {
     payload: Vec<u8>,
     salt: Vec<u8>,
     leaf_hash: Vec<u8>,
-    heard_at: OffsetDateTime,
+    recorded_at: OffsetDateTime,
     format: i16,
 }
 
-/// Up to `limit` leaves from an index on, before another, as they are shown to a verifier.
+/// Up to `limit` leaves with indexes from `from` to below `before`.
 pub async fn page(
     conn: &mut PgConnection,
     from: u64,
@@ -127,7 +130,7 @@ pub async fn page(
     let rows: Vec<LeafRow> = sqlx::query_as(
         "-- page_of_leaves
         select index, event_id, producer, shard, position, kind, case_id, occurred_at, caused_by, payload, salt,
-            leaf_hash, heard_at, format
+            leaf_hash, recorded_at, format
         from leaf where index >= $1 and index < $2 order by index limit $3",
     )
     .bind(from as i64)
@@ -153,7 +156,7 @@ pub async fn page(
                 payload: row.payload.into(),
                 salt: row.salt.into(),
                 leaf_hash: row.leaf_hash.into(),
-                heard_at: Some(timestamp(row.heard_at)),
+                recorded_at: Some(timestamp(row.recorded_at)),
                 format: u32::try_from(row.format)
                     .map_err(|_| Error::bad_row("leaf", "format", &id))?,
             })
@@ -161,9 +164,9 @@ pub async fn page(
         .collect()
 }
 
-/// An event of a case's timeline.
+/// An event of the timeline of a case.
 #[derive(Debug, Clone, FromRow)]
-pub struct Told {
+pub struct TimelineEvent {
     pub index: i64,
     pub event_id: Uuid,
     pub producer: String,
@@ -171,14 +174,18 @@ pub struct Told {
     pub occurred_at: OffsetDateTime,
     pub caused_by: Option<Uuid>,
     pub payload: Vec<u8>,
-    pub heard_at: OffsetDateTime,
+    pub recorded_at: OffsetDateTime,
 }
 
-/// The last `limit` events that were heard of a case, in the order of hearing.
-pub async fn of_case(conn: &mut PgConnection, case: Uuid, limit: i64) -> sqlx::Result<Vec<Told>> {
-    let mut newest_first: Vec<Told> = sqlx::query_as(
+/// The last `limit` events of a case, in the order in which they were recorded.
+pub async fn list_by_case(
+    conn: &mut PgConnection,
+    case: Uuid,
+    limit: i64,
+) -> sqlx::Result<Vec<TimelineEvent>> {
+    let mut newest_first: Vec<TimelineEvent> = sqlx::query_as(
         "-- leaves_of_case
-        select index, event_id, producer, kind, occurred_at, caused_by, payload, heard_at
+        select index, event_id, producer, kind, occurred_at, caused_by, payload, recorded_at
         from leaf where case_id = $1 order by index desc limit $2",
     )
     .bind(case)
@@ -189,8 +196,8 @@ pub async fn of_case(conn: &mut PgConnection, case: Uuid, limit: i64) -> sqlx::R
     Ok(newest_first)
 }
 
-/// Positions of events that wait for people instead of having a leaf.
-pub async fn parked(conn: &mut PgConnection) -> Result<Vec<v1::ParkedPosition>, Error> {
+/// Positions of parked events, which have no leaf.
+pub async fn parked_positions(conn: &mut PgConnection) -> Result<Vec<v1::ParkedPosition>, Error> {
     let rows: Vec<(String, i16, i64)> = sqlx::query_as(
         "-- parked_positions
         select producer, shard, position from parked_event order by producer, shard, position",

@@ -1,4 +1,4 @@
-//! Every SQL statement of the ledger, as named functions. No decisions.
+//! Every SQL statement of the ledger, as named functions.
 
 pub mod checkpoint;
 pub mod facts;
@@ -8,7 +8,7 @@ pub mod tree;
 use crate::error::Error;
 use crate::merkle::Hash;
 
-/// Postgres has no unsigned numbers; a negative one is not ours.
+/// Parses a number that is never negative; Postgres has no unsigned integers.
 fn unsigned(table: &'static str, column: &'static str, value: i64) -> Result<u64, Error> {
     u64::try_from(value).map_err(|_| Error::bad_row(table, column, &value))
 }
@@ -19,15 +19,15 @@ fn hash(table: &'static str, column: &'static str, id: &str, bytes: &[u8]) -> Re
         .map_err(|_| Error::bad_row(table, column, id))
 }
 
-/// An update that must hit all its rows did.
-fn all_hit(table: &'static str, hit: u64, wanted: usize) -> Result<(), Error> {
-    if hit == wanted as u64 {
+/// Checks the number of rows that a statement affected or returned.
+fn expect_rows(table: &'static str, actual: u64, expected: usize) -> Result<(), Error> {
+    if actual == expected as u64 {
         Ok(())
     } else {
         Err(Error::bad_row(
             table,
             "rows",
-            &format!("{hit} instead of {wanted}"),
+            &format!("{actual} instead of {expected}"),
         ))
     }
 }

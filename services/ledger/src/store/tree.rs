@@ -1,22 +1,22 @@
-//! The tree's row and its stored subtrees.
+//! SQL of `tree` and `node`.
 
 use std::collections::HashMap;
 
 use sqlx::PgConnection;
 
-use super::{all_hit, hash, unsigned};
+use super::{expect_rows, hash, unsigned};
 use crate::error::Error;
 use crate::merkle::{Frontier, Hash, Node};
 
-/// Of the levels of the tree, every eighth is stored; leaves have their own rows.
+/// Every eighth level of the tree is stored in `node`; level 0 is stored in `leaf`.
 const STEP: u8 = 8;
 
-/// Whether a subtree has a row.
-pub fn is_kept(node: Node) -> bool {
+/// True if the hash of the subtree is stored in `node`.
+pub fn is_stored(node: Node) -> bool {
     node.level > 0 && node.level.is_multiple_of(STEP)
 }
 
-/// The tree as it stands. Its lock is the right to append.
+/// Locks the tree, which gives the right to append, and returns it.
 pub async fn lock(conn: &mut PgConnection) -> Result<Frontier, Error> {
     let (size, frontier): (i64, Vec<u8>) =
         sqlx::query_as("-- lock_tree\nselect size, frontier from tree for update")
@@ -25,7 +25,7 @@ pub async fn lock(conn: &mut PgConnection) -> Result<Frontier, Error> {
     parse(size, &frontier)
 }
 
-/// The tree as it was last committed.
+/// Returns the last committed tree.
 pub async fn read(conn: &mut PgConnection) -> Result<Frontier, Error> {
     let (size, frontier): (i64, Vec<u8>) =
         sqlx::query_as("-- read_tree\nselect size, frontier from tree")
@@ -39,15 +39,17 @@ fn parse(size: i64, frontier: &[u8]) -> Result<Frontier, Error> {
         .ok_or_else(|| Error::bad_row("tree", "frontier", &size))
 }
 
+/// Updates the tree. The caller holds its lock.
 pub async fn save(conn: &mut PgConnection, tree: &Frontier) -> Result<(), Error> {
     let saved = sqlx::query("-- save_tree\nupdate tree set size = $1, frontier = $2")
         .bind(tree.size() as i64)
         .bind(tree.to_bytes())
         .execute(conn)
         .await?;
-    all_hit("tree", saved.rows_affected(), 1)
+    expect_rows("tree", saved.rows_affected(), 1)
 }
 
+/// Inserts the hashes of complete subtrees.
 pub async fn insert_nodes(conn: &mut PgConnection, nodes: &[(Node, Hash)]) -> Result<(), Error> {
     if nodes.is_empty() {
         return Ok(());
@@ -59,7 +61,7 @@ pub async fn insert_nodes(conn: &mut PgConnection, nodes: &[(Node, Hash)]) -> Re
         from unnest($1::smallint[], $2::bigint[], $3::bytea[]) as n (level, index, hash)
         order by n.level, n.index",
     )
-    .bind(level(nodes.iter().map(|(node, _)| node.level)))
+    .bind(to_smallint(nodes.iter().map(|(node, _)| node.level)))
     .bind(
         nodes
             .iter()
@@ -72,11 +74,11 @@ pub async fn insert_nodes(conn: &mut PgConnection, nodes: &[(Node, Hash)]) -> Re
     Ok(())
 }
 
-fn level(levels: impl Iterator<Item = u8>) -> Vec<i16> {
+fn to_smallint(levels: impl Iterator<Item = u8>) -> Vec<i16> {
     levels.map(i16::from).collect()
 }
 
-/// Hashes of complete subtrees, those between the stored levels computed from the level below.
+/// Hashes of complete subtrees. Those between the stored levels are computed from the stored level below.
 pub async fn hashes(conn: &mut PgConnection, nodes: &[Node]) -> Result<HashMap<Node, Hash>, Error> {
     let (leaves, inner): (Vec<Node>, Vec<Node>) =
         nodes.iter().copied().partition(|node| node.level < STEP);
@@ -105,15 +107,25 @@ pub async fn hashes(conn: &mut PgConnection, nodes: &[Node]) -> Result<HashMap<N
             continue;
         }
         let rows: Vec<(i64, i16, i64, Vec<u8>)> = query
-            .bind(wanted.iter().map(|node| below(*node).0).collect::<Vec<_>>())
-            .bind(wanted.iter().map(|node| below(*node).1).collect::<Vec<_>>())
-            .bind(level(
+            .bind(
+                wanted
+                    .iter()
+                    .map(|node| stored_range(*node).0)
+                    .collect::<Vec<_>>(),
+            )
+            .bind(
+                wanted
+                    .iter()
+                    .map(|node| stored_range(*node).1)
+                    .collect::<Vec<_>>(),
+            )
+            .bind(to_smallint(
                 wanted.iter().map(|node| node.level - node.level % STEP),
             ))
             .fetch_all(&mut *conn)
             .await?;
         for (node, rows) in wanted.iter().zip(rows.chunk_by(|a, b| a.0 == b.0)) {
-            found.insert(*node, subtree(*node, rows)?);
+            found.insert(*node, subtree_hash(*node, rows)?);
         }
         if rows.chunk_by(|a, b| a.0 == b.0).count() != wanted.len() {
             return Err(Error::bad_row("node", "rows", "a subtree has none"));
@@ -122,18 +134,18 @@ pub async fn hashes(conn: &mut PgConnection, nodes: &[Node]) -> Result<HashMap<N
     Ok(found)
 }
 
-/// The stored subtrees that a subtree is made of: from this index to before that one.
-fn below(node: Node) -> (i64, i64) {
-    let within = node.level % STEP;
+/// Range of indexes, end excluded, of the stored subtrees that the subtree consists of.
+fn stored_range(node: Node) -> (i64, i64) {
+    let levels_above = node.level % STEP;
     (
-        (node.index << within) as i64,
-        ((node.index + 1) << within) as i64,
+        (node.index << levels_above) as i64,
+        ((node.index + 1) << levels_above) as i64,
     )
 }
 
-fn subtree(node: Node, rows: &[(i64, i16, i64, Vec<u8>)]) -> Result<Hash, Error> {
-    let (low, high) = below(node);
-    all_hit("node", rows.len() as u64, (high - low) as usize)?;
+fn subtree_hash(node: Node, rows: &[(i64, i16, i64, Vec<u8>)]) -> Result<Hash, Error> {
+    let (low, high) = stored_range(node);
+    expect_rows("node", rows.len() as u64, (high - low) as usize)?;
     let mut tree = Frontier::default();
     for (_, level, index, bytes) in rows {
         let id = format!("{level}/{index}");

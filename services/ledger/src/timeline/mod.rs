@@ -1,5 +1,5 @@
-//! The events of a case in the order in which they make sense: by cause, then by time. Pure; what an event says is in
-//! [`summary`].
+//! The timeline of a case: its events with a cause before its effects, otherwise by time. [`summary`]
+//! describes an event.
 
 mod summary;
 
@@ -12,78 +12,80 @@ use proto::v1;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::store::leaf::Told;
+use crate::store::leaf::TimelineEvent;
 
-/// The timeline of one case, given its events in the order of hearing.
-pub fn of(told: &[Told]) -> Vec<v1::TimelineEntry> {
-    let events: Vec<Event> = told
+/// The timeline of a case, given its events in the order in which they were recorded.
+pub fn entries(events: &[TimelineEvent]) -> Vec<v1::TimelineEntry> {
+    let keys: Vec<OrderKey> = events
         .iter()
-        .map(|told| Event {
-            id: told.event_id,
-            producer: &told.producer,
-            caused_by: told.caused_by,
-            at: told.occurred_at,
+        .map(|event| OrderKey {
+            id: event.event_id,
+            producer: &event.producer,
+            caused_by: event.caused_by,
+            at: event.occurred_at,
         })
         .collect();
-    order(&events)
+    order(&keys)
         .into_iter()
-        .map(|n| entry(&told[n]))
+        .map(|index| entry(&events[index]))
         .collect()
 }
 
-fn entry(told: &Told) -> v1::TimelineEntry {
+fn entry(event: &TimelineEvent) -> v1::TimelineEntry {
     v1::TimelineEntry {
-        event_id: told.event_id.to_string(),
-        producer: told.producer.clone(),
-        r#type: told.kind.clone(),
-        caused_by: told.caused_by.map(|id| id.to_string()).unwrap_or_default(),
-        occurred_at: Some(timestamp(told.occurred_at)),
-        heard_at: Some(timestamp(told.heard_at)),
-        leaf_index: told.index as u64,
-        // Only what could be read has a leaf; a reader older than the event shows its name.
-        summary: event::decode(&told.payload)
-            .map(|body| summary::of(&body))
+        event_id: event.event_id.to_string(),
+        producer: event.producer.clone(),
+        r#type: event.kind.clone(),
+        caused_by: event.caused_by.map(|id| id.to_string()).unwrap_or_default(),
+        occurred_at: Some(timestamp(event.occurred_at)),
+        recorded_at: Some(timestamp(event.recorded_at)),
+        leaf_index: event.index as u64,
+        // Every recorded event could be decoded; an older version than the one that recorded it shows no
+        // summary.
+        summary: event::decode(&event.payload)
+            .map(|body| summary::describe(&body))
             .unwrap_or_default(),
     }
 }
 
-struct Event<'a> {
+/// The fields of an event that decide its place in the timeline.
+struct OrderKey<'a> {
     id: Uuid,
     producer: &'a str,
     caused_by: Option<Uuid>,
     at: OffsetDateTime,
 }
 
-/// No event before its cause or before an earlier one of its producer (which are in order here); among those that may
-/// come next, the one that happened first. What waits for itself in a circle, which no true cause does, comes last.
-fn order(events: &[Event<'_>]) -> Vec<usize> {
+/// Orders events topologically: after their cause and after the earlier events of their producer, which are
+/// given in order; otherwise by time. Events in a cycle of causes, which valid events never form, come last.
+fn order(events: &[OrderKey<'_>]) -> Vec<usize> {
     let by_id: HashMap<Uuid, usize> = events.iter().enumerate().map(|(n, e)| (e.id, n)).collect();
-    let mut last: HashMap<&str, usize> = HashMap::new();
-    let mut waits = vec![0_usize; events.len()];
+    let mut last_of_producer: HashMap<&str, usize> = HashMap::new();
+    let mut pending = vec![0_usize; events.len()];
     let mut followers: Vec<Vec<usize>> = vec![Vec::new(); events.len()];
     for (n, event) in events.iter().enumerate() {
         let cause = event.caused_by.and_then(|id| by_id.get(&id).copied());
-        let earlier = last.insert(event.producer, n);
-        for before in [cause, earlier].into_iter().flatten() {
-            waits[n] += 1;
-            followers[before].push(n);
+        let earlier = last_of_producer.insert(event.producer, n);
+        for predecessor in [cause, earlier].into_iter().flatten() {
+            pending[n] += 1;
+            followers[predecessor].push(n);
         }
     }
     let mut ready: BinaryHeap<Reverse<(OffsetDateTime, usize)>> = (0..events.len())
-        .filter(|n| waits[*n] == 0)
+        .filter(|n| pending[*n] == 0)
         .map(|n| Reverse((events[n].at, n)))
         .collect();
     let mut ordered = Vec::with_capacity(events.len());
     while let Some(Reverse((_, n))) = ready.pop() {
         ordered.push(n);
         for follower in &followers[n] {
-            waits[*follower] -= 1;
-            if waits[*follower] == 0 {
+            pending[*follower] -= 1;
+            if pending[*follower] == 0 {
                 ready.push(Reverse((events[*follower].at, *follower)));
             }
         }
     }
-    ordered.extend((0..events.len()).filter(|n| waits[*n] > 0));
+    ordered.extend((0..events.len()).filter(|n| pending[*n] > 0));
     ordered
 }
 
@@ -93,8 +95,8 @@ mod tests {
     use time::Duration;
     use time::macros::datetime;
 
-    fn event(id: u128, producer: &str, caused_by: u128, second: i64) -> Event<'_> {
-        Event {
+    fn event(id: u128, producer: &str, caused_by: u128, second: i64) -> OrderKey<'_> {
+        OrderKey {
             id: Uuid::from_u128(id),
             producer,
             caused_by: (caused_by > 0).then(|| Uuid::from_u128(caused_by)),
@@ -103,8 +105,8 @@ mod tests {
     }
 
     #[test]
-    fn causes_come_first_whatever_the_clocks_say() {
-        // Heard: the notice before the verdict that led to it, by a clock that runs behind.
+    fn a_cause_precedes_its_effects_even_if_clocks_disagree() {
+        // The notice was recorded before the verdict that caused it, and its producer's clock is slow.
         let events = [
             event(3, "dispatch", 2, 1),
             event(1, "intake", 0, 5),
@@ -120,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_loses_nothing() {
+    fn events_in_a_cycle_are_kept() {
         let events = [
             event(1, "intake", 2, 0),
             event(2, "dispatch", 1, 0),

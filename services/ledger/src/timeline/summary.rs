@@ -1,207 +1,218 @@
-//! What an event says, in words and ids: one small function for each. Never a URL, and no free text, which might hold
-//! one.
+//! Descriptions of events for people, in plain English with ids. They contain no URL, and no free text, which
+//! might contain one.
 
-use domain::event::Body;
-use domain::wire::time;
-use domain::word::{
+use domain::enums::{
     AgeBand, Answer, Category, DeliveryChannel, MailKind, Media, NotActionableReason,
     ReportChannel, ReviewReason, Rung,
 };
+use domain::event::Body;
+use domain::wire::time;
 use proto::v1;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-pub fn of(body: &Body) -> String {
+/// Describes an event in one sentence.
+pub fn describe(body: &Body) -> String {
     match body {
-        Body::ReportReceived(said) => report_received(said),
-        Body::ReportWithdrawn(said) => format!("Report {} was taken back.", said.report_id),
-        Body::CaseActionable(said) => case_actionable(said),
-        Body::CaseNotActionable(said) => case_not_actionable(said),
-        Body::CaseHeld(said) => case_held(said),
-        Body::CaseReleased(said) => format!("The police hold {} ended.", said.hold_id),
-        Body::VerdictWithdrawn(said) => format!("Decision {} was taken back.", said.decision_id),
-        Body::VerdictUpheld(said) => verdict_upheld(said),
-        Body::UrlRevealed(said) => format!("Staff {} opened the URL.", said.subject),
-        Body::ReviewRequested(said) => review_requested(said),
-        Body::NoticeSent(said) => notice_sent(said),
-        Body::NoticeDelivered(said) => notice_delivered(said),
-        Body::NoticeBounced(said) => notice_bounced(said),
-        Body::MailReceived(said) => mail_received(said),
-        Body::NoticeAnswered(said) => notice_answered(said),
-        Body::NoticeEscalated(said) => notice_escalated(said),
-        Body::NoticeWithdrawn(said) => {
+        Body::ReportReceived(event) => report_received(event),
+        Body::ReportWithdrawn(event) => format!("Report {} was withdrawn.", event.report_id),
+        Body::CaseActionable(event) => case_actionable(event),
+        Body::CaseNotActionable(event) => case_not_actionable(event),
+        Body::CaseHeld(event) => case_held(event),
+        Body::CaseReleased(event) => format!("Police hold {} ended.", event.police_hold_id),
+        Body::VerdictWithdrawn(event) => format!(
+            "The verdict of decision {} was withdrawn.",
+            event.decision_id
+        ),
+        Body::VerdictUpheld(event) => verdict_upheld(event),
+        Body::UrlRevealed(event) => {
+            format!("The URL was revealed to staff member {}.", event.subject)
+        }
+        Body::ReviewRequested(event) => review_requested(event),
+        Body::NoticeSent(event) => notice_sent(event),
+        Body::NoticeDelivered(event) => notice_delivered(event),
+        Body::NoticeBounced(event) => notice_bounced(event),
+        Body::MailReceived(event) => mail_received(event),
+        Body::NoticeAnswered(event) => notice_answered(event),
+        Body::NoticeEscalated(event) => notice_escalated(event),
+        Body::NoticeWithdrawn(event) => {
             format!(
                 "{} was withdrawn: {}.",
-                notice(said.notice.as_ref()),
-                said.reason
+                notice(event.notice.as_ref()),
+                event.reason
             )
         }
-        Body::HostMoved(said) => host_moved(said),
-        Body::RemovalConfirmed(said) => removal_confirmed(said),
-        Body::Reappeared(said) => format!("Seen again: episode {} begins.", said.episode),
-        Body::CaseClosed(said) => case_closed(said),
-        Body::CaseReopened(said) => format!("Opened again: episode {} begins.", said.episode),
+        Body::HostMoved(event) => host_moved(event),
+        Body::RemovalConfirmed(event) => removal_confirmed(event),
+        Body::Reappeared(event) => format!(
+            "The content is online again: episode {} begins.",
+            event.episode
+        ),
+        Body::CaseClosed(event) => case_closed(event),
+        Body::CaseReopened(event) => {
+            format!("The case was reopened: episode {} begins.", event.episode)
+        }
     }
 }
 
-fn report_received(said: &v1::ReportReceived) -> String {
-    let channel = ReportChannel::from_wire(said.channel).map_or("unknown", ReportChannel::as_str);
-    let media = Media::from_wire(said.media).map_or("unknown", Media::as_str);
-    let opened = if said.opened_case {
+fn report_received(event: &v1::ReportReceived) -> String {
+    let channel = ReportChannel::from_wire(event.channel).map_or("unknown", ReportChannel::as_str);
+    let media = Media::from_wire(event.media).map_or("unknown", Media::as_str);
+    let opened = if event.opened_case {
         "opened the case"
     } else {
         "joined the case"
     };
-    let age = AgeBand::from_wire(said.age_band)
+    let age = AgeBand::from_wire(event.age_band)
         .map(|band| format!(", age band {band}"))
         .unwrap_or_default();
     format!(
-        "Report {} {opened}: channel {channel}, media {media}{age}.",
-        said.report_id
+        "Report {} {opened}: report channel {channel}, media {media}{age}.",
+        event.report_id
     )
 }
 
-fn case_actionable(said: &v1::CaseActionable) -> String {
-    let category = Category::from_wire(said.category).map_or("unknown", Category::as_str);
+fn case_actionable(event: &v1::CaseActionable) -> String {
+    let category = Category::from_wire(event.category).map_or("unknown", Category::as_str);
     format!(
         "Decision {}: actionable, category {category}.",
-        said.decision_id
+        event.decision_id
     )
 }
 
-fn case_not_actionable(said: &v1::CaseNotActionable) -> String {
+fn case_not_actionable(event: &v1::CaseNotActionable) -> String {
     let reason =
-        NotActionableReason::from_wire(said.reason).map_or("unknown", NotActionableReason::as_str);
+        NotActionableReason::from_wire(event.reason).map_or("unknown", NotActionableReason::as_str);
     format!(
         "Decision {}: not actionable, reason {reason}.",
-        said.decision_id
+        event.decision_id
     )
 }
 
-fn case_held(said: &v1::CaseHeld) -> String {
-    let until = at(said.until.as_ref())
+fn case_held(event: &v1::CaseHeld) -> String {
+    let until = rfc3339(event.until.as_ref())
         .map(|until| format!(" until {until}"))
         .unwrap_or_default();
-    format!("Police hold {} began{until}.", said.hold_id)
+    format!("Police hold {} began{until}.", event.police_hold_id)
 }
 
-fn verdict_upheld(said: &v1::VerdictUpheld) -> String {
-    let shown = if said.gone {
-        ": what the URL shows now is something else"
+fn verdict_upheld(event: &v1::VerdictUpheld) -> String {
+    let note = if event.offline {
+        "; the URL no longer shows the material"
     } else {
         ""
     };
     format!(
-        "Decision {} stands after review {}{shown}.",
-        said.decision_id, said.review_id
+        "The verdict of decision {} was upheld in review {}{note}.",
+        event.decision_id, event.review_id
     )
 }
 
-fn review_requested(said: &v1::ReviewRequested) -> String {
-    let reason = ReviewReason::from_wire(said.reason).map_or("unknown", ReviewReason::as_str);
-    let about = match said.notice_id.as_str() {
+fn review_requested(event: &v1::ReviewRequested) -> String {
+    let reason = ReviewReason::from_wire(event.reason).map_or("unknown", ReviewReason::as_str);
+    let about = match event.notice_id.as_str() {
         "" => String::new(),
         id => format!(", about notice {id}"),
     };
-    format!("Review {} was asked for: {reason}{about}.", said.review_id)
+    format!("Review {} was requested: {reason}{about}.", event.review_id)
 }
 
-fn notice_sent(said: &v1::NoticeSent) -> String {
+fn notice_sent(event: &v1::NoticeSent) -> String {
     format!(
         "{} was sent by {}, attempt {}.",
-        notice(said.notice.as_ref()),
-        channel(said.channel),
-        said.attempts
+        notice(event.notice.as_ref()),
+        channel(event.channel),
+        event.attempts
     )
 }
 
-fn notice_delivered(said: &v1::NoticeDelivered) -> String {
+fn notice_delivered(event: &v1::NoticeDelivered) -> String {
     format!(
         "{} was delivered by {}.",
-        notice(said.notice.as_ref()),
-        channel(said.channel)
+        notice(event.notice.as_ref()),
+        channel(event.channel)
     )
 }
 
-fn notice_bounced(said: &v1::NoticeBounced) -> String {
+fn notice_bounced(event: &v1::NoticeBounced) -> String {
     format!(
         "{} could not be delivered by {}: {}.",
-        notice(said.notice.as_ref()),
-        channel(said.channel),
-        said.reason
+        notice(event.notice.as_ref()),
+        channel(event.channel),
+        event.reason
     )
 }
 
-fn mail_received(said: &v1::MailReceived) -> String {
-    let what = match MailKind::from_wire(said.kind) {
-        Ok(MailKind::Bounced) => "came back: it could not be delivered",
-        Ok(MailKind::Delayed) => "is not delivered yet, by word of a mail server",
-        Ok(MailKind::Automatic) => "was answered by a machine, which acknowledges nothing",
+fn mail_received(event: &v1::MailReceived) -> String {
+    let result = match MailKind::from_wire(event.kind) {
+        Ok(MailKind::Bounced) => "could not be delivered: the mail was returned",
+        Ok(MailKind::Delayed) => "is delayed, as a mail server reports",
+        Ok(MailKind::Automatic) => "received an automatic reply, which does not acknowledge it",
         Ok(MailKind::Reply) => {
-            "was answered by mail; a person has to read it in the hotline's mailbox"
+            "received a reply by mail; a person must read it in the hotline's mailbox"
         }
-        Err(_) => "was answered by a mail of an unknown kind",
+        Err(_) => "received a mail of an unknown kind",
     };
-    let from = match said.from_domain.as_str() {
+    let from = match event.from_domain.as_str() {
         "" => String::new(),
         domain => format!(", from {domain}"),
     };
-    let status = match said.status.as_str() {
+    let status = match event.status.as_str() {
         "" => String::new(),
         status => format!(" (status {status})"),
     };
-    format!("{} {what}{from}{status}.", notice(said.notice.as_ref()))
+    format!("{} {result}{from}{status}.", notice(event.notice.as_ref()))
 }
 
-fn notice_answered(said: &v1::NoticeAnswered) -> String {
-    let answer = Answer::from_wire(said.answer).map_or("unknown", Answer::as_str);
-    let until = at(said.until.as_ref())
+fn notice_answered(event: &v1::NoticeAnswered) -> String {
+    let answer = Answer::from_wire(event.answer).map_or("unknown", Answer::as_str);
+    let until = rfc3339(event.until.as_ref())
         .map(|until| format!(" until {until}"))
         .unwrap_or_default();
-    let named = match said.named_provider_id.as_str() {
+    let named = match event.named_provider_id.as_str() {
         "" => String::new(),
         provider => format!(", naming provider {provider}"),
     };
     format!(
-        "{} was answered {answer}{until}{named}.",
-        notice(said.notice.as_ref())
+        "{} was answered: {answer}{until}{named}.",
+        notice(event.notice.as_ref())
     )
 }
 
-fn notice_escalated(said: &v1::NoticeEscalated) -> String {
-    let rung = Rung::from_wire(said.rung).map_or("unknown", Rung::as_str);
-    let next = match said.next_notice_id.as_str() {
+fn notice_escalated(event: &v1::NoticeEscalated) -> String {
+    let rung = Rung::from_wire(event.rung).map_or("unknown", Rung::as_str);
+    let next = match event.next_notice_id.as_str() {
         "" => String::new(),
-        id => format!(": notice {id} to provider {}", said.next_provider_id),
+        id => format!(
+            ", which created notice {id} to provider {}",
+            event.next_provider_id
+        ),
     };
     format!(
         "{} was escalated to rung {rung}{next}.",
-        notice(said.notice.as_ref())
+        notice(event.notice.as_ref())
     )
 }
 
-fn host_moved(said: &v1::HostMoved) -> String {
+fn host_moved(event: &v1::HostMoved) -> String {
     format!(
-        "It moved from provider {} to provider {} ({}).",
-        said.from_provider_id, said.to_provider_id, said.how
+        "The content moved from provider {} to provider {} ({}).",
+        event.from_provider_id, event.to_provider_id, event.how
     )
 }
 
-fn removal_confirmed(said: &v1::RemovalConfirmed) -> String {
-    if said.checks == 0 {
-        return format!(
-            "Removal was confirmed by a person, episode {}.",
-            said.episode
-        );
+fn removal_confirmed(event: &v1::RemovalConfirmed) -> String {
+    if event.checks == 0 {
+        return format!("A person confirmed the removal, episode {}.", event.episode);
     }
     format!(
-        "Removal was confirmed by {} of {} checks, episode {}.",
-        said.agreed, said.checks, said.episode
+        "{} of {} checks confirmed the removal, episode {}.",
+        event.agreed, event.checks, event.episode
     )
 }
 
-fn case_closed(said: &v1::CaseClosed) -> String {
-    let reason = match v1::CloseReason::try_from(said.reason) {
+fn case_closed(event: &v1::CaseClosed) -> String {
+    let reason = match v1::CloseReason::try_from(event.reason) {
         Ok(v1::CloseReason::Removed) => "removed",
         Ok(v1::CloseReason::VerdictWithdrawn) => "verdict_withdrawn",
         Ok(v1::CloseReason::Unspecified) | Err(_) => "unknown",
@@ -210,7 +221,7 @@ fn case_closed(said: &v1::CaseClosed) -> String {
 }
 
 fn notice(key: Option<&v1::NoticeKey>) -> String {
-    // Where nobody hosts it there is no notice to speak of.
+    // Without a provider there is no notice.
     key.map_or_else(
         || "The case".to_owned(),
         |key| format!("Notice {} to provider {}", key.notice_id, key.provider_id),
@@ -221,7 +232,7 @@ fn channel(number: i32) -> &'static str {
     DeliveryChannel::from_wire(number).map_or("an unknown channel", DeliveryChannel::as_str)
 }
 
-fn at(at: Option<&prost_types::Timestamp>) -> Option<String> {
+fn rfc3339(at: Option<&prost_types::Timestamp>) -> Option<String> {
     let at: OffsetDateTime = time("until", at?).ok()?;
     at.format(&Rfc3339).ok()
 }
@@ -231,21 +242,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_that_a_person_called_gone_is_told_from_a_verdict_that_only_stands() {
-        let upheld = |gone| {
-            of(&Body::VerdictUpheld(v1::VerdictUpheld {
+    fn a_changed_page_and_a_removal_confirmed_by_a_person_are_described() {
+        let upheld = |offline| {
+            describe(&Body::VerdictUpheld(v1::VerdictUpheld {
                 decision_id: "d1".into(),
                 review_id: "r1".into(),
-                gone,
+                offline,
             }))
         };
-        assert_eq!(upheld(false), "Decision d1 stands after review r1.");
+        assert_eq!(
+            upheld(false),
+            "The verdict of decision d1 was upheld in review r1."
+        );
         assert_eq!(
             upheld(true),
-            "Decision d1 stands after review r1: what the URL shows now is something else."
+            "The verdict of decision d1 was upheld in review r1; the URL no longer shows the material."
         );
         let confirmed = |agreed, checks| {
-            of(&Body::RemovalConfirmed(v1::RemovalConfirmed {
+            describe(&Body::RemovalConfirmed(v1::RemovalConfirmed {
                 episode: 1,
                 agreed,
                 checks,
@@ -254,11 +268,11 @@ mod tests {
         };
         assert_eq!(
             confirmed(2, 3),
-            "Removal was confirmed by 2 of 3 checks, episode 1."
+            "2 of 3 checks confirmed the removal, episode 1."
         );
         assert_eq!(
             confirmed(0, 0),
-            "Removal was confirmed by a person, episode 1."
+            "A person confirmed the removal, episode 1."
         );
     }
 }

@@ -1,9 +1,10 @@
-//! Whether the log holds: every leaf is computed again from its body, the tree from the leaves, and each checkpoint is
-//! held against the tree of its size.
+//! Verifies the log: recomputes every leaf from its event and the tree from the leaves, and compares each
+//! checkpoint with the tree of its size.
 //!
-//! Pure and on its own: no database, no clock, and no word of the ledger's is believed but by its signature. It cannot
-//! tell by itself that leaves and checkpoints were cut off together at the end: against that stand the notes that
-//! others hold, hosts and whoever verified before ([`Verifier::witness`]).
+//! Pure: it uses no database and no clock, and trusts nothing from the ledger but valid signatures. By itself
+//! it cannot detect that leaves and checkpoints were truncated together. Checkpoints from other sources
+//! detect that: those that providers received, or that of an earlier verification
+//! ([`Verifier::add_witness`]).
 
 mod positions;
 mod report;
@@ -15,136 +16,137 @@ use proto::v1;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::leaf::Committed;
+use crate::leaf::LeafFields;
 use crate::merkle::{Frontier, Hash};
-use crate::note::{NoteError, Statement, Trust};
+use crate::note::{CheckpointBody, NoteError, TrustedKeys};
 
-pub use positions::Hole;
+pub use positions::PositionGap;
 use positions::{Positions, Shard};
-pub use report::{Fault, Place, Report};
+pub use report::{Fault, FaultLocation, VerificationReport};
 
-/// Takes the leaves in order, and each checkpoint at the latest before the leaf whose index is its size. It keeps
-/// no leaves, so a log of any length can be streamed through it.
+/// Verifies a stream of leaves. Leaves are added in order, and each checkpoint before the leaf whose index is
+/// its size. Leaves are not kept, so the log may have any length.
 #[derive(Debug)]
 pub struct Verifier {
-    trust: Trust,
+    trusted_keys: TrustedKeys,
     tree: Frontier,
-    /// Roots of checkpoints that the tree has not reached, each with its note.
-    ahead: BTreeMap<u64, (Hash, String)>,
+    /// Checkpoints that the tree has not reached, by size: root and note.
+    pending: BTreeMap<u64, (Hash, String)>,
     positions: Positions,
     parked: Vec<(Shard, u64)>,
-    /// No root can be computed any more: a leaf is missing.
+    /// A leaf is missing or malformed, so no later root can be computed.
     broken: bool,
-    /// The root at the last checkpoint was another one: so will be all later ones, and is said once.
+    /// The root differed from a checkpoint's. All later roots differ too, which is reported only once.
     diverged: bool,
-    report: Report,
+    report: VerificationReport,
 }
 
 impl Verifier {
-    /// `origin` is the log's configured name; `keys` come from whoever is trusted to know them, not from the ledger.
+    /// `origin` is the configured name of the log. `keys` must come from a trusted source, not from the
+    /// ledger.
     ///
     /// # Errors
-    /// `Malformed` when a key is none.
+    /// `Malformed` if a key is invalid.
     pub fn new(origin: &str, keys: Vec<PublicKey>) -> Result<Self, SealedError> {
         Ok(Self {
-            trust: Trust::new(origin, keys)?,
+            trusted_keys: TrustedKeys::new(origin, keys)?,
             tree: Frontier::default(),
-            ahead: BTreeMap::new(),
+            pending: BTreeMap::new(),
             positions: Positions::default(),
             parked: Vec::new(),
             broken: false,
             diverged: false,
-            report: Report::default(),
+            report: VerificationReport::default(),
         })
     }
 
-    /// How many leaves were taken: checkpoints of this size or more may still be given.
+    /// Number of leaves added. Checkpoints of at least this size may still be added.
     pub fn leaves(&self) -> u64 {
         self.tree.size()
     }
 
-    /// Takes a checkpoint as the ledger tells of it.
-    pub fn checkpoint(&mut self, checkpoint: &v1::Checkpoint) {
-        let place = Place::Checkpoint(checkpoint.size);
-        match self.open(place, &checkpoint.note) {
-            Some(said) if said.size == checkpoint.size && said.root[..] == checkpoint.root[..] => {
-                self.expect(&said, &checkpoint.note);
+    /// Adds a checkpoint from the ledger.
+    pub fn add_checkpoint(&mut self, checkpoint: &v1::Checkpoint) {
+        let location = FaultLocation::Checkpoint(checkpoint.size);
+        match self.verify_note(location, &checkpoint.note) {
+            Some(body) if body.size == checkpoint.size && body.root[..] == checkpoint.root[..] => {
+                self.expect(&body, &checkpoint.note);
             }
-            Some(said) => {
+            Some(body) => {
                 self.report.fault(
-                    place,
+                    location,
                     "checkpoint_changed",
-                    format!("the signed note speaks of {} leaves or another root than what stands beside it", said.size),
+                    format!(
+                        "the signed note is for {} leaves, or for another root than stored with it",
+                        body.size
+                    ),
                 );
-                self.expect(&said, &checkpoint.note);
+                self.expect(&body, &checkpoint.note);
             }
             None => {}
         }
     }
 
-    /// Takes a note alone: one that a host was given with a notice, for example.
-    pub fn witness(&mut self, note: &str) {
-        self.report.checkpoints += 1;
+    /// Adds a checkpoint from another source, such as one that a provider received with a notice.
+    pub fn add_witness(&mut self, note: &str) {
         let size = self.tree.size();
-        if let Some(said) = self.judge(Place::Checkpoint(size), note) {
-            self.expect(&said, note);
+        if let Some(body) = self.verify_note(FaultLocation::Checkpoint(size), note) {
+            self.expect(&body, note);
         }
     }
 
-    /// Takes a position that has no leaf because its event waits for people.
-    pub fn parked(&mut self, parked: &v1::ParkedPosition) {
+    /// Adds the position of a parked event, which has no leaf.
+    pub fn add_parked(&mut self, parked: &v1::ParkedPosition) {
         let shard = (parked.producer.clone(), parked.shard);
         self.parked.push((shard, parked.position));
     }
 
-    fn open(&mut self, place: Place, note: &str) -> Option<Statement> {
+    fn verify_note(&mut self, location: FaultLocation, note: &str) -> Option<CheckpointBody> {
         self.report.checkpoints += 1;
-        self.judge(place, note)
-    }
-
-    fn judge(&mut self, place: Place, note: &str) -> Option<Statement> {
-        let (code, sentence) = match self.trust.open(note) {
-            Ok(said) => return Some(said),
-            Err(NoteError::Malformed) => (
-                "checkpoint_malformed",
-                "it has not the form of a signed checkpoint",
+        let (code, detail) = match self.trusted_keys.verify(note) {
+            Ok(body) => return Some(body),
+            Err(NoteError::Malformed) => {
+                ("checkpoint_malformed", "this is not a signed checkpoint")
+            }
+            Err(NoteError::OtherOrigin) => (
+                "checkpoint_other_origin",
+                "this is a checkpoint of another log",
             ),
-            Err(NoteError::OtherOrigin) => ("checkpoint_other_origin", "it speaks of another log"),
             Err(NoteError::Unsigned) => (
                 "checkpoint_forged",
-                "none of the trusted keys has signed it",
+                "it has no valid signature of a trusted key",
             ),
         };
-        self.report.fault(place, code, sentence);
+        self.report.fault(location, code, detail);
         None
     }
 
-    fn expect(&mut self, said: &Statement, note: &str) {
-        let place = Place::Checkpoint(said.size);
-        if said.size < self.tree.size() {
+    fn expect(&mut self, body: &CheckpointBody, note: &str) {
+        let location = FaultLocation::Checkpoint(body.size);
+        if body.size < self.tree.size() {
             self.report.fault(
-                place,
+                location,
                 "checkpoint_out_of_order",
-                "it was given after a leaf that lies beyond it",
+                "it came after a leaf that it does not cover",
             );
             return;
         }
-        match self.ahead.insert(said.size, (said.root, note.to_owned())) {
-            Some((root, _)) if root != said.root => self.report.fault(
-                place,
+        match self.pending.insert(body.size, (body.root, note.to_owned())) {
+            Some((root, _)) if root != body.root => self.report.fault(
+                location,
                 "checkpoint_split",
-                "two trees of this size were signed: somebody was shown another log",
+                "two different trees of this size were signed, so two versions of the log exist",
             ),
             _ => {}
         }
         self.compare();
     }
 
-    /// Takes the next leaf.
-    pub fn leaf(&mut self, leaf: &v1::Leaf) {
+    /// Adds the next leaf.
+    pub fn add_leaf(&mut self, leaf: &v1::Leaf) {
         let next = self.tree.size();
         if leaf.index != next {
-            self.out_of_place(next, leaf.index);
+            self.report_wrong_index(next, leaf.index);
             if leaf.index < next {
                 return;
             }
@@ -152,31 +154,31 @@ impl Verifier {
         let hash = if let Some(hash) = recompute(leaf) {
             if hash[..] != leaf.leaf_hash[..] {
                 self.report.fault(
-                    Place::Leaf(leaf.index),
+                    FaultLocation::Leaf(leaf.index),
                     "leaf_changed",
-                    "its hash is not that of its event: one of the two was changed, or it was moved here",
+                    "its hash does not match its event: the hash or the event was changed, or the leaf was moved",
                 );
             }
             hash
         } else {
             self.report.fault(
-                Place::Leaf(leaf.index),
+                FaultLocation::Leaf(leaf.index),
                 "leaf_malformed",
-                "its fields cannot be read",
+                "its fields are malformed",
             );
             self.broken = true;
             Hash::default()
         };
         if !self
             .positions
-            .take((leaf.producer.clone(), leaf.shard), leaf.position)
+            .add((leaf.producer.clone(), leaf.shard), leaf.position)
         {
             self.report.fault(
-                Place::Leaf(leaf.index),
+                FaultLocation::Leaf(leaf.index),
                 "position_repeated",
                 format!(
-                    "another leaf has position {} of {}'s shard {}",
-                    leaf.position, leaf.producer, leaf.shard
+                    "another leaf has the same position: {} of shard {} of {}",
+                    leaf.position, leaf.shard, leaf.producer
                 ),
             );
         }
@@ -185,51 +187,54 @@ impl Verifier {
         self.compare();
     }
 
-    fn out_of_place(&mut self, next: u64, index: u64) {
+    fn report_wrong_index(&mut self, next: u64, index: u64) {
         self.broken = true;
         if index < next {
             self.report.fault(
-                Place::Leaf(index),
+                FaultLocation::Leaf(index),
                 "leaf_repeated",
-                format!("it came again, in the place of leaf {next}"),
+                format!("it is repeated in place of leaf {next}"),
             );
             return;
         }
-        let sentence = if index - next == 1 {
+        let detail = if index - next == 1 {
             "it is missing".to_owned()
         } else {
-            format!("it is missing, and so are all up to leaf {}", index - 1)
+            format!(
+                "it is missing, and so are the following leaves up to {}",
+                index - 1
+            )
         };
         self.report
-            .fault(Place::Leaf(next), "leaf_missing", sentence);
-        // What follows is still looked at, each leaf by itself.
+            .fault(FaultLocation::Leaf(next), "leaf_missing", detail);
+        // The leaves that follow are still verified one by one.
         while self.tree.size() < index {
             self.tree.push(Hash::default(), |_, _| {});
         }
     }
 
-    /// Holds the tree against the checkpoint of its size, if there is one.
+    /// Compares the tree with the checkpoint of its size, if there is one.
     fn compare(&mut self) {
         let size = self.tree.size();
         while let Some(entry) = self
-            .ahead
+            .pending
             .first_entry()
             .filter(|entry| *entry.key() <= size)
         {
             let (reached, (root, note)) = entry.remove_entry();
             if self.broken || self.diverged {
-                // Said already, at the leaf or checkpoint where it began.
+                // Reported already, at the first leaf or checkpoint concerned.
             } else if reached == size && root == self.tree.root() {
                 self.report.covered = size;
-                self.report.newest = Some(note);
+                self.report.newest_note = Some(note);
             } else {
                 self.diverged = true;
                 let from = self.report.covered;
                 self.report.fault(
-                    Place::Checkpoint(reached),
+                    FaultLocation::Checkpoint(reached),
                     "checkpoint_root",
                     format!(
-                        "leaves {from} to {} are not those that were signed",
+                        "leaves {from} to {} differ from those that were signed",
                         size.saturating_sub(1)
                     ),
                 );
@@ -237,30 +242,31 @@ impl Verifier {
         }
     }
 
-    /// The end of the leaves. Every one of them is under a checkpoint by now, where whoever reads gave the ledger the
-    /// second in which it signs: what nobody signed can be anything.
-    pub fn finish(mut self) -> Report {
+    /// Ends the verification after the last leaf. A checkpoint must cover every leaf: the caller waits for
+    /// the second in which the ledger signs. A leaf that no checkpoint covers is a fault, because it may have
+    /// been changed.
+    pub fn finish(mut self) -> VerificationReport {
         let size = self.tree.size();
-        if let Some((largest, _)) = self.ahead.last_key_value() {
-            let sentence = format!(
-                "it is missing, and so are all up to leaf {}, which were signed",
+        if let Some((largest, _)) = self.pending.last_key_value() {
+            let detail = format!(
+                "it is missing, and so are the following leaves up to {}, which were signed",
                 largest - 1
             );
             self.report
-                .fault(Place::Leaf(size), "leaf_missing", sentence);
+                .fault(FaultLocation::Leaf(size), "leaf_missing", detail);
         } else if self.report.covered < size && !self.broken && !self.diverged {
             self.report.fault(
-                Place::Leaf(self.report.covered),
+                FaultLocation::Leaf(self.report.covered),
                 "leaf_unsigned",
-                "no checkpoint that holds is over it, nor over any later leaf",
+                "no valid checkpoint covers it or any later leaf",
             );
         }
-        self.report.holes = self.positions.holes(self.parked);
+        self.report.gaps = self.positions.gaps(self.parked);
         self.report
     }
 }
 
-/// A time to the microsecond, which is what a leaf commits to.
+/// Parses a time with microsecond precision, to which a leaf commits.
 fn micros(field: &str, at: &prost_types::Timestamp) -> Option<OffsetDateTime> {
     if at.nanos % 1000 != 0 {
         return None;
@@ -268,18 +274,18 @@ fn micros(field: &str, at: &prost_types::Timestamp) -> Option<OffsetDateTime> {
     domain::wire::time(field, at).ok()
 }
 
-/// The hash of the leaf by its body alone; `None` where it cannot be one.
+/// Recomputes the hash of a leaf from its fields; `None` if a field is malformed.
 fn recompute(leaf: &v1::Leaf) -> Option<Hash> {
     let caused_by = match leaf.caused_by.as_str() {
         "" => None,
         text => Some(Uuid::parse_str(text).ok()?),
     };
-    let heard_at = match leaf.format {
+    let recorded_at = match leaf.format {
         1 => None,
-        2 => Some(micros("heard_at", leaf.heard_at.as_ref()?)?),
+        2 => Some(micros("recorded_at", leaf.recorded_at.as_ref()?)?),
         _ => return None,
     };
-    let committed = Committed {
+    let fields = LeafFields {
         index: leaf.index,
         event_id: Uuid::parse_str(&leaf.event_id).ok()?,
         producer: &leaf.producer,
@@ -291,7 +297,7 @@ fn recompute(leaf: &v1::Leaf) -> Option<Hash> {
         caused_by,
         salt: &leaf.salt,
         payload: &leaf.payload,
-        heard_at,
+        recorded_at,
     };
-    Some(committed.leaf_hash())
+    Some(fields.leaf_hash())
 }

@@ -1,27 +1,27 @@
-//! Which positions of each producer's shards have a leaf. A producer gives them out dense, from 1: one that comes twice
-//! was forged, and one that is missing was never heard, or was taken out. Must not judge.
+//! The positions of each producer's shards that have a leaf. Positions are dense, from 1: a repeated one was
+//! forged; a missing one was never received or was removed.
 
 use std::collections::BTreeMap;
 
 /// A shard of a producer's log.
 pub type Shard = (String, u32);
 
-/// Positions from the first to the last that no leaf has.
+/// A range of positions without a leaf.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hole {
+pub struct PositionGap {
     pub producer: String,
     pub shard: u32,
     pub first: u64,
     pub last: u64,
 }
 
-/// Kept as ranges: as many as there are holes, however long the log.
+/// Positions as ranges, so that the memory depends on the number of gaps and not on the length of the log.
 #[derive(Debug, Default)]
 pub struct Positions(BTreeMap<Shard, BTreeMap<u64, u64>>);
 
 impl Positions {
-    /// Takes a position; false where it was there before.
-    pub fn take(&mut self, shard: Shard, position: u64) -> bool {
+    /// Adds a position; returns false if it was added before.
+    pub fn add(&mut self, shard: Shard, position: u64) -> bool {
         let ranges = self.0.entry(shard).or_default();
         let before = ranges.range(..=position).next_back().map(|(a, b)| (*a, *b));
         if before.is_some_and(|(_, last)| last >= position) {
@@ -36,23 +36,23 @@ impl Positions {
         true
     }
 
-    /// What lies between the first position and the largest that was taken, but for those that wait for people.
-    pub fn holes(mut self, parked: Vec<(Shard, u64)>) -> Vec<Hole> {
+    /// The gaps below the largest position of each shard, except the positions of parked events.
+    pub fn gaps(mut self, parked: Vec<(Shard, u64)>) -> Vec<PositionGap> {
         for (shard, position) in parked {
             let largest = self
                 .0
                 .get(&shard)
                 .and_then(|ranges| ranges.last_key_value());
             if largest.is_some_and(|(_, last)| position < *last) {
-                self.take(shard, position);
+                self.add(shard, position);
             }
         }
-        let mut holes = Vec::new();
+        let mut gaps = Vec::new();
         for ((producer, shard), ranges) in self.0 {
             let mut next = 1;
             for (first, last) in ranges {
                 if first > next {
-                    holes.push(Hole {
+                    gaps.push(PositionGap {
                         producer: producer.clone(),
                         shard,
                         first: next,
@@ -62,7 +62,7 @@ impl Positions {
                 next = last + 1;
             }
         }
-        holes
+        gaps
     }
 }
 
@@ -71,23 +71,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hole_is_named_and_a_repeat_is_known_in_whatever_order_they_come() {
+    fn gaps_and_repeated_positions_are_found_in_any_order() {
         let shard = || ("intake".to_owned(), 3);
         let mut positions = Positions::default();
         for position in [2, 5, 3, 9, 8, 4] {
-            assert!(positions.take(shard(), position), "{position}");
+            assert!(positions.add(shard(), position), "{position}");
         }
         for position in [2, 3, 4, 5, 8, 9] {
-            assert!(!positions.take(shard(), position), "{position}");
+            assert!(!positions.add(shard(), position), "{position}");
         }
-        assert!(positions.take(("dispatch".to_owned(), 3), 1));
+        assert!(positions.add(("dispatch".to_owned(), 3), 1));
         let parked = vec![(shard(), 1), (shard(), 99)];
-        let holes: Vec<_> = positions
-            .holes(parked)
+        let gaps: Vec<_> = positions
+            .gaps(parked)
             .into_iter()
-            .map(|hole| (hole.producer, hole.shard, hole.first, hole.last))
+            .map(|gap| (gap.producer, gap.shard, gap.first, gap.last))
             .collect();
-        let of = |first, last| ("intake".to_owned(), 3, first, last);
-        assert_eq!(holes, [of(6, 7)]);
+        assert_eq!(gaps, [("intake".to_owned(), 3, 6, 7)]);
     }
 }

@@ -1,22 +1,22 @@
-//! What a verifier found, and where. Must not judge.
+//! The result of a verification.
 
 use std::fmt;
 
-use super::Hole;
+use super::PositionGap;
 
-/// Faults kept; beyond them they are only counted.
-const KEPT: usize = 100;
+/// Largest number of faults in a report; further ones are only counted.
+const MAX_FAULTS: usize = 100;
 
 /// Where a fault is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum FaultLocation {
     /// The leaf with this index.
     Leaf(u64),
     /// The checkpoint of this size.
     Checkpoint(u64),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for FaultLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Leaf(index) => write!(f, "leaf {index}"),
@@ -25,47 +25,56 @@ impl fmt::Display for Place {
     }
 }
 
-/// Something that is not as it was signed.
+/// A difference from what was signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    pub place: Place,
-    /// Stable, for programs.
+    pub location: FaultLocation,
+    /// Stable code for programs.
     pub code: &'static str,
-    /// For people.
-    pub sentence: String,
+    /// Description for people.
+    pub detail: String,
 }
 
-/// What was looked at, and what was found.
+/// What was verified, and the faults that were found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct VerificationReport {
+    /// Leaves that were read.
     pub leaves: u64,
+    /// Checkpoints that were read.
     pub checkpoints: u64,
-    /// Leaves under the largest checkpoint that holds.
+    /// Size of the largest valid checkpoint.
     pub covered: u64,
-    /// The note of that checkpoint. Whoever keeps it can tell next time that nothing was cut off since.
-    pub newest: Option<String>,
-    /// Positions without a leaf: no fault where people dropped what could not be heard, and a question otherwise.
-    pub holes: Vec<Hole>,
-    /// In the order in which they were met: the first one names the first bad leaf.
+    /// The note of that checkpoint. With it a later verification can detect that the log was truncated.
+    pub newest_note: Option<String>,
+    /// Positions without a leaf. They are expected if staff dropped parked events; otherwise they need an
+    /// explanation.
+    pub gaps: Vec<PositionGap>,
+    /// In the order in which they were found: the first names the first bad leaf.
     pub faults: Vec<Fault>,
-    /// Faults beyond the first hundred.
-    pub more: u64,
+    /// Number of faults beyond the first hundred.
+    pub omitted_faults: u64,
 }
 
-impl Report {
+impl VerificationReport {
+    /// True if there are no faults.
     pub fn is_sound(&self) -> bool {
         self.faults.is_empty()
     }
 
-    pub(super) fn fault(&mut self, place: Place, code: &'static str, sentence: impl Into<String>) {
-        if self.faults.len() < KEPT {
+    pub(super) fn fault(
+        &mut self,
+        location: FaultLocation,
+        code: &'static str,
+        detail: impl Into<String>,
+    ) {
+        if self.faults.len() < MAX_FAULTS {
             self.faults.push(Fault {
-                place,
+                location,
                 code,
-                sentence: sentence.into(),
+                detail: detail.into(),
             });
         } else {
-            self.more += 1;
+            self.omitted_faults += 1;
         }
     }
 }

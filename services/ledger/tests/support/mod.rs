@@ -1,17 +1,18 @@
-//! The ledger in this process on a database of its own: hearing the real logs of the others, spoken to through gRPC.
+//! Runs the ledger in this process on its own database. It consumes real event logs, to which the tests
+//! append as the other services would, and is called by gRPC.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::event::{self, Body};
-use ledger::verify::{Report, Verifier};
+use ledger::verify::{VerificationReport, Verifier};
 use ledger::{Config, Deps, PRODUCERS, SCHEMA};
 use platform::bus::Bus;
 use platform::clock::{self, Clock};
 use platform::db::Schema;
-use platform::log::{self, Hint, NewEvent, Relay};
+use platform::log::{self, NewEvent, Relay, Wakeup};
 use platform::principal::{Role, Roles};
 use platform::sealed::{Keyring, SigningContext, StaffClaims, StaffTokenIssuer};
 use platform::testing::TestDatabase;
@@ -23,41 +24,42 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-pub struct World {
+/// A running ledger with the event logs of its producers.
+pub struct TestLedger {
     pub client: LedgerServiceClient<Channel>,
     pub pool: PgPool,
     pub keyring: Arc<Keyring>,
     pub database: TestDatabase,
-    logs: Vec<(&'static str, PgPool, Hint)>,
+    logs: Vec<(&'static str, PgPool, Wakeup)>,
     shutdown: CancellationToken,
     _keys: tempfile::TempDir,
 }
 
-impl Drop for World {
+impl Drop for TestLedger {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
 }
 
-impl World {
+impl TestLedger {
     pub async fn start() -> Self {
-        let heard = PRODUCERS.map(|name| Schema {
+        let producers = PRODUCERS.map(|name| Schema {
             name,
             sets: &[log::MIGRATIONS],
         });
-        let database = TestDatabase::new(&[SCHEMA, heard[0], heard[1], heard[2]]).await;
+        let database = TestDatabase::new(&[SCHEMA, producers[0], producers[1], producers[2]]).await;
         let keys = tempfile::tempdir().unwrap();
         let keyring = Arc::new(Keyring::create(&keys.path().join("keyring.json")).unwrap());
         let pool = database.pool(SCHEMA.name).await;
         let shutdown = CancellationToken::new();
         let mut logs = Vec::new();
         for producer in PRODUCERS {
-            let pool = database.pool_of(producer, 3).await;
+            let pool = database.pool_with_size(producer, 3).await;
             let relay = Relay::new(pool.clone(), producer, Uuid::new_v4());
-            logs.push((producer, pool, relay.hint()));
+            logs.push((producer, pool, relay.wakeup()));
             tokio::spawn(relay.run(shutdown.clone()));
         }
-        let mut world = Self {
+        let mut test_ledger = Self {
             client: LedgerServiceClient::new(
                 platform::grpc::channel("http://127.0.0.1:1").unwrap(),
             ),
@@ -68,11 +70,11 @@ impl World {
             shutdown,
             _keys: keys,
         };
-        world.client = world.serve().await;
-        world
+        test_ledger.client = test_ledger.serve().await;
+        test_ledger
     }
 
-    /// One more process of the role, on the same database.
+    /// Starts another instance of the role on the same database and returns its client.
     pub async fn serve(&self) -> LedgerServiceClient<Channel> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -90,7 +92,7 @@ impl World {
         LedgerServiceClient::new(platform::grpc::channel(&address).unwrap())
     }
 
-    /// A request with a staff token of these roles.
+    /// A request with a staff token with these roles.
     pub fn as_staff<T>(&self, roles: &[Role], message: T) -> tonic::Request<T> {
         self.with_token(roles, SCHEMA.name, message)
     }
@@ -99,7 +101,7 @@ impl World {
         self.with_token_from(clock::wall(), roles, audience, message)
     }
 
-    /// A token that held until this many seconds ago.
+    /// A request with a staff token that expired this many seconds ago.
     pub fn with_expired_token<T>(&self, message: T, seconds: i64) -> tonic::Request<T> {
         let from = clock::wall() - time::Duration::seconds(50 + seconds);
         self.with_token_from(from, &[Role::Auditor], SCHEMA.name, message)
@@ -132,8 +134,8 @@ impl World {
         self.as_staff(&[Role::Auditor], message)
     }
 
-    /// Says something in another service's log, as that service would; returns the event's id.
-    pub async fn say(
+    /// Appends an event to the log of a producer, as that service would, and returns the event's id.
+    pub async fn emit(
         &self,
         producer: &'static str,
         case: Uuid,
@@ -155,58 +157,58 @@ impl World {
     }
 
     pub async fn append(&self, producer: &'static str, events: &[NewEvent]) {
-        let (_, pool, hint) = self.logs.iter().find(|log| log.0 == producer).unwrap();
+        let (_, pool, wakeup) = self.logs.iter().find(|log| log.0 == producer).unwrap();
         let mut tx = pool.begin().await.unwrap();
         log::append(&mut tx, events).await.unwrap();
         tx.commit().await.unwrap();
-        hint.ring();
+        wakeup.notify();
     }
 
-    /// A report that opens or joins the case; returns its id and its event's.
+    /// Emits that a report was received for the case, and returns the ids of the report and of the event.
     pub async fn report(&self, case: Uuid) -> (Uuid, Uuid) {
         let report = Uuid::now_v7();
         (
             report,
-            self.say("intake", case, None, received(report)).await,
+            self.emit("intake", case, None, received(report)).await,
         )
     }
 
-    /// What adds up; how the work goes on is another matter.
+    /// The conservation figures, without the gauges.
     pub async fn conservation(&self) -> v1::GetConservationResponse {
         let request = self.as_auditor(v1::GetConservationRequest {});
         let mut client = self.client.clone();
         let mut conservation = client.get_conservation(request).await.unwrap().into_inner();
-        conservation.signs.clear();
+        conservation.gauges.clear();
         conservation
     }
 
-    /// Waits until this many events were heard.
-    pub async fn until_heard(&self, events: u64) -> v1::GetConservationResponse {
+    /// Waits until this many events are recorded.
+    pub async fn wait_for_events(&self, events: u64) -> v1::GetConservationResponse {
         let deadline = deadline();
         loop {
-            let heard = self.conservation().await;
-            if heard.events >= events {
-                assert_eq!(heard.events, events);
-                return heard;
+            let conservation = self.conservation().await;
+            if conservation.events >= events {
+                assert_eq!(conservation.events, events);
+                return conservation;
             }
             assert!(
                 tokio::time::Instant::now() < deadline,
-                "heard only {} of {events}",
-                heard.events
+                "only {} of {events} events are recorded",
+                conservation.events
             );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
-    /// The newest checkpoint, asked for without a credential.
+    /// The newest checkpoint, requested without a credential.
     pub async fn latest(&self) -> Option<v1::Checkpoint> {
         let mut client = self.client.clone();
-        let answer = client.latest_checkpoint(v1::LatestCheckpointRequest {});
-        answer.await.unwrap().into_inner().checkpoint
+        let response = client.latest_checkpoint(v1::LatestCheckpointRequest {});
+        response.await.unwrap().into_inner().checkpoint
     }
 
-    /// Waits for a checkpoint over so many leaves.
-    pub async fn until_signed(&self, size: u64) -> v1::Checkpoint {
+    /// Waits for a checkpoint of at least this size.
+    pub async fn wait_for_checkpoint(&self, size: u64) -> v1::Checkpoint {
         let deadline = deadline();
         loop {
             if let Some(checkpoint) = self.latest().await.filter(|c| c.size >= size) {
@@ -214,7 +216,7 @@ impl World {
             }
             assert!(
                 tokio::time::Instant::now() < deadline,
-                "no checkpoint over {size} leaves"
+                "there is no checkpoint of {size} leaves"
             );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -239,10 +241,10 @@ impl World {
 
     pub async fn checkpoints(&self) -> Vec<v1::Checkpoint> {
         let request = self.as_auditor(v1::ListCheckpointsRequest { from_size: 0 });
-        let answer = self.client.clone().list_checkpoints(request).await.unwrap();
-        let answer = answer.into_inner();
-        assert_eq!(answer.next_size, 0);
-        answer.checkpoints
+        let response = self.client.clone().list_checkpoints(request).await.unwrap();
+        let response = response.into_inner();
+        assert_eq!(response.next_size, 0);
+        response.checkpoints
     }
 
     pub fn verifier(&self) -> Verifier {
@@ -250,17 +252,17 @@ impl World {
         Verifier::new(&Config::default().origin, keys).unwrap()
     }
 
-    /// What a verifier finds that reads the ledger as anybody may.
-    pub async fn verify(&self) -> Report {
+    /// Verifies the whole log as the CLI does.
+    pub async fn verify(&self) -> VerificationReport {
         self.verify_with(self.verifier()).await
     }
 
-    pub async fn verify_with(&self, mut verifier: Verifier) -> Report {
+    pub async fn verify_with(&self, mut verifier: Verifier) -> VerificationReport {
         for checkpoint in self.checkpoints().await {
-            verifier.checkpoint(&checkpoint);
+            verifier.add_checkpoint(&checkpoint);
         }
         for leaf in self.leaves(0).await {
-            verifier.leaf(&leaf);
+            verifier.add_leaf(&leaf);
         }
         verifier.finish()
     }
@@ -285,7 +287,7 @@ pub fn received(report: Uuid) -> Body {
         channel: v1::ReportChannel::Public.into(),
         media: v1::Media::Image.into(),
         wrapped_key: b"wrapped".as_slice().into(),
-        sealed_item: b"sealed".as_slice().into(),
+        sealed_content: b"sealed".as_slice().into(),
         opened_case: true,
         ..v1::ReportReceived::default()
     })
@@ -299,7 +301,7 @@ pub fn actionable() -> Body {
     })
 }
 
-pub fn key() -> v1::NoticeKey {
+pub fn notice_key() -> v1::NoticeKey {
     v1::NoticeKey {
         notice_id: Uuid::from_u128(9).to_string(),
         provider_id: "amber-host".into(),
@@ -311,7 +313,7 @@ pub fn key() -> v1::NoticeKey {
 
 pub fn sent() -> Body {
     Body::NoticeSent(v1::NoticeSent {
-        notice: Some(key()),
+        notice: Some(notice_key()),
         channel: v1::DeliveryChannel::Webhook.into(),
         attempts: 1,
         ..v1::NoticeSent::default()
@@ -334,6 +336,13 @@ pub fn bearer<T>(token: &str, message: T) -> tonic::Request<T> {
     request
 }
 
-pub fn stage<'a>(answer: &'a v1::GetConservationResponse, name: &str) -> &'a v1::ConservationStage {
-    answer.stages.iter().find(|s| s.stage == name).unwrap()
+pub fn stage<'a>(
+    conservation: &'a v1::GetConservationResponse,
+    name: &str,
+) -> &'a v1::ConservationStage {
+    conservation
+        .stages
+        .iter()
+        .find(|s| s.stage == name)
+        .unwrap()
 }

@@ -1,13 +1,13 @@
-//! What in a batch belongs together: several commands for one row, and repeats of one idempotency key.
-//! Must not decide anything about the commands; it only sorts their indices.
+//! Finds the items of a batch that belong together: several commands for one row, and repeats of an
+//! idempotency key. It only sorts indices and decides nothing about the commands.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use crate::error::{Kind, Problem};
 
-/// The indices of the items for each key: keys ascending (the order to lock rows in), indices in the order of the
-/// batch (the order to apply commands in).
+/// Groups the indices of items by key: keys ascending (the order in which to lock rows), indices in the order
+/// of the batch (the order in which to apply commands).
 pub fn by_key<T, K: Ord>(items: &[T], key: impl Fn(&T) -> K) -> BTreeMap<K, Vec<usize>> {
     let mut groups: BTreeMap<K, Vec<usize>> = BTreeMap::new();
     for (index, item) in items.iter().enumerate() {
@@ -16,21 +16,21 @@ pub fn by_key<T, K: Ord>(items: &[T], key: impl Fn(&T) -> K) -> BTreeMap<K, Vec<
     groups
 }
 
-/// How an item stands to the earlier ones of its batch that carry the same idempotency key.
+/// How an item relates to earlier items of its batch with the same idempotency key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeat {
-    /// The first with its key: to be done.
+    /// The first with its key: to be run.
     First,
-    /// The same key and body as the item at this index: shares its receipt.
-    Of(usize),
+    /// The same key and body as the item at this index: gets the same reply.
+    SameAs(usize),
     /// The same key as the item at this index with another body: an error for this item only.
-    Clash(usize),
+    Conflict(usize),
 }
 
-/// What is said of an idempotency key that came again with another body, at once or later, by whoever owns the key.
+/// Error code for an idempotency key that was reused with another body, within a batch or later.
 pub const KEY_REUSED: &str = "idempotency_key_reused";
 
-/// The refusal of [`KEY_REUSED`].
+/// The problem with code [`KEY_REUSED`].
 pub fn key_reused() -> Problem {
     Problem::new(
         Kind::Conflict,
@@ -40,17 +40,17 @@ pub fn key_reused() -> Problem {
     .field("idempotency_key")
 }
 
-/// Compares each item with the earlier ones. The key holds the principal: keys are scoped to who sent them.
-pub fn repeats<T, K: Ord, B: PartialEq>(
+/// Compares each item with the earlier ones. `key` must include the principal: keys are scoped to the caller.
+pub fn find_repeats<T, K: Ord, B: PartialEq>(
     items: &[T],
     key: impl Fn(&T) -> K,
     body: impl Fn(&T) -> B,
 ) -> Vec<Repeat> {
-    let mut first = BTreeMap::new();
+    let mut first_by_key = BTreeMap::new();
     items
         .iter()
         .enumerate()
-        .map(|(index, item)| match first.entry(key(item)) {
+        .map(|(index, item)| match first_by_key.entry(key(item)) {
             Entry::Vacant(entry) => {
                 entry.insert(index);
                 Repeat::First
@@ -58,9 +58,9 @@ pub fn repeats<T, K: Ord, B: PartialEq>(
             Entry::Occupied(entry) => {
                 let earlier = *entry.get();
                 if body(&items[earlier]) == body(item) {
-                    Repeat::Of(earlier)
+                    Repeat::SameAs(earlier)
                 } else {
-                    Repeat::Clash(earlier)
+                    Repeat::Conflict(earlier)
                 }
             }
         })
@@ -82,15 +82,15 @@ mod tests {
     }
 
     #[test]
-    fn equal_keys_share_a_receipt_and_another_body_is_a_clash() {
+    fn equal_keys_share_a_receipt_and_another_body_is_a_conflict() {
         let items = [("k", 1), ("l", 1), ("k", 1), ("k", 2)];
         assert_eq!(
-            repeats(&items, |i| i.0, |i| i.1),
+            find_repeats(&items, |i| i.0, |i| i.1),
             [
                 Repeat::First,
                 Repeat::First,
-                Repeat::Of(0),
-                Repeat::Clash(0)
+                Repeat::SameAs(0),
+                Repeat::Conflict(0)
             ]
         );
     }

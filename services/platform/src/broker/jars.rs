@@ -1,4 +1,4 @@
-//! Kafka's jars: found in the cache, or fetched there by Maven once and whole.
+//! The Kafka jars: taken from the cache, or fetched into it by Maven once.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,14 +6,14 @@ use std::process::{Command, Stdio};
 
 use super::BrokerError;
 use crate::config::{cache_dir, search_path};
-use crate::embedded::{FolderLock, Say};
+use crate::embedded::{FolderLock, Progress};
 
 const POM: &str = include_str!("pom.xml");
-/// As in `pom.xml`; a test compares them.
+/// Same as in `pom.xml`; a test compares the two.
 const VERSION: &str = "4.1.0";
 
-/// The folder of the jars.
-pub(super) async fn ensure(say: Say<'_>) -> Result<PathBuf, BrokerError> {
+/// Returns the folder of the jars, fetching them if necessary.
+pub(super) async fn ensure(progress: Progress<'_>) -> Result<PathBuf, BrokerError> {
     let dir = cache_dir().join(format!("kafka-{VERSION}"));
     let libs = dir.join("libs");
     if libs.is_dir() {
@@ -21,7 +21,7 @@ pub(super) async fn ensure(say: Say<'_>) -> Result<PathBuf, BrokerError> {
     }
     let _lock = FolderLock::wait(&dir).await?;
     if !libs.is_dir() {
-        say(&format!("fetching Kafka {VERSION}"));
+        progress(&format!("fetching Kafka {VERSION}"));
         let (dir, libs) = (dir.clone(), libs.clone());
         tokio::task::spawn_blocking(move || fetch(&dir, &libs))
             .await
@@ -30,7 +30,7 @@ pub(super) async fn ensure(say: Say<'_>) -> Result<PathBuf, BrokerError> {
     Ok(libs)
 }
 
-/// A program of `PATH`.
+/// Finds a program in `PATH`.
 pub(super) fn program(name: &'static str) -> Result<PathBuf, BrokerError> {
     search_path()
         .into_iter()
@@ -39,15 +39,15 @@ pub(super) fn program(name: &'static str) -> Result<PathBuf, BrokerError> {
         .ok_or(BrokerError::NoProgram(name))
 }
 
-/// Beside its place first, and moved there when it is whole.
+/// Fetches into a temporary folder, and renames it when it is complete.
 fn fetch(dir: &Path, libs: &Path) -> Result<(), BrokerError> {
-    let (pom, fresh) = (dir.join("pom.xml"), dir.join("libs.new"));
+    let (pom, temporary) = (dir.join("pom.xml"), dir.join("libs.new"));
     fs::write(&pom, POM).map_err(|e| BrokerError::io(format!("writing {}", pom.display()), e))?;
     let output = Command::new(program("mvn")?)
         .args(["-q", "-B", "-f"])
         .arg(&pom)
         .arg("dependency:copy-dependencies")
-        .arg(format!("-DoutputDirectory={}", fresh.display()))
+        .arg(format!("-DoutputDirectory={}", temporary.display()))
         .stdin(Stdio::null())
         .output()
         .map_err(|e| BrokerError::io("running mvn", e))?;
@@ -56,7 +56,8 @@ fn fetch(dir: &Path, libs: &Path) -> Result<(), BrokerError> {
         let text = String::from_utf8_lossy(&text).trim().to_owned();
         return Err(BrokerError::NoJars(text));
     }
-    fs::rename(&fresh, libs).map_err(|e| BrokerError::io(format!("moving {}", fresh.display()), e))
+    fs::rename(&temporary, libs)
+        .map_err(|e| BrokerError::io(format!("moving {}", temporary.display()), e))
 }
 
 #[cfg(test)]
@@ -64,8 +65,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_folder_is_named_by_the_version_that_is_fetched() {
-        let wanted = format!("<version>{VERSION}</version>");
-        assert_eq!(POM.matches(&wanted).count(), 2);
+    fn the_cache_folder_has_the_version_of_the_pom() {
+        let element = format!("<version>{VERSION}</version>");
+        assert_eq!(POM.matches(&element).count(), 2);
     }
 }

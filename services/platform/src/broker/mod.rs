@@ -1,115 +1,116 @@
-//! A real Kafka broker of one node, kept in a folder: for the demo and the tests.
+//! A single-node Kafka broker in a folder, for the demo and the tests.
 //!
-//! Its jars are fetched once by Maven, at the version of `pom.xml`, and it runs on Java 17 or newer, on loopback alone.
-//! It never outlives the process that started it. Not for a cluster: there a broker is named in `bus.bootstrap`.
+//! Maven fetches its jars once, at the version in `pom.xml`. It needs Java 17 or newer, listens on loopback
+//! only, and never outlives the process that started it. Not for production: there `bus.bootstrap` names a
+//! cluster.
 
 mod jars;
-mod server;
+mod process;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use server::Server;
+use process::BrokerProcess;
 
-use crate::bus::Tls;
-use crate::embedded::Say;
+use crate::bus::BusTls;
+use crate::embedded::Progress;
 
-/// A running broker. Dropping it kills it.
+/// A running broker. Dropping it kills the process.
 #[derive(Debug)]
 pub struct Broker {
-    server: Option<Server>,
+    process: Option<BrokerProcess>,
     dir: PathBuf,
     jars: PathBuf,
-    guarded: Option<Guarded>,
+    tls: Option<BrokerTls>,
 }
 
-/// How a broker guards itself: TLS with certificates on both sides, and nothing allowed that no ACL allows.
+/// TLS of a broker: certificates on both sides, and only what an ACL allows.
 #[derive(Debug, Clone)]
-pub struct Guarded {
-    /// The broker's own; `ca` is who may have signed a client's certificate.
-    pub broker: Tls,
-    /// Of a client that may do everything, as `CN=admin`.
-    pub admin: Tls,
+pub struct BrokerTls {
+    /// The broker's own certificate; `ca` signs the clients' certificates.
+    pub broker: BusTls,
+    /// Certificate of the superuser, `CN=admin`.
+    pub admin: BusTls,
 }
 
 impl Broker {
-    /// Starts the broker of `dir`, with what it held when it last ended there, and waits until it answers.
-    pub async fn start(dir: &Path, say: Say<'_>) -> Result<Self, BrokerError> {
-        Self::start_as(dir, None, say).await
+    /// Starts the broker in `dir`, with the data of its last run, and waits until it answers.
+    pub async fn start(dir: &Path, progress: Progress<'_>) -> Result<Self, BrokerError> {
+        Self::start_with(dir, None, progress).await
     }
 
-    /// The same for a folder that is new, with a broker that lets nobody in without a certificate and a right.
-    pub async fn start_guarded(
+    /// Like [`Broker::start`] for a new folder, with a broker that requires client certificates and ACLs.
+    pub async fn start_with_tls(
         dir: &Path,
-        guarded: Guarded,
-        say: Say<'_>,
+        tls: BrokerTls,
+        progress: Progress<'_>,
     ) -> Result<Self, BrokerError> {
-        Self::start_as(dir, Some(guarded), say).await
+        Self::start_with(dir, Some(tls), progress).await
     }
 
-    async fn start_as(
+    async fn start_with(
         dir: &Path,
-        guarded: Option<Guarded>,
-        say: Say<'_>,
+        tls: Option<BrokerTls>,
+        progress: Progress<'_>,
     ) -> Result<Self, BrokerError> {
-        let jars = jars::ensure(say).await?;
+        let jars = jars::ensure(progress).await?;
         let mut broker = Self {
-            server: None,
+            process: None,
             dir: dir.to_owned(),
             jars,
-            guarded,
+            tls,
         };
         broker.restart().await?;
         Ok(broker)
     }
 
-    /// Starts it again where it has ended, on the same port.
+    /// Restarts the broker, on the same port, if necessary ending it first.
     pub async fn restart(&mut self) -> Result<(), BrokerError> {
-        if let Some(server) = self.server.take() {
-            tokio::task::spawn_blocking(move || drop(server))
+        if let Some(process) = self.process.take() {
+            tokio::task::spawn_blocking(move || drop(process))
                 .await
                 .map_err(|e| BrokerError::io("ending the broker", io::Error::other(e)))?;
         }
-        let (jars, dir, guarded) = (self.jars.clone(), self.dir.clone(), self.guarded.clone());
-        self.server = Some(
-            tokio::task::spawn_blocking(move || Server::start(&jars, &dir, guarded.as_ref()))
+        let (jars, dir, tls) = (self.jars.clone(), self.dir.clone(), self.tls.clone());
+        self.process = Some(
+            tokio::task::spawn_blocking(move || BrokerProcess::start(&jars, &dir, tls.as_ref()))
                 .await
                 .map_err(|e| BrokerError::io("starting the broker", io::Error::other(e)))??,
         );
         Ok(())
     }
 
-    /// `host:port`, as `bus.bootstrap` takes it.
+    /// `host:port`, the value for `bus.bootstrap`.
     pub fn bootstrap(&self) -> String {
-        self.server
-            .as_ref()
-            .map_or_else(String::new, |server| format!("127.0.0.1:{}", server.port()))
+        self.process.as_ref().map_or_else(String::new, |process| {
+            format!("127.0.0.1:{}", process.port())
+        })
     }
 
-    /// The folder of Kafka's own tools, as a class path has it.
+    /// The folder of the Kafka jars, for the class path of Kafka's command line tools.
     pub fn jars(&self) -> &Path {
         &self.jars
     }
 
-    /// The process of the broker itself: to be stopped, continued or killed by whoever tries what happens then.
+    /// Process id of the broker, so that tests can stop, continue or kill it.
     pub fn pid(&self) -> Option<u32> {
-        self.server.as_ref().map(Server::pid)
+        self.process.as_ref().map(BrokerProcess::pid)
     }
 
-    /// Ends it at once, as by `kill -9`.
+    /// Kills the broker at once, as `kill -9` does.
     pub async fn kill(&mut self) {
-        if let Some(server) = self.server.take() {
-            // Only a panic of ours could fail here, and then the process is gone as well.
-            let _ = tokio::task::spawn_blocking(move || drop(server)).await;
+        if let Some(process) = self.process.take() {
+            // Fails only if our code panicked, and then the process has ended too.
+            let _ = tokio::task::spawn_blocking(move || drop(process)).await;
         }
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Asks the broker to shut down, and waits until it has.
     pub async fn stop(mut self) -> Result<(), BrokerError> {
-        let Some(server) = self.server.take() else {
+        let Some(process) = self.process.take() else {
             return Ok(());
         };
-        tokio::task::spawn_blocking(move || server.stop())
+        tokio::task::spawn_blocking(move || process.stop())
             .await
             .map_err(|e| BrokerError::io("stopping the broker", io::Error::other(e)))
     }
@@ -121,13 +122,13 @@ pub enum BrokerError {
         "{0} was not found; install openjdk-17-jre-headless and maven, or name a running broker in bus.bootstrap"
     )]
     NoProgram(&'static str),
-    #[error("the jars of Kafka could not be fetched: {0}; check that Maven reaches its repository")]
+    #[error("the Kafka jars could not be fetched: {0}; check that Maven can reach its repository")]
     NoJars(String),
     #[error("the broker did not start; its log is {}", .0.display())]
     NotStarted(PathBuf),
     #[error("{0} failed: {1}")]
     Command(&'static str, String),
-    #[error("the folder of the jars is not ours")]
+    #[error("the folder of the Kafka jars cannot be used")]
     Folder(#[from] crate::embedded::EmbeddedError),
     #[error("{doing} failed")]
     Io {

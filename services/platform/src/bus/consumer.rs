@@ -1,8 +1,9 @@
-//! One consumer: it applies a producer's events to a service, whatever feeds it.
+//! A consumer: applies one producer's events to one service, whatever the source of the events.
 //!
-//! The one path from events to their effect: cursors are locked, duplicates dropped, what follows is checked for holes,
-//! heeded or parked, and the cursors move with it. Two ways to be fed: `local` and `kafka`. Must not apply an event
-//! twice, out of order, or from a log that does not fit its cursor.
+//! This is the only path from events to their effect: the cursors are locked, duplicates dropped, gaps
+//! detected, the events applied or parked, and the cursors advanced in the same transaction. Events come from
+//! one of two sources, `local` and `kafka`. No event is applied twice, out of order, or from a log that does
+//! not match its cursor.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -12,134 +13,139 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::cursor::{Cursor, Reader};
-use super::{Bus, Error, Heed, HeedError, fit, parking};
-use crate::batch::{self, Class};
+use super::cursor::{ConsumerStore, Cursor};
+use super::{Bus, Error, EventHandler, HandlerError, cursor_check, parking};
+use crate::batch::{self, ErrorClass};
 use crate::clock::Clock;
 use crate::error::Problem;
-use crate::log::{Envelope, Hint};
+use crate::failpoint::{self, Failpoint};
+use crate::log::{Envelope, Wakeup};
 use crate::metrics::Counter;
-use crate::plant::{self, Plant};
-use crate::trace::Heard;
+use crate::trace::ReceivedBatch;
 
-/// Events in one transaction, over all shards.
-const BATCH: usize = 256;
-/// By consumer and producer.
-static PASSED: Counter = Counter::new(
-    "takedown.bus.passed",
+/// Maximum number of events in one transaction, over all shards.
+const DEFAULT_BATCH_SIZE: usize = 256;
+/// Labels: consumer, producer.
+static PROCESSED: Counter = Counter::new(
+    "takedown.bus.processed",
     "{event}",
-    "Events that this consumer applied or parked.",
+    "Events that this consumer processed: applied or parked.",
 );
 
-/// Lost deadlocks of one batch before it counts as a failure of the database.
-const TRIES: u32 = 8;
+/// Attempts at one batch, or one event, that lose deadlocks or serialization conflicts before that counts as
+/// a database failure.
+pub(super) const MAX_ATTEMPTS: u32 = 8;
 
 /// Applies one producer's events to one service.
 pub struct Consumer<H> {
     pub(super) pool: PgPool,
-    pub(super) reader: Reader,
-    pub(super) heed: H,
+    pub(super) store: ConsumerStore,
+    pub(super) handler: H,
     pub(super) batch: usize,
-    pub(super) hint: Hint,
-    pub(super) applied: Hint,
+    pub(super) wakeup: Wakeup,
+    pub(super) applied: Wakeup,
     bus: Bus,
     registered: OnceCell<()>,
     pub(super) report_at: Mutex<Option<Instant>>,
 }
 
-/// Where events come from.
+/// Source of the next events.
 #[derive(Clone, Copy)]
 pub(super) enum Feed<'a> {
     /// The producer's log in the same database.
     Log,
-    /// What came over the bus, or was read from a log elsewhere.
-    Came(&'a [Envelope]),
+    /// Events received from Kafka, or read from the log over `ReadLog`.
+    Received(&'a [Envelope]),
 }
 
-/// What follows the cursors, by shard and position; the cursors are locked.
+/// The events that follow the cursors, by shard and position. The cursors are locked.
 #[derive(Default)]
-pub(super) struct Next {
-    pub(super) batch: Vec<Envelope>,
-    /// Shards that lack something before what came.
-    pub(super) behind: Vec<i16>,
-    /// Shards where another event came than the cursor's, with its position.
+pub(super) struct NextBatch {
+    pub(super) events: Vec<Envelope>,
+    /// Shards in which an event before the received ones is missing.
+    pub(super) lagging: Vec<i16>,
+    /// Shards in which a different event was received at the cursor's position.
     pub(super) contradicted: Vec<i16>,
 }
 
-/// What was brought to its effect, and which shards could not be followed to the end.
-pub(super) struct Applied {
+/// Result of one batch: how many events were processed, and which shards need attention.
+pub(super) struct BatchResult {
     /// Events applied or parked.
-    pub(super) passed: usize,
-    pub(super) behind: Vec<i16>,
+    pub(super) processed: usize,
+    pub(super) lagging: Vec<i16>,
     pub(super) contradicted: Vec<i16>,
 }
 
-impl From<Next> for Applied {
-    fn from(next: Next) -> Self {
+impl From<NextBatch> for BatchResult {
+    fn from(next: NextBatch) -> Self {
         Self {
-            passed: next.batch.len(),
-            behind: next.behind,
+            processed: next.events.len(),
+            lagging: next.lagging,
             contradicted: next.contradicted,
         }
     }
 }
 
-/// What became of one transaction.
+/// Result of one transaction.
 enum Attempt {
-    Passed(Applied),
-    Refused(HeedError, Next),
+    Committed(BatchResult),
+    RolledBack(HandlerError, NextBatch),
 }
 
-impl<H: Heed> Consumer<H> {
-    /// `pool` is the consumer's own: its schema holds the cursors. On the Local bus its role may read the producer's
-    /// log and write its `log_consumer`; on Kafka it needs no right there. `consumer` is unique among those who read the producer.
+impl<H: EventHandler> Consumer<H> {
+    /// `pool` is the consumer's own: its schema holds the cursors. On the Local bus its role may read the
+    /// producer's log and write its `log_consumer`; on Kafka it needs no rights in that schema. `consumer`
+    /// must be unique among the consumers of the producer.
     ///
     /// # Panics
-    /// When `producer` is no plain identifier.
-    pub fn new(pool: PgPool, consumer: &'static str, producer: &'static str, heed: H) -> Self {
+    /// When `producer` is not a plain identifier.
+    pub fn new(pool: PgPool, consumer: &'static str, producer: &'static str, handler: H) -> Self {
         Self {
             pool,
-            reader: Reader::new(consumer, producer),
-            heed,
-            batch: BATCH,
-            hint: Hint::default(),
-            applied: Hint::default(),
+            store: ConsumerStore::new(consumer, producer),
+            handler,
+            batch: DEFAULT_BATCH_SIZE,
+            wakeup: Wakeup::default(),
+            applied: Wakeup::default(),
             bus: Bus::Local,
             registered: OnceCell::new(),
             report_at: Mutex::default(),
         }
     }
 
-    /// Is fed by this bus, instead of the log in the same database.
+    /// Receives events from this bus instead of the log in the same database.
     #[must_use]
-    pub fn on(mut self, bus: &Bus) -> Self {
+    pub fn with_bus(mut self, bus: &Bus) -> Self {
         self.bus = bus.clone();
         self
     }
 
-    /// Looks at once when the producer's relay has stamped ([`crate::log::Relay::stamped`]).
+    /// Polls as soon as the producer's relay has assigned positions ([`crate::log::Relay::positioned`]).
     #[must_use]
-    pub fn woken_by(mut self, stamped: Hint) -> Self {
-        self.hint = stamped;
+    pub fn woken_by(mut self, positioned: Wakeup) -> Self {
+        self.wakeup = positioned;
         self
     }
 
-    /// Rings after each batch that was committed: there may be work in this process.
+    /// Notifies `applied` after each committed batch, because the batch may have created work in this
+    /// process.
     #[must_use]
-    pub fn rings(mut self, applied: Hint) -> Self {
+    pub fn notifies(mut self, applied: Wakeup) -> Self {
         self.applied = applied;
         self
     }
 
-    /// At most `events` in one transaction, instead of 256.
+    /// Limits a transaction to `events` events (default 256).
     #[must_use]
-    pub fn in_batches_of(mut self, events: usize) -> Self {
+    pub fn with_batch_size(mut self, events: usize) -> Self {
         self.batch = events.max(1);
         self
     }
 
-    /// Hears until `shutdown`. Returns an error, after an alarm, when the log does not fit the cursors: nothing but
-    /// people can put that right.
+    /// Consumes until `shutdown`.
+    ///
+    /// # Errors
+    /// After raising an alarm, when the log does not match the cursors; that needs an operator.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
         let outcome = match self.bus.clone() {
             Bus::Local => self.run_on_log(&shutdown).await,
@@ -148,172 +154,178 @@ impl<H: Heed> Consumer<H> {
         if let Err(error) = &outcome {
             tracing::error!(
                 alarm = "log_mismatch",
-                bus.consumer = self.reader.consumer,
-                bus.producer = self.reader.producer,
+                bus.consumer = self.store.consumer,
+                bus.producer = self.store.producer,
                 %error,
-                "the consumer stops"
+                "the event log does not match the cursors; the consumer stops"
             );
         }
         outcome
     }
 
-    /// Applies one batch of the log in the same database. Returns how many events were passed: applied, or parked.
+    /// Applies one batch from the log in the same database. Returns how many events were processed: applied
+    /// or parked.
     pub async fn run_once(&self) -> Result<usize, Error> {
         self.register().await?;
-        if !self.has_news().await? {
+        if !self.has_new_events().await? {
             return Ok(0);
         }
-        Ok(self.apply(Feed::Log).await?.passed)
+        Ok(self.apply(Feed::Log).await?.processed)
     }
 
     pub(super) async fn register(&self) -> Result<(), Error> {
         let register = async || {
             let mut tx = self.pool.begin().await?;
-            self.reader.register(&mut tx).await?;
+            self.store.register(&mut tx).await?;
             tx.commit().await?;
             Ok(())
         };
         self.registered.get_or_try_init(register).await.copied()
     }
 
-    /// Brings what the feed has to its effect, each shard as far as nothing is missing.
-    pub(super) async fn apply(&self, feed: Feed<'_>) -> Result<Applied, Error> {
-        let mut tries = 1;
+    /// Applies the next events of `feed`, in each shard up to the first gap.
+    pub(super) async fn apply(&self, feed: Feed<'_>) -> Result<BatchResult, Error> {
+        let mut attempt = 1;
         loop {
             match self.attempt(feed).await? {
-                Attempt::Passed(applied) => {
-                    self.count(applied.passed);
-                    return Ok(applied);
+                Attempt::Committed(result) => {
+                    self.count(result.processed);
+                    return Ok(result);
                 }
-                Attempt::Refused(error, next) => match error.class() {
-                    Class::Retry if tries < TRIES => {
-                        tokio::time::sleep(batch::pause(tries)).await;
-                        tries += 1;
+                Attempt::RolledBack(error, next) => match error.class() {
+                    ErrorClass::Retry if attempt < MAX_ATTEMPTS => {
+                        tokio::time::sleep(batch::retry_pause(attempt)).await;
+                        attempt += 1;
                     }
-                    Class::Item => {
-                        let passed = self.one_by_one(&next.batch).await?;
-                        self.count(passed);
-                        return Ok(Applied {
-                            passed,
+                    ErrorClass::Item => {
+                        let processed = self.apply_one_by_one(&next.events).await?;
+                        self.count(processed);
+                        return Ok(BatchResult {
+                            processed,
                             ..next.into()
                         });
                     }
-                    Class::Retry | Class::Whole => return Err(error.into()),
+                    ErrorClass::Retry | ErrorClass::WholeBatch => return Err(error.into()),
                 },
             }
         }
     }
 
-    /// One batch in one transaction with its cursors.
+    /// Applies one batch and advances its cursors in one transaction.
     async fn attempt(&self, feed: Feed<'_>) -> Result<Attempt, Error> {
         let mut tx = self.pool.begin().await?;
         let next = match feed {
             Feed::Log => self.next_in_log(&mut tx).await?,
-            Feed::Came(events) => self.next_of(&mut tx, events).await?,
+            Feed::Received(events) => self.next_received(&mut tx, events).await?,
         };
-        let batch = &next.batch;
+        let batch = &next.events;
         if batch.is_empty() {
-            return Ok(Attempt::Passed(next.into()));
+            return Ok(Attempt::Committed(next.into()));
         }
-        if plant::is(Plant::CursorFirst) {
-            self.reader.advance(&mut tx, batch).await?;
+        if failpoint::is_active(Failpoint::CursorFirst) {
+            self.store.advance(&mut tx, batch).await?;
             tx.commit().await?;
             tx = self.pool.begin().await?;
         }
-        let blocked = parking::lock_blocked(&mut tx, &self.reader, batch).await?;
-        let (waiting, flowing): (Vec<Envelope>, Vec<Envelope>) = batch
+        let blocked_cases = parking::lock_blocked_cases(&mut tx, &self.store, batch).await?;
+        let (blocked, unblocked): (Vec<Envelope>, Vec<Envelope>) = batch
             .iter()
             .cloned()
-            .partition(|event| blocked.contains(&event.case_id));
-        if !flowing.is_empty()
-            && let Err(error) = self.heed(&mut tx, &flowing).await
+            .partition(|event| blocked_cases.contains(&event.case_id));
+        if !unblocked.is_empty()
+            && let Err(error) = self.handle(&mut tx, &unblocked).await
         {
-            // At once, not when the dropped connection gets to it: the next try wants these locks.
+            // Explicit rollback, because the next attempt needs these locks at once, not when the dropped
+            // connection gets to it.
             tx.rollback().await?;
-            return Ok(Attempt::Refused(error, next));
+            return Ok(Attempt::RolledBack(error, next));
         }
-        if !waiting.is_empty() {
+        if !blocked.is_empty() {
             let now = Clock::Database.now(&mut tx).await?;
-            parking::park(&mut tx, &self.reader, &waiting, parking::FOLLOWS, now).await?;
+            parking::park(&mut tx, &self.store, &blocked, parking::FOLLOWS_PARKED, now).await?;
         }
-        if !plant::is(Plant::CursorFirst) {
-            self.reader.advance(&mut tx, batch).await?;
+        if !failpoint::is_active(Failpoint::CursorFirst) {
+            self.store.advance(&mut tx, batch).await?;
         }
         match tx.commit().await {
-            Ok(()) => Ok(Attempt::Passed(next.into())),
-            // A deferred constraint speaks only now.
-            Err(error) => Ok(Attempt::Refused(error.into(), next)),
+            Ok(()) => Ok(Attempt::Committed(next.into())),
+            // A deferred constraint fails only at commit.
+            Err(error) => Ok(Attempt::RolledBack(error.into(), next)),
         }
     }
 
-    fn count(&self, passed: usize) {
-        if passed > 0 {
-            let Reader {
+    fn count(&self, processed: usize) {
+        if processed > 0 {
+            let ConsumerStore {
                 consumer, producer, ..
-            } = self.reader;
-            PASSED.add(passed, &[("consumer", consumer), ("producer", producer)]);
+            } = self.store;
+            PROCESSED.add(processed, &[("consumer", consumer), ("producer", producer)]);
         }
     }
 
-    /// Brings events to their effect, each within the trace that it came with.
-    pub(super) async fn heed(
+    /// Runs the handler within the trace of each event.
+    pub(super) async fn handle(
         &self,
         conn: &mut PgConnection,
         events: &[Envelope],
-    ) -> Result<(), HeedError> {
-        match Heard::begin(self.reader.consumer, events) {
-            Some(heard) => heard.scope(self.heed.heed(conn, events)).await,
-            None => self.heed.heed(conn, events).await,
+    ) -> Result<(), HandlerError> {
+        match ReceivedBatch::start(self.store.consumer, events) {
+            Some(received) => received.scope(self.handler.handle(conn, events)).await,
+            None => self.handler.handle(conn, events).await,
         }
     }
 
-    /// What of the events that came follows the cursors of their shards.
-    async fn next_of(&self, conn: &mut PgConnection, came: &[Envelope]) -> Result<Next, Error> {
+    /// Locks the cursors of the received shards and selects the events that follow them.
+    async fn next_received(
+        &self,
+        conn: &mut PgConnection,
+        received: &[Envelope],
+    ) -> Result<NextBatch, Error> {
         let mut by_shard: BTreeMap<i16, Vec<&Envelope>> = BTreeMap::new();
-        for event in came {
+        for event in received {
             by_shard.entry(event.shard).or_default().push(event);
         }
         let shards: Vec<i16> = by_shard.keys().copied().collect();
-        let mut next = Next::default();
-        for cursor in self.reader.lock_these(conn, &shards).await? {
+        let mut next = NextBatch::default();
+        for cursor in self.store.lock_shards(conn, &shards).await? {
             let mut events = by_shard.remove(&cursor.shard).unwrap_or_default();
-            // Records may come twice and in disorder; positions do not.
+            // Kafka may deliver records twice or out of order; positions restore the order.
             events.sort_by_key(|event| event.position);
-            let follows = fit::follows(cursor, events.into_iter().cloned());
-            if follows.missing.is_some() {
-                next.behind.push(cursor.shard);
+            let checked = cursor_check::next_events(cursor, events.into_iter().cloned());
+            if checked.missing.is_some() {
+                next.lagging.push(cursor.shard);
             }
-            if follows.contradicted {
+            if checked.contradicted {
                 next.contradicted.push(cursor.shard);
             }
-            next.batch.extend(follows.events);
+            next.events.extend(checked.events);
         }
         Ok(next)
     }
 
-    pub(super) fn gap(&self, cursor: Cursor, position: i64) -> Error {
+    pub(super) fn gap_error(&self, cursor: Cursor, position: i64) -> Error {
         Error::Gap {
-            producer: self.reader.producer,
+            producer: self.store.producer,
             shard: cursor.shard,
             position,
         }
     }
 
-    pub(super) fn restored(&self, cursor: Cursor, why: &'static str) -> Error {
+    pub(super) fn mismatch_error(&self, cursor: Cursor, why: &'static str) -> Error {
         Error::RestoredBackup {
-            producer: self.reader.producer,
+            producer: self.store.producer,
             shard: cursor.shard,
             position: cursor.position,
             why,
         }
     }
 
-    /// Whatever may pass: told once, tried again.
-    pub(super) fn told_of(&self, error: Error, what: &'static str) {
+    /// Logs a transient error once; the caller retries.
+    pub(super) fn log_retry(&self, error: Error, what: &'static str) {
         let problem = Problem::from(error);
         tracing::warn!(
-            bus.consumer = self.reader.consumer,
-            bus.producer = self.reader.producer,
+            bus.consumer = self.store.consumer,
+            bus.producer = self.store.producer,
             problem.code = %problem.code,
             "{what}; trying again"
         );

@@ -1,11 +1,12 @@
-//! The SQL of cursors, heads and batches. Must not decide; the consumer does.
+//! SQL of a consumer: its cursors, and the heads and events of the log that it reads. Decisions are made by
+//! the consumer.
 
 use sqlx::{AssertSqlSafe, FromRow, PgConnection, PgPool, SqlSafeStr, SqlStr};
 use uuid::Uuid;
 
 use crate::log::{self, Envelope, Head, SHARDS};
 
-/// How far a shard was heard.
+/// How far a shard has been processed.
 #[derive(Clone, Copy, Debug, FromRow)]
 pub(super) struct Cursor {
     pub(super) shard: i16,
@@ -13,17 +14,17 @@ pub(super) struct Cursor {
     pub(super) event_id: Option<Uuid>,
 }
 
-/// Who reads what, with the statements that name the producer's schema.
-pub(super) struct Reader {
+/// A consumer and its producer, with the statements that name the producer's schema.
+pub(super) struct ConsumerStore {
     pub(super) consumer: &'static str,
     pub(super) producer: &'static str,
     heads: SqlStr,
     read: SqlStr,
-    has_news: SqlStr,
-    report: SqlStr,
+    has_new_events: SqlStr,
+    report_position: SqlStr,
 }
 
-impl Reader {
+impl ConsumerStore {
     pub(super) fn new(consumer: &'static str, producer: &'static str) -> Self {
         let schema = log::schema(producer);
         Self {
@@ -31,16 +32,16 @@ impl Reader {
             producer,
             heads: log::heads_sql(producer),
             read: log::read_sql(producer),
-            has_news: AssertSqlSafe(format!(
-                "-- has_news
+            has_new_events: AssertSqlSafe(format!(
+                "-- has_new_events
                 select exists (
                     select from cursor c join {schema}.log_shard h on h.shard = c.shard
                     where c.consumer = $1 and c.producer = $2
                         and (h.position <> c.position or h.event_id is distinct from c.event_id))"
             ))
             .into_sql_str(),
-            report: AssertSqlSafe(format!(
-                "-- report
+            report_position: AssertSqlSafe(format!(
+                "-- report_position
                 insert into {schema}.log_consumer (consumer, shard, position)
                 select c.consumer, c.shard, c.position from cursor c
                 where c.consumer = $1 and c.producer = $2 order by c.shard
@@ -50,10 +51,10 @@ impl Reader {
         }
     }
 
-    /// Makes the cursor rows that are not there yet.
+    /// Creates the cursor rows that do not exist yet.
     pub(super) async fn register(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
         sqlx::query(
-            "-- register
+            "-- create_cursors
             insert into cursor (consumer, producer, shard, position)
             select $1, $2, s, 0 from generate_series(0, $3 - 1) as s
             on conflict do nothing",
@@ -66,9 +67,9 @@ impl Reader {
         Ok(())
     }
 
-    /// Tells the producer's retention how far this consumer is.
-    pub(super) async fn report(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
-        sqlx::query(self.report.clone())
+    /// Reports the consumer's positions to the producer's retention.
+    pub(super) async fn report_position(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
+        sqlx::query(self.report_position.clone())
             .bind(self.consumer)
             .bind(self.producer)
             .execute(conn)
@@ -77,18 +78,18 @@ impl Reader {
     }
 
     /// Whether any cursor is not at its head. Takes no lock.
-    pub(super) async fn has_news(&self, conn: &mut PgConnection) -> sqlx::Result<bool> {
-        sqlx::query_scalar(self.has_news.clone())
+    pub(super) async fn has_new_events(&self, conn: &mut PgConnection) -> sqlx::Result<bool> {
+        sqlx::query_scalar(self.has_new_events.clone())
             .bind(self.consumer)
             .bind(self.producer)
             .fetch_one(conn)
             .await
     }
 
-    /// Locks the cursors that no other process is working on, by shard.
-    pub(super) async fn lock(&self, conn: &mut PgConnection) -> sqlx::Result<Vec<Cursor>> {
+    /// Locks the cursors that no other process has locked, by shard.
+    pub(super) async fn lock_free(&self, conn: &mut PgConnection) -> sqlx::Result<Vec<Cursor>> {
         sqlx::query_as(
-            "-- lock
+            "-- lock_free_cursors
             select shard, position, event_id from cursor
             where consumer = $1 and producer = $2
             order by shard for update skip locked",
@@ -99,14 +100,14 @@ impl Reader {
         .await
     }
 
-    /// Locks the cursors of these shards, by shard, waiting for whoever has one.
-    pub(super) async fn lock_these(
+    /// Locks the cursors of these shards, in shard order, waiting for other holders.
+    pub(super) async fn lock_shards(
         &self,
         conn: &mut PgConnection,
         shards: &[i16],
     ) -> sqlx::Result<Vec<Cursor>> {
         sqlx::query_as(
-            "-- lock_these
+            "-- lock_cursors
             select shard, position, event_id from cursor
             where consumer = $1 and producer = $2 and shard = any($3)
             order by shard for update",
@@ -118,7 +119,7 @@ impl Reader {
         .await
     }
 
-    /// All cursors as they stand, by shard. Takes no lock.
+    /// All cursors, by shard. Takes no lock.
     pub(super) async fn cursors(&self, pool: &PgPool) -> sqlx::Result<Vec<Cursor>> {
         sqlx::query_as(
             "-- cursors
@@ -131,14 +132,14 @@ impl Reader {
         .await
     }
 
-    /// Locks one cursor, waiting for whoever has it.
+    /// Locks one cursor, waiting for another holder.
     pub(super) async fn lock_one(
         &self,
         conn: &mut PgConnection,
         shard: i16,
     ) -> sqlx::Result<Option<Cursor>> {
         sqlx::query_as(
-            "-- lock_one
+            "-- lock_cursor
             select shard, position, event_id from cursor
             where consumer = $1 and producer = $2 and shard = $3
             for update",
@@ -150,18 +151,18 @@ impl Reader {
         .await
     }
 
-    /// Moves locked cursors behind the last event of each shard in `passed`.
+    /// Advances locked cursors to the last event of each shard in `processed`.
     pub(super) async fn advance(
         &self,
         conn: &mut PgConnection,
-        passed: &[Envelope],
+        processed: &[Envelope],
     ) -> sqlx::Result<()> {
-        let last: Vec<&Envelope> = passed
+        let last: Vec<&Envelope> = processed
             .chunk_by(|a, b| a.shard == b.shard)
             .filter_map(<[Envelope]>::last)
             .collect();
         let moved = sqlx::query(
-            "-- advance
+            "-- advance_cursors
             update cursor c set position = p.position, event_id = p.id
             from unnest($3::smallint[], $4::bigint[], $5::uuid[]) as p (shard, position, id)
             where c.consumer = $1 and c.producer = $2 and c.shard = p.shard",
@@ -178,7 +179,7 @@ impl Reader {
             Ok(())
         } else {
             Err(sqlx::Error::Protocol(format!(
-                "moved {moved} cursors instead of {}",
+                "advanced {moved} cursors instead of {}",
                 last.len()
             )))
         }
@@ -188,7 +189,7 @@ impl Reader {
         sqlx::query_as(self.heads.clone()).fetch_all(conn).await
     }
 
-    /// The event at each cursor and up to `limit` after it, by shard and position.
+    /// Reads the event at each cursor and up to `limit` events after it, by shard and position.
     pub(super) async fn read(
         &self,
         conn: &mut PgConnection,

@@ -1,8 +1,9 @@
-//! Being fed by Kafka, with the producer's log behind it for whatever Kafka lost.
+//! The Kafka bus: consumes records, with the producer's log as fallback for whatever Kafka lost.
 //!
-//! A record is only a quick way to an event of the log. What is missing, what Kafka forgot and what it never brought is
-//! read from the log; so the loop goes on, slower, without Kafka. Must not move a Kafka offset before the cursors of
-//! what lies before it are committed, and must not hold up a healthy shard for a broken one.
+//! A record is only a fast way to an event of the log. Events that are missing, expired or were never
+//! delivered are read from the log, so consuming continues, more slowly, without Kafka. A Kafka offset is
+//! stored only after the cursors of all events before it are committed, and a shard with a gap does not delay
+//! the others.
 
 use std::time::Duration;
 
@@ -11,40 +12,41 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::consumer::{Consumer, Feed};
-use super::local::{ASKED, FIRST_RETRY, SLOWEST_RETRY};
-use super::mend::Watch;
+use super::gap_recovery::GapTracker;
+use super::local::{FIRST_RETRY_PAUSE, MAX_RETRY_PAUSE, REPLAY_POLL};
 use super::remote::RemoteLog;
-use super::{Error, Heed};
-use crate::kafka::{Batch, KafkaBus, Subscription};
+use super::{Error, EventHandler};
+use crate::kafka::{KafkaBus, RecordBatch, Subscription};
 
-/// Duties besides records are looked at this often.
+/// Interval of the duties besides records: requested replays and gap recovery.
 const TICK: Duration = Duration::from_millis(50);
 
-impl<H: Heed> Consumer<H> {
+impl<H: EventHandler> Consumer<H> {
     pub(super) async fn run_on_kafka(
         &self,
         bus: &KafkaBus,
         shutdown: &CancellationToken,
     ) -> Result<(), Error> {
         let channel = bus
-            .log(self.reader.producer)
-            .ok_or(Error::NoLog(self.reader.producer))?;
-        let log = RemoteLog::new(channel, self.reader.consumer, self.reader.producer);
-        let mut watch = Watch::new(bus.settings.compare_every());
+            .log(self.store.producer)
+            .ok_or(Error::NoLogChannel(self.store.producer))?;
+        let log = RemoteLog::new(channel, self.store.consumer, self.store.producer);
+        let mut gaps = GapTracker::new(bus.settings.compare_interval());
         self.register_until(shutdown).await;
         while !shutdown.is_cancelled() {
-            let subscription = Subscription::open(bus, self.reader.consumer, self.reader.producer)?;
-            let outcome = self.hear(&subscription, &log, &mut watch, shutdown).await;
+            let subscription = Subscription::open(bus, self.store.consumer, self.store.producer)?;
+            let outcome = self.consume(&subscription, &log, &mut gaps, shutdown).await;
             subscription.close().await;
             match outcome {
                 Err(Error::Bus(error)) => {
-                    // The library gives such a client no way back (fenced by its namesake, for example).
+                    // The library cannot recover such a client (for example one fenced by another with the
+                    // same instance id).
                     tracing::error!(
                         alarm = "subscription_lost",
-                        bus.consumer = self.reader.consumer,
-                        bus.producer = self.reader.producer,
+                        bus.consumer = self.store.consumer,
+                        bus.producer = self.store.producer,
                         %error,
-                        "taking a new seat in the group"
+                        "the Kafka client failed permanently; joining the consumer group again"
                     );
                     let pause = tokio::time::sleep(Duration::from_secs(1));
                     shutdown.run_until_cancelled(pause).await;
@@ -56,76 +58,77 @@ impl<H: Heed> Consumer<H> {
     }
 
     async fn register_until(&self, shutdown: &CancellationToken) {
-        let mut retry = FIRST_RETRY;
+        let mut retry = FIRST_RETRY_PAUSE;
         while !shutdown.is_cancelled()
             && let Err(error) = self.register().await
         {
-            self.told_of(error, "could not make the cursors");
+            self.log_retry(error, "could not create the cursors");
             let pause = tokio::time::sleep(retry);
             shutdown.run_until_cancelled(pause).await;
-            retry = (retry * 2).min(SLOWEST_RETRY);
+            retry = (retry * 2).min(MAX_RETRY_PAUSE);
         }
     }
 
-    async fn hear(
+    async fn consume(
         &self,
         subscription: &Subscription,
         log: &RemoteLog,
-        watch: &mut Watch,
+        gaps: &mut GapTracker,
         shutdown: &CancellationToken,
     ) -> Result<(), Error> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut look = Instant::now();
+        let mut replay_polled_at = Instant::now();
         while !shutdown.is_cancelled() {
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                came = subscription.next(self.batch) => match came {
-                    Ok(batch) => self.take(subscription, &batch, watch, shutdown).await?,
+                records = subscription.next_batch(self.batch) => match records {
+                    Ok(batch) => self.apply_records(subscription, &batch, gaps, shutdown).await?,
                     Err(error @ KafkaError::MessageConsumptionFatal(_)) => return Err(error.into()),
-                    // No broker, no such topic, too long away from the group: it passes or is mended from the log.
+                    // No broker, no such topic, or expelled from the group: either passes, or gap recovery
+                    // reads the events from the log.
                     Err(error) => {
-                        tracing::debug!(bus.producer = self.reader.producer, %error, "no records now");
+                        tracing::debug!(bus.producer = self.store.producer, %error, "no records available");
                         tick.tick().await;
                     }
                 },
                 _ = tick.tick() => {}
             }
-            if look.elapsed() >= ASKED {
-                look = Instant::now();
-                if let Err(error) = self.replay_asked().await {
-                    self.told_of(error, "could not replay what was asked for");
+            if replay_polled_at.elapsed() >= REPLAY_POLL {
+                replay_polled_at = Instant::now();
+                if let Err(error) = self.run_requested_replay().await {
+                    self.log_retry(error, "could not run a requested replay");
                 }
             }
-            self.attend(log, watch).await?;
+            self.recover_gaps(log, gaps).await?;
         }
         Ok(())
     }
 
-    /// Applies what came, however often that must be tried, then lets Kafka know.
-    async fn take(
+    /// Applies the batch, retrying as often as necessary, then stores its offsets.
+    async fn apply_records(
         &self,
         subscription: &Subscription,
-        batch: &Batch,
-        watch: &mut Watch,
+        batch: &RecordBatch,
+        gaps: &mut GapTracker,
         shutdown: &CancellationToken,
     ) -> Result<(), Error> {
-        let mut retry = FIRST_RETRY;
+        let mut retry = FIRST_RETRY_PAUSE;
         while !shutdown.is_cancelled() {
-            match self.apply(Feed::Came(&batch.events)).await {
-                Ok(applied) => {
-                    watch.came(&applied, &batch.events);
-                    subscription.passed(batch);
-                    if applied.passed > 0 {
-                        self.applied.ring();
+            match self.apply(Feed::Received(&batch.events)).await {
+                Ok(result) => {
+                    gaps.note_batch(&result, &batch.events);
+                    subscription.store_offsets(batch);
+                    if result.processed > 0 {
+                        self.applied.notify();
                     }
                     break;
                 }
-                Err(error) if error.is_passing() => {
-                    self.told_of(error, "could not apply a batch");
-                    let waiting = subscription.wait(retry);
+                Err(error) if error.is_transient() => {
+                    self.log_retry(error, "could not apply a batch");
+                    let waiting = subscription.pause_for(retry);
                     shutdown.run_until_cancelled(waiting).await;
-                    retry = (retry * 2).min(SLOWEST_RETRY);
+                    retry = (retry * 2).min(MAX_RETRY_PAUSE);
                 }
                 Err(error) => return Err(error),
             }

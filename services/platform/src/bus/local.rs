@@ -1,5 +1,5 @@
-//! Being fed by the producer's log in the same database: the Local bus.
-//! Must not write into the producer's schema, but for saying how far it is.
+//! The Local bus: consumes the producer's log in the same database. The only thing written into the
+//! producer's schema is the consumer's reported position.
 
 use std::time::Duration;
 
@@ -7,47 +7,47 @@ use sqlx::PgConnection;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::consumer::{Consumer, Next};
+use super::consumer::{Consumer, NextBatch};
 use super::cursor::Cursor;
-use super::{Error, Heed, fit};
+use super::{Error, EventHandler, cursor_check};
 use crate::log::{Envelope, Head};
 
-/// How soon a batch stamped by another process is seen; this process rings the hint.
+/// Poll interval for positions assigned by other processes; a relay in this process sends a wake-up.
 const POLL: Duration = Duration::from_millis(50);
-/// How often the producer's retention is told how far we are.
-const REPORT: Duration = Duration::from_mins(1);
-/// How often the consumer looks for a replay that two people have asked for.
-pub(super) const ASKED: Duration = Duration::from_secs(1);
-pub(super) const FIRST_RETRY: Duration = Duration::from_millis(100);
-pub(super) const SLOWEST_RETRY: Duration = Duration::from_secs(5);
+/// How often the consumer reports its position to the producer's retention.
+const REPORT_INTERVAL: Duration = Duration::from_mins(1);
+/// How often the consumer polls for requested replays.
+pub(super) const REPLAY_POLL: Duration = Duration::from_secs(1);
+pub(super) const FIRST_RETRY_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const MAX_RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-impl<H: Heed> Consumer<H> {
+impl<H: EventHandler> Consumer<H> {
     pub(super) async fn run_on_log(&self, shutdown: &CancellationToken) -> Result<(), Error> {
-        let mut ear = self.hint.listen();
-        let mut retry = FIRST_RETRY;
-        let mut look = Instant::now();
+        let mut wakeups = self.wakeup.listen();
+        let mut retry = FIRST_RETRY_PAUSE;
+        let mut replay_polled_at = Instant::now();
         while !shutdown.is_cancelled() {
-            if look.elapsed() >= ASKED {
-                look = Instant::now();
-                if let Err(error) = self.replay_asked().await {
-                    self.told_of(error, "could not replay what was asked for");
+            if replay_polled_at.elapsed() >= REPLAY_POLL {
+                replay_polled_at = Instant::now();
+                if let Err(error) = self.run_requested_replay().await {
+                    self.log_retry(error, "could not run a requested replay");
                 }
             }
             match self.run_once().await {
-                Ok(passed) => {
-                    retry = FIRST_RETRY;
-                    if passed == 0 {
-                        shutdown.run_until_cancelled(ear.within(POLL)).await;
+                Ok(processed) => {
+                    retry = FIRST_RETRY_PAUSE;
+                    if processed == 0 {
+                        shutdown.run_until_cancelled(wakeups.within(POLL)).await;
                     } else {
-                        self.applied.ring();
+                        self.applied.notify();
                     }
                 }
-                Err(error) if error.is_passing() => {
-                    self.told_of(error, "could not apply a batch");
+                Err(error) if error.is_transient() => {
+                    self.log_retry(error, "could not apply a batch");
                     shutdown
                         .run_until_cancelled(tokio::time::sleep(retry))
                         .await;
-                    retry = (retry * 2).min(SLOWEST_RETRY);
+                    retry = (retry * 2).min(MAX_RETRY_PAUSE);
                 }
                 Err(error) => return Err(error),
             }
@@ -55,84 +55,86 @@ impl<H: Heed> Consumer<H> {
         Ok(())
     }
 
-    /// Whether there may be something to apply. Tells the producer's retention how far we are, when that is due.
-    pub(super) async fn has_news(&self) -> Result<bool, Error> {
+    /// Whether there may be events to apply. Also reports the consumer's position to the producer's retention
+    /// when that is due.
+    pub(super) async fn has_new_events(&self) -> Result<bool, Error> {
         let mut conn = self.pool.acquire().await?;
         if self.report_is_due() {
-            self.reader.report(&mut conn).await?;
+            self.store.report_position(&mut conn).await?;
         }
-        Ok(self.reader.has_news(&mut conn).await?)
+        Ok(self.store.has_new_events(&mut conn).await?)
     }
 
-    /// What follows the cursors that no other process is working on.
-    pub(super) async fn next_in_log(&self, conn: &mut PgConnection) -> Result<Next, Error> {
-        let cursors = self.reader.lock(conn).await?;
-        // Read after the locks: a head can only have moved forward since.
-        let heads = self.reader.heads(conn).await?;
-        let mut behind = Vec::new();
+    /// The events that follow the cursors which no other process has locked.
+    pub(super) async fn next_in_log(&self, conn: &mut PgConnection) -> Result<NextBatch, Error> {
+        let cursors = self.store.lock_free(conn).await?;
+        // Read after the locks: heads only move forward, so these are not older than the cursors.
+        let heads = self.store.heads(conn).await?;
+        let mut lagging = Vec::new();
         for cursor in cursors {
-            let head = self.head_of(&heads, cursor)?;
+            let head = self.checked_head(&heads, cursor)?;
             if cursor.position < head.position {
-                behind.push((cursor, head));
+                lagging.push((cursor, head));
             }
         }
-        if behind.is_empty() {
-            return Ok(Next::default());
+        if lagging.is_empty() {
+            return Ok(NextBatch::default());
         }
-        let limit = (self.batch / behind.len()).max(1);
-        let from: Vec<Cursor> = behind.iter().map(|(cursor, _)| *cursor).collect();
-        let rows = self.reader.read(conn, &from, limit as i64).await?;
-        Ok(Next {
-            batch: self.next_events(&behind, rows, limit)?,
-            ..Next::default()
+        let limit = (self.batch / lagging.len()).max(1);
+        let from: Vec<Cursor> = lagging.iter().map(|(cursor, _)| *cursor).collect();
+        let rows = self.store.read(conn, &from, limit as i64).await?;
+        Ok(NextBatch {
+            events: self.checked_events(&lagging, rows, limit)?,
+            ..NextBatch::default()
         })
     }
 
-    fn head_of<'a>(&self, heads: &'a [Head], cursor: Cursor) -> Result<&'a Head, Error> {
+    fn checked_head<'a>(&self, heads: &'a [Head], cursor: Cursor) -> Result<&'a Head, Error> {
         let Some(head) = heads.iter().find(|head| head.shard == cursor.shard) else {
-            return Err(self.restored(cursor, "the log has no such shard"));
+            return Err(self.mismatch_error(cursor, "the log has no such shard"));
         };
-        fit::head(cursor, head).map_err(|why| self.restored(cursor, why))?;
+        cursor_check::check_head(cursor, head).map_err(|why| self.mismatch_error(cursor, why))?;
         Ok(head)
     }
 
-    /// What follows the cursors, after checking that each cursor's own event is the one in the log and that no
-    /// position is missing.
-    fn next_events(
+    /// Selects the events after the cursors, once it is verified that the log has each cursor's own event and
+    /// that no position is missing.
+    fn checked_events(
         &self,
-        behind: &[(Cursor, &Head)],
+        lagging: &[(Cursor, &Head)],
         rows: Vec<Envelope>,
         limit: usize,
     ) -> Result<Vec<Envelope>, Error> {
         let mut rows = rows.into_iter().peekable();
         let mut batch = Vec::with_capacity(rows.len());
-        for (cursor, head) in behind {
+        for (cursor, head) in lagging {
             let at = rows.next_if(|e| e.shard == cursor.shard && e.position == cursor.position);
-            fit::past(*cursor, head.floor, at.map(|event| event.id))
-                .map_err(|why| self.restored(*cursor, why))?;
+            cursor_check::check_cursor_event(*cursor, head.floor, at.map(|event| event.id))
+                .map_err(|why| self.mismatch_error(*cursor, why))?;
             let of_shard = std::iter::from_fn(|| rows.next_if(|e| e.shard == cursor.shard));
-            let follows = fit::follows(*cursor, of_shard.collect::<Vec<_>>());
-            let nothing = follows.events.is_empty().then_some(cursor.position + 1);
-            if let Some(position) = follows.missing.or(nothing) {
-                return Err(self.gap(*cursor, position));
+            let next = cursor_check::next_events(*cursor, of_shard.collect::<Vec<_>>());
+            let empty = next.events.is_empty().then_some(cursor.position + 1);
+            if let Some(position) = next.missing.or(empty) {
+                return Err(self.gap_error(*cursor, position));
             }
-            // Where there is no event at the cursor, the read brought one more than asked.
-            batch.extend(follows.events.into_iter().take(limit));
+            // Below the floor there is no event at the cursor, and the read returned one event more than
+            // needed.
+            batch.extend(next.events.into_iter().take(limit));
         }
         Ok(batch)
     }
 
     fn report_is_due(&self) -> bool {
-        // Only an instant is behind the lock: nothing can be half-written.
-        let mut due = self
+        // The mutex guards a single value, which cannot be half-written.
+        let mut report_at = self
             .report_at
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         let now = Instant::now();
-        if due.is_some_and(|at| now < at) {
+        if report_at.is_some_and(|at| now < at) {
             return false;
         }
-        *due = Some(now + REPORT);
+        *report_at = Some(now + REPORT_INTERVAL);
         true
     }
 }

@@ -1,25 +1,26 @@
-//! Hearing other services' events: exactly once in effect, in order for each case.
+//! Consuming other services' events: exactly once in effect, in order for each case.
 //!
-//! A [`Consumer`] follows a producer's log by position and applies each batch in the transaction that moves its
-//! cursor. What cannot be applied is parked with its case; everything else flows. It never guesses: a log that does
-//! not fit its cursor stops it with an alarm. A [`Bus`] says what feeds it: the log in the same database, or Kafka with
-//! the log behind it for whatever Kafka lost.
+//! A [`Consumer`] follows a producer's log by position and applies each batch in the transaction that
+//! advances its cursor. An event that cannot be applied is parked together with the later events of its case;
+//! all other cases continue. If a log does not match its cursor, the consumer stops with an alarm instead of
+//! guessing. A [`Bus`] selects the source of events: the log in the same database, or Kafka with the log as
+//! fallback for whatever Kafka lost.
 //!
-//! Must not know what an event means, and must not write into a producer's schema, but for saying how far it is (on
-//! the Local bus alone).
+//! This module does not know what an event means. It writes nothing into a producer's schema except a
+//! consumer's reported position, and that on the Local bus only.
 
-mod asked;
 mod consumer;
 mod cursor;
-mod fit;
+mod cursor_check;
+mod gap_recovery;
 mod kafka;
 mod local;
-mod mend;
 mod one_by_one;
 mod parked;
 mod parked_service;
 mod parking;
 mod remote;
+mod replay_request;
 
 use std::sync::Arc;
 
@@ -27,18 +28,19 @@ use sqlx::PgConnection;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-use crate::batch::Class;
+use crate::batch::ErrorClass;
 use crate::error::Problem;
 use crate::log::Envelope;
 use crate::sealed::Keyring;
 
 pub use crate::kafka::{
-    BusConfig, BusConfigError, KafkaBus, Kind, Seat, Survey, Tls, TopicError, ensure_topics, survey,
+    BusConfig, BusConfigError, BusKind, BusTls, KafkaBus, PartitionState, TopicError, TopicState,
+    ensure_topics, inspect_topic,
 };
-pub use asked::{Asked, ask_replay, asked};
 pub use consumer::Consumer;
-pub use parked::{Approval, Parked, discard, list, replay};
+pub use parked::{Approval, ParkedEvent, discard, list_parked, replay};
 pub use parked_service::ParkedServer;
+pub use replay_request::{ReplayStatus, replay_status, request_replay};
 
 /// What carries events between services.
 #[derive(Clone, Debug, Default)]
@@ -50,11 +52,14 @@ pub enum Bus {
 }
 
 impl Bus {
-    /// The bus as it is configured; refused where that would be wrong or unsafe. Connects to nothing.
+    /// The bus as configured. Connects to nothing.
+    ///
+    /// # Errors
+    /// When the configuration is invalid or unsafe; see [`BusConfig::check`].
     pub fn open(config: &BusConfig, keyring: &Arc<Keyring>) -> Result<Self, BusConfigError> {
         match config.kind {
-            Kind::Local => Ok(Self::Local),
-            Kind::Kafka => {
+            BusKind::Local => Ok(Self::Local),
+            BusKind::Kafka => {
                 config.check()?;
                 Ok(Self::Kafka(KafkaBus::new(
                     config.clone(),
@@ -64,7 +69,8 @@ impl Bus {
         }
     }
 
-    /// Where a producer's log is read when Kafka did not bring it. Unused on the Local bus.
+    /// The channel on which a producer's log is read when Kafka did not deliver an event. Unused on the Local
+    /// bus.
     #[must_use]
     pub fn with_log(mut self, producer: &str, channel: Channel) -> Self {
         if let Self::Kafka(bus) = &mut self {
@@ -81,43 +87,43 @@ impl Bus {
     }
 }
 
-/// What a service does with the events it hears.
-pub trait Heed: Send + Sync + 'static {
-    /// Applies a batch (several shards, each in order, a case's events in order) on the transaction that moves the
-    /// cursor. Events that the service does not heed are passed over without an error. May be called again with the
-    /// same events after a rollback, and with a single one.
-    fn heed(
+/// How a service applies the events that it receives.
+pub trait EventHandler: Send + Sync + 'static {
+    /// Applies a batch on the transaction that advances the cursor. The batch may span several shards; each
+    /// shard is in order, so a case's events are in order. Events that the service does not use are skipped
+    /// without an error. May be called again with the same events after a rollback, and with a single event.
+    fn handle(
         &self,
         conn: &mut PgConnection,
         batch: &[Envelope],
-    ) -> impl Future<Output = Result<(), HeedError>> + Send;
+    ) -> impl Future<Output = Result<(), HandlerError>> + Send;
 }
 
 /// Why a batch was not applied.
 #[derive(Debug, thiserror::Error)]
-pub enum HeedError {
-    /// Dealt with by its SQLSTATE.
-    #[error("the database refused")]
+pub enum HandlerError {
+    /// Handled according to its SQLSTATE ([`ErrorClass::from_sqlx`]).
+    #[error("the database returned an error")]
     Db(#[from] sqlx::Error),
-    /// This event can never be applied (it does not decode, it breaks an invariant): it is parked. The reason is a
-    /// fixed phrase, so that it can hold nothing of the event.
+    /// This event can never be applied (it does not decode, or it violates an invariant), so it is parked.
+    /// The reason is a fixed phrase and contains nothing of the event.
     #[error("event {event} cannot be applied: {reason}")]
-    Rotten { event: Uuid, reason: &'static str },
-    /// Something that the service needs is not there now (a key, a lock): the whole batch is tried again.
-    #[error("not now: {0}")]
-    Later(&'static str),
+    Unprocessable { event: Uuid, reason: &'static str },
+    /// Something that the service needs is not available now (a key, a lock): the whole batch is tried again.
+    #[error("try again later: {0}")]
+    RetryLater(&'static str),
 }
 
-impl HeedError {
-    pub(crate) fn class(&self) -> Class {
+impl HandlerError {
+    pub(crate) fn class(&self) -> ErrorClass {
         match self {
-            Self::Db(error) => Class::of(error),
-            Self::Rotten { .. } => Class::Item,
-            Self::Later(_) => Class::Whole,
+            Self::Db(error) => ErrorClass::from_sqlx(error),
+            Self::Unprocessable { .. } => ErrorClass::Item,
+            Self::RetryLater(_) => ErrorClass::WholeBatch,
         }
     }
 
-    /// What stands in `parked_event.reason`.
+    /// The text for `parked_event.reason`.
     fn reason(&self) -> String {
         match self {
             Self::Db(error) => {
@@ -126,69 +132,71 @@ impl HeedError {
                     .and_then(sqlx::error::DatabaseError::code);
                 format!("SQLSTATE {}", code.as_deref().unwrap_or("unknown"))
             }
-            Self::Rotten { reason, .. } | Self::Later(reason) => (*reason).to_owned(),
+            Self::Unprocessable { reason, .. } | Self::RetryLater(reason) => (*reason).to_owned(),
         }
     }
 }
 
-/// Why a consumer could not go on.
+/// Why a consumer could not continue.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("the database refused")]
+    #[error("the database returned an error")]
     Db(#[from] sqlx::Error),
-    #[error("the batch must wait: {0}")]
-    Later(&'static str),
-    /// The log lacks a position between the cursor and its head.
+    #[error("the batch must be tried again later: {0}")]
+    RetryLater(&'static str),
+    /// The log has no event at a position between the cursor and its head.
     #[error("{producer}/{shard} has no event at position {position}")]
     Gap {
         producer: &'static str,
         shard: i16,
         position: i64,
     },
-    /// The producer does not let its log be read now.
+    /// The producer's log could not be read.
     #[error("the log of {producer} could not be read: {code}")]
-    Unread {
+    LogUnavailable {
         producer: &'static str,
         code: tonic::Code,
     },
-    /// The client library refused: its settings, or Kafka for good.
-    #[error("the bus failed")]
+    /// The client library rejected its settings, or failed permanently.
+    #[error("the Kafka client failed")]
     Bus(#[from] rdkafka::error::KafkaError),
-    /// Set up without a way to the producer's log.
+    /// No channel to the producer's log is configured.
     #[error("there is no channel to the log of {0}")]
-    NoLog(&'static str),
-    /// The log is not the one that the cursor was made with.
-    #[error("{producer}/{shard} does not fit the cursor at {position}: {why}")]
+    NoLogChannel(&'static str),
+    /// The log is not the one that the cursor was advanced with.
+    #[error("{producer}/{shard} does not match the cursor at {position}: {why}")]
     RestoredBackup {
         producer: &'static str,
         shard: i16,
         position: i64,
         why: &'static str,
     },
-    /// People must look: the consumer's own rows are not as it left them.
+    /// The cursor is not where this consumer left it: another process took the shard over.
     #[error("the cursor of {producer}/{shard} moved while it was locked")]
     CursorLost { producer: &'static str, shard: i16 },
 }
 
 impl Error {
-    /// Whether trying again may help; otherwise the consumer stops with an alarm.
-    pub fn is_passing(&self) -> bool {
+    /// Whether a retry may succeed; otherwise the consumer stops with an alarm.
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Db(_)
-            | Self::Later(_)
-            | Self::Unread { .. }
+            | Self::RetryLater(_)
+            | Self::LogUnavailable { .. }
             | Self::Bus(_)
             | Self::CursorLost { .. } => true,
-            Self::Gap { .. } | Self::RestoredBackup { .. } | Self::NoLog(_) => false,
+            Self::Gap { .. } | Self::RestoredBackup { .. } | Self::NoLogChannel(_) => false,
         }
     }
 }
 
-impl From<HeedError> for Error {
-    fn from(error: HeedError) -> Self {
+impl From<HandlerError> for Error {
+    fn from(error: HandlerError) -> Self {
         match error {
-            HeedError::Db(error) => Self::Db(error),
-            HeedError::Rotten { reason, .. } | HeedError::Later(reason) => Self::Later(reason),
+            HandlerError::Db(error) => Self::Db(error),
+            HandlerError::Unprocessable { reason, .. } | HandlerError::RetryLater(reason) => {
+                Self::RetryLater(reason)
+            }
         }
     }
 }
@@ -197,28 +205,30 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::Db(error) => error.into(),
-            Error::Later(_) | Error::CursorLost { .. } => Self::of(crate::error::Kind::Unavailable),
-            Error::Unread { producer, code } => Self::new(
+            Error::RetryLater(_) | Error::CursorLost { .. } => {
+                Self::from_kind(crate::error::Kind::Unavailable)
+            }
+            Error::LogUnavailable { producer, code } => Self::new(
                 crate::error::Kind::Unavailable,
-                "log_unread",
+                "log_unavailable",
                 format!(
-                    "The log of {producer} could not be read ({code}); the bus goes on without it."
+                    "The log of {producer} could not be read ({code}); it will be tried again."
                 ),
             ),
             Error::Bus(_) => Self::new(
                 crate::error::Kind::Unavailable,
                 "bus_unavailable",
-                "Kafka did not answer as it should; events are read from the logs meanwhile.",
+                "Kafka returned an error; events are read from the logs meanwhile.",
             ),
-            Error::NoLog(producer) => Self::new(
+            Error::NoLogChannel(producer) => Self::new(
                 crate::error::Kind::Internal,
                 "log_channel_missing",
-                format!("This role was not told where the log of {producer} is read."),
+                format!("This role has no channel configured to the log of {producer}."),
             ),
             Error::Gap { .. } | Error::RestoredBackup { .. } => Self::new(
                 crate::error::Kind::Internal,
                 "log_mismatch",
-                "An event log does not fit the cursor that reads it; see the alarm and its runbook.",
+                "An event log does not match the cursor of its consumer; see the alarm and its runbook.",
             ),
         }
     }

@@ -1,55 +1,56 @@
-//! What two people decide about parked events: to replay a case, or to drop an event.
-//! Must not begin or commit, and must not replay a case out of order.
+//! Parked events: listing them, and the acts that two people decide on (replay a case, drop an event). The
+//! caller owns the transaction. A case's events are replayed in order.
 
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Heed, HeedError};
+use super::{EventHandler, HandlerError};
 use crate::clock::Clock;
 use crate::error::{Kind, Problem};
 use crate::log::Envelope;
 
-/// A parked event as people see it.
+/// A parked event as shown to staff.
 #[derive(Clone, Debug)]
-pub struct Parked {
+pub struct ParkedEvent {
     pub consumer: String,
     pub event: Envelope,
     pub reason: String,
     pub parked_at: OffsetDateTime,
 }
 
-/// Two people who agree on an act, and the name it is recorded under.
+/// Two people who agreed on an act, and the id under which it is recorded.
 #[derive(Clone, Copy, Debug)]
 pub struct Approval {
     pub(super) id: Uuid,
-    pub(super) asked_by: Uuid,
+    pub(super) requested_by: Uuid,
     pub(super) approved_by: Uuid,
 }
 
 impl Approval {
-    /// Refused when both are the same person.
-    pub fn new(id: Uuid, asked_by: Uuid, approved_by: Uuid) -> Result<Self, Problem> {
-        if asked_by == approved_by {
+    /// # Errors
+    /// `second_person_needed` when both are the same person.
+    pub fn new(id: Uuid, requested_by: Uuid, approved_by: Uuid) -> Result<Self, Problem> {
+        if requested_by == approved_by {
             return Err(Problem::new(
                 Kind::Forbidden,
                 "second_person_needed",
-                "Replaying or dropping a parked event needs the agreement of a second person.",
+                "Replaying or dropping a parked event needs the approval of a second person.",
             ));
         }
         Ok(Self {
             id,
-            asked_by,
+            requested_by,
             approved_by,
         })
     }
 }
 
 /// Up to `limit` parked events, by consumer, producer, shard and position.
-pub async fn list(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<Parked>> {
+pub async fn list_parked(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<ParkedEvent>> {
     sqlx::query(
-        "-- list
+        "-- list_parked
         select consumer, producer, shard, position, id, case_id, kind, caused_by, occurred_at, traceparent, payload,
             reason, parked_at
         from parked_event order by consumer, producer, shard, position limit $1",
@@ -58,43 +59,46 @@ pub async fn list(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<Parke
     .fetch_all(conn)
     .await?
     .iter()
-    .map(parked)
+    .map(parked_event)
     .collect()
 }
 
-/// How many events are parked in all.
+/// Number of parked events.
 pub async fn count(conn: &mut PgConnection) -> sqlx::Result<i64> {
     sqlx::query_scalar("-- count_parked\nselect count(*) from parked_event")
         .fetch_one(conn)
         .await
 }
 
-/// Applies a case's parked events in order and lets the case flow again. Returns how many; 0 when it is not blocked.
-/// On an error the caller rolls back, and everything stays parked.
-pub async fn replay<H: Heed>(
+/// Applies a case's parked events in order and unblocks the case. Returns how many were applied; 0 when the
+/// case is not blocked.
+///
+/// # Errors
+/// The handler's error. The caller must then roll back, so that everything stays parked.
+pub async fn replay<H: EventHandler>(
     conn: &mut PgConnection,
-    heed: &H,
+    handler: &H,
     consumer: &str,
     producer: &str,
     case_id: Uuid,
     approval: Approval,
-) -> Result<usize, HeedError> {
-    if !lock_case(conn, consumer, producer, case_id).await? {
+) -> Result<usize, HandlerError> {
+    if !lock_blocked_case(conn, consumer, producer, case_id).await? {
         return Ok(0);
     }
-    let events = of_case(conn, consumer, producer, case_id).await?;
+    let events = events_of_case(conn, consumer, producer, case_id).await?;
     if !events.is_empty() {
-        heed.heed(conn, &events).await?;
+        handler.handle(conn, &events).await?;
     }
     let ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
-    delete(conn, consumer, producer, &ids).await?;
-    unblock(conn, consumer, producer, case_id).await?;
-    record(conn, "replay", consumer, producer, case_id, &ids, approval).await?;
+    delete_events(conn, consumer, producer, &ids).await?;
+    unblock_blocked_case(conn, consumer, producer, case_id).await?;
+    record_act(conn, "replay", consumer, producer, case_id, &ids, approval).await?;
     Ok(events.len())
 }
 
-/// Discards one parked event; when it was the last of its case, the case flows again. What waits behind it is for
-/// [`replay`]. Returns false when it is not parked.
+/// Discards one parked event, and unblocks the case if it was its last one. Events parked behind it remain
+/// for [`replay`]. Returns false when the event is not parked.
 pub async fn discard(
     conn: &mut PgConnection,
     consumer: &str,
@@ -103,18 +107,18 @@ pub async fn discard(
     event: Uuid,
     approval: Approval,
 ) -> sqlx::Result<bool> {
-    if !lock_case(conn, consumer, producer, case_id).await? {
+    if !lock_blocked_case(conn, consumer, producer, case_id).await? {
         return Ok(false);
     }
-    let events = of_case(conn, consumer, producer, case_id).await?;
+    let events = events_of_case(conn, consumer, producer, case_id).await?;
     if events.iter().all(|parked| parked.id != event) {
         return Ok(false);
     }
-    delete(conn, consumer, producer, &[event]).await?;
+    delete_events(conn, consumer, producer, &[event]).await?;
     if events.len() == 1 {
-        unblock(conn, consumer, producer, case_id).await?;
+        unblock_blocked_case(conn, consumer, producer, case_id).await?;
     }
-    record(
+    record_act(
         conn,
         "drop",
         consumer,
@@ -127,14 +131,14 @@ pub async fn discard(
     Ok(true)
 }
 
-async fn lock_case(
+async fn lock_blocked_case(
     conn: &mut PgConnection,
     consumer: &str,
     producer: &str,
     case_id: Uuid,
 ) -> sqlx::Result<bool> {
     let row = sqlx::query(
-        "-- lock_case
+        "-- lock_blocked_case
         select case_id from blocked_case
         where consumer = $1 and producer = $2 and case_id = $3 for update",
     )
@@ -146,14 +150,14 @@ async fn lock_case(
     Ok(row.is_some())
 }
 
-async fn of_case(
+async fn events_of_case(
     conn: &mut PgConnection,
     consumer: &str,
     producer: &str,
     case_id: Uuid,
 ) -> sqlx::Result<Vec<Envelope>> {
     sqlx::query(
-        "-- of_case
+        "-- parked_events_of_case
         select producer, shard, position, id, case_id, kind, caused_by, occurred_at, traceparent, payload
         from parked_event
         where consumer = $1 and producer = $2 and case_id = $3 order by position",
@@ -168,14 +172,14 @@ async fn of_case(
     .collect()
 }
 
-async fn delete(
+async fn delete_events(
     conn: &mut PgConnection,
     consumer: &str,
     producer: &str,
     ids: &[Uuid],
 ) -> sqlx::Result<()> {
     sqlx::query(
-        "-- delete
+        "-- delete_parked_events
         delete from parked_event where consumer = $1 and producer = $2 and id = any($3)",
     )
     .bind(consumer)
@@ -186,14 +190,14 @@ async fn delete(
     Ok(())
 }
 
-async fn unblock(
+async fn unblock_blocked_case(
     conn: &mut PgConnection,
     consumer: &str,
     producer: &str,
     case_id: Uuid,
 ) -> sqlx::Result<()> {
     sqlx::query(
-        "-- unblock
+        "-- unblock_case
         delete from blocked_case where consumer = $1 and producer = $2 and case_id = $3",
     )
     .bind(consumer)
@@ -204,7 +208,7 @@ async fn unblock(
     Ok(())
 }
 
-async fn record(
+async fn record_act(
     conn: &mut PgConnection,
     act: &str,
     consumer: &str,
@@ -215,8 +219,8 @@ async fn record(
 ) -> sqlx::Result<()> {
     let now = Clock::Database.now(conn).await?;
     sqlx::query(
-        "-- record
-        insert into parked_act (id, act, consumer, producer, case_id, events, asked_by, approved_by, at)
+        "-- record_act
+        insert into parked_act (id, act, consumer, producer, case_id, events, requested_by, approved_by, at)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(approval.id)
@@ -225,7 +229,7 @@ async fn record(
     .bind(producer)
     .bind(case_id)
     .bind(events)
-    .bind(approval.asked_by)
+    .bind(approval.requested_by)
     .bind(approval.approved_by)
     .bind(now)
     .execute(conn)
@@ -233,8 +237,8 @@ async fn record(
     Ok(())
 }
 
-fn parked(row: &PgRow) -> sqlx::Result<Parked> {
-    Ok(Parked {
+fn parked_event(row: &PgRow) -> sqlx::Result<ParkedEvent> {
+    Ok(ParkedEvent {
         consumer: row.try_get("consumer")?,
         event: envelope(row)?,
         reason: row.try_get("reason")?,

@@ -1,5 +1,5 @@
-//! `ParkedService`: what a service could not apply, shown to staff who look after it.
-//! Must not show what is in an event, and must not change anything: replaying and dropping take two people.
+//! `ParkedService`: lists a service's parked events for staff. It shows no payload and changes nothing;
+//! replaying and dropping need two people (`takedown parked`).
 
 use proto::v1;
 use proto::v1::parked_service_server::{ParkedService, ParkedServiceServer};
@@ -7,47 +7,47 @@ use sqlx::PgPool;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
-use super::parked::{self, Parked};
+use super::parked::{self, ParkedEvent};
 use crate::clock;
 use crate::error::{Kind, Problem};
 use crate::log::timestamp;
 use crate::principal::{Role, bearer};
 use crate::sealed::{Keyring, SigningContext, StaffTokenVerifier};
 
-/// Parked events in one answer; how many there are in all is said beside them.
-const SHOWN: i64 = 200;
+/// Maximum number of events in a response; the total is returned beside them.
+const LIST_LIMIT: i64 = 200;
 
-/// Who looks after what cannot be applied.
+/// Roles that may list parked events.
 const READERS: [Role; 3] = [Role::Supervisor, Role::Operator, Role::Auditor];
 
-/// Serves what is parked in one service's schema.
+/// Serves the parked events of one service's schema.
 pub struct ParkedServer {
     pool: PgPool,
     staff: StaffTokenVerifier,
 }
 
 impl ParkedServer {
-    /// `service` is the audience that staff tokens are for.
+    /// `service` is the audience that staff tokens must name.
     pub fn new(
         pool: PgPool,
         keyring: &Keyring,
         service: &'static str,
     ) -> ParkedServiceServer<Self> {
         let verifier = keyring.verifier(SigningContext::StaffToken);
-        // The verifier was made for this very context one line above.
+        // The verifier was created for this context one line above, so this cannot fail.
         let staff = StaffTokenVerifier::new(verifier, service).expect("a verifier of staff tokens");
         ParkedServiceServer::new(Self { pool, staff })
     }
 
-    fn admit(&self, metadata: &MetadataMap) -> Result<(), Problem> {
+    fn authorize(&self, metadata: &MetadataMap) -> Result<(), Problem> {
         let token = bearer(metadata)?.ok_or_else(|| {
             Problem::new(
                 Kind::Unauthenticated,
                 "credential_missing",
-                "This needs a staff token; sign in first.",
+                "This call needs a staff token; sign in first.",
             )
         })?;
-        // Tokens are made and checked by the wall clock, in whichever process.
+        // Staff tokens are issued and verified by the wall clock in every process.
         let claims = self.staff.verify(token, clock::wall())?;
         if READERS.into_iter().any(|role| claims.roles.has(role)) {
             return Ok(());
@@ -61,10 +61,10 @@ impl ParkedServer {
 
     async fn list(&self) -> Result<v1::ListParkedResponse, Problem> {
         let mut conn = self.pool.acquire().await?;
-        let events = parked::list(&mut conn, SHOWN).await?;
+        let events = parked::list_parked(&mut conn, LIST_LIMIT).await?;
         let total = parked::count(&mut conn).await?;
         Ok(v1::ListParkedResponse {
-            events: events.into_iter().map(shown).collect(),
+            events: events.into_iter().map(to_proto).collect(),
             total: total.cast_unsigned(),
         })
     }
@@ -76,12 +76,12 @@ impl ParkedService for ParkedServer {
         &self,
         request: Request<v1::ListParkedRequest>,
     ) -> Result<Response<v1::ListParkedResponse>, Status> {
-        self.admit(request.metadata())?;
+        self.authorize(request.metadata())?;
         Ok(Response::new(self.list().await?))
     }
 }
 
-fn shown(parked: Parked) -> v1::ParkedEvent {
+fn to_proto(parked: ParkedEvent) -> v1::ParkedEvent {
     v1::ParkedEvent {
         consumer: parked.consumer,
         producer: parked.event.producer,

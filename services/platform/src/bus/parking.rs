@@ -1,5 +1,5 @@
-//! Parking: an event that cannot be applied blocks its case, and what follows for the case parks behind it.
-//! Must not touch another case, and must not decide what is rotten.
+//! Parking: an event that cannot be applied blocks its case, and the later events of the case are parked
+//! behind it. No other case is affected.
 
 use std::collections::BTreeSet;
 
@@ -7,47 +7,47 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::cursor::Reader;
+use super::cursor::ConsumerStore;
 use crate::log::Envelope;
 
-/// The reason of an event that waits behind one of its case.
-pub(super) const FOLLOWS: &str = "follows a parked event";
+/// The reason of an event that is parked behind another event of its case.
+pub(super) const FOLLOWS_PARKED: &str = "follows a parked event";
 
-/// The blocked cases among those of `batch`, kept blocked until the transaction ends: a replay waits for us, or we
-/// for it.
-pub(super) async fn lock_blocked(
+/// The blocked cases among those of `batch`. Their rows stay locked until the transaction ends, so that a
+/// concurrent replay and this batch exclude each other.
+pub(super) async fn lock_blocked_cases(
     conn: &mut PgConnection,
-    reader: &Reader,
+    store: &ConsumerStore,
     batch: &[Envelope],
 ) -> sqlx::Result<BTreeSet<Uuid>> {
     let cases: BTreeSet<Uuid> = batch.iter().map(|event| event.case_id).collect();
     let blocked: Vec<Uuid> = sqlx::query_scalar(
-        "-- lock_blocked
+        "-- lock_blocked_cases
         select case_id from blocked_case
         where consumer = $1 and producer = $2 and case_id = any($3)
         order by case_id for share",
     )
-    .bind(reader.consumer)
-    .bind(reader.producer)
+    .bind(store.consumer)
+    .bind(store.producer)
     .bind(Vec::from_iter(cases))
     .fetch_all(conn)
     .await?;
     Ok(blocked.into_iter().collect())
 }
 
-pub(super) async fn block(
+pub(super) async fn block_case(
     conn: &mut PgConnection,
-    reader: &Reader,
+    store: &ConsumerStore,
     case_id: Uuid,
     now: OffsetDateTime,
 ) -> sqlx::Result<()> {
     sqlx::query(
-        "-- block
+        "-- block_case
         insert into blocked_case (consumer, producer, case_id, blocked_at) values ($1, $2, $3, $4)
         on conflict do nothing",
     )
-    .bind(reader.consumer)
-    .bind(reader.producer)
+    .bind(store.consumer)
+    .bind(store.producer)
     .bind(case_id)
     .bind(now)
     .execute(conn)
@@ -57,7 +57,7 @@ pub(super) async fn block(
 
 pub(super) async fn park(
     conn: &mut PgConnection,
-    reader: &Reader,
+    store: &ConsumerStore,
     events: &[Envelope],
     reason: &str,
     now: OffsetDateTime,
@@ -69,8 +69,8 @@ pub(super) async fn park(
                 traceparent, payload, reason, parked_at)
             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         )
-        .bind(reader.consumer)
-        .bind(reader.producer)
+        .bind(store.consumer)
+        .bind(store.producer)
         .bind(event.shard)
         .bind(event.position)
         .bind(event.id)

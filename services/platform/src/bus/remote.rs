@@ -1,5 +1,5 @@
-//! A producer's log as a consumer in another process reads it: `ReadLog`, one call at a time.
-//! Must not keep a place, and must not apply: cursors are the consumer's.
+//! A producer's log in another process, read with `ReadLog` one call at a time. Keeps no position and applies
+//! nothing: the cursors are the consumer's.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use uuid::Uuid;
 use super::Error;
 use crate::log::{CALLER, Envelope, Head};
 
-/// For a whole answer; a page is small.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// An event that Kafka would not take must still fit.
-const LARGEST: usize = 64 * 1024 * 1024;
+/// Time limit for a whole response; a page is small.
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
+/// Events that exceed Kafka's record size must still fit.
+const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
-/// A page with this many bytes is long enough, whatever the limit.
-const ENOUGH: usize = 4 * 1024 * 1024;
+/// A page ends once it has this many bytes, even below the event limit.
+const ENOUGH_BYTES: usize = 4 * 1024 * 1024;
 
 pub(super) struct RemoteLog {
     client: LogServiceClient<Channel>,
@@ -29,33 +29,36 @@ pub(super) struct RemoteLog {
     producer: &'static str,
 }
 
-/// What one call brought.
-pub(super) struct Page {
+/// The result of one call.
+pub(super) struct LogPage {
     pub(super) head: Head,
-    /// Id of the event at the position asked after, where it is kept.
-    pub(super) at: Option<Uuid>,
+    /// Id of the event at the requested `after` position, if it is still kept.
+    pub(super) after_event_id: Option<Uuid>,
     pub(super) events: Vec<Envelope>,
 }
 
 impl RemoteLog {
     pub(super) fn new(channel: Channel, consumer: &'static str, producer: &'static str) -> Self {
         Self {
-            client: LogServiceClient::new(channel).max_decoding_message_size(LARGEST),
+            client: LogServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES),
             consumer,
             producer,
         }
     }
 
-    /// Up to `limit` events after a position, and where the shard begins and ends.
-    pub(super) async fn read(&self, shard: i16, after: i64, limit: u32) -> Result<Page, Error> {
-        match tokio::time::timeout(PATIENCE, self.call(shard, after, limit)).await {
+    /// Reads up to `limit` events after a position, and the bounds of the shard.
+    ///
+    /// # Errors
+    /// `LogUnavailable` with the gRPC code, also after the time limit.
+    pub(super) async fn read(&self, shard: i16, after: i64, limit: u32) -> Result<LogPage, Error> {
+        match tokio::time::timeout(READ_TIMEOUT, self.call(shard, after, limit)).await {
             Ok(Ok(page)) => Ok(page),
-            Ok(Err(status)) => Err(self.unread(&status)),
-            Err(_) => Err(self.unread(&Status::deadline_exceeded(""))),
+            Ok(Err(status)) => Err(self.unavailable(&status)),
+            Err(_) => Err(self.unavailable(&Status::deadline_exceeded(""))),
         }
     }
 
-    async fn call(&self, shard: i16, after: i64, limit: u32) -> Result<Page, Status> {
+    async fn call(&self, shard: i16, after: i64, limit: u32) -> Result<LogPage, Status> {
         let mut request = Request::new(ReadLogRequest {
             shard: shard as u32,
             after,
@@ -64,64 +67,64 @@ impl RemoteLog {
         request
             .metadata_mut()
             .insert(CALLER, MetadataValue::from_static(self.consumer));
-        let mut answer = self.client.clone().read_log(request).await?.into_inner();
-        let Some(Part::Bounds(bounds)) = answer.message().await?.and_then(|m| m.part) else {
+        let mut response = self.client.clone().read_log(request).await?.into_inner();
+        let Some(Part::Bounds(bounds)) = response.message().await?.and_then(|m| m.part) else {
             return Err(Status::internal(
-                "the answer does not begin with its bounds",
+                "the response does not begin with the log bounds",
             ));
         };
-        let mut page = opened(shard, &bounds)?;
+        let mut page = empty_page(shard, &bounds)?;
         let mut bytes = 0;
-        while bytes < ENOUGH
-            && let Some(Part::Event(said)) = answer.message().await?.and_then(|m| m.part)
+        while bytes < ENOUGH_BYTES
+            && let Some(Part::Event(event)) = response.message().await?.and_then(|m| m.part)
         {
-            bytes += said.payload.len();
-            page.events.push(self.envelope(shard, said)?);
+            bytes += event.payload.len();
+            page.events.push(self.envelope(shard, event)?);
         }
         Ok(page)
     }
 
-    fn envelope(&self, shard: i16, said: LogEvent) -> Result<Envelope, Status> {
-        let at = said.occurred_at.unwrap_or_default();
+    fn envelope(&self, shard: i16, event: LogEvent) -> Result<Envelope, Status> {
+        let at = event.occurred_at.unwrap_or_default();
         let occurred_at = OffsetDateTime::from_unix_timestamp(at.seconds)
             .map_err(|_| malformed())?
             + time::Duration::nanoseconds(at.nanos.into());
         Ok(Envelope {
             producer: self.producer.to_owned(),
             shard,
-            position: said.position,
-            id: id(&said.event_id)?.ok_or_else(malformed)?,
-            case_id: id(&said.case_id)?.ok_or_else(malformed)?,
-            kind: said.kind,
-            caused_by: id(&said.caused_by)?,
+            position: event.position,
+            id: parse_id(&event.event_id)?.ok_or_else(malformed)?,
+            case_id: parse_id(&event.case_id)?.ok_or_else(malformed)?,
+            kind: event.kind,
+            caused_by: parse_id(&event.caused_by)?,
             occurred_at,
-            traceparent: Some(said.traceparent).filter(|t| !t.is_empty()),
-            payload: said.payload,
+            traceparent: Some(event.traceparent).filter(|t| !t.is_empty()),
+            payload: event.payload,
         })
     }
 
-    fn unread(&self, status: &Status) -> Error {
-        Error::Unread {
+    fn unavailable(&self, status: &Status) -> Error {
+        Error::LogUnavailable {
             producer: self.producer,
             code: status.code(),
         }
     }
 }
 
-fn opened(shard: i16, bounds: &LogBounds) -> Result<Page, Status> {
-    Ok(Page {
+fn empty_page(shard: i16, bounds: &LogBounds) -> Result<LogPage, Status> {
+    Ok(LogPage {
         head: Head {
             shard,
             position: bounds.head,
-            event_id: id(&bounds.head_event_id)?,
+            event_id: parse_id(&bounds.head_event_id)?,
             floor: bounds.floor,
         },
-        at: id(&bounds.after_event_id)?,
+        after_event_id: parse_id(&bounds.after_event_id)?,
         events: Vec::new(),
     })
 }
 
-fn id(text: &str) -> Result<Option<Uuid>, Status> {
+fn parse_id(text: &str) -> Result<Option<Uuid>, Status> {
     if text.is_empty() {
         return Ok(None);
     }
@@ -129,5 +132,5 @@ fn id(text: &str) -> Result<Option<Uuid>, Status> {
 }
 
 fn malformed() -> Status {
-    Status::internal("a field of the answer is malformed")
+    Status::internal("a field of the response is malformed")
 }

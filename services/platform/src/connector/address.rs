@@ -1,12 +1,12 @@
-//! Which addresses and ports outgoing requests may reach.
+//! The addresses and ports that outgoing requests may reach.
 //!
-//! An address is public when the IANA special-purpose registries (RFC 6890 and its updates) do not set it aside.
-//! For IPv6 that means inside 2000::/3, which leaves out every form that carries an IPv4 address in disguise
-//! (mapped, compatible, NAT64), except 6to4 and Teredo, which are listed.
+//! An address is public if the IANA special-purpose registries (RFC 6890 and its updates) do not reserve it.
+//! A public IPv6 address is in 2000::/3, which excludes the forms that embed an IPv4 address (mapped,
+//! compatible, NAT64); 6to4 and Teredo are in 2000::/3 and listed here.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// First address and prefix length of what is set aside in IPv4.
+/// Reserved IPv4 networks: first address and prefix length.
 const RESERVED_V4: [(Ipv4Addr, u32); 17] = [
     (Ipv4Addr::UNSPECIFIED, 8),           // this network
     (Ipv4Addr::new(10, 0, 0, 0), 8),      // private
@@ -27,7 +27,7 @@ const RESERVED_V4: [(Ipv4Addr, u32); 17] = [
     (Ipv4Addr::new(224, 0, 0, 0), 3),     // multicast, reserved, broadcast
 ];
 
-/// The same for IPv6, inside 2000::/3.
+/// Reserved IPv6 networks within 2000::/3.
 const RESERVED_V6: [(Ipv6Addr, u32); 5] = [
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23), // protocol assignments, Teredo, ORCHID
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32), // documentation
@@ -38,7 +38,8 @@ const RESERVED_V6: [(Ipv6Addr, u32); 5] = [
 
 const GLOBAL_UNICAST_V6: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
-/// The "bad ports" of the WHATWG Fetch standard, section 2.9, with the data stores that speak a text protocol.
+/// The "bad ports" of the WHATWG Fetch standard, section 2.9, and ports of data stores with a text protocol.
+/// Sorted.
 const REFUSED_PORTS: [u16; 93] = [
     0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101,
     102, 103, 104, 109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427,
@@ -47,7 +48,7 @@ const REFUSED_PORTS: [u16; 93] = [
     6379, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 9092, 9200, 10080, 10250, 11211, 27017,
 ];
 
-/// Whether an address is on the open internet.
+/// True if the address is on the public internet.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => !RESERVED_V4.iter().any(|(base, prefix)| {
@@ -62,7 +63,7 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// Whether a port belongs to a protocol that a request could be mistaken for.
+/// True if the port belongs to a protocol whose server could misread an HTTP request as a command.
 pub(super) fn is_refused_port(port: u16) -> bool {
     REFUSED_PORTS.binary_search(&port).is_ok()
 }
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn every_special_form_is_refused() {
+    fn reserved_addresses_are_not_public() {
         for text in [
             "0.0.0.0",
             "0.1.2.3",
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_open_internet_is_public() {
+    fn addresses_of_the_internet_are_public() {
         for text in [
             "1.1.1.1",
             "9.9.9.9",

@@ -1,6 +1,8 @@
-//! From a URL to a connection: resolve once, check every address, connect to a checked one, TLS for the URL's host.
+//! Opens a connection for a URL: resolves the host once, checks every address, connects to a checked one, and
+//! verifies TLS for the URL's host.
 //!
-//! A literal address in the URL is checked like a resolved one. Nothing is connected before all are checked.
+//! An IP address in the URL is checked like a resolved one. All addresses are checked before the first
+//! connection.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -20,17 +22,17 @@ use url::{Host, Url};
 
 use super::address::{is_public, is_refused_port};
 use super::error::{ConnectorError, Refusal};
-use super::pool::Live;
-use super::{HEAD_FIELDS, Policy};
+use super::pool::OpenConnection;
+use super::{MAX_HEADERS, Policy};
 
-/// Look-ups run on blocking threads; a resolver that hangs may hold only so many of them.
-const LOOKUPS: usize = 64;
-/// Of a name with many addresses only the first few are tried.
-const TRIED: usize = 4;
+/// Largest number of concurrent DNS lookups. They use blocking threads, which a slow resolver could exhaust.
+const MAX_LOOKUPS: usize = 64;
+/// Largest number of addresses of a name that are tried.
+const MAX_ADDRESSES: usize = 4;
 
-/// Where a request goes, as far as the URL says.
+/// Scheme, host and port of a request.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Target {
+pub(super) struct RequestTarget {
     pub(super) https: bool,
     host: TargetHost,
     port: u16,
@@ -38,13 +40,13 @@ pub(super) struct Target {
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum TargetHost {
-    /// Lowercase, without a last dot.
+    /// Lower case, without a trailing dot.
     Name(String),
     Address(IpAddr),
 }
 
-impl Target {
-    pub(super) fn of(url: &Url) -> Result<Self, ConnectorError> {
+impl RequestTarget {
+    pub(super) fn from_url(url: &Url) -> Result<Self, ConnectorError> {
         let refused = ConnectorError::Refused;
         let https = match url.scheme() {
             "https" => true,
@@ -78,6 +80,7 @@ impl Target {
     }
 }
 
+/// Resolves and connects.
 pub(super) struct Dialer {
     policy: Arc<Policy>,
     tls: TlsConnector,
@@ -89,23 +92,26 @@ impl Dialer {
         Self {
             policy,
             tls,
-            lookups: Arc::new(Semaphore::new(LOOKUPS)),
+            lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
         }
     }
 
-    /// The addresses that may be connected to for a target; never empty.
-    pub(super) async fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, ConnectorError> {
+    /// The checked addresses of a target; never empty.
+    pub(super) async fn resolve(
+        &self,
+        target: &RequestTarget,
+    ) -> Result<Vec<SocketAddr>, ConnectorError> {
         let addresses = match &target.host {
             TargetHost::Address(address) => vec![*address],
-            TargetHost::Name(name) => match self.policy.map.of_name(name, target.port) {
+            TargetHost::Name(name) => match self.policy.map.lookup_name(name, target.port) {
                 Some(mapped) => return Ok(vec![mapped]),
-                None => self.look_up(name).await?,
+                None => self.resolve_name(name).await?,
             },
         };
         self.check_all(addresses, target.port)
     }
 
-    /// Nothing is connected unless every address may be: a name with one public and one private address is a trap.
+    /// Refuses all addresses if one is not allowed: a name with a public and a private address is an attack.
     fn check_all(
         &self,
         addresses: Vec<IpAddr>,
@@ -115,7 +121,7 @@ impl Dialer {
             .into_iter()
             .map(|address| self.check(address, port));
         let mut checked = checked.collect::<Result<Vec<_>, _>>()?;
-        checked.truncate(TRIED);
+        checked.truncate(MAX_ADDRESSES);
         if checked.is_empty() {
             Err(ConnectorError::DnsFailed)
         } else {
@@ -123,20 +129,21 @@ impl Dialer {
         }
     }
 
+    /// Connects to the first address that accepts.
     pub(super) async fn dial(
         &self,
-        target: &Target,
+        target: &RequestTarget,
         addresses: &[SocketAddr],
-    ) -> Result<(SocketAddr, Live), ConnectorError> {
+    ) -> Result<(SocketAddr, OpenConnection), ConnectorError> {
         let mut last = ConnectorError::ConnectFailed;
         for address in addresses {
             match timeout(self.policy.connect_timeout, self.connect(target, *address)).await {
-                Ok(Ok(live)) => return Ok((*address, live)),
+                Ok(Ok(connection)) => return Ok((*address, connection)),
                 Ok(Err(error)) => last = error,
                 Err(_) => last = ConnectorError::TimedOut,
             }
         }
-        // A connection that never stood has carried no request, whatever the reason.
+        // Without a connection no request was sent, so a timeout here is a failed connection.
         Err(match last {
             ConnectorError::TimedOut => ConnectorError::ConnectFailed,
             other => other,
@@ -144,7 +151,7 @@ impl Dialer {
     }
 
     fn check(&self, address: IpAddr, port: u16) -> Result<SocketAddr, ConnectorError> {
-        if let Some(mapped) = self.policy.map.of_address(address, port) {
+        if let Some(mapped) = self.policy.map.lookup_address(address, port) {
             return Ok(mapped);
         }
         let refused = self
@@ -158,11 +165,12 @@ impl Dialer {
         Ok(SocketAddr::new(address, port))
     }
 
-    async fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, ConnectorError> {
+    async fn resolve_name(&self, name: &str) -> Result<Vec<IpAddr>, ConnectorError> {
         let lookups = Arc::clone(&self.lookups);
-        // The last dot keeps the resolver from trying the search domains of the machine.
+        // The trailing dot prevents the resolver from trying the search domains of the machine.
         let absolute = format!("{name}.");
-        // A task of its own holds the permit until the blocking thread is really free, also when nobody waits.
+        // A separate task holds the permit until the blocking thread is free, even if the caller has stopped
+        // waiting.
         let lookup = tokio::spawn(async move {
             let _permit = lookups.acquire_owned().await;
             let found = tokio::net::lookup_host((absolute, 0)).await;
@@ -170,47 +178,52 @@ impl Dialer {
         });
         match timeout(self.policy.connect_timeout, lookup).await {
             Ok(Ok(Ok(addresses))) => Ok(addresses),
-            Ok(Ok(Err(error))) if says_no_such_name(&error) => Err(ConnectorError::NoSuchName),
+            Ok(Ok(Err(error))) if is_no_such_name(&error) => Err(ConnectorError::NoSuchName),
             _ => Err(ConnectorError::DnsFailed),
         }
     }
 
-    async fn connect(&self, target: &Target, address: SocketAddr) -> Result<Live, ConnectorError> {
+    async fn connect(
+        &self,
+        target: &RequestTarget,
+        address: SocketAddr,
+    ) -> Result<OpenConnection, ConnectorError> {
         let stream = TcpStream::connect(address)
             .await
             .map_err(|_| ConnectorError::ConnectFailed)?;
-        // Small requests wait for nothing; where the option is refused they are only slower.
+        // Without this option small requests are delayed; failing to set it does no other harm.
         let _ = stream.set_nodelay(true);
         if !target.https {
-            return self.speak(stream).await;
+            return self.handshake(stream).await;
         }
         let stream = self
             .tls
             .connect(target.server_name()?, stream)
             .await
             .map_err(|_| ConnectorError::TlsFailed)?;
-        self.speak(stream).await
+        self.handshake(stream).await
     }
 
-    async fn speak<S>(&self, stream: S) -> Result<Live, ConnectorError>
+    async fn handshake<S>(&self, stream: S) -> Result<OpenConnection, ConnectorError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let head = self.policy.head_limit();
         let (sender, connection) = http1::Builder::new()
-            .max_headers(HEAD_FIELDS)
+            .max_headers(MAX_HEADERS)
             .max_header_size(head)
             .max_buf_size(head)
             .handshake::<_, Full<Bytes>>(TokioIo::new(stream))
             .await
             .map_err(|_| ConnectorError::ConnectFailed)?;
-        Ok(Live::new(sender, connection))
+        Ok(OpenConnection::new(sender, connection))
     }
 }
 
-/// What `getaddrinfo` says of a name that is not there, or has no address (EAI_NONAME, EAI_NODATA), in the words of
-/// glibc and of musl: the standard library passes its text on and not its code.
-pub fn says_no_such_name(error: &std::io::Error) -> bool {
+/// True if a lookup failed because the name does not exist or has no address (EAI_NONAME, EAI_NODATA). The
+/// standard library returns only the message of `getaddrinfo`, so the messages of glibc and musl are
+/// compared.
+pub fn is_no_such_name(error: &std::io::Error) -> bool {
     let text = error.to_string();
     [
         "Name or service not known",
@@ -222,10 +235,10 @@ pub fn says_no_such_name(error: &std::io::Error) -> bool {
     .any(|known| text.contains(known))
 }
 
-/// How long a caller is willing to wait in all: its own limit within the policy's.
-pub(super) fn limit(policy: &Policy, within: Option<Duration>) -> Duration {
-    within.map_or(policy.total_timeout, |within| {
-        within.min(policy.total_timeout)
+/// The time limit of a request: the caller's, at most the policy's.
+pub(super) fn effective_timeout(policy: &Policy, timeout: Option<Duration>) -> Duration {
+    timeout.map_or(policy.total_timeout, |timeout| {
+        timeout.min(policy.total_timeout)
     })
 }
 
@@ -249,18 +262,18 @@ mod tests {
     }
 
     #[test]
-    fn one_address_that_is_not_public_refuses_all() {
+    fn one_address_that_is_not_public_makes_all_refused() {
         let dialer = dialer(Policy::default());
         let public = addresses(&["1.1.1.1", "2606:4700::1111"]);
         assert_eq!(dialer.check_all(public, 80).unwrap().len(), 2);
-        for hidden in [
+        for private in [
             "127.0.0.1",
             "::1",
             "::ffff:10.0.0.1",
             "64:ff9b::a00:1",
             "203.0.113.1",
         ] {
-            for mixed in [["1.1.1.1", hidden], [hidden, "1.1.1.1"]] {
+            for mixed in [["1.1.1.1", private], [private, "1.1.1.1"]] {
                 let refused = dialer.check_all(addresses(&mixed), 80);
                 assert_eq!(refused, Err(ConnectorError::Refused(Refusal::NotPublic)));
             }

@@ -1,14 +1,14 @@
-//! What can go wrong with an outgoing request. No variant holds the URL, a host or an address.
+//! Errors of outgoing requests. They never contain the URL, a host or an address.
 
-/// Why there is no answer.
+/// Why a request has no response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectorError {
     #[error("the address is refused: {0}")]
     Refused(Refusal),
-    #[error("the host's name could not be resolved")]
+    #[error("the host name could not be resolved")]
     DnsFailed,
-    /// As far as the machine's resolver can tell: one that asks nobody says so of every name.
-    #[error("the host's name does not exist")]
+    /// According to the machine's resolver. A resolver without upstream servers reports this for every name.
+    #[error("the host name does not exist")]
     NoSuchName,
     #[error("no connection could be made")]
     ConnectFailed,
@@ -16,16 +16,16 @@ pub enum ConnectorError {
     TlsFailed,
     #[error("the request timed out")]
     TimedOut,
-    #[error("the answer is larger than allowed")]
+    #[error("the response is larger than allowed")]
     TooLarge,
-    #[error("the answer is not whole and well-formed HTTP")]
+    #[error("the response is not complete and valid HTTP")]
     BadResponse,
 }
 
-/// What was wrong with an address before anything was connected.
+/// Why a request was refused before a connection was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("only http and https are sent")]
+    #[error("the scheme is neither http nor https")]
     Scheme,
     #[error("the host is missing or malformed")]
     Host,
@@ -52,7 +52,8 @@ impl ConnectorError {
         }
     }
 
-    /// Whether the other side may have seen the whole request, so that sending again must be harmless to it.
+    /// True if the host may have received the whole request, so that it may be repeated only if that is
+    /// harmless.
     pub fn outcome_unknown(self) -> bool {
         matches!(self, Self::TimedOut | Self::TooLarge | Self::BadResponse)
     }

@@ -1,5 +1,5 @@
-//! The connector map: names and networks that stand for a loopback address, so that tests and the demo reach their
-//! synthetic hosts. Roles in production refuse to start with one that is not empty.
+//! The connector map: redirects host names and networks to loopback addresses, so that tests and the demo
+//! reach simulated hosts. In production a role refuses to start if its map is not empty.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -8,8 +8,8 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-/// One line of the map as it is configured: `host.example`, `*.example`, `203.0.113.0/24` or one of these with
-/// `:port` (networks of IPv6 in brackets then), and where it leads.
+/// One entry of the configuration. `from` is `host.example`, `*.example` or `203.0.113.0/24`, optionally with
+/// `:port` (an IPv6 network in brackets then); `to` is a loopback address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MapEntry {
@@ -17,13 +17,13 @@ pub struct MapEntry {
     pub to: SocketAddr,
 }
 
-/// Why a map was not accepted.
+/// Why a map entry is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MapError {
-    #[error("a connector map leads to loopback addresses only")]
+    #[error("a connector map may only contain loopback addresses as targets")]
     NotLoopback,
     #[error(
-        "a connector map names a host, `*.` and a domain, or a network, each with an optional port"
+        "a connector map entry is a host, `*.` and a domain, or a network, each with an optional port"
     )]
     Malformed,
 }
@@ -31,10 +31,10 @@ pub enum MapError {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Name {
     Exact(String),
-    Below(String),
+    Subdomains(String),
 }
 
-/// Where synthetic hosts are. The nearest name wins, and with a port before without.
+/// Addresses of simulated hosts. The most specific name applies; an entry with a port precedes one without.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(try_from = "Vec<MapEntry>")]
 pub struct ConnectorMap {
@@ -43,11 +43,13 @@ pub struct ConnectorMap {
 }
 
 impl ConnectorMap {
+    /// True if there are no entries.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty() && self.networks.is_empty()
     }
 
-    /// Adds a line, such as `("*.host.test:443", 127.0.0.1:9443)`; a later line replaces an equal earlier one.
+    /// Adds an entry, such as `("*.host.test:443", 127.0.0.1:9443)`. A later entry replaces an equal earlier
+    /// one.
     ///
     /// # Errors
     /// `NotLoopback` or `Malformed`.
@@ -66,7 +68,7 @@ impl ConnectorMap {
         } else if is_name(host.strip_prefix("*.").unwrap_or(host)) {
             let host = host.to_ascii_lowercase();
             let name = match host.strip_prefix("*.") {
-                Some(domain) => Name::Below(domain.to_owned()),
+                Some(domain) => Name::Subdomains(domain.to_owned()),
                 None => Name::Exact(host),
             };
             self.names.insert((name, port), to);
@@ -76,14 +78,15 @@ impl ConnectorMap {
         Ok(())
     }
 
-    /// Where a name leads; `None` when it is looked up in DNS. The name is lowercase and without a last dot.
-    pub(super) fn of_name(&self, name: &str, port: u16) -> Option<SocketAddr> {
+    /// The mapped address of a name, or `None` if DNS is to be used. The name is lower case, without a
+    /// trailing dot.
+    pub(super) fn lookup_name(&self, name: &str, port: u16) -> Option<SocketAddr> {
         if self.names.is_empty() {
             return None;
         }
         let parents = name
             .match_indices('.')
-            .map(|(dot, _)| Name::Below(name[dot + 1..].to_owned()));
+            .map(|(dot, _)| Name::Subdomains(name[dot + 1..].to_owned()));
         std::iter::once(Name::Exact(name.to_owned()))
             .chain(parents)
             .find_map(|name| {
@@ -95,8 +98,8 @@ impl ConnectorMap {
             })
     }
 
-    /// Where an address leads; `None` when it stands for itself. The longest network wins.
-    pub(super) fn of_address(&self, address: IpAddr, port: u16) -> Option<SocketAddr> {
+    /// The mapped address of an IP address, or `None` if it is not mapped. The longest prefix applies.
+    pub(super) fn lookup_address(&self, address: IpAddr, port: u16) -> Option<SocketAddr> {
         self.networks
             .iter()
             .filter(|(network, at, _)| network.contains(&address) && at.is_none_or(|at| at == port))
@@ -119,7 +122,7 @@ impl TryFrom<Vec<MapEntry>> for ConnectorMap {
 
 fn split_port(text: &str) -> Result<(&str, Option<u16>), MapError> {
     match text.rsplit_once(':') {
-        // A bare IPv6 address has colons of its own.
+        // An IPv6 address without brackets contains colons itself.
         Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
             let port = port.parse().map_err(|_| MapError::Malformed)?;
             Ok((host, Some(port)))
@@ -144,12 +147,12 @@ fn is_name(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn at(port: u16) -> SocketAddr {
+    fn loopback(port: u16) -> SocketAddr {
         ([127, 0, 0, 1], port).into()
     }
 
     #[test]
-    fn the_nearest_name_and_the_longest_network_win() {
+    fn the_most_specific_name_and_the_longest_prefix_apply() {
         let mut map = ConnectorMap::default();
         assert!(map.is_empty());
         for (from, port) in [
@@ -162,34 +165,38 @@ mod tests {
             ("203.0.113.7:8080", 7),
             ("[2001:db8::/32]:443", 8),
         ] {
-            map.insert(from, at(port)).unwrap();
+            map.insert(from, loopback(port)).unwrap();
         }
         assert!(!map.is_empty());
-        assert_eq!(map.of_name("x.test", 80), Some(at(1)));
-        assert_eq!(map.of_name("b.host.test", 80), Some(at(2)));
-        assert_eq!(map.of_name("a.host.test", 80), Some(at(3)));
-        assert_eq!(map.of_name("a.host.test", 443), Some(at(4)));
+        assert_eq!(map.lookup_name("x.test", 80), Some(loopback(1)));
+        assert_eq!(map.lookup_name("b.host.test", 80), Some(loopback(2)));
+        assert_eq!(map.lookup_name("a.host.test", 80), Some(loopback(3)));
+        assert_eq!(map.lookup_name("a.host.test", 443), Some(loopback(4)));
         assert_eq!(
-            map.of_name("test", 80),
+            map.lookup_name("test", 80),
             None,
-            "a suffix entry is for names below it"
+            "a wildcard entry applies to subdomains only"
         );
-        assert_eq!(map.of_name("xtest", 80), None);
-        let address = |text: &str, port| map.of_address(text.parse().unwrap(), port);
-        assert_eq!(address("203.0.113.1", 80), Some(at(5)));
-        assert_eq!(address("203.0.113.7", 80), Some(at(6)));
-        assert_eq!(address("203.0.113.7", 8080), Some(at(7)));
-        assert_eq!(address("2001:db8::9", 443), Some(at(8)));
+        assert_eq!(map.lookup_name("xtest", 80), None);
+        let address = |text: &str, port| map.lookup_address(text.parse().unwrap(), port);
+        assert_eq!(address("203.0.113.1", 80), Some(loopback(5)));
+        assert_eq!(address("203.0.113.7", 80), Some(loopback(6)));
+        assert_eq!(address("203.0.113.7", 8080), Some(loopback(7)));
+        assert_eq!(address("2001:db8::9", 443), Some(loopback(8)));
         assert_eq!(address("2001:db8::9", 80), None);
     }
 
     #[test]
-    fn a_map_leads_nowhere_but_to_loopback() {
+    fn a_map_accepts_only_loopback_targets() {
         let mut map = ConnectorMap::default();
-        let outside = "198.51.100.1:80".parse().unwrap();
-        assert_eq!(map.insert("a.test", outside), Err(MapError::NotLoopback));
+        let public = "198.51.100.1:80".parse().unwrap();
+        assert_eq!(map.insert("a.test", public), Err(MapError::NotLoopback));
         for from in ["", "*.", "a b", "a.test:x", "a.test:70000", "http://a.test"] {
-            assert_eq!(map.insert(from, at(1)), Err(MapError::Malformed), "{from}");
+            assert_eq!(
+                map.insert(from, loopback(1)),
+                Err(MapError::Malformed),
+                "{from}"
+            );
         }
         assert!(map.is_empty());
     }

@@ -1,4 +1,4 @@
-//! Requests as callers mean them, as they go over the wire, and answers. Neither is ever shown.
+//! Requests and responses. `Debug` shows neither URLs nor bodies.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,19 +11,19 @@ use url::Url;
 
 use super::error::{ConnectorError, Refusal};
 
-/// How much of an answer's body is taken.
+/// How much of the response body is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadBody {
-    /// None: the connection is closed at the end of the headers, whatever follows them.
+    /// Nothing: the connection is closed after the headers.
     None,
-    /// A whole body of at most so many bytes (and at most the policy's); a longer one is an error.
+    /// The whole body, of at most this many bytes and at most the policy's limit; a longer one is an error.
     UpTo(usize),
-    /// None, but up to so many bytes are read and dropped behind the answer, so that the connection can be used again.
-    /// More, or a body that does not end soon, costs the connection and never the answer.
+    /// Nothing, but up to this many bytes are read and discarded in the background, so that the connection
+    /// can be reused. If the body is longer or slow, the connection is closed; the response is not affected.
     Drain(usize),
 }
 
-/// A request as the caller means it. `Host`, the length and connection handling are the connector's.
+/// A request. The connector sets `Host`, the length and the connection headers.
 #[derive(Clone)]
 pub struct Request {
     /// HEAD, GET or POST.
@@ -32,24 +32,27 @@ pub struct Request {
     pub headers: HeaderMap,
     pub body: Bytes,
     pub read: ReadBody,
-    /// A shorter time than the policy's.
-    pub within: Option<Duration>,
+    /// A shorter time limit than the policy's.
+    pub timeout: Option<Duration>,
 }
 
 impl Request {
+    /// A HEAD request.
     pub fn head(url: Url) -> Self {
         Self::bare(Method::HEAD, url, ReadBody::None)
     }
 
-    /// A GET that ends with the headers.
+    /// A GET request that reads only the headers.
     pub fn get_headers(url: Url) -> Self {
         Self::bare(Method::GET, url, ReadBody::None)
     }
 
+    /// A GET request that reads a body of at most `up_to` bytes.
     pub fn get(url: Url, up_to: usize) -> Self {
         Self::bare(Method::GET, url, ReadBody::UpTo(up_to))
     }
 
+    /// A POST request that reads a body of at most `up_to` bytes.
     pub fn post(url: Url, headers: HeaderMap, body: Bytes, up_to: usize) -> Self {
         Self {
             headers,
@@ -65,15 +68,15 @@ impl Request {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             read,
-            within: None,
+            timeout: None,
         }
     }
 
-    pub(super) fn repeats_harmlessly(&self) -> bool {
+    pub(super) fn is_idempotent(&self) -> bool {
         matches!(self.method, Method::HEAD | Method::GET)
     }
 
-    /// The request as it goes over the wire.
+    /// Builds the HTTP request.
     pub(super) fn message(
         &self,
         user_agent: &HeaderValue,
@@ -101,14 +104,14 @@ impl Request {
             HeaderValue::from_static("identity"),
         );
         headers.extend(self.headers.clone());
-        for ours in [
+        for reserved in [
             header::CONNECTION,
             header::TRANSFER_ENCODING,
             header::CONTENT_LENGTH,
             header::EXPECT,
             header::UPGRADE,
         ] {
-            headers.remove(ours);
+            headers.remove(reserved);
         }
         headers.insert(
             header::HOST,
@@ -129,12 +132,12 @@ impl fmt::Debug for Request {
     }
 }
 
-/// What came back. A redirect is an answer like any other.
+/// A response. Redirects are returned and not followed.
 #[derive(Clone)]
 pub struct Response {
     pub status: StatusCode,
     pub headers: HeaderMap,
-    /// Empty unless it was asked for.
+    /// Empty unless the request reads it.
     pub body: Bytes,
 }
 

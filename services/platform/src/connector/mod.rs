@@ -1,8 +1,9 @@
-//! The one way out: every request that the system sends to somebody else's host goes through the connector.
+//! The connector sends every HTTP request to hosts outside the system and protects against server-side
+//! request forgery.
 //!
-//! It resolves once, refuses unless every address is public, connects to a checked address, verifies TLS for the
-//! URL's host, follows no redirect, uses no proxy, undoes no compression, and bounds size and time. It must not know
-//! what a request is for, and it never shows a URL: not in `Debug`, not in an error.
+//! It resolves the host once, refuses the request unless every address is public, connects to a checked
+//! address, verifies TLS for the URL's host, follows no redirect, uses no proxy, does not decompress, and
+//! limits size and time. It never shows a URL in `Debug` or an error.
 
 mod address;
 mod dial;
@@ -29,36 +30,37 @@ use tokio_rustls::TlsConnector;
 use url::Url;
 
 pub use address::is_public;
-pub use dial::says_no_such_name;
+pub use dial::is_no_such_name;
 pub use error::{ConnectorError, Refusal};
 pub use map::{ConnectorMap, MapEntry, MapError};
 pub use message::{ReadBody, Request, Response};
 
-use dial::{Dialer, Target};
-use pool::{Live, Pool};
+use dial::{Dialer, RequestTarget};
+use pool::{OpenConnection, Pool};
 
-/// How many header fields an answer may have.
-const HEAD_FIELDS: usize = 100;
-/// The parser needs a buffer of at least this size.
-const SMALLEST_HEAD: usize = 8192;
-/// How long a body that nobody wants may take to end.
-const DRAINED: Duration = Duration::from_secs(1);
+/// Largest number of header fields in a response.
+const MAX_HEADERS: usize = 100;
+/// Smallest buffer that the parser supports, in bytes.
+const MIN_HEADER_BYTES: usize = 8192;
+/// How long a discarded body may take to end.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What the connector allows. Sizes are in bytes.
+/// Limits and trust settings of the connector. Sizes are in bytes.
 #[derive(Clone)]
 pub struct Policy {
-    /// Where synthetic hosts are; empty in production.
+    /// Addresses of simulated hosts; empty in production.
     pub map: ConnectorMap,
-    /// Authorities trusted beside the machine's own.
+    /// Certificate authorities that are trusted in addition to the machine's.
     pub ca: Vec<CertificateDer<'static>>,
-    /// Networks refused beside those that are not public: the operator's own.
+    /// Public networks that are refused too, such as the operator's own.
     pub refused: Vec<IpNet>,
-    /// For the look-up, and for each attempt to connect (with TLS).
+    /// Time limit of the DNS lookup, and of each attempt to connect, including TLS.
     pub connect_timeout: Duration,
-    /// For the whole request.
+    /// Time limit of the whole request.
     pub total_timeout: Duration,
+    /// Largest body that is read.
     pub max_body: usize,
-    /// For the status line and headers of an answer; at least 8192.
+    /// Largest status line and headers of a response; at least 8192.
     pub max_header_bytes: usize,
     pub user_agent: HeaderValue,
 }
@@ -79,10 +81,10 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Trusts the certificates of a PEM text.
+    /// Adds the certificates of a PEM text to the trusted authorities.
     ///
     /// # Errors
-    /// When it holds something else than certificates.
+    /// If the text contains anything else than certificates.
     pub fn trust_pem(&mut self, pem: &[u8]) -> Result<(), rustls::pki_types::pem::Error> {
         for certificate in CertificateDer::pem_slice_iter(pem) {
             self.ca.push(certificate?);
@@ -91,11 +93,11 @@ impl Policy {
     }
 
     fn head_limit(&self) -> usize {
-        self.max_header_bytes.max(SMALLEST_HEAD)
+        self.max_header_bytes.max(MIN_HEADER_BYTES)
     }
 }
 
-/// Cheap to clone; all clones share their idle connections.
+/// The connector. Cheap to clone; clones share their idle connections.
 #[derive(Clone)]
 pub struct Connector {
     policy: Arc<Policy>,
@@ -104,7 +106,7 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Reads the machine's trusted authorities once; those that cannot be read are not trusted.
+    /// Loads the machine's trusted authorities; those that cannot be parsed are not trusted.
     pub fn new(policy: Policy) -> Self {
         let mut roots = rustls::RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -125,61 +127,69 @@ impl Connector {
         }
     }
 
-    /// Whether synthetic hosts are reached; production roles refuse to start then.
+    /// True if the connector map is not empty; in production a role refuses to start then.
     pub fn is_mapped(&self) -> bool {
         !self.policy.map.is_empty()
     }
 
-    /// Where a URL's host is, by the same look-up and checks as a request, and without one. Never empty.
+    /// Resolves and checks the host of a URL as for a request, without sending one. Never empty.
     ///
     /// # Errors
     /// See [`ConnectorError`].
     pub async fn addresses(&self, url: &Url) -> Result<Vec<IpAddr>, ConnectorError> {
-        let found = self.dialer.resolve(&Target::of(url)?).await?;
+        let found = self.dialer.resolve(&RequestTarget::from_url(url)?).await?;
         Ok(found.into_iter().map(|address| address.ip()).collect())
     }
 
-    /// Sends one request and reads its answer.
+    /// Sends one request and reads the response.
     ///
     /// # Errors
-    /// See [`ConnectorError`]; where `outcome_unknown()` holds, the other side may have acted.
+    /// See [`ConnectorError`]; if `outcome_unknown()` is true, the host may have processed the request.
     pub async fn send(&self, request: Request) -> Result<Response, ConnectorError> {
-        let limit = dial::limit(&self.policy, request.within);
+        let limit = dial::effective_timeout(&self.policy, request.timeout);
         timeout(limit, self.exchange(&request))
             .await
             .unwrap_or(Err(ConnectorError::TimedOut))
     }
 
     async fn exchange(&self, request: &Request) -> Result<Response, ConnectorError> {
-        let target = Target::of(&request.url)?;
-        // Made first, so that a request that cannot be sent connects nothing.
+        let target = RequestTarget::from_url(&request.url)?;
+        // Built first, so that an invalid request opens no connection.
         let message = request.message(&self.policy.user_agent)?;
         let addresses = self.dialer.resolve(&target).await?;
-        if let Some((address, mut live)) = self.pool.take(&target, &addresses) {
-            match ask(&mut live, message.clone()).await {
-                Ok(answer) => return self.finish(&target, address, live, request, answer).await,
-                // The other side closed an idle connection while we wrote: nothing was answered, so a request that
-                // never left, or that may be repeated, is sent on a new one.
-                Err(lost) if lost.unsent || (lost.closed && request.repeats_harmlessly()) => {}
-                Err(lost) => return Err(lost.error),
+        if let Some((address, mut connection)) = self.pool.take_idle(&target, &addresses) {
+            match send_on(&mut connection, message.clone()).await {
+                Ok(response) => {
+                    return self
+                        .finish(&target, address, connection, request, response)
+                        .await;
+                }
+                // The host closed the idle connection without a response: a request that was not sent, or
+                // that may be repeated, is sent on a new connection.
+                Err(failure) if failure.unsent || (failure.closed && request.is_idempotent()) => {}
+                Err(failure) => return Err(failure.error),
             }
         }
-        let (address, mut live) = self.dialer.dial(&target, &addresses).await?;
-        let answer = ask(&mut live, message).await.map_err(|lost| lost.error)?;
-        self.finish(&target, address, live, request, answer).await
+        let (address, mut connection) = self.dialer.dial(&target, &addresses).await?;
+        let response = send_on(&mut connection, message)
+            .await
+            .map_err(|failure| failure.error)?;
+        self.finish(&target, address, connection, request, response)
+            .await
     }
 
     async fn finish(
         &self,
-        target: &Target,
+        target: &RequestTarget,
         address: std::net::SocketAddr,
-        live: Live,
+        connection: OpenConnection,
         request: &Request,
-        answer: hyper::Response<Incoming>,
+        response: hyper::Response<Incoming>,
     ) -> Result<Response, ConnectorError> {
-        let (head, body) = answer.into_parts();
+        let (head, body) = response.into_parts();
         let (body, keep) = match request.read {
-            // An answer to HEAD has no body, so the connection is whole. Any other is closed here, unread.
+            // A response to HEAD has no body, so the connection can be reused. Otherwise it is closed,
+            // unread.
             ReadBody::None => (Bytes::new(), request.method == Method::HEAD),
             ReadBody::UpTo(limit) => (
                 read_up_to(body, limit.min(self.policy.max_body)).await?,
@@ -190,7 +200,7 @@ impl Connector {
                 let limit = limit.min(self.policy.max_body);
                 tokio::spawn(
                     self.clone()
-                        .drain(target.clone(), address, live, body, limit),
+                        .drain(target.clone(), address, connection, body, limit),
                 );
                 return Ok(Response {
                     status: head.status,
@@ -200,7 +210,7 @@ impl Connector {
             }
         };
         if keep {
-            self.pool.keep(target, address, live).await;
+            self.pool.store_idle(target, address, connection).await;
         }
         Ok(Response {
             status: head.status,
@@ -211,14 +221,14 @@ impl Connector {
 
     async fn drain(
         self,
-        target: Target,
+        target: RequestTarget,
         address: std::net::SocketAddr,
-        live: Live,
+        connection: OpenConnection,
         body: Incoming,
         limit: usize,
     ) {
-        if let Ok(Ok(_)) = timeout(DRAINED, read_up_to(body, limit)).await {
-            self.pool.keep(&target, address, live).await;
+        if let Ok(Ok(_)) = timeout(DRAIN_TIMEOUT, read_up_to(body, limit)).await {
+            self.pool.store_idle(&target, address, connection).await;
         }
     }
 }
@@ -229,20 +239,21 @@ impl fmt::Debug for Connector {
     }
 }
 
-/// No answer came on a connection.
-struct Lost {
+/// Why a request on an open connection had no response.
+struct SendFailure {
     error: ConnectorError,
-    /// Not a byte of the request was written.
+    /// No byte of the request was written.
     unsent: bool,
-    /// The connection ended before an answer began.
+    /// The connection was closed before a response began.
     closed: bool,
 }
 
-async fn ask(
-    live: &mut Live,
+async fn send_on(
+    connection: &mut OpenConnection,
     message: hyper::Request<Full<Bytes>>,
-) -> Result<hyper::Response<Incoming>, Lost> {
-    live.sender
+) -> Result<hyper::Response<Incoming>, SendFailure> {
+    connection
+        .sender
         .try_send_request(message)
         .await
         .map_err(|mut failed| {
@@ -253,7 +264,7 @@ async fn ask(
             } else {
                 ConnectorError::BadResponse
             };
-            Lost {
+            SendFailure {
                 error,
                 unsent,
                 closed: !cause.is_parse(),
@@ -265,16 +276,16 @@ async fn read_up_to(mut body: Incoming, limit: usize) -> Result<Bytes, Connector
     if body.size_hint().lower() > limit as u64 {
         return Err(ConnectorError::TooLarge);
     }
-    let mut whole = BytesMut::new();
+    let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| ConnectorError::BadResponse)?;
-        // Trailers are passed over.
+        // Trailers are ignored.
         if let Some(data) = frame.data_ref() {
-            if whole.len() + data.len() > limit {
+            if bytes.len() + data.len() > limit {
                 return Err(ConnectorError::TooLarge);
             }
-            whole.extend_from_slice(data);
+            bytes.extend_from_slice(data);
         }
     }
-    Ok(whole.freeze())
+    Ok(bytes.freeze())
 }

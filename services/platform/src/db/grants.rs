@@ -1,32 +1,33 @@
-//! What a runtime role may do in its schema: what is listed, and nothing else. Each service lists the rights that its
-//! statements need; a right that no list names is refused by the database.
+//! Privileges of a schema's runtime role. Each service lists what its statements need; the database refuses
+//! everything else.
 
 use std::fmt::Write as _;
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-use super::{identifier, owner, runtime};
+use super::{identifier, owner_role, runtime_role};
 
-/// One thing that may be done to a table. Nobody may truncate one, or change its form.
+/// A privilege on a table. Truncating and altering tables are never granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Act {
+pub enum Privilege {
     Select,
     Insert,
     Update,
-    /// Of these columns alone.
+    /// Update of these columns only.
     UpdateOf(&'static [&'static str]),
     Delete,
 }
 
-/// The rights of one set of migrations, listed beside it.
+/// The privileges for the tables of one set of migrations, listed beside it.
 #[derive(Debug, Clone, Copy)]
 pub struct Grants {
-    pub tables: &'static [(&'static str, &'static [Act])],
-    /// Functions that run with the owner's rights, as `name(types)`: upkeep that a runtime role may ask for.
+    pub tables: &'static [(&'static str, &'static [Privilege])],
+    /// Functions that run with the owner's privileges, as `name(types)`: maintenance that a runtime role may
+    /// call.
     pub functions: &'static [&'static str],
 }
 
-impl Act {
+impl Privilege {
     fn sql(self) -> String {
         match self {
             Self::Select => "select".into(),
@@ -38,14 +39,14 @@ impl Act {
     }
 }
 
-/// Gives the runtime role of a migrated schema exactly these rights, whatever it had before, in one transaction: roles
-/// that are at work never miss one that they keep. The history of the migrations may be read by it.
+/// Sets the privileges of a migrated schema's runtime role to exactly these, in one transaction, so that
+/// running roles never lack one that they keep. The role may also read the migration history.
 pub async fn grant(
     admin: &mut PgConnection,
     schema: &super::Schema,
     grants: &[Grants],
 ) -> sqlx::Result<()> {
-    let (name, role) = (identifier(schema.name)?, runtime(schema.name));
+    let (name, role) = (identifier(schema.name)?, runtime_role(schema.name));
     let mut text = format!(
         "-- grant
         revoke all on schema {name} from public;
@@ -55,31 +56,34 @@ pub async fn grant(
     );
     for set in schema.sets {
         let set = identifier(set.name)?;
-        push(
+        push_line(
             &mut text,
             format_args!("grant select on {name}.{set}_migration to {role};"),
         );
     }
-    for (table, acts) in grants.iter().flat_map(|grants| grants.tables) {
-        let acts: Vec<String> = acts.iter().map(|act| act.sql()).collect();
-        let (table, acts) = (identifier(table)?, acts.join(", "));
-        push(
+    for (table, privileges) in grants.iter().flat_map(|grants| grants.tables) {
+        let list: Vec<String> = privileges.iter().map(|p| p.sql()).collect();
+        let (table, list) = (identifier(table)?, list.join(", "));
+        push_line(
             &mut text,
-            format_args!("grant {acts} on {name}.{table} to {role};"),
+            format_args!("grant {list} on {name}.{table} to {role};"),
         );
     }
     for function in grants.iter().flat_map(|grants| grants.functions) {
-        push(
+        push_line(
             &mut text,
             format_args!("grant execute on function {name}.{function} to {role};"),
         );
     }
     let mut tx = admin.begin().await?;
-    // As the owner: what it grants may be granted again by whoever administers the server next.
-    sqlx::raw_sql(AssertSqlSafe(format!("set local role {}", owner(name))))
-        .execute(&mut *tx)
-        .await?;
-    // Two set-ups at the same time would write the same rows of the catalogue.
+    // Granted as the owner, so that another administrator can grant or revoke them later.
+    sqlx::raw_sql(AssertSqlSafe(format!(
+        "set local role {}",
+        owner_role(name)
+    )))
+    .execute(&mut *tx)
+    .await?;
+    // Two concurrent runs would update the same catalogue rows.
     sqlx::query("-- lock_grants\nselect pg_advisory_xact_lock(hashtext('takedown_grants'))")
         .execute(&mut *tx)
         .await?;
@@ -87,11 +91,11 @@ pub async fn grant(
     tx.commit().await
 }
 
-/// Lets the runtime role of `reader` follow the event log of `schema` (and say how far it is), nothing else: for the
-/// Local bus alone. To be given after [`grant`], which takes back what it does not list.
+/// Lets the runtime role of `reader` read the event log of `schema` and report its position, and nothing
+/// else: for the Local bus only. Call it after [`grant`], which revokes what it does not list.
 pub async fn share_log(admin: &mut PgConnection, schema: &str, reader: &str) -> sqlx::Result<()> {
-    let (schema, reader) = (identifier(schema)?, runtime(identifier(reader)?));
-    let owner = owner(schema);
+    let (schema, reader) = (identifier(schema)?, runtime_role(identifier(reader)?));
+    let owner = owner_role(schema);
     let mut tx = admin.begin().await?;
     sqlx::raw_sql(AssertSqlSafe(format!(
         "-- share_log
@@ -106,10 +110,10 @@ pub async fn share_log(admin: &mut PgConnection, schema: &str, reader: &str) -> 
     tx.commit().await
 }
 
-/// Takes back what [`share_log`] gave: where Kafka carries events nobody has a right in another's schema.
+/// Revokes what [`share_log`] granted: on Kafka no role has privileges in another's schema.
 pub async fn unshare_log(admin: &mut PgConnection, schema: &str, reader: &str) -> sqlx::Result<()> {
-    let (schema, reader) = (identifier(schema)?, runtime(identifier(reader)?));
-    let owner = owner(schema);
+    let (schema, reader) = (identifier(schema)?, runtime_role(identifier(reader)?));
+    let owner = owner_role(schema);
     let mut tx = admin.begin().await?;
     sqlx::raw_sql(AssertSqlSafe(format!(
         "-- unshare_log
@@ -123,7 +127,7 @@ pub async fn unshare_log(admin: &mut PgConnection, schema: &str, reader: &str) -
     tx.commit().await
 }
 
-fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
+fn push_line(text: &mut String, line: std::fmt::Arguments<'_>) {
     // Writing into a string cannot fail.
     let _ = writeln!(text, "{line}");
 }

@@ -1,5 +1,5 @@
-//! The password that a runtime role signs in with, set without telling it to the server: only what SCRAM-SHA-256
-//! (RFC 5802, RFC 7677) stores of it goes over the wire, so that it stands in no log of statements.
+//! Sets the password of a runtime role without sending it to the server: only its SCRAM-SHA-256 verifier (RFC
+//! 5802, RFC 7677) is sent, so the password appears in no statement log.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,32 +8,35 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::{identifier, runtime};
+use super::{identifier, runtime_role};
 use crate::error::{Kind, Problem};
 use crate::sealed::random;
 
-/// As the server's own `password_encryption` has it.
+/// Same as the server's `password_encryption`.
 const ITERATIONS: u32 = 4096;
-const SHORTEST: usize = 12;
+const MIN_LENGTH: usize = 12;
 
-/// Lets the runtime role of `schema` sign in with this password from now on. For an administrator's connection.
+/// Lets the runtime role of `schema` sign in with this password. Needs an administrator's connection.
+///
+/// # Errors
+/// `database_password` when the password is too short or has other characters than printable ASCII.
 pub async fn set_password(
     admin: &mut PgConnection,
     schema: &str,
     password: &SecretString,
 ) -> Result<(), Problem> {
     let password = password.expose_secret();
-    // Without SASLprep, which changes nothing of printable ASCII.
-    if password.len() < SHORTEST || !password.bytes().all(|b| b.is_ascii_graphic()) {
+    // SASLprep (RFC 4013) is skipped, because it does not change printable ASCII.
+    if password.len() < MIN_LENGTH || !password.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(Problem::new(
             Kind::Invalid,
             "database_password",
             format!(
-                "The database password of {schema} must be at least {SHORTEST} characters of printable ASCII without spaces."
+                "The database password of {schema} must be at least {MIN_LENGTH} characters of printable ASCII without spaces."
             ),
         ));
     }
-    let role = runtime(identifier(schema).map_err(Problem::from)?);
+    let role = runtime_role(identifier(schema).map_err(Problem::from)?);
     let verifier = verifier(password.as_bytes(), &random::<16>());
     sqlx::query(AssertSqlSafe(format!(
         "-- set_password\nalter role {role} login password '{verifier}'"
@@ -43,9 +46,9 @@ pub async fn set_password(
     Ok(())
 }
 
-/// What the server keeps: `SCRAM-SHA-256$<iterations>:<salt>$<stored key>:<server key>`.
+/// The stored form: `SCRAM-SHA-256$<iterations>:<salt>$<stored key>:<server key>`.
 fn verifier(password: &[u8], salt: &[u8]) -> String {
-    let salted = salted(password, salt);
+    let salted = salted_password(password, salt);
     let stored = Sha256::digest(mac(&salted, &[b"Client Key"]));
     let server = mac(&salted, &[b"Server Key"]);
     format!(
@@ -57,12 +60,12 @@ fn verifier(password: &[u8], salt: &[u8]) -> String {
 }
 
 /// `Hi` of RFC 5802, section 2.2: one block of PBKDF2.
-fn salted(password: &[u8], salt: &[u8]) -> [u8; 32] {
-    let mut last = mac(password, &[salt, &1_u32.to_be_bytes()]);
-    let mut result = last;
+fn salted_password(password: &[u8], salt: &[u8]) -> [u8; 32] {
+    let mut block = mac(password, &[salt, &1_u32.to_be_bytes()]);
+    let mut result = block;
     for _ in 1..ITERATIONS {
-        last = mac(password, &[&last]);
-        for (byte, more) in result.iter_mut().zip(last) {
+        block = mac(password, &[&block]);
+        for (byte, more) in result.iter_mut().zip(block) {
             *byte ^= more;
         }
     }
@@ -83,7 +86,7 @@ mod tests {
 
     /// The salt and keys of RFC 7677, section 3: the proof and signature given there follow from these keys.
     #[test]
-    fn a_verifier_is_that_of_the_standard() {
+    fn the_verifier_matches_the_test_vector_of_rfc_7677() {
         let salt = STANDARD.decode("W22ZaJ0SNY7soEsUEjb6gQ==").unwrap();
         assert_eq!(
             verifier(b"pencil", &salt),

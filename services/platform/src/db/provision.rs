@@ -1,31 +1,31 @@
-//! The database roles of a schema: an owner who cannot sign in, and the runtime role of the service.
-//! Must not grant the runtime role anything on a table: see [`super::grant`].
+//! Creates a schema with its two database roles: an owner that cannot sign in, and the runtime role of the
+//! service. The runtime role's privileges on tables are set by [`super::grant`].
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::identifier;
 
-/// The role that owns the schema and all in it, and runs its migrations. Nobody signs in as it.
-pub fn owner(schema: &str) -> String {
+/// Name of the role that owns the schema and everything in it, and runs its migrations. It cannot sign in.
+pub fn owner_role(schema: &str) -> String {
     format!("takedown_{schema}_owner")
 }
 
-/// The role that the service works as.
-pub fn runtime(schema: &str) -> String {
+/// Name of the role that the service works as.
+pub fn runtime_role(schema: &str) -> String {
     format!("takedown_{schema}")
 }
 
-/// Makes the schema and its two roles, for an administrator's connection; then migrate by
-/// [`super::pool_as_owner`] and give the rights by [`super::grant`]. Safe to repeat, and at the same time.
+/// Creates the schema and its two roles; needs an administrator's connection. Afterwards migrate with
+/// [`super::pool_as_owner`] and set the privileges with [`super::grant`]. May be repeated, also concurrently.
 pub async fn provision(admin: &mut PgConnection, schema: &str) -> sqlx::Result<()> {
-    let (owner, runtime) = (owner(identifier(schema)?), runtime(schema));
+    let (owner, runtime) = (owner_role(identifier(schema)?), runtime_role(schema));
     for role in [&owner, &runtime] {
-        run(admin, create(role)).await?;
-        run(admin, join(role)).await?;
+        run(admin, create_role(role)).await?;
+        run(admin, join_role(role)).await?;
     }
     let statements = [
         format!("-- provision_schema\ncreate schema if not exists {schema} authorization {owner}"),
-        hand_over(schema, &owner, &runtime),
+        transfer_ownership(schema, &owner, &runtime),
     ];
     for statement in statements {
         run(admin, statement).await?;
@@ -33,8 +33,8 @@ pub async fn provision(admin: &mut PgConnection, schema: &str) -> sqlx::Result<(
     Ok(())
 }
 
-/// Roles belong to the whole server: another database's set-up may be making the same one.
-fn create(role: &str) -> String {
+/// Roles belong to the whole server, so provisioning another database may create the same one concurrently.
+fn create_role(role: &str) -> String {
     format!(
         "-- provision_role
         do $$ begin
@@ -46,9 +46,9 @@ fn create(role: &str) -> String {
     )
 }
 
-/// So that an administrator who is no superuser can act for the role. Another set-up may be doing the same (its row of
-/// the catalogue is then written twice, which the server reports as an internal error).
-fn join(role: &str) -> String {
+/// Lets an administrator who is not a superuser act as the role. A concurrent run may do the same (the
+/// catalogue row is then written twice, which the server reports as an internal error).
+fn join_role(role: &str) -> String {
     format!(
         "-- provision_member
         do $$ begin
@@ -60,10 +60,10 @@ fn join(role: &str) -> String {
     )
 }
 
-/// A schema of the time when its runtime role owned it goes to its owner, with everything in it.
-fn hand_over(schema: &str, owner: &str, runtime: &str) -> String {
+/// Transfers a schema that is owned by its runtime role, with everything in it, to its owner role.
+fn transfer_ownership(schema: &str, owner: &str, runtime: &str) -> String {
     format!(
-        "-- provision_hand_over
+        "-- provision_ownership
         do $$ begin
             if exists (
                 select from pg_namespace n join pg_roles r on r.oid = n.nspowner
@@ -76,7 +76,7 @@ fn hand_over(schema: &str, owner: &str, runtime: &str) -> String {
 }
 
 async fn run(admin: &mut PgConnection, statement: String) -> sqlx::Result<()> {
-    // Made above from names that are plain identifiers.
+    // Built above from plain identifiers only.
     sqlx::query(AssertSqlSafe(statement))
         .execute(admin)
         .await

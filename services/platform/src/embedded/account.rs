@@ -1,7 +1,7 @@
-//! Under whose name the server runs, and where that account can go.
+//! The account that the server runs as, and its access to folders.
 //!
-//! Postgres refuses to run as root; then an unprivileged account from `/etc/passwd` is taken. No other
-//! process is ever started under it.
+//! Postgres refuses to run as root. In that case the account `nobody` from `/etc/passwd` is used, for the
+//! server only.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -16,13 +16,13 @@ use super::EmbeddedError;
 pub(super) struct Account {
     pub(super) uid: u32,
     pub(super) gid: u32,
-    /// Set when this process is root and must change over.
+    /// True if this process is root and must switch to the account.
     switch: bool,
 }
 
 impl Account {
     pub(super) fn find() -> Result<Self, EmbeddedError> {
-        // The owner of one's own /proc folder is the effective user.
+        // The owner of /proc/self is the effective user.
         let own =
             fs::metadata("/proc/self").map_err(|e| EmbeddedError::io("reading /proc/self", e))?;
         if own.uid() != 0 {
@@ -42,7 +42,8 @@ impl Account {
         })
     }
 
-    /// A command under this account with a clean environment: no `PG*` variable of the caller applies.
+    /// A command that runs as this account with an empty environment, so that no `PG*` variable of the caller
+    /// applies.
     pub(super) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command
@@ -53,13 +54,13 @@ impl Account {
             .current_dir("/")
             .stdin(Stdio::null());
         if self.switch {
-            // The standard library drops root's supplementary groups along with it.
+            // The standard library also drops root's supplementary groups.
             command.uid(self.uid).gid(self.gid);
         }
         command
     }
 
-    /// Runs to the end and gives its output only where it fails.
+    /// Runs a program to its end; an error contains its output.
     pub(super) fn run<I, S>(&self, program: &Path, args: I) -> Result<(), EmbeddedError>
     where
         I: IntoIterator<Item = S>,
@@ -93,7 +94,7 @@ impl Account {
         Ok(())
     }
 
-    /// Whether every folder down to `dir` lets this account through. `dir` is absolute and resolved.
+    /// True if this account has access to `dir` and its parents. `dir` is absolute and resolved.
     pub(super) fn reaches(&self, dir: &Path) -> bool {
         dir.ancestors().all(|folder| {
             fs::metadata(folder).is_ok_and(|m| {
@@ -110,7 +111,7 @@ impl Account {
     }
 }
 
-/// `nobody`, the account that owns nothing. (`postgres` may own other databases of this machine.)
+/// User and group id of `nobody`, which owns no files. (`postgres` may own other databases of this machine.)
 fn unprivileged(passwd: &str) -> Option<(u32, u32)> {
     passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
@@ -125,7 +126,7 @@ mod tests {
     use super::unprivileged;
 
     #[test]
-    fn nobody_is_found_by_name() {
+    fn the_unprivileged_account_is_found_by_name() {
         let passwd =
             "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65533:nobody:/:/usr/sbin/nologin\n";
         assert_eq!(unprivileged(passwd), Some((65534, 65533)));

@@ -1,16 +1,17 @@
-//! Which Postgres to run: the one that fits the data folder, the newest on the machine, or a fetched one.
+//! Selects the Postgres to run: the version of the data folder, the newest on the machine, or a downloaded
+//! one.
 //!
-//! A data folder belongs to one major version for good; another major is never started on it.
+//! A data folder can only be used with the major version that created it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::account::Account;
-use super::{EmbeddedError, Say, download};
+use super::{EmbeddedError, Progress, download};
 
-/// The oldest major that the migrations are written for.
-const OLDEST: u32 = 15;
+/// The oldest major version that the migrations support.
+const OLDEST_MAJOR: u32 = 15;
 
 /// A folder with `initdb`, `pg_ctl` and `postgres` of one major version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,16 +29,19 @@ impl Binaries {
     pub(super) async fn choose(
         wanted: Option<u32>,
         account: &Account,
-        say: Say<'_>,
+        progress: Progress<'_>,
     ) -> Result<Self, EmbeddedError> {
-        match best(candidates().iter().filter_map(|dir| Self::at(dir)), wanted) {
+        match best(
+            candidates().iter().filter_map(|dir| Self::in_dir(dir)),
+            wanted,
+        ) {
             Some(found) if account.reaches(&found.dir) => Ok(found),
-            _ => download::fetch(wanted, account, say).await,
+            _ => download::fetch(wanted, account, progress).await,
         }
     }
 
-    /// What lies in `dir`, if it is complete and says its version.
-    pub(super) fn at(dir: &Path) -> Option<Self> {
+    /// The binaries in `dir`, if they are complete and report their version.
+    pub(super) fn in_dir(dir: &Path) -> Option<Self> {
         let dir = fs::canonicalize(dir).ok()?;
         if !["initdb", "pg_ctl"].iter().all(|p| dir.join(p).is_file()) {
             return None;
@@ -52,7 +56,7 @@ impl Binaries {
 }
 
 fn candidates() -> Vec<PathBuf> {
-    // Of equals the last is taken: a version's own folder rather than links to it.
+    // Of equal versions the last is used: the folder of the version rather than links to it.
     let mut dirs = crate::config::search_path();
     for (root, tail) in [
         ("/usr/lib/postgresql", "bin"),
@@ -67,7 +71,7 @@ fn candidates() -> Vec<PathBuf> {
 
 fn best(found: impl Iterator<Item = Binaries>, wanted: Option<u32>) -> Option<Binaries> {
     found
-        .filter(|b| b.major >= OLDEST && wanted.is_none_or(|w| w == b.major))
+        .filter(|b| b.major >= OLDEST_MAJOR && wanted.is_none_or(|w| w == b.major))
         .max_by_key(|b| b.major)
 }
 
@@ -83,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_wins_unless_the_data_says_which() {
+    fn the_newest_version_is_used_unless_the_data_requires_another() {
         let at = |major| Binaries {
             dir: PathBuf::from(format!("/{major}")),
             major,
@@ -96,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_line_is_read() {
+    fn the_version_is_parsed() {
         assert_eq!(
             major("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"),
             Some(15)

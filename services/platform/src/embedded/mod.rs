@@ -1,9 +1,9 @@
-//! A private Postgres, kept in a folder: for one machine, the demo and the tests.
+//! A private Postgres server in a folder, for a single machine, the demo and the tests.
 //!
-//! Uses a server found on the machine, else fetches one. As root the server runs under an
-//! unprivileged account, its files where that account may go. A server that outlived a killed parent
-//! is adopted by the next start. Not for a cluster: there the database is given by its address, and
-//! the caller decides which of the two it is.
+//! Uses a Postgres that is installed on the machine, otherwise downloads one. If this process runs as root,
+//! the server runs as an unprivileged account, with its files where that account has access. A server whose
+//! parent was killed is adopted by the next start. A cluster uses an external database instead; the caller
+//! decides which.
 
 mod account;
 mod binaries;
@@ -19,36 +19,46 @@ use std::sync::Arc;
 pub use folder::FolderLock;
 pub use settings::Durability;
 
-use server::Server;
+use server::PostgresServer;
 
-/// Tells a person what takes time or where things are put.
-pub type Say<'a> = &'a (dyn Fn(&str) + Send + Sync);
+/// Reports progress to a person: what takes time, and where files are placed.
+pub type Progress<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
 /// A running server that belongs to this process until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Embedded {
-    server: Arc<Server>,
+    server: Arc<PostgresServer>,
     adopted: bool,
-    /// Freed last, when the server is down.
+    /// Dropped last, after the server has stopped.
     _lock: FolderLock,
 }
 
 impl Embedded {
     /// Starts the server of `data_dir`, or adopts the one that is still running there.
     ///
-    /// The second value is the address to connect to, password included: treat it as a secret.
-    pub async fn start(data_dir: &Path, say: Say<'_>) -> Result<(Self, String), EmbeddedError> {
-        let lock = FolderLock::take(data_dir)?;
-        Self::start_locked(lock, data_dir, say).await
+    /// The second value is the connection URL with the password: treat it as a secret.
+    ///
+    /// # Errors
+    /// If the folder is in use, there is no usable Postgres, or the server does not start.
+    pub async fn start(
+        data_dir: &Path,
+        progress: Progress<'_>,
+    ) -> Result<(Self, String), EmbeddedError> {
+        let lock = FolderLock::acquire(data_dir)?;
+        Self::start_locked(lock, data_dir, progress).await
     }
 
-    /// The same for a caller that has taken the folder already.
+    /// As [`Self::start`], for a caller that has already locked the folder.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
     pub async fn start_locked(
         lock: FolderLock,
         data_dir: &Path,
-        say: Say<'_>,
+        progress: Progress<'_>,
     ) -> Result<(Self, String), EmbeddedError> {
-        let (server, adopted) = Server::ensure(data_dir, Durability::Kept, say).await?;
+        let (server, adopted) =
+            PostgresServer::ensure(data_dir, Durability::Kept, progress).await?;
         let url = server.url("takedown");
         let embedded = Self {
             server: Arc::new(server),
@@ -58,7 +68,7 @@ impl Embedded {
         Ok((embedded, url))
     }
 
-    /// Whether the server was already running, left behind by a parent that was killed.
+    /// True if the server was already running because its parent was killed.
     pub fn adopted(&self) -> bool {
         self.adopted
     }
@@ -72,20 +82,20 @@ impl Embedded {
         self.server.pid()
     }
 
-    /// Starts the server again, where it was, after somebody killed it.
+    /// Starts the server again after it was killed.
     pub async fn restart(&self) -> Result<(), EmbeddedError> {
         let server = Arc::clone(&self.server);
         tokio::task::spawn_blocking(move || server.restart())
             .await
-            .map_err(|e| EmbeddedError::io("starting the server again", io::Error::other(e)))?
+            .map_err(|e| EmbeddedError::io("restarting the server", io::Error::other(e)))?
     }
 
-    /// The folder of `initdb`, `pg_ctl`, and where the machine has them `psql` and `pgbench`.
+    /// The folder of `initdb` and `pg_ctl`, and of `psql` and `pgbench` if installed.
     pub fn binaries(&self) -> &Path {
         self.server.binaries()
     }
 
-    /// Stops the server after its open transactions are rolled back, and waits until it is down.
+    /// Stops the server, rolling back open transactions, and waits until it has stopped.
     pub async fn stop(self) -> Result<(), EmbeddedError> {
         let server = Arc::clone(&self.server);
         tokio::task::spawn_blocking(move || server.stop())
@@ -102,16 +112,19 @@ impl Drop for Embedded {
     }
 }
 
-/// Starts or joins a server that several processes share; nobody's end stops it.
-pub(crate) async fn shared(data_dir: &Path, say: Say<'_>) -> Result<SharedServer, EmbeddedError> {
+/// Starts or joins a server that several processes share. It is not stopped when one of them ends.
+pub(crate) async fn shared(
+    data_dir: &Path,
+    progress: Progress<'_>,
+) -> Result<SharedServer, EmbeddedError> {
     let _lock = FolderLock::wait(data_dir).await?;
-    let (server, _) = Server::ensure(data_dir, Durability::Scratch, say).await?;
+    let (server, _) = PostgresServer::ensure(data_dir, Durability::Scratch, progress).await?;
     Ok(SharedServer(server))
 }
 
-/// The address of a server that is not ours to stop.
+/// A server shared with other processes, which is never stopped.
 #[derive(Debug)]
-pub(crate) struct SharedServer(Server);
+pub(crate) struct SharedServer(PostgresServer);
 
 impl SharedServer {
     pub(crate) fn url(&self, database: &str) -> String {
@@ -123,17 +136,18 @@ impl SharedServer {
     }
 }
 
+/// Why the server could not be started or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedError {
-    #[error("another process is already running on the folder {}; stop it first, or choose another folder", .0.display())]
+    #[error("another process already uses the folder {}; stop it first, or choose another folder", .0.display())]
     Busy(PathBuf),
     #[error(
-        "no Postgres {0} was found on this machine, and none could be fetched: {1}; install one, or give DATABASE_URL"
+        "no Postgres {0} was found on this machine, and none could be downloaded: {1}; install one, or set DATABASE_URL"
     )]
     NoServer(String, String),
-    #[error("the database is there but its password file {} is not; put it back from a backup, or start with an empty folder", .0.display())]
+    #[error("the database exists but its password file {} is missing; restore it from a backup, or start with an empty folder", .0.display())]
     PasswordLost(PathBuf),
-    #[error("the folder {} belongs to somebody else (user id {uid}); remove it, or choose another data folder", .0.display(), uid = .1)]
+    #[error("the folder {} belongs to another user (user id {uid}); remove it, or choose another data folder", .0.display(), uid = .1)]
     Foreign(PathBuf, u32),
     #[error(
         "no unprivileged account was found in /etc/passwd; Postgres refuses to run as root, so add the user `nobody` or start as another user"
@@ -141,7 +155,7 @@ pub enum EmbeddedError {
     NoAccount,
     #[error("{program} failed: {output}")]
     Command { program: String, output: String },
-    #[error("a server is running in {} but does not answer; look at its log there, stop process {pid}, and start again", .0.display(), pid = .1)]
+    #[error("a server is running in {} but does not respond; check its log there, stop process {pid}, and start again", .0.display(), pid = .1)]
     Silent(PathBuf, u32),
     #[error("{doing} failed")]
     Io {
@@ -149,7 +163,7 @@ pub enum EmbeddedError {
         #[source]
         source: io::Error,
     },
-    #[error("the embedded database does not answer as it should")]
+    #[error("the embedded database returned an error")]
     Database(#[from] sqlx::Error),
 }
 

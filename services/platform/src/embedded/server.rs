@@ -1,7 +1,7 @@
-//! Making, starting, adopting and stopping one server.
+//! Creates, starts, adopts and stops one server.
 //!
-//! Only loopback and a private socket folder are listened on, always with a password. The server is
-//! never killed: it is asked to stop, or left to be adopted.
+//! The server listens only on loopback and in a private socket folder, and always requires a password. It is
+//! never killed: it is stopped with `pg_ctl`, or left running to be adopted.
 
 use std::fs;
 use std::io;
@@ -15,18 +15,18 @@ use sqlx::{Connection, PgConnection};
 use super::account::Account;
 use super::binaries::Binaries;
 use super::settings::{self, Durability};
-use super::{EmbeddedError, Say, folder};
+use super::{EmbeddedError, Progress, folder};
 
 const USER: &str = "takedown";
-/// A socket's whole path may have 107 bytes (unix(7)); beyond it loopback alone is used.
+/// Longest socket folder: a socket path may have 107 bytes (unix(7)). Otherwise only loopback is used.
 const SOCKET_DIR_LIMIT: usize = 107 - "/.s.PGSQL.65535".len();
-/// How long a server that is alive may take to answer: it may be replaying a long log.
-const PATIENCE: u32 = 600;
-/// How often a killed server is started again until the last of its children is gone.
-const RESTARTS: u32 = 50;
+/// How long a running server may take to respond, in seconds: it may be replaying a long log.
+const STARTUP_SECONDS: u32 = 600;
+/// How often starting a killed server is tried until the last of its child processes has ended.
+const MAX_RESTARTS: u32 = 50;
 
 #[derive(Debug)]
-pub(super) struct Server {
+pub(super) struct PostgresServer {
     binaries: Binaries,
     account: Account,
     home: PathBuf,
@@ -35,20 +35,20 @@ pub(super) struct Server {
     pid: AtomicU32,
 }
 
-impl Server {
-    /// The server of this folder, running; `true` where it was running before.
+impl PostgresServer {
+    /// Ensures that the server of this folder is running; the second value is true if it was running already.
     pub(super) async fn ensure(
         data_dir: &Path,
         durability: Durability,
-        say: Say<'_>,
+        progress: Progress<'_>,
     ) -> Result<(Self, bool), EmbeddedError> {
         let account = Account::find()?;
-        let home = folder::home(data_dir, &account, say)?;
-        let binaries = Binaries::choose(major(&home), &account, say).await?;
+        let home = folder::home(data_dir, &account, progress)?;
+        let binaries = Binaries::choose(major(&home), &account, progress).await?;
         Self::ensure_with(binaries, account, home, data_dir, durability).await
     }
 
-    /// The same with a server that was chosen already, of the data's major version if there is data.
+    /// As [`Self::ensure`], with given binaries, which must match the major version of existing data.
     pub(super) async fn ensure_with(
         binaries: Binaries,
         account: Account,
@@ -56,8 +56,8 @@ impl Server {
         data_dir: &Path,
         durability: Durability,
     ) -> Result<(Self, bool), EmbeddedError> {
-        let fresh = major(&home).is_none();
-        let password = folder::password(data_dir, !fresh)?;
+        let is_new = major(&home).is_none();
+        let password = folder::password(data_dir, !is_new)?;
         let mut server = Self {
             binaries,
             account,
@@ -69,7 +69,7 @@ impl Server {
         let adopted = server.adopt().await?;
         if !adopted {
             server = tokio::task::spawn_blocking(move || {
-                if fresh {
+                if is_new {
                     server.initialise()?;
                 }
                 server.start(durability)?;
@@ -94,7 +94,8 @@ impl Server {
         &self.binaries.dir
     }
 
-    /// An address that libpq and sqlx read alike: the private socket where it fits, else loopback.
+    /// A connection URL for libpq and sqlx: with the private socket if its path is short enough, otherwise
+    /// with loopback.
     pub(super) fn url(&self, database: &str) -> String {
         let host = match self.socket_dir() {
             Some(dir) => percent_encoding::utf8_percent_encode(
@@ -136,16 +137,17 @@ impl Server {
         (dir.as_os_str().len() <= SOCKET_DIR_LIMIT).then_some(dir)
     }
 
-    /// Joins a server that is already running in the folder, waiting while it starts or recovers.
+    /// Adopts a server that is already running in the folder, waiting while it starts or recovers.
     async fn adopt(&mut self) -> Result<bool, EmbeddedError> {
-        for _ in 0..PATIENCE {
+        for _ in 0..STARTUP_SECONDS {
             let Some((pid, port)) = running(&self.data()) else {
                 return Ok(false);
             };
             self.port = port;
             self.pid.store(pid, Ordering::Relaxed);
-            // Our own random password, checked in both directions by SCRAM: nobody else answers to it.
-            if self.answers().await {
+            // SCRAM checks the random password in both directions, so only the server of this folder accepts
+            // it.
+            if self.accepts_connections().await {
                 return Ok(true);
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -153,7 +155,7 @@ impl Server {
         Err(EmbeddedError::Silent(self.home.clone(), self.pid()))
     }
 
-    async fn answers(&self) -> bool {
+    async fn accepts_connections(&self) -> bool {
         let url = self.url("postgres");
         let connect = PgConnection::connect(&url);
         match tokio::time::timeout(Duration::from_secs(5), connect).await {
@@ -162,20 +164,20 @@ impl Server {
         }
     }
 
-    /// A new cluster, made beside its place and moved there when it is whole.
+    /// Creates a database cluster in a temporary folder and renames it when it is complete.
     fn initialise(&self) -> Result<(), EmbeddedError> {
-        let fresh = self.home.join("data.new");
+        let new_data = self.home.join("data.new");
         let secret = self.home.join("password.new");
-        if fresh.exists() {
-            fs::remove_dir_all(&fresh)
-                .map_err(|e| EmbeddedError::io(format!("removing {}", fresh.display()), e))?;
+        if new_data.exists() {
+            fs::remove_dir_all(&new_data)
+                .map_err(|e| EmbeddedError::io(format!("removing {}", new_data.display()), e))?;
         }
         write_private(&secret, &self.password)?;
         self.account.own(&secret)?;
-        let made = self.account.run(
+        let created = self.account.run(
             &self.binaries.program("initdb"),
             [
-                format!("--pgdata={}", fresh.display()),
+                format!("--pgdata={}", new_data.display()),
                 format!("--pwfile={}", secret.display()),
                 format!("--username={USER}"),
                 "--auth=scram-sha-256".into(),
@@ -187,9 +189,9 @@ impl Server {
         );
         fs::remove_file(&secret)
             .map_err(|e| EmbeddedError::io(format!("removing {}", secret.display()), e))?;
-        made?;
-        fs::rename(&fresh, self.data())
-            .map_err(|e| EmbeddedError::io(format!("moving {}", fresh.display()), e))
+        created?;
+        fs::rename(&new_data, self.data())
+            .map_err(|e| EmbeddedError::io(format!("moving {}", new_data.display()), e))
     }
 
     fn start(&mut self, durability: Durability) -> Result<(), EmbeddedError> {
@@ -208,25 +210,25 @@ impl Server {
             tries += 1;
             match self.launch() {
                 Ok(()) => break,
-                // Somebody may have taken the port in between.
+                // Another process may have taken the port in the meantime.
                 Err(_) if tries < 3 => {}
                 Err(error) => return Err(error),
             }
         }
-        self.found()
+        self.record_pid()
     }
 
-    /// Starts it again as it was, on the same port, after it was killed. Its children end a moment after it, and the
-    /// memory that they share is free then.
+    /// Starts the server again on the same port after it was killed. This succeeds only when its child
+    /// processes have ended and released their shared memory.
     pub(super) fn restart(&self) -> Result<(), EmbeddedError> {
         let mut tries = 0;
         while let Err(error) = self.launch() {
             tries += 1;
-            if tries == RESTARTS {
+            if tries == MAX_RESTARTS {
                 return Err(error);
             }
         }
-        self.found()
+        self.record_pid()
     }
 
     fn launch(&self) -> Result<(), EmbeddedError> {
@@ -236,7 +238,7 @@ impl Server {
             [
                 "start".into(),
                 "--wait".into(),
-                format!("--timeout={PATIENCE}"),
+                format!("--timeout={STARTUP_SECONDS}"),
                 "--silent".into(),
                 format!("--pgdata={}", self.data().display()),
                 format!("--log={}", first_lines.display()),
@@ -244,11 +246,14 @@ impl Server {
         )
     }
 
-    /// Keeps the process id of the server that was started.
-    fn found(&self) -> Result<(), EmbeddedError> {
+    /// Stores the process id of the started server.
+    fn record_pid(&self) -> Result<(), EmbeddedError> {
         let (pid, _) = running(&self.data()).ok_or_else(|| EmbeddedError::Command {
             program: "postgres".into(),
-            output: format!("ended at once; see {}", self.home.join("log").display()),
+            output: format!(
+                "the server ended immediately; see {}",
+                self.home.join("log").display()
+            ),
         })?;
         self.pid.store(pid, Ordering::Relaxed);
         Ok(())
@@ -256,12 +261,12 @@ impl Server {
 
     async fn create_database(&self) -> Result<(), EmbeddedError> {
         let mut conn = PgConnection::connect(&self.url("postgres")).await?;
-        let there: bool = sqlx::query_scalar(
+        let exists: bool = sqlx::query_scalar(
             "-- embedded_database_exists\nselect exists (select 1 from pg_database where datname = 'takedown')",
         )
         .fetch_one(&mut conn)
         .await?;
-        if !there {
+        if !exists {
             sqlx::query("-- embedded_create_database\ncreate database takedown")
                 .execute(&mut conn)
                 .await?;
@@ -271,23 +276,23 @@ impl Server {
     }
 }
 
-/// The major version that a home's data belongs to; none where there is no data yet.
+/// The major version of the data; `None` if there is no data yet.
 fn major(home: &Path) -> Option<u32> {
     let version = fs::read_to_string(home.join("data/PG_VERSION")).ok()?;
     version.trim().parse().ok()
 }
 
-/// Process id and port of the live server of a data folder, from its `postmaster.pid` (lines 1 and 4).
+/// Process id and port of the running server of a data folder, from its `postmaster.pid` (lines 1 and 4).
 pub(super) fn running(data: &Path) -> Option<(u32, u16)> {
     let text = fs::read_to_string(data.join("postmaster.pid")).ok()?;
     let mut lines = text.lines();
     let pid: u32 = lines.next()?.trim().parse().ok()?;
     let port = lines.nth(2)?.trim().parse().ok()?;
-    // A number left behind by a crash may by now belong to any other program, also to another folder's server. A server
-    // works in its data folder.
+    // After a crash the process id may belong to another program, even to the server of another folder. The
+    // working folder of a server is its data folder.
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    let works_in = fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
-    let is_ours = name.starts_with("postgres") && works_in == fs::canonicalize(data).ok()?;
+    let working_dir = fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
+    let is_ours = name.starts_with("postgres") && working_dir == fs::canonicalize(data).ok()?;
     is_ours.then_some((pid, port))
 }
 
@@ -301,7 +306,7 @@ fn free_port() -> Result<u16, EmbeddedError> {
 fn write_private(path: &Path, text: &str) -> Result<(), EmbeddedError> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
-    // The folder is writable by the server's account alone; a leftover of a killed start is replaced.
+    // Only the server's account can write to the folder; a file left by a killed start is replaced.
     let _ = fs::remove_file(path);
     fs::OpenOptions::new()
         .create_new(true)

@@ -1,17 +1,17 @@
-//! The server's configuration, written anew before each start.
+//! The configuration of the server, written before each start.
 //!
-//! Tuned for two cores shared with the roles themselves. Nothing here may put a statement or a value
-//! into the server's log: an error's text quotes the row that failed. Pages go into the write-ahead log as they are, so that
-//! `./dev leaks` can read what is in them: compression would hide it.
+//! It is tuned for two cores shared with the roles. Nothing may write a statement or a value to the server's
+//! log, because error messages quote the failed row. The write-ahead log is not compressed, so that `./dev
+//! leaks` can search it.
 
 use std::path::Path;
 
-/// What a power cut may cost.
+/// What a power failure may destroy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// Nothing that was committed.
+    /// Nothing that is committed.
     Kept,
-    /// Everything: for tests, whose databases are thrown away. Only the sync to disk is left out.
+    /// Everything: nothing is synced to disk. For tests, whose databases are temporary.
     Scratch,
 }
 
@@ -21,15 +21,15 @@ pub(super) fn text(
     sockets: Option<&Path>,
     log: &Path,
 ) -> String {
-    let sockets = sockets.map_or_else(String::new, quoted);
-    let log = quoted(log);
+    let sockets = sockets.map_or_else(String::new, escape);
+    let log = escape(log);
     let (connections, durable) = match durability {
         Durability::Kept => (200, ""),
         Durability::Scratch => (400, "fsync = off\nfull_page_writes = off\n"),
     };
     format!(
         "\
-# Written at each start; changes made here are lost.
+# Written at each start; changes are lost.
 listen_addresses = '127.0.0.1'
 port = {port}
 unix_socket_directories = '{sockets}'
@@ -72,7 +72,7 @@ log_autovacuum_min_duration = -1
     )
 }
 
-/// A path as the inside of a quoted value.
-fn quoted(path: &Path) -> String {
+/// Escapes a path for a quoted value.
+fn escape(path: &Path) -> String {
     path.to_string_lossy().replace('\'', "''")
 }

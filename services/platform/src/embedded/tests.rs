@@ -1,4 +1,4 @@
-//! The embedded server keeps its promises: one at a time, adopted after a kill, stopped when asked.
+//! The embedded server: one process at a time, adoption after a kill, and shutdown.
 
 use sqlx::{Connection, PgConnection};
 
@@ -15,17 +15,17 @@ async fn select_one(url: &str) -> i32 {
 }
 
 #[tokio::test]
-async fn starts_keeps_its_data_and_stops() {
+async fn the_server_starts_keeps_its_data_and_stops() {
     let dir = tempfile::tempdir().unwrap();
     let (first, url) = Embedded::start(dir.path(), &quiet).await.unwrap();
     assert!(!first.adopted());
     assert_eq!(select_one(&url).await, 1);
     let mut conn = PgConnection::connect(&url).await.unwrap();
-    let packed: String = sqlx::query_scalar("show wal_compression")
+    let wal_compression: String = sqlx::query_scalar("show wal_compression")
         .fetch_one(&mut conn)
         .await
         .unwrap();
-    assert_eq!(packed, "off", "a search of the log would find nothing");
+    assert_eq!(wal_compression, "off");
     drop(conn);
     let refused = Embedded::start(dir.path(), &quiet).await.unwrap_err();
     assert!(matches!(refused, EmbeddedError::Busy(_)), "{refused}");
@@ -42,10 +42,10 @@ async fn starts_keeps_its_data_and_stops() {
 }
 
 #[tokio::test]
-async fn a_server_that_outlived_its_parent_is_adopted() {
+async fn a_server_whose_parent_was_killed_is_adopted() {
     let dir = tempfile::tempdir().unwrap();
-    // What a killed parent leaves: a running server, and no lock.
-    let (left_behind, _) = Server::ensure(dir.path(), Durability::Scratch, &quiet)
+    // A killed parent leaves a running server and no lock.
+    let (left_behind, _) = PostgresServer::ensure(dir.path(), Durability::Scratch, &quiet)
         .await
         .unwrap();
     let (embedded, url) = Embedded::start(dir.path(), &quiet).await.unwrap();
@@ -58,26 +58,26 @@ async fn a_server_that_outlived_its_parent_is_adopted() {
 }
 
 #[tokio::test]
-async fn the_server_of_another_folder_is_not_taken_for_ours() {
+async fn the_server_of_another_folder_is_not_adopted() {
     let dir = tempfile::tempdir().unwrap();
     let (embedded, _) = Embedded::start(dir.path(), &quiet).await.unwrap();
-    let theirs = embedded.home().join("data");
+    let other_data = embedded.home().join("data");
     assert_eq!(
-        server::running(&theirs).map(|(pid, _)| pid),
+        server::running(&other_data).map(|(pid, _)| pid),
         Some(embedded.pid())
     );
-    // As after a crash, when the number has gone to somebody else's server.
-    let ours = tempfile::tempdir().unwrap();
+    // As after a crash, when the process id belongs to another server.
+    let folder = tempfile::tempdir().unwrap();
     let pid_file = "postmaster.pid";
-    std::fs::copy(theirs.join(pid_file), ours.path().join(pid_file)).unwrap();
-    assert_eq!(server::running(ours.path()), None);
+    std::fs::copy(other_data.join(pid_file), folder.path().join(pid_file)).unwrap();
+    assert_eq!(server::running(folder.path()), None);
     let home = embedded.home().to_owned();
     embedded.stop().await.unwrap();
     std::fs::remove_dir_all(home).unwrap();
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_refused_on_every_way_in() {
+async fn a_wrong_password_is_refused_on_socket_and_loopback() {
     let dir = tempfile::tempdir().unwrap();
     let (embedded, url) = Embedded::start(dir.path(), &quiet).await.unwrap();
     let password = std::fs::read_to_string(dir.path().join("postgres.password")).unwrap();
@@ -93,17 +93,18 @@ async fn a_wrong_password_is_refused_on_every_way_in() {
 }
 
 #[tokio::test]
-#[ignore = "fetches 15 MB from a public registry"]
-async fn a_fetched_server_serves_and_is_found_again() {
+#[ignore = "downloads 15 MB from a public registry"]
+async fn a_downloaded_server_starts_and_is_found_again() {
     let dir = tempfile::tempdir().unwrap();
     let account = account::Account::find().unwrap();
     let fetched = download::fetch(None, &account, &quiet).await.unwrap();
     let home = folder::home(dir.path(), &account, &quiet).unwrap();
-    let server = Server::ensure_with(fetched, account, home, dir.path(), Durability::Kept).await;
+    let server =
+        PostgresServer::ensure_with(fetched, account, home, dir.path(), Durability::Kept).await;
     let (server, _) = server.unwrap();
     assert_eq!(select_one(&server.url("takedown")).await, 1);
     server.stop().unwrap();
-    // The folder now says which major it belongs to, whatever else the machine has.
+    // The folder now requires this major version, whichever others the machine has.
     let (embedded, url) = Embedded::start(dir.path(), &quiet).await.unwrap();
     assert_eq!(select_one(&url).await, 1);
     let home = embedded.home().to_owned();

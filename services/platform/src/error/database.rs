@@ -1,4 +1,4 @@
-//! What a failure of the database is to a caller: by SQLSTATE, never by its text.
+//! Maps database failures to problems: by SQLSTATE, never by message text.
 
 use std::time::Duration;
 
@@ -27,8 +27,8 @@ impl From<sqlx::Error> for Problem {
     }
 }
 
-/// By the classes of appendix A of the Postgres manual ("PostgreSQL Error Codes"). Data, a constraint and the statement
-/// itself are what we sent; all else is the server's state, and nothing that a caller sent is at fault.
+/// By SQLSTATE class (PostgreSQL manual, appendix A, "PostgreSQL Error Codes"). Classes 22, 23 and 42 (data,
+/// constraint, statement) concern what we sent; all others are the server's state and no fault of the caller.
 fn database_kind(sqlstate: &str) -> Kind {
     match sqlstate.get(..2) {
         Some("22" | "23" | "42") => Kind::Internal,
@@ -37,7 +37,7 @@ fn database_kind(sqlstate: &str) -> Kind {
     }
 }
 
-/// Names, never the message: Postgres quotes the values of a failed row in it.
+/// Logs names only, never the message, in which Postgres quotes the values of a failed row.
 fn log_database(kind: Kind, error: &sqlx::Error) {
     let name = match error {
         sqlx::Error::Database(e) => {
@@ -47,7 +47,7 @@ fn log_database(kind: Kind, error: &sqlx::Error) {
                 db.table = table,
                 db.constraint = constraint,
                 problem.kind = ?kind,
-                "the database refused a statement"
+                "the database rejected a statement"
             );
             return;
         }
@@ -69,12 +69,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sqlstate_decides() {
+    fn the_sqlstate_decides_the_kind() {
         assert_eq!(database_kind("53100"), Kind::Exhausted);
-        for outside in [
+        for server_side in [
             "08006", "40P01", "57014", "25006", "58030", "57P03", "XX000", "55000", "",
         ] {
-            assert_eq!(database_kind(outside), Kind::Unavailable, "{outside}");
+            assert_eq!(
+                database_kind(server_side),
+                Kind::Unavailable,
+                "{server_side}"
+            );
         }
         for ours in ["22021", "23505", "42P01", "42501"] {
             assert_eq!(database_kind(ours), Kind::Internal, "{ours}");

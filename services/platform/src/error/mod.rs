@@ -1,8 +1,8 @@
-//! The one road from any failure to a gRPC status, a problem document or a retry.
+//! Errors: the only path from any failure to a gRPC status, a problem document or a retry.
 //!
-//! A service's own error enum turns into a [`Problem`]; nothing else decides what the outside sees.
-//! A problem never carries a URL, a hash, a body or SQL text: its detail is a sentence written by us
-//! that says what to send instead, and its code is stable, so that programs may branch on it.
+//! Each service's error enum converts into a [`Problem`], and nothing else decides what callers see. A
+//! problem never contains a URL, a hash, a body or SQL text: its detail is a fixed sentence that says what
+//! to do instead, and its code is stable, so that programs may branch on it.
 
 mod database;
 
@@ -16,26 +16,26 @@ pub(crate) const CODE: &str = "takedown-code";
 const FIELD: &str = "takedown-field";
 const RETRY_AFTER: &str = "retry-after";
 
-/// What went wrong, as far as the caller's next step depends on it.
+/// The kind of failure, as far as the caller's next step depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// The request can never succeed as it is.
     Invalid,
-    /// There is no such thing, or it is not the caller's: both look the same.
+    /// It does not exist, or the caller has no access: the two are indistinguishable.
     NotFound,
-    /// No credential, or one that does not hold.
+    /// No credential, or an invalid one.
     Unauthenticated,
-    /// A good credential without this right.
+    /// A valid credential without this permission.
     Forbidden,
-    /// It collides with what is already recorded (an idempotency key with another body).
+    /// It conflicts with what is already recorded (an idempotency key with another body).
     Conflict,
-    /// Not in this state; may be right later or after another step.
+    /// Not possible in this state; may be possible later or after another step.
     FailedPrecondition,
     /// A quota or a bounded queue is full.
     Exhausted,
-    /// Nobody's fault; the same request may be repeated.
+    /// A transient condition; the same request may be repeated.
     Unavailable,
-    /// Our fault.
+    /// A fault on our side.
     Internal,
 }
 
@@ -54,7 +54,7 @@ impl Kind {
         }
     }
 
-    fn of(code: Code) -> Self {
+    fn from_grpc(code: Code) -> Self {
         match code {
             Code::InvalidArgument | Code::OutOfRange => Self::Invalid,
             Code::NotFound => Self::NotFound,
@@ -70,7 +70,7 @@ impl Kind {
         }
     }
 
-    /// The code that a problem has when nobody gave it a better one.
+    /// The code of a problem without a more specific one.
     fn default_code(self) -> &'static str {
         match self {
             Self::Invalid => "invalid",
@@ -85,27 +85,29 @@ impl Kind {
         }
     }
 
-    /// What is said when the failure came without a sentence of ours.
+    /// The detail of a problem without a more specific one.
     fn default_detail(self) -> &'static str {
         match self {
-            Self::Invalid => {
-                "The request is not well formed; check it against the API's description."
-            }
-            Self::NotFound => "There is no such thing here, or it is not yours; check the id.",
+            Self::Invalid => "The request is invalid; check it against the API description.",
+            Self::NotFound => "Not found, or you have no access to it; check the id.",
             Self::Unauthenticated => "Send a valid credential in the authorization header.",
             Self::Forbidden => {
-                "Your credential does not include this right; ask the hotline for it."
+                "Your credential does not include this permission; ask the hotline for it."
             }
-            Self::Conflict => "This collides with what is already recorded; read it and try again.",
-            Self::FailedPrecondition => "This is not possible in the present state; read it again.",
-            Self::Exhausted => "Too much at once; send the same request again a little later.",
-            Self::Unavailable => "Not available at the moment; send the same request again.",
-            Self::Internal => "Something is wrong on our side; nothing you sent is at fault.",
+            Self::Conflict => {
+                "This conflicts with what is already recorded; read it and try again."
+            }
+            Self::FailedPrecondition => "This is not possible in the current state; read it again.",
+            Self::Exhausted => {
+                "Too many requests at once; send the same request again a little later."
+            }
+            Self::Unavailable => "Temporarily unavailable; send the same request again.",
+            Self::Internal => "An internal error occurred; nothing you sent is at fault.",
         }
     }
 }
 
-/// A failure as the outside may see it.
+/// A failure as callers may see it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail} ({code})")]
 pub struct Problem {
@@ -114,7 +116,7 @@ pub struct Problem {
     pub code: Cow<'static, str>,
     /// A sentence that a person can act on.
     pub detail: String,
-    /// The path of the field at fault, such as `items[3].url`.
+    /// The path of the field at fault, such as `reports[3].url`.
     pub field: Option<String>,
     pub retry_after: Option<Duration>,
 }
@@ -130,8 +132,8 @@ impl Problem {
         }
     }
 
-    /// A problem that says only what its kind says.
-    pub fn of(kind: Kind) -> Self {
+    /// A problem with the default code and detail of its kind.
+    pub fn from_kind(kind: Kind) -> Self {
         Self::new(kind, kind.default_code(), kind.default_detail())
     }
 
@@ -147,7 +149,7 @@ impl Problem {
         self
     }
 
-    /// Whether the very same request may succeed when it is sent again.
+    /// Whether the same request may succeed when it is sent again.
     pub fn is_transient(&self) -> bool {
         matches!(self.kind, Kind::Exhausted | Kind::Unavailable)
     }
@@ -156,7 +158,7 @@ impl Problem {
 impl From<Problem> for Status {
     fn from(problem: Problem) -> Self {
         let mut metadata = MetadataMap::new();
-        // A code or path that is not ASCII cannot travel; the status still tells its kind.
+        // A code or path that is not ASCII cannot be metadata; the status still has its kind.
         if let Ok(code) = MetadataValue::try_from(problem.code.as_ref()) {
             metadata.insert(CODE, code);
         }
@@ -172,12 +174,12 @@ impl From<Problem> for Status {
 
 impl From<&Status> for Problem {
     fn from(status: &Status) -> Self {
-        let kind = Kind::of(status.code());
+        let kind = Kind::from_grpc(status.code());
         let text = |key: &str| status.metadata().get(key).and_then(|v| v.to_str().ok());
         let mut problem = match text(CODE) {
             Some(code) => Self::new(kind, code.to_owned(), status.message()),
-            // Not written by us (the transport, a library): its message may hold anything.
-            None => Self::of(kind),
+            // Not created by us (the transport, a library): its message may contain anything.
+            None => Self::from_kind(kind),
         };
         problem.field = text(FIELD).map(str::to_owned);
         problem.retry_after = text(RETRY_AFTER)
@@ -193,12 +195,12 @@ impl From<Status> for Problem {
     }
 }
 
-/// Whole seconds, rounded up: a caller that waits as told is never early.
+/// Whole seconds, rounded up, so that a caller that waits this long is never early.
 pub(crate) fn seconds(after: Duration) -> u64 {
     after.as_secs() + u64::from(after.subsec_nanos() > 0)
 }
 
-/// An error with all its causes on one line, for a person at a terminal. Not for the outside.
+/// An error with all its causes on one line, for an operator's terminal. Not for callers.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -214,9 +216,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_problem_survives_the_way_through_grpc() {
+    fn a_problem_survives_a_grpc_round_trip() {
         let sent = Problem::new(Kind::Conflict, "idempotency_key_reused", "Send a new key.")
-            .field("items[3].url")
+            .field("reports[3].url")
             .retry_after(Duration::from_millis(1500));
         let received = Problem::from(Status::from(sent.clone()));
         assert_eq!(received.retry_after, Some(Duration::from_secs(2)));
@@ -230,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_status_shows_nothing_of_its_message() {
+    fn the_message_of_a_foreign_status_is_not_exposed() {
         let foreign = Status::internal("connection to https://host.example/secret failed");
         let problem = Problem::from(foreign);
         assert_eq!(problem.code, "internal");
@@ -238,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_comes_back_as_itself() {
+    fn every_kind_round_trips_through_its_grpc_code() {
         for kind in [
             Kind::Invalid,
             Kind::NotFound,
@@ -250,7 +252,7 @@ mod tests {
             Kind::Unavailable,
             Kind::Internal,
         ] {
-            assert_eq!(Kind::of(kind.grpc()), kind);
+            assert_eq!(Kind::from_grpc(kind.grpc()), kind);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Which role may call which method, decided before a handler sees the call. The table comes from outside: nothing here
-//! knows a method. On a plain connection, which only loopback has, nobody has proved a role and the table is not asked.
+//! Checks which role may call which method, before a handler runs. The caller supplies the table. A plain
+//! connection, which is possible only on loopback, has no role and is not checked.
 
 use std::collections::HashMap;
 use std::future::{Ready, ready};
@@ -13,12 +13,12 @@ use tonic::body::Body;
 use tower::{Layer, Service};
 
 use crate::error::{Kind, Problem};
-use crate::tls::{Connection, Role};
+use crate::tls::{Connection, ServiceRole};
 
-/// A method as it is called, such as `takedown.v1.IntakeService/SubmitReports`, and the roles that may.
+/// A method, such as `takedown.v1.IntakeService/SubmitReports`, and the roles that may call it.
 pub type Rule = (&'static str, &'static [&'static str]);
 
-/// The whole table. A method that is not in it is nobody's to call.
+/// The access table. A method that is not in it may not be called.
 #[derive(Debug, Clone)]
 pub struct Access(Arc<HashMap<&'static str, &'static [&'static str]>>);
 
@@ -27,8 +27,8 @@ impl Access {
         Self(Arc::new(rules.iter().copied().collect()))
     }
 
-    /// `path` as HTTP has it, with its first slash.
-    fn allows(&self, role: &Role, path: &str) -> bool {
+    /// `path` is the HTTP path, with its leading slash.
+    fn allows(&self, role: &ServiceRole, path: &str) -> bool {
         let method = path.strip_prefix('/').unwrap_or(path);
         self.0
             .get(method)
@@ -36,9 +36,8 @@ impl Access {
     }
 }
 
-/// The role that proved itself on the connection of a call: for handlers that must know which it is. None on a plain
-/// connection.
-pub fn caller(extensions: &Extensions) -> Option<&Role> {
+/// The authenticated role of the caller; `None` on a plain connection.
+pub fn caller(extensions: &Extensions) -> Option<&ServiceRole> {
     extensions.get::<Connection>()?.caller.as_ref()
 }
 
@@ -46,10 +45,10 @@ pub fn caller(extensions: &Extensions) -> Option<&Role> {
 pub(super) struct AccessLayer(pub(super) Option<Access>);
 
 impl<S> Layer<S> for AccessLayer {
-    type Service = Guarded<S>;
+    type Service = AccessService<S>;
 
-    fn layer(&self, inner: S) -> Guarded<S> {
-        Guarded {
+    fn layer(&self, inner: S) -> AccessService<S> {
+        AccessService {
             inner,
             access: self.0.clone(),
         }
@@ -57,12 +56,12 @@ impl<S> Layer<S> for AccessLayer {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Guarded<S> {
+pub(super) struct AccessService<S> {
     inner: S,
     access: Option<Access>,
 }
 
-impl<S> Service<Request<Body>> for Guarded<S>
+impl<S> Service<Request<Body>> for AccessService<S>
 where
     S: Service<Request<Body>, Response = Response<Body>>,
 {
@@ -84,9 +83,9 @@ where
             return Either::Left(self.inner.call(request));
         }
         tracing::warn!(
-            peer.role = role.map(Role::as_str),
+            peer.role = role.map(ServiceRole::as_str),
             rpc.method = path,
-            "a call was refused: its role may not make it"
+            "a call was refused: the role of the caller may not make it"
         );
         let problem = Problem::new(
             Kind::Forbidden,

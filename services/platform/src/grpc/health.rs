@@ -1,4 +1,4 @@
-//! Asking a role how it is, as whoever calls it sees it.
+//! Client of the health service of a role.
 
 use std::time::Duration;
 
@@ -9,21 +9,21 @@ use tonic_health::pb::health_client::HealthClient;
 
 use super::READY;
 
-/// Longer than a role that is well needs to say so.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Time limit of a health check.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the role behind a channel says of itself, or of a part of it ([`READY`]; empty for the process alone); None where
-/// it does not answer.
+/// The health of the role behind a channel. `service` is [`READY`], or empty for the process alone. `None` if
+/// the role does not respond.
 pub async fn health(channel: Channel, service: &str) -> Option<bool> {
     let mut client = HealthClient::new(channel);
-    let asked = client.check(HealthCheckRequest {
+    let check = client.check(HealthCheckRequest {
         service: service.to_owned(),
     });
-    let answer = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()?;
-    Some(answer.get_ref().status() == ServingStatus::Serving)
+    let response = tokio::time::timeout(TIMEOUT, check).await.ok()?.ok()?;
+    Some(response.get_ref().status() == ServingStatus::Serving)
 }
 
-/// Whether the role behind a channel says that it can do its work.
+/// True if the role behind a channel is ready.
 pub async fn is_ready(channel: Channel) -> bool {
     health(channel, READY).await == Some(true)
 }

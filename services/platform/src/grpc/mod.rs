@@ -1,12 +1,12 @@
-//! The gRPC server and client that every role uses, with the same limits everywhere.
+//! The gRPC server and client of all roles, with the same limits.
 //!
-//! Health (`""` lives as long as the process answers, [`READY`] tells whether its dependencies do),
-//! reflection, bounds on size, time and concurrency, a panic that ends one call and not the process,
-//! and a drain that has an end. Nothing here knows a method.
+//! The server provides health checks (`""` reports that the process responds, [`READY`] that its dependencies
+//! do too), reflection, limits on size, time and concurrency, isolation of panics to one call, and a drain
+//! with a time limit.
 
 mod access;
+mod error_code;
 mod health;
-mod refusal;
 mod transport;
 
 use std::convert::Infallible;
@@ -31,26 +31,27 @@ pub use access::{Access, Rule, caller};
 pub use health::{health, is_ready};
 pub use transport::{Listener, Transport};
 
-/// The health service's name for "able to do its work".
+/// Name of the readiness check in the health service.
 pub const READY: &str = "ready";
 
-/// What a message may weigh, both ways; tonic's own default for requests.
+/// Largest encoded message in bytes, in both directions; the default of tonic for requests.
 pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 
-/// A call that takes longer has failed for its caller anyway. Streams are not bound by it.
-const CALL: Duration = Duration::from_secs(30);
+/// Time limit of a call. Streams are not limited once they respond.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Calls in flight, over all connections; the next one is refused at once. A stream is in flight until it begins to answer.
-const IN_FLIGHT: usize = 4096;
+/// Largest number of calls in flight, over all connections; further calls are refused at once. A stream
+/// counts until it responds.
+const MAX_IN_FLIGHT: usize = 4096;
 
-/// How long calls in flight may go on once the end is near: less than a pod's grace.
-const DRAIN: Duration = Duration::from_secs(20);
+/// How long calls in flight may take after the shutdown began: less than the grace period of a pod.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Asks a dependency whether it answers.
-pub type Check = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
+/// Checks whether a dependency is available.
+pub type ReadinessCheck = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
 
-/// Ready as long as the database answers.
-pub fn database(pool: PgPool) -> Check {
+/// A check that the database responds within two seconds.
+pub fn database(pool: PgPool) -> ReadinessCheck {
     Arc::new(move || {
         let pool = pool.clone();
         Box::pin(async move {
@@ -63,6 +64,7 @@ pub fn database(pool: PgPool) -> Check {
     })
 }
 
+/// Why a server or a channel could not be created, or a server failed.
 #[derive(Debug, thiserror::Error)]
 pub enum GrpcError {
     #[error("the gRPC server failed")]
@@ -74,33 +76,33 @@ pub enum GrpcError {
     #[error("a peer's address is not a URI such as https://intake:7410")]
     Address,
     #[error(
-        "{0} is not on loopback, and without TLS roles speak on loopback only; give `[tls]` cert, key and ca"
+        "{0} is not on loopback; without TLS roles use only loopback addresses; set `[tls]` cert, key and ca"
     )]
     NotLoopback(String),
-    #[error("{0} is not an https address, and with TLS roles speak no other")]
-    NotProven(String),
+    #[error("{0} is not an https address, which is required with TLS")]
+    NotHttps(String),
 }
 
-/// A server in the making: services first, then [`Server::serve`].
+/// Builder of a server: add services, then call [`Server::serve`].
 pub struct Server {
     routes: RoutesBuilder,
     descriptors: &'static [u8],
-    checks: Vec<Check>,
-    call: Duration,
+    checks: Vec<ReadinessCheck>,
+    call_timeout: Duration,
     in_flight: usize,
     drain: Duration,
 }
 
 impl Server {
-    /// `descriptors` is the encoded descriptor set that reflection shows.
+    /// `descriptors` is the encoded descriptor set for reflection.
     pub fn new(descriptors: &'static [u8]) -> Self {
         Self {
             routes: Routes::builder(),
             descriptors,
             checks: Vec::new(),
-            call: CALL,
-            in_flight: IN_FLIGHT,
-            drain: DRAIN,
+            call_timeout: CALL_TIMEOUT,
+            in_flight: MAX_IN_FLIGHT,
+            drain: DRAIN_TIMEOUT,
         }
     }
 
@@ -120,21 +122,24 @@ impl Server {
         self
     }
 
-    /// Ready only while this holds too; asked once a second.
+    /// Adds a readiness check, which runs once per second.
     #[must_use]
-    pub fn ready_while(mut self, check: Check) -> Self {
+    pub fn ready_while(mut self, check: ReadinessCheck) -> Self {
         self.checks.push(check);
         self
     }
 
-    /// How long calls in flight may go on after the shutdown began.
+    /// How long calls in flight may take after the shutdown began.
     #[must_use]
     pub fn drain(mut self, limit: Duration) -> Self {
         self.drain = limit;
         self
     }
 
-    /// Serves until the shutdown, then finishes what is in flight within the drain's limit.
+    /// Serves until the shutdown, then waits for calls in flight up to the drain's time limit.
+    ///
+    /// # Errors
+    /// If the server fails.
     pub async fn serve(
         mut self,
         listener: impl Into<Listener>,
@@ -149,16 +154,17 @@ impl Server {
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
                 .build_v1()?,
         );
-        report(&health, &self.checks).await;
+        update_readiness(&health, &self.checks).await;
         let watch = tokio::spawn(watch(health, self.checks, shutdown.clone()));
 
         let layers = tower::ServiceBuilder::new()
-            .layer(refusal::RefusalLayer)
-            // tonic has the like of these three, outside of all layers, where their refusals would have no code of ours.
+            .layer(error_code::ErrorCodeLayer)
+            // tonic has equivalents of these three, but outside of all layers, where their errors would have
+            // no code.
             .load_shed()
             .concurrency_limit(self.in_flight)
-            .timeout(self.call)
-            .layer(CatchPanicLayer::custom(refusal::Panicked))
+            .timeout(self.call_timeout)
+            .layer(CatchPanicLayer::custom(error_code::Panicked))
             .layer(access::AccessLayer(listener.access()))
             .layer(TraceLayer)
             .into_inner();
@@ -169,13 +175,13 @@ impl Server {
             .http2_max_header_list_size(32 * 1024)
             .add_routes(self.routes.routes())
             .serve_with_incoming_shutdown(listener.incoming(), shutdown.clone().cancelled_owned());
-        let too_late = async {
+        let drain_expired = async {
             shutdown.cancelled().await;
             tokio::time::sleep(self.drain).await;
         };
         let outcome = tokio::select! {
             served = serving => served.map_err(GrpcError::from),
-            () = too_late => Ok(()),
+            () = drain_expired => Ok(()),
         };
         watch.abort();
         outcome
@@ -190,13 +196,13 @@ impl fmt::Debug for Server {
     }
 }
 
-/// Keeps readiness true to the dependencies; not ready from the moment the shutdown begins.
-async fn watch(health: HealthReporter, checks: Vec<Check>, shutdown: CancellationToken) {
+/// Updates the readiness once per second. The role is not ready from the start of the shutdown.
+async fn watch(health: HealthReporter, checks: Vec<ReadinessCheck>, shutdown: CancellationToken) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
-            _ = tick.tick() => report(&health, &checks).await,
+            _ = tick.tick() => update_readiness(&health, &checks).await,
         }
     }
     health
@@ -204,9 +210,9 @@ async fn watch(health: HealthReporter, checks: Vec<Check>, shutdown: Cancellatio
         .await;
 }
 
-async fn report(health: &HealthReporter, checks: &[Check]) {
-    let answers = futures::future::join_all(checks.iter().map(|check| check())).await;
-    let status = if answers.into_iter().all(|ready| ready) {
+async fn update_readiness(health: &HealthReporter, checks: &[ReadinessCheck]) {
+    let results = futures::future::join_all(checks.iter().map(|check| check())).await;
+    let status = if results.into_iter().all(|ready| ready) {
         ServingStatus::Serving
     } else {
         ServingStatus::NotServing
@@ -214,14 +220,17 @@ async fn report(health: &HealthReporter, checks: &[Check]) {
     health.set_service_status(READY, status).await;
 }
 
-/// A plain channel to another role on this machine, such as `http://127.0.0.1:7000`. It connects when it is first used
-/// and again whenever it must, so that roles may start in any order.
+/// A plain channel to another role on this machine, such as `http://127.0.0.1:7000`. It connects on first use
+/// and reconnects when necessary, so that roles may start in any order.
+///
+/// # Errors
+/// `GrpcError::Address`.
 pub fn channel(address: &str) -> Result<Channel, GrpcError> {
     let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|_| GrpcError::Address)?;
-    Ok(tuned(endpoint).connect_lazy())
+    Ok(configure(endpoint).connect_lazy())
 }
 
-fn tuned(endpoint: Endpoint) -> Endpoint {
+fn configure(endpoint: Endpoint) -> Endpoint {
     endpoint
         .connect_timeout(Duration::from_secs(5))
         .http2_keep_alive_interval(Duration::from_secs(30))

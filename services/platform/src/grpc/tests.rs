@@ -1,4 +1,4 @@
-//! The server's promises, by real calls over loopback.
+//! The server, tested by calls over loopback.
 
 use std::future::{Ready, ready};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,15 +17,15 @@ use crate::error::{Kind, Problem};
 
 const SET: &[u8] = tonic_health::pb::FILE_DESCRIPTOR_SET;
 
-/// Panics at each call.
+/// A service that panics in each call.
 #[derive(Clone)]
-struct Broken;
+struct PanickingService;
 
-impl NamedService for Broken {
+impl NamedService for PanickingService {
     const NAME: &'static str = "test.Broken";
 }
 
-impl tower::Service<http::Request<Body>> for Broken {
+impl tower::Service<http::Request<Body>> for PanickingService {
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = Ready<Result<http::Response<Body>, Infallible>>;
@@ -35,23 +35,20 @@ impl tower::Service<http::Request<Body>> for Broken {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        assert!(
-            request.uri().path().is_empty(),
-            "a panic on every real path"
-        );
+        assert!(request.uri().path().is_empty(), "panics on every path");
         ready(Ok(http::Response::new(Body::empty())))
     }
 }
 
-/// Never answers.
+/// A service that never responds.
 #[derive(Clone)]
-struct Stuck;
+struct PendingService;
 
-impl NamedService for Stuck {
+impl NamedService for PendingService {
     const NAME: &'static str = "test.Stuck";
 }
 
-impl tower::Service<http::Request<Body>> for Stuck {
+impl tower::Service<http::Request<Body>> for PendingService {
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = std::future::Pending<Result<http::Response<Body>, Infallible>>;
@@ -65,15 +62,15 @@ impl tower::Service<http::Request<Body>> for Stuck {
     }
 }
 
-/// Begins well, and ends as a stream does whose reader met a frame that is none.
+/// A service whose stream ends as if the reader had received a malformed frame.
 #[derive(Clone)]
-struct Spoilt;
+struct TruncatedService;
 
-impl NamedService for Spoilt {
+impl NamedService for TruncatedService {
     const NAME: &'static str = "test.Spoilt";
 }
 
-impl tower::Service<http::Request<Body>> for Spoilt {
+impl tower::Service<http::Request<Body>> for TruncatedService {
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = Ready<Result<http::Response<Body>, Infallible>>;
@@ -98,8 +95,8 @@ impl tower::Service<http::Request<Body>> for Spoilt {
     }
 }
 
-/// Posts these bytes as the frames of a call, and gives the refusal that its headers carry.
-async fn refused(channel: &Channel, path: &str, frames: &'static [u8]) -> Problem {
+/// Sends these bytes as the frames of a call, and returns the error in the response headers.
+async fn send_frames(channel: &Channel, path: &str, frames: &'static [u8]) -> Problem {
     let body = Body::new(http_body_util::Full::new(bytes::Bytes::from_static(frames)));
     let request = http::Request::post(path.to_owned())
         .header("content-type", "application/grpc")
@@ -107,12 +104,12 @@ async fn refused(channel: &Channel, path: &str, frames: &'static [u8]) -> Proble
         .body(body)
         .unwrap();
     let response = channel.clone().oneshot(request).await.unwrap();
-    Problem::from(tonic::Status::from_header_map(response.headers()).expect("a refusal"))
+    Problem::from(tonic::Status::from_header_map(response.headers()).expect("an error status"))
 }
 
-type Served = tokio::task::JoinHandle<Result<(), GrpcError>>;
+type ServerTask = tokio::task::JoinHandle<Result<(), GrpcError>>;
 
-async fn start(server: Server) -> (Channel, CancellationToken, Served) {
+async fn start(server: Server) -> (Channel, CancellationToken, ServerTask) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();
@@ -137,33 +134,33 @@ async fn status(channel: &Channel, service: &str) -> i32 {
 }
 
 #[tokio::test]
-async fn liveness_and_readiness_are_two_things() {
-    let up = Arc::new(AtomicBool::new(false));
-    let seen = up.clone();
-    let check: Check = Arc::new(move || {
-        let up = seen.load(Ordering::Relaxed);
-        Box::pin(async move { up })
+async fn liveness_and_readiness_are_independent() {
+    let available = Arc::new(AtomicBool::new(false));
+    let checked = available.clone();
+    let check: ReadinessCheck = Arc::new(move || {
+        let available = checked.load(Ordering::Relaxed);
+        Box::pin(async move { available })
     });
-    let (channel, shutdown, served) = start(Server::new(SET).ready_while(check)).await;
+    let (channel, shutdown, server) = start(Server::new(SET).ready_while(check)).await;
     let (serving, not_serving) = (1, 2);
     assert_eq!(status(&channel, "").await, serving);
     assert_eq!(status(&channel, READY).await, not_serving);
-    up.store(true, Ordering::Relaxed);
+    available.store(true, Ordering::Relaxed);
     tokio::time::timeout(Duration::from_secs(10), async {
         while status(&channel, READY).await != serving {
             tokio::task::yield_now().await;
         }
     })
     .await
-    .expect("ready again once the dependency answers");
+    .expect("ready once the dependency is available");
     shutdown.cancel();
     drop(channel);
-    served.await.unwrap().unwrap();
+    server.await.unwrap().unwrap();
 }
 
 #[tokio::test]
 async fn a_panic_ends_one_call_and_not_the_process() {
-    let (channel, _shutdown, _served) = start(Server::new(SET).add_service(Broken)).await;
+    let (channel, _shutdown, _server) = start(Server::new(SET).add_service(PanickingService)).await;
     let mut grpc = Grpc::new(channel.clone());
     for _ in 0..2 {
         grpc.ready().await.unwrap();
@@ -184,17 +181,17 @@ async fn a_panic_ends_one_call_and_not_the_process() {
 }
 
 #[tokio::test]
-async fn what_the_library_refuses_has_a_code_of_ours() {
-    let (channel, _shutdown, _served) = start(Server::new(SET)).await;
+async fn errors_of_the_library_have_a_stable_code() {
+    let (channel, _shutdown, _server) = start(Server::new(SET)).await;
     let mut grpc = Grpc::new(channel.clone());
 
     grpc.ready().await.unwrap();
     let codec = ProstCodec::<HealthCheckRequest, HealthCheckResponse>::default();
-    let nowhere = http::uri::PathAndQuery::from_static("/grpc.health.v1.Health/Nothing");
+    let unknown_path = http::uri::PathAndQuery::from_static("/grpc.health.v1.Health/Nothing");
     let unknown = grpc
         .unary(
             tonic::Request::new(HealthCheckRequest::default()),
-            nowhere,
+            unknown_path,
             codec,
         )
         .await
@@ -204,7 +201,7 @@ async fn what_the_library_refuses_has_a_code_of_ours() {
 
     let check = http::uri::PathAndQuery::from_static("/grpc.health.v1.Health/Check");
     grpc.ready().await.unwrap();
-    // Field 1 as a number, where text belongs.
+    // Field 1 is a number instead of text.
     let codec = ProstCodec::<HealthCheckResponse, HealthCheckResponse>::default();
     let malformed = grpc
         .unary(
@@ -237,25 +234,25 @@ async fn what_the_library_refuses_has_a_code_of_ours() {
 }
 
 #[tokio::test]
-async fn frames_that_are_none_are_the_callers_to_mend() {
-    let (channel, _shutdown, _served) = start(Server::new(SET).add_service(Spoilt)).await;
+async fn malformed_frames_are_errors_of_the_caller() {
+    let (channel, _shutdown, _server) = start(Server::new(SET).add_service(TruncatedService)).await;
     let check = "/grpc.health.v1.Health/Check";
-    for (what, frames) in [
+    for (case, frames) in [
         ("no message", &[][..]),
-        ("a compressed one without an encoding", &[1, 0, 0, 0, 0]),
-        ("a flag that there is not", &[7, 0, 0, 0, 0]),
-        ("an end before the end", &[0, 0, 0, 0, 9, 1]),
-        ("half a header", &[0, 0]),
+        ("a compressed message without an encoding", &[1, 0, 0, 0, 0]),
+        ("an unknown flag", &[7, 0, 0, 0, 0]),
+        ("a truncated message", &[0, 0, 0, 0, 9, 1]),
+        ("a truncated header", &[0, 0]),
     ] {
-        let problem = refused(&channel, check, frames).await;
+        let problem = send_frames(&channel, check, frames).await;
         assert_eq!(
             (problem.kind, &*problem.code),
             (Kind::Invalid, "malformed_message"),
-            "{what}"
+            "{case}"
         );
     }
 
-    // In the middle of a stream it is the trailers that say so.
+    // In the middle of a stream the trailers contain the error.
     let request = http::Request::post("/test.Spoilt/Call").body(Body::empty());
     let response = channel.clone().oneshot(request.unwrap()).await.unwrap();
     let end = response.into_body().collect().await.unwrap();
@@ -265,27 +262,27 @@ async fn frames_that_are_none_are_the_callers_to_mend() {
 }
 
 #[tokio::test]
-async fn no_room_and_no_time_are_refusals_with_a_code() {
-    let mut server = Server::new(SET).add_service(Stuck);
-    server.call = Duration::from_millis(200);
+async fn exceeded_limits_are_errors_with_a_code() {
+    let mut server = Server::new(SET).add_service(PendingService);
+    server.call_timeout = Duration::from_millis(200);
     server.in_flight = 1;
-    let (channel, _shutdown, _served) = start(server).await;
-    let calls = (0..4).map(|_| refused(&channel, "/test.Stuck/Call", &[]));
-    let mut said: Vec<_> = futures::future::join_all(calls)
+    let (channel, _shutdown, _server) = start(server).await;
+    let calls = (0..4).map(|_| send_frames(&channel, "/test.Stuck/Call", &[]));
+    let mut problems: Vec<_> = futures::future::join_all(calls)
         .await
         .into_iter()
         .map(|problem| (problem.code.into_owned(), problem.kind))
         .collect();
-    said.sort_by(|one, other| one.0.cmp(&other.0));
+    problems.sort_by(|left, right| left.0.cmp(&right.0));
     let busy = ("too_many_calls".to_owned(), Kind::Exhausted);
     let late = ("timed_out".to_owned(), Kind::Unavailable);
-    assert_eq!(said, [late, busy.clone(), busy.clone(), busy]);
+    assert_eq!(problems, [late, busy.clone(), busy.clone(), busy]);
 }
 
 #[tokio::test]
-async fn a_call_that_never_ends_does_not_hold_up_the_drain() {
+async fn a_call_that_never_ends_does_not_block_the_shutdown() {
     let limit = Duration::from_millis(100);
-    let (channel, shutdown, served) = start(Server::new(SET).drain(limit)).await;
+    let (channel, shutdown, server) = start(Server::new(SET).drain(limit)).await;
     let mut health = HealthClient::new(channel);
     let mut watch = health
         .watch(HealthCheckRequest::default())
@@ -294,7 +291,7 @@ async fn a_call_that_never_ends_does_not_hold_up_the_drain() {
         .into_inner();
     watch.message().await.unwrap();
     shutdown.cancel();
-    tokio::time::timeout(Duration::from_secs(10), served)
+    tokio::time::timeout(Duration::from_secs(10), server)
         .await
         .unwrap()
         .unwrap()

@@ -1,14 +1,14 @@
-//! Apache Kafka as the bus: connections, topics, and the form of a record.
+//! Apache Kafka as the bus: connections, topics, and the record format.
 //!
-//! Kafka carries events and keeps nothing that matters: positions are the log's, cursors are the consumers', and what
-//! Kafka loses is read from the log. Must not decide what an event means, which was passed, or which comes next.
+//! Kafka is only a transport: positions are the log's, cursors are the consumers', and what Kafka loses is
+//! read from the log. This module does not decide what an event means or which event comes next.
 
-mod context;
+mod client_log;
 mod producer;
 mod record;
 mod settings;
 mod subscription;
-mod survey;
+mod topic_state;
 mod topics;
 
 use std::collections::BTreeMap;
@@ -19,15 +19,15 @@ use tonic::transport::Channel;
 
 use crate::sealed::Keyring;
 
-pub use settings::{BusConfig, BusConfigError, Kind, Tls};
-pub use survey::{Seat, Survey, survey};
+pub use settings::{BusConfig, BusConfigError, BusKind, BusTls};
+pub use topic_state::{PartitionState, TopicState, inspect_topic};
 pub use topics::{TopicError, ensure_topics};
 
-pub(crate) use producer::{Delivery, NotSent, Outcome, Producer};
-pub(crate) use record::Refused;
-pub(crate) use subscription::{Batch, Subscription};
+pub(crate) use producer::{Delivery, Producer, SendError, SendOutcome};
+pub(crate) use record::RecordError;
+pub(crate) use subscription::{RecordBatch, Subscription};
 
-/// How a role reaches Kafka, and the logs of those it hears.
+/// How a role reaches Kafka and the logs of the producers that it consumes.
 #[derive(Clone)]
 pub struct KafkaBus {
     pub(crate) settings: Arc<BusConfig>,
@@ -61,9 +61,9 @@ impl KafkaBus {
         self.settings.topic(service)
     }
 
-    /// What every client of this role is set up with.
-    pub(crate) fn client(&self) -> ClientConfig {
-        self.settings.client()
+    /// The settings shared by every client of this role.
+    pub(crate) fn client_config(&self) -> ClientConfig {
+        self.settings.client_config()
     }
 }
 

@@ -1,7 +1,8 @@
-//! Records on their way to one topic: what was acknowledged, what was refused for good, what is unknown.
+//! Sends records to one topic and reports for each whether it was acknowledged, permanently rejected, or
+//! unknown.
 //!
-//! Must not retry by itself beyond what the library does for one record, and must not say "acknowledged" of anything
-//! but an acknowledgement by every in-sync replica.
+//! Retries only as the library does for a single record. `Acknowledged` always means by every in-sync
+//! replica.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,54 +12,54 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::future_producer::DeliveryFuture;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _, PurgeConfig};
 
-use super::context::Told;
+use super::client_log::ClientLogger;
 use super::{KafkaBus, record};
 use crate::log::Envelope;
 
-/// How long the end of a producer waits for what is on its way.
-const FLUSH: Duration = Duration::from_secs(5);
+/// How long closing a producer waits for unsent records.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
-type Client = Arc<FutureProducer<Told>>;
+type SharedClient = Arc<FutureProducer<ClientLogger>>;
 
-/// Sends to one topic; makes itself a new client when the library gives up on the old one.
+/// Sends to one topic. Creates a new client after a fatal error of the library.
 pub(crate) struct Producer {
     bus: KafkaBus,
     topic: String,
-    client: Mutex<Option<Client>>,
+    client: Mutex<Option<SharedClient>>,
 }
 
-/// Why a record was not even put on its way.
+/// Why a record was not sent.
 #[derive(Debug)]
-pub(crate) enum NotSent {
-    /// Enough is on its way: later.
+pub(crate) enum SendError {
+    /// The local queue is full; try later.
     Full,
     /// See [`Outcome::Refused`].
-    Refused(String),
-    /// Later, perhaps by a new client.
+    Rejected(String),
+    /// Try later, possibly with a new client.
     Failed(String),
 }
 
-/// What became of a record.
+/// Result of sending a record.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum SendOutcome {
     Acknowledged,
-    /// Kafka will never take it as it is, or as it was sent together with its neighbours.
-    Refused(String),
-    /// It may have been written or not: the same record again.
+    /// Kafka will never accept the record as it is, or in the batch it was sent in.
+    Rejected(String),
+    /// The record may or may not have been written; send it again.
     Unknown(String),
 }
 
-/// A record on its way.
+/// A record in flight.
 pub(crate) struct Delivery(DeliveryFuture);
 
 impl Delivery {
-    pub(crate) async fn outcome(self) -> Outcome {
+    pub(crate) async fn outcome(self) -> SendOutcome {
         match self.0.await {
-            Ok(Ok(_)) => Outcome::Acknowledged,
-            Ok(Err((error, _))) if is_for_good(&error) => Outcome::Refused(error.to_string()),
-            Ok(Err((error, _))) => Outcome::Unknown(error.to_string()),
-            // The client went away under it.
-            Err(_) => Outcome::Unknown("the delivery was given up".into()),
+            Ok(Ok(_)) => SendOutcome::Acknowledged,
+            Ok(Err((error, _))) if is_permanent(&error) => SendOutcome::Rejected(error.to_string()),
+            Ok(Err((error, _))) => SendOutcome::Unknown(error.to_string()),
+            // The client was dropped before the delivery completed.
+            Err(_) => SendOutcome::Unknown("the delivery was cancelled".into()),
         }
     }
 }
@@ -76,10 +77,12 @@ impl Producer {
         &self.topic
     }
 
-    pub(crate) fn send(&self, event: &Envelope) -> Result<Delivery, NotSent> {
-        let client = self.client().map_err(|e| NotSent::Failed(e.to_string()))?;
+    pub(crate) fn send(&self, event: &Envelope) -> Result<Delivery, SendError> {
+        let client = self
+            .client()
+            .map_err(|e| SendError::Failed(e.to_string()))?;
         let headers = record::headers(event, self.bus.keyring())
-            .map_err(|e| NotSent::Failed(e.to_string()))?;
+            .map_err(|e| SendError::Failed(e.to_string()))?;
         let record = FutureRecord::<(), [u8]>::to(&self.topic)
             .partition(event.shard.into())
             .payload(&event.payload)
@@ -88,66 +91,66 @@ impl Producer {
             .send_result(record)
             .map(Delivery)
             .map_err(|(error, _)| match error {
-                KafkaError::MessageProduction(Code::QueueFull) => NotSent::Full,
-                error if is_for_good(&error) => NotSent::Refused(error.to_string()),
-                error => NotSent::Failed(error.to_string()),
+                KafkaError::MessageProduction(Code::QueueFull) => SendError::Full,
+                error if is_permanent(&error) => SendError::Rejected(error.to_string()),
+                error => SendError::Failed(error.to_string()),
             })
     }
 
-    /// Gives the client up if the library has: a fatal error never passes (librdkafka, "Fatal errors"). What was on
-    /// its way becomes unknown. Returns whether there was one.
+    /// Drops the client after a fatal error, which is permanent (librdkafka, "Fatal errors"). The results of
+    /// its records in flight become unknown. Returns whether there was such an error.
     pub(crate) async fn rebuild_if_fatal(&self) -> bool {
         let fatal = {
-            let mut held = self.held();
-            let fatal = held.as_ref().and_then(|c| c.client().fatal_error());
+            let mut current = self.lock_client();
+            let fatal = current.as_ref().and_then(|c| c.client().fatal_error());
             if let Some((code, reason)) = &fatal {
                 tracing::error!(
                     alarm = "producer_rebuilt",
                     kafka.topic = self.topic,
                     kafka.code = ?code,
                     reason,
-                    "the producer is beyond help; making a new one"
+                    "the Kafka producer failed permanently; creating a new one"
                 );
             }
-            fatal.and_then(|_| held.take())
+            fatal.and_then(|_| current.take())
         };
         let Some(client) = fatal else { return false };
         client.purge(PurgeConfig::default().queue().inflight());
-        drop_aside(client).await;
+        drop_off_runtime(client).await;
         true
     }
 
-    /// Waits for what is on its way: dropping a client throws its queue away.
+    /// Waits for records in flight; dropping a client discards its queue.
     pub(crate) async fn close(&self) {
-        let Some(client) = self.held().take() else {
+        let Some(client) = self.lock_client().take() else {
             return;
         };
         let topic = self.topic.clone();
-        let flushed = tokio::task::spawn_blocking(move || client.flush(FLUSH)).await;
+        let flushed = tokio::task::spawn_blocking(move || client.flush(FLUSH_TIMEOUT)).await;
         if !matches!(flushed, Ok(Ok(()))) {
-            // Nothing is lost: `published_to` did not pass it.
+            // Nothing is lost: `published_to` did not advance past them.
             tracing::warn!(
                 kafka.topic = topic,
-                "not everything was delivered in time; it is sent again at the next start"
+                "some records were not delivered in time; they are sent again at the next start"
             );
         }
     }
 
-    fn client(&self) -> Result<Client, KafkaError> {
-        let mut held = self.held();
-        if let Some(client) = held.as_ref() {
+    fn client(&self) -> Result<SharedClient, KafkaError> {
+        let mut current = self.lock_client();
+        if let Some(client) = current.as_ref() {
             return Ok(client.clone());
         }
         let client = Arc::new(self.connect()?);
-        *held = Some(client.clone());
+        *current = Some(client.clone());
         Ok(client)
     }
 
-    fn connect(&self) -> Result<FutureProducer<Told>, KafkaError> {
+    fn connect(&self) -> Result<FutureProducer<ClientLogger>, KafkaError> {
         let settings = &self.bus.settings;
-        let mut config = self.bus.client();
+        let mut config = self.bus.client_config();
         config
-            // Acknowledged by every in-sync replica, once, in order.
+            // Acknowledged by every in-sync replica, without duplicates, in order.
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("max.in.flight.requests.per.connection", "5")
@@ -164,22 +167,22 @@ impl Producer {
                 settings.queue_records.to_string(),
             )
             .set("queue.buffering.max.kbytes", "65536");
-        FutureProducer::from_config_and_context(&config, Told)
+        FutureProducer::from_config_and_context(&config, ClientLogger)
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, Option<Client>> {
-        // Only a handle is behind the lock: nothing can be half-written.
+    fn lock_client(&self) -> std::sync::MutexGuard<'_, Option<SharedClient>> {
+        // The mutex guards a single handle, which cannot be half-written.
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The end of a client joins its threads: not on a runtime's thread.
-async fn drop_aside(client: Client) {
+/// Dropping a client joins its threads, which must not block a runtime thread.
+async fn drop_off_runtime(client: SharedClient) {
     let _ = tokio::task::spawn_blocking(move || drop(client)).await;
 }
 
-/// Whether the record itself is what Kafka does not take.
-fn is_for_good(error: &KafkaError) -> bool {
+/// Whether Kafka rejects the record itself.
+fn is_permanent(error: &KafkaError) -> bool {
     matches!(
         error.rdkafka_error_code(),
         Some(

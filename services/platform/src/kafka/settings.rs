@@ -1,4 +1,4 @@
-//! How the bus is reached, as a role's configuration says it. Parsed here or nowhere.
+//! The `[bus]` table of a role's configuration. It is parsed and validated here only.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -11,48 +11,51 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BusConfig {
-    pub kind: Kind,
-    /// `host:port`, several with commas between them.
+    pub kind: BusKind,
+    /// `host:port`, several separated by commas.
     pub bootstrap: String,
-    /// Needed wherever a broker is not on loopback.
-    pub tls: Option<Tls>,
-    /// The name under which a broker's log shows this process.
+    /// Required when a broker is not on loopback.
+    pub tls: Option<BusTls>,
+    /// Client name shown in the brokers' logs.
     pub client_id: String,
-    /// Stable name of this process among those of its role (static membership): with it a restart takes its place
-    /// again at once. Two processes of a role must not share one. Without it a process joins anew and leaves cleanly.
+    /// Stable instance name of this process within its role (static membership): after a restart it resumes
+    /// its partitions at once. Two processes of a role must not share a name. Without it, a process joins the
+    /// group as a new member and leaves it at shutdown.
     pub instance: Option<String>,
     /// Topics are `PREFIX.SERVICE.v1`, consumer groups `PREFIX.CONSUMER.PRODUCER`.
     pub topic_prefix: String,
-    /// How long a record may be on its way before it counts as not acknowledged and is sent again.
+    /// Milliseconds after which an unacknowledged record counts as undelivered and is sent again.
     pub delivery_timeout_millis: u32,
-    /// The largest record, as the topics allow it. An event beyond it is skipped with an alarm and read from the log.
+    /// Maximum record size in bytes, as configured on the topics. A larger event is skipped with an alarm and
+    /// read from the log.
     pub record_bytes: u32,
-    /// Records that may wait in memory to be sent; beyond it publishing waits.
+    /// Maximum number of records queued in memory; publishing waits when the queue is full.
     pub queue_records: u32,
-    /// How often cursors are compared with the heads of the logs. Twice this is how long a loss may stay unseen.
+    /// Interval in milliseconds at which cursors are compared with the heads of the logs. A loss is detected
+    /// within 1.25 times this.
     pub compare_millis: u32,
-    /// After this silence the group gives a process's partitions to others.
+    /// Milliseconds without a heartbeat after which the group reassigns a process's partitions.
     pub session_timeout_millis: u32,
-    /// The longest time that the work on one batch may take; see `max.poll.interval.ms`.
+    /// Maximum milliseconds for processing one batch; see `max.poll.interval.ms`.
     pub poll_interval_millis: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum BusKind {
     /// Consumers read the producers' logs in the database.
     #[default]
     Local,
     Kafka,
 }
 
-/// Files in PEM form; read when a client is made.
+/// PEM files, read when a client is created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Tls {
-    /// Who may have signed a broker's certificate.
+pub struct BusTls {
+    /// Certificate authorities for the brokers' certificates.
     pub ca: PathBuf,
-    /// Ours, by which the brokers know us and what we may write.
+    /// Our client certificate; its subject is the user in Kafka's ACLs.
     pub certificate: PathBuf,
     pub key: PathBuf,
 }
@@ -60,7 +63,7 @@ pub struct Tls {
 impl Default for BusConfig {
     fn default() -> Self {
         Self {
-            kind: Kind::Local,
+            kind: BusKind::Local,
             bootstrap: "127.0.0.1:9092".into(),
             tls: None,
             client_id: "takedown".into(),
@@ -76,40 +79,43 @@ impl Default for BusConfig {
     }
 }
 
-/// Why a bus cannot be used as it is configured.
+/// Why a bus configuration is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BusConfigError {
-    #[error("bus.bootstrap names no broker; give host:port, several with commas between them")]
+    #[error("bus.bootstrap names no broker; give host:port, or several separated by commas")]
     NoBroker,
     #[error(
-        "bus.bootstrap names `{0}`, which is not on this machine, and bus.tls is not set; plain Kafka is for loopback alone"
+        "bus.bootstrap names `{0}`, which is not on this machine, and bus.tls is not set; Kafka without TLS is allowed on loopback only"
     )]
-    PlainBeyondLoopback(String),
-    #[error("bus.{0} may have letters, digits, dots, hyphens and underscores only")]
-    Name(&'static str),
+    PlaintextBeyondLoopback(String),
+    #[error("bus.{0} may contain only letters, digits, dots, hyphens and underscores")]
+    InvalidName(&'static str),
     #[error("bus.{0} must not be 0")]
     Zero(&'static str),
 }
 
 impl BusConfig {
-    /// Refuses what would be wrong or unsafe, before anything is connected.
+    /// Checks the configuration; connects to nothing.
+    ///
+    /// # Errors
+    /// When a value is invalid, or a connection would be unsafe.
     pub fn check(&self) -> Result<(), BusConfigError> {
         let brokers: Vec<&str> = self.brokers().collect();
         if brokers.is_empty() {
             return Err(BusConfigError::NoBroker);
         }
         if self.tls.is_none()
-            && let Some(far) = brokers.into_iter().find(|broker| !is_loopback(broker))
+            && let Some(remote) = brokers.into_iter().find(|broker| !is_loopback(broker))
         {
-            return Err(BusConfigError::PlainBeyondLoopback(far.to_owned()));
+            return Err(BusConfigError::PlaintextBeyondLoopback(remote.to_owned()));
         }
         let instance = self.instance.as_deref().unwrap_or("none");
         for (field, name) in [
             ("topic_prefix", &*self.topic_prefix),
             ("instance", instance),
         ] {
-            if !is_name(name) {
-                return Err(BusConfigError::Name(field));
+            if !is_valid_name(name) {
+                return Err(BusConfigError::InvalidName(field));
             }
         }
         for (field, value) in [
@@ -135,7 +141,7 @@ impl BusConfig {
         format!("{}.{consumer}.{producer}", self.topic_prefix)
     }
 
-    pub(crate) fn compare_every(&self) -> Duration {
+    pub(crate) fn compare_interval(&self) -> Duration {
         Duration::from_millis(self.compare_millis.into())
     }
 
@@ -146,16 +152,16 @@ impl BusConfig {
             .filter(|broker| !broker.is_empty())
     }
 
-    pub(crate) fn client(&self) -> ClientConfig {
+    pub(crate) fn client_config(&self) -> ClientConfig {
         let mut client = ClientConfig::new();
         client
             .set("bootstrap.servers", &self.bootstrap)
             .set("client.id", &self.client_id)
-            // A broker that comes back is found within a second, and one that hangs is given up in ten.
+            // A returning broker is found within a second; a hanging one is given up after ten.
             .set("reconnect.backoff.max.ms", "1000")
             .set("socket.timeout.ms", "10000")
             .set("socket.keepalive.enable", "true")
-            // A topic that was made again is seen soon.
+            // A topic that was created again is noticed soon.
             .set("topic.metadata.refresh.interval.ms", "5000");
         match &self.tls {
             None => client.set("security.protocol", "plaintext"),
@@ -179,7 +185,7 @@ fn is_loopback(broker: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-fn is_name(name: &str) -> bool {
+fn is_valid_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 100
         && name
@@ -191,65 +197,68 @@ fn is_name(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn at(bootstrap: &str) -> BusConfig {
+    fn kafka_at(bootstrap: &str) -> BusConfig {
         BusConfig {
-            kind: Kind::Kafka,
+            kind: BusKind::Kafka,
             bootstrap: bootstrap.into(),
             ..BusConfig::default()
         }
     }
 
     #[test]
-    fn plain_kafka_is_for_loopback_alone() {
-        for near in [
+    fn kafka_without_tls_is_accepted_on_loopback_only() {
+        for local in [
             "127.0.0.1:9092",
             "localhost:9092, [::1]:9093",
             "127.9.9.9:1",
         ] {
-            assert_eq!(at(near).check(), Ok(()), "{near}");
+            assert_eq!(kafka_at(local).check(), Ok(()), "{local}");
         }
-        for far in [
+        for remote in [
             "kafka:9092",
             "127.0.0.1:9092,10.0.0.1:9092",
             "localhost.example:9092",
             "[2001:db8::1]:9092",
         ] {
-            let refused = at(far).check();
+            let refused = kafka_at(remote).check();
             assert!(
-                matches!(refused, Err(BusConfigError::PlainBeyondLoopback(_))),
-                "{far}: {refused:?}"
+                matches!(refused, Err(BusConfigError::PlaintextBeyondLoopback(_))),
+                "{remote}: {refused:?}"
             );
-            let tls = Tls {
+            let tls = BusTls {
                 ca: "ca.pem".into(),
                 certificate: "us.pem".into(),
                 key: "us.key".into(),
             };
-            let sealed = BusConfig {
+            let with_tls = BusConfig {
                 tls: Some(tls),
-                ..at(far)
+                ..kafka_at(remote)
             };
-            assert_eq!(sealed.check(), Ok(()), "{far}");
+            assert_eq!(with_tls.check(), Ok(()), "{remote}");
         }
-        assert_eq!(at(" , ").check(), Err(BusConfigError::NoBroker));
+        assert_eq!(kafka_at(" , ").check(), Err(BusConfigError::NoBroker));
     }
 
     #[test]
-    fn a_mistake_in_the_table_is_named() {
-        for (text, named) in [
+    fn an_error_in_the_bus_table_names_its_key() {
+        for (text, key) in [
             ("kind = \"carrier pigeon\"", "kind"),
             ("bootstraps = \"x\"", "bootstraps"),
             ("tls = { ca = \"a\" }", "certificate"),
         ] {
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), text).unwrap();
-            let wrong = crate::config::load::<BusConfig>(Some(file.path()), "TAKEDOWN_NOWHERE");
-            let wrong = wrong.unwrap_err().to_string();
-            assert!(wrong.contains(named), "{wrong}");
+            let error = crate::config::load::<BusConfig>(Some(file.path()), "TAKEDOWN_NOWHERE");
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(key), "{error}");
         }
-        let spaced = BusConfig {
+        let with_space = BusConfig {
             topic_prefix: "take down".into(),
-            ..at("127.0.0.1:1")
+            ..kafka_at("127.0.0.1:1")
         };
-        assert_eq!(spaced.check(), Err(BusConfigError::Name("topic_prefix")));
+        assert_eq!(
+            with_space.check(),
+            Err(BusConfigError::InvalidName("topic_prefix"))
+        );
     }
 }

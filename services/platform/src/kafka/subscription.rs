@@ -1,7 +1,7 @@
-//! One consumer's seat in its group, and the records that come to it.
+//! One consumer's membership in its group, and the records that it receives.
 //!
-//! Offsets only say where to start reading: they are stored after the cursors of their events were committed, and
-//! nothing is concluded from them. Must not give anybody a record without a true MAC.
+//! Offsets only decide where reading starts: they are stored after the cursors of their events are committed,
+//! and nothing else is derived from them. Only records with a valid MAC are returned as events.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -17,20 +17,20 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::context::Told;
-use super::{KafkaBus, Refused, record};
+use super::client_log::ClientLogger;
+use super::{KafkaBus, RecordError, record};
 use crate::log::Envelope;
 use crate::metrics::Counter;
 
-/// Refused records may come by the million: they are counted, and told of once in this time.
-const TELL: Duration = Duration::from_secs(10);
-/// How long the end of a subscription waits for the seat to be given up, and then for the library to be done.
-const PARTING: Duration = Duration::from_secs(3);
+/// Rejected records may arrive by the million: all are counted, and logged at most once in this interval.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+/// How long closing waits for the partitions to be released, and then for the library to finish.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
-static REFUSED: Counter = Counter::new(
-    "takedown.bus.refused",
+static REJECTED: Counter = Counter::new(
+    "takedown.bus.rejected",
     "{record}",
-    "Records that their producer does not vouch for, passed over.",
+    "Records without a valid MAC of their producer; they are skipped.",
 );
 
 pub(crate) struct Subscription {
@@ -38,59 +38,62 @@ pub(crate) struct Subscription {
     consumer: &'static str,
     producer: &'static str,
     topic: String,
-    client: Client,
-    refused: Mutex<Refusals>,
+    client: ConsumerClient,
+    rejected: Mutex<RejectedRecords>,
 }
 
-/// The library's client. Its end may never come (librdkafka #4884: a seat that is assigned while the client closes), so
-/// it ends on a thread that nobody has to wait for.
-struct Client(Option<StreamConsumer<Told>>);
+/// The library's client. Closing it may never finish (librdkafka #4884: a partition assigned while the client
+/// closes), so it closes on a background thread.
+struct ConsumerClient(Option<StreamConsumer<ClientLogger>>);
 
-/// What came at once: events in the order of their partitions, and where to go on once they are passed.
+/// Records received together: their events, by partition order, and the offsets to store once they are
+/// processed.
 #[derive(Default)]
-pub(crate) struct Batch {
+pub(crate) struct RecordBatch {
     pub(crate) events: Vec<Envelope>,
-    /// By partition, the offset behind the last record; refused ones count too.
+    /// By partition, the offset after the last record, including rejected ones.
     offsets: BTreeMap<i32, i64>,
 }
 
 #[derive(Default)]
-struct Refusals {
-    untold: u64,
-    tell_at: Option<Instant>,
+struct RejectedRecords {
+    unlogged: u64,
+    log_at: Option<Instant>,
 }
 
-impl Client {
-    /// Ends the client, and tells when it has ended.
-    fn end(&mut self) -> oneshot::Receiver<()> {
-        let (ended, end) = oneshot::channel();
+impl ConsumerClient {
+    /// Closes the client on a background thread; the receiver resolves when it has closed.
+    fn close_in_background(&mut self) -> oneshot::Receiver<()> {
+        let (closed, done) = oneshot::channel();
         if let Some(client) = self.0.take() {
-            let end = move || {
+            let close = move || {
                 drop(client);
-                let _ = ended.send(());
+                let _ = closed.send(());
             };
             if let Err(error) = std::thread::Builder::new()
-                .name("kafka-end".into())
-                .spawn(end)
+                .name("kafka-close".into())
+                .spawn(close)
             {
-                tracing::error!(%error, "no thread to end a Kafka client on");
+                tracing::error!(%error, "could not start a thread to close a Kafka client");
             }
         }
-        end
+        done
     }
 }
 
-impl Deref for Client {
-    type Target = StreamConsumer<Told>;
+impl Deref for ConsumerClient {
+    type Target = StreamConsumer<ClientLogger>;
 
     fn deref(&self) -> &Self::Target {
-        self.0.as_ref().expect("it ends with its subscription")
+        self.0
+            .as_ref()
+            .expect("the client exists until the subscription is closed")
     }
 }
 
-impl Drop for Client {
+impl Drop for ConsumerClient {
     fn drop(&mut self) {
-        drop(self.end());
+        drop(self.close_in_background());
     }
 }
 
@@ -101,16 +104,17 @@ impl Subscription {
         producer: &'static str,
     ) -> Result<Self, KafkaError> {
         let settings = &bus.settings;
-        let mut config = bus.client();
+        let mut config = bus.client_config();
         config
             .set("group.id", settings.group(consumer, producer))
             .set("enable.auto.commit", "true")
             .set("auto.commit.interval.ms", "1000")
-            // Stored by us, when the cursors of the events are committed.
+            // Stored by us, once the cursors of the events are committed.
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "earliest")
             .set("allow.auto.create.topics", "false")
-            // Eager: cooperative-sticky has open faults, and a cursor makes a full stop harmless.
+            // Eager assignment: cooperative-sticky has open bugs, and the cursors make a full rebalance
+            // harmless.
             .set("partition.assignment.strategy", "range")
             .set(
                 "session.timeout.ms",
@@ -127,7 +131,7 @@ impl Subscription {
                     .max(settings.session_timeout_millis)
                     .to_string(),
             )
-            // Bounds of what waits in memory; an answer comes as soon as there is a byte.
+            // Bounds of the in-memory queue; a fetch returns as soon as there is a byte.
             .set("fetch.min.bytes", "1")
             .set("queued.min.messages", "2000")
             .set("queued.max.messages.kbytes", "8192");
@@ -137,127 +141,129 @@ impl Subscription {
                 format!("{consumer}-{producer}-{instance}"),
             );
         }
-        let client: StreamConsumer<Told> = StreamConsumer::from_config_and_context(&config, Told)?;
+        let client: StreamConsumer<ClientLogger> =
+            StreamConsumer::from_config_and_context(&config, ClientLogger)?;
         let topic = bus.topic(producer);
         client.subscribe(&[&topic])?;
-        // Shown from the beginning, so that the first one is seen as one.
-        REFUSED.add(0, &[("consumer", consumer), ("producer", producer)]);
+        // Exported as 0 from the start, so that the first rejected record shows as an increase.
+        REJECTED.add(0, &[("consumer", consumer), ("producer", producer)]);
         Ok(Self {
             bus: bus.clone(),
             consumer,
             producer,
             topic,
-            client: Client(Some(client)),
-            refused: Mutex::default(),
+            client: ConsumerClient(Some(client)),
+            rejected: Mutex::default(),
         })
     }
 
-    /// Waits for records and takes what has come, up to about `most`. Cancelling it loses none.
-    pub(crate) async fn next(&self, most: usize) -> Result<Batch, KafkaError> {
-        let mut batch = Batch::default();
-        self.take(&self.client.recv().await?, &mut batch);
-        while batch.events.len() < most {
-            // What fails here is told again by the next call.
+    /// Waits for records and returns those that have arrived, up to about `max_events`. Cancelling it loses
+    /// none.
+    pub(crate) async fn next_batch(&self, max_events: usize) -> Result<RecordBatch, KafkaError> {
+        let mut batch = RecordBatch::default();
+        self.add_record(&self.client.recv().await?, &mut batch);
+        while batch.events.len() < max_events {
+            // An error here is returned again by the next call.
             let Some(Ok(message)) = self.client.recv().now_or_never() else {
                 break;
             };
-            self.take(&message, &mut batch);
+            self.add_record(&message, &mut batch);
         }
         Ok(batch)
     }
 
-    /// Waits without being given records, and without losing the seat: the group takes who does not ask for gone.
-    pub(crate) async fn wait(&self, pause: Duration) {
+    /// Waits without receiving records while staying in the group, which expels members that stop polling.
+    pub(crate) async fn pause_for(&self, pause: Duration) {
         let paused = self.client.assignment().unwrap_or_default();
         if paused.count() > 0 && self.client.pause(&paused).is_err() {
             tracing::debug!(
                 kafka.topic = self.topic,
-                "could not pause; what comes is read from the log"
+                "could not pause; records received meanwhile are read from the log"
             );
         }
-        let asking = async {
+        let polling = async {
             loop {
-                // What slips through is missing later, and then read from the log like every gap.
+                // A record received here is a gap later, and is then read from the log.
                 let _ = self.client.recv().await;
             }
         };
-        let _ = tokio::time::timeout(pause, asking).await;
-        // Partitions that were taken away meanwhile cannot be resumed, and need not be.
+        let _ = tokio::time::timeout(pause, polling).await;
+        // Partitions revoked meanwhile cannot be resumed, and need not be.
         let _ = self.client.resume(&paused);
     }
 
-    /// Says that everything in the batch is passed.
-    pub(crate) fn passed(&self, batch: &Batch) {
+    /// Stores the offsets of a processed batch.
+    pub(crate) fn store_offsets(&self, batch: &RecordBatch) {
         let mut list = TopicPartitionList::new();
         for (partition, offset) in &batch.offsets {
-            // Only a partition twice or a negative offset could fail.
+            // Can fail only for a duplicate partition or a negative offset.
             let _ = list.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset));
         }
         if let Err(error) = self.client.store_offsets(&list) {
-            // The partition went to another process: it will drop what we passed as duplicates.
+            // The partition was reassigned; its new owner drops these events as duplicates.
             tracing::debug!(kafka.topic = self.topic, %error, "offsets were not stored");
         }
     }
 
-    /// Gives the seat up (where membership is not static) and ends the client.
+    /// Leaves the group (unless membership is static) and closes the client.
     pub(crate) async fn close(mut self) {
         self.client.unsubscribe();
-        let until = Instant::now() + PARTING;
-        // Assignments that are on their way are taken and given back while the client can still do both.
+        let until = Instant::now() + CLOSE_TIMEOUT;
+        // Assignments in progress are completed and revoked while the client can still do both.
         while Instant::now() < until && self.client.assignment().is_ok_and(|list| list.count() > 0)
         {
             let _ = tokio::time::timeout(Duration::from_millis(20), self.client.recv()).await;
         }
         while self.client.recv().now_or_never().is_some() {}
-        let ended = self.client.end();
-        if tokio::time::timeout(PARTING, ended).await.is_err() {
+        let closed = self.client.close_in_background();
+        if tokio::time::timeout(CLOSE_TIMEOUT, closed).await.is_err() {
             tracing::warn!(
                 bus.consumer = self.consumer,
                 kafka.topic = self.topic,
-                "the client library does not come to its end; leaving it behind"
+                "the Kafka client did not close in time; leaving it to a background thread"
             );
         }
     }
 
-    fn take(&self, message: &BorrowedMessage<'_>, batch: &mut Batch) {
+    fn add_record(&self, message: &BorrowedMessage<'_>, batch: &mut RecordBatch) {
         match record::read(self.producer, self.bus.keyring(), message) {
             Ok(event) => batch.events.push(event),
-            Err(why) => self.refuse(message, why),
+            Err(why) => self.reject(message, why),
         }
         batch
             .offsets
             .insert(message.partition(), message.offset() + 1);
     }
 
-    /// Counts what is passed over. If it stood for a true event, that is now a gap.
-    fn refuse(&self, message: &BorrowedMessage<'_>, why: Refused) {
-        // Two plain numbers are behind the lock: nothing can be half-written.
-        let mut refused = self
-            .refused
+    /// Counts a rejected record. If it replaced a valid event, that event is now a gap.
+    fn reject(&self, message: &BorrowedMessage<'_>, why: RecordError) {
+        // The mutex guards two plain values, which cannot be half-written.
+        let mut rejected = self
+            .rejected
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        refused.untold += 1;
-        REFUSED.add(
+        rejected.unlogged += 1;
+        REJECTED.add(
             1,
             &[("consumer", self.consumer), ("producer", self.producer)],
         );
         let now = Instant::now();
-        if refused.tell_at.is_some_and(|at| now < at) {
+        if rejected.log_at.is_some_and(|at| now < at) {
             return;
         }
         tracing::error!(
-            alarm = "record_refused",
+            alarm = "record_rejected",
             bus.consumer = self.consumer,
             kafka.topic = self.topic,
             kafka.partition = message.partition(),
             kafka.offset = message.offset(),
-            records = refused.untold,
+            records = rejected.unlogged,
             %why,
-            "records that their producer does not vouch for are passed over"
+            "records without a valid MAC of their producer are skipped"
         );
-        *refused = Refusals {
-            untold: 0,
-            tell_at: Some(now + TELL),
+        *rejected = RejectedRecords {
+            unlogged: 0,
+            log_at: Some(now + LOG_INTERVAL),
         };
     }
 }

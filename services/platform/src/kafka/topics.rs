@@ -1,5 +1,5 @@
-//! The topics: made once by whoever may, and found to be as they must be.
-//! Must not change a topic that is there: another number of partitions would be another place for a case.
+//! Creates the topics that are missing and checks the existing ones. An existing topic is never changed: a
+//! different number of partitions would move cases to other partitions.
 
 use std::time::Duration;
 
@@ -8,50 +8,54 @@ use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::util::Timeout;
 
-use super::context::Told;
+use super::client_log::ClientLogger;
 use super::settings::{BusConfig, BusConfigError};
 use crate::log::SHARDS;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Brokers' own number of replicas (Kafka, `default.replication.factor`).
-const AS_BROKERS_SAY: i32 = -1;
+/// The brokers' own default (Kafka, `default.replication.factor`).
+const BROKER_DEFAULT: i32 = -1;
 
 #[derive(Debug, thiserror::Error)]
 pub enum TopicError {
     #[error(transparent)]
     Config(#[from] BusConfigError),
     #[error("Kafka at {at} did not answer; check bus.bootstrap and that a broker runs there")]
-    Silent {
+    Unavailable {
         at: String,
         #[source]
         source: KafkaError,
     },
     #[error(
-        "the topic {0} could not be made: {1}; give this user the right to create it, or create it with 16 partitions"
+        "the topic {0} could not be created: {1}; give this user the right to create it, or create it with 16 partitions"
     )]
     Refused(String, Code),
     #[error(
-        "the topic {topic} has {found} partitions instead of 16; events keep their order only with one partition a shard, so delete the topic (nothing is lost: consumers read what is missing from the log) and run this again"
+        "the topic {topic} has {found} partitions instead of 16; events keep their order only with one partition per shard, so delete the topic (nothing is lost: consumers read missing events from the log) and run this again"
     )]
     Partitions { topic: String, found: usize },
-    #[error("the topic {0} was made but did not appear in time; run this again")]
+    #[error("the topic {0} was created but did not appear in time; run this again")]
     Absent(String),
 }
 
-/// Makes the topics of the producing services where they are missing, and refuses those that do not fit.
+/// Creates the missing topics of the producing services.
+///
+/// # Errors
+/// When no broker answers, a topic may not be created, or an existing one has the wrong number of partitions.
 pub async fn ensure_topics(config: &BusConfig, services: &[&str]) -> Result<(), TopicError> {
     config.check()?;
     let topics: Vec<String> = services
         .iter()
         .map(|service| config.topic(service))
         .collect();
-    let silent = |source| TopicError::Silent {
+    let unavailable = |source| TopicError::Unavailable {
         at: config.bootstrap.clone(),
         source,
     };
-    let admin: AdminClient<Told> =
-        AdminClient::from_config_and_context(&config.client(), Told).map_err(silent)?;
+    let admin: AdminClient<ClientLogger> =
+        AdminClient::from_config_and_context(&config.client_config(), ClientLogger)
+            .map_err(unavailable)?;
     let record_bytes = config.record_bytes.to_string();
     let wanted: Vec<NewTopic<'_>> = topics
         .iter()
@@ -59,39 +63,39 @@ pub async fn ensure_topics(config: &BusConfig, services: &[&str]) -> Result<(), 
             NewTopic::new(
                 topic,
                 SHARDS.into(),
-                TopicReplication::Fixed(AS_BROKERS_SAY),
+                TopicReplication::Fixed(BROKER_DEFAULT),
             )
             .set("cleanup.policy", "delete")
             .set("max.message.bytes", &record_bytes)
         })
         .collect();
     let options = AdminOptions::new()
-        .request_timeout(Some(Timeout::After(PATIENCE)))
-        .operation_timeout(Some(Timeout::After(PATIENCE)));
-    for made in admin
+        .request_timeout(Some(Timeout::After(REQUEST_TIMEOUT)))
+        .operation_timeout(Some(Timeout::After(REQUEST_TIMEOUT)));
+    for result in admin
         .create_topics(&wanted, &options)
         .await
-        .map_err(silent)?
+        .map_err(unavailable)?
     {
-        match made {
+        match result {
             Ok(_) | Err((_, Code::TopicAlreadyExists)) => {}
             Err((topic, code)) => return Err(TopicError::Refused(topic, code)),
         }
     }
     for topic in topics {
-        check(&admin, config, topic).await?;
+        check_partitions(&admin, config, topic).await?;
     }
     Ok(())
 }
 
-async fn check(
-    admin: &AdminClient<Told>,
+async fn check_partitions(
+    admin: &AdminClient<ClientLogger>,
     config: &BusConfig,
     topic: String,
 ) -> Result<(), TopicError> {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = tokio::time::Instant::now() + REQUEST_TIMEOUT;
     loop {
-        let found = partitions(admin, &topic).map_err(|source| TopicError::Silent {
+        let found = partition_count(admin, &topic).map_err(|source| TopicError::Unavailable {
             at: config.bootstrap.clone(),
             source,
         })?;
@@ -101,7 +105,7 @@ async fn check(
         if found > 0 {
             return Err(TopicError::Partitions { topic, found });
         }
-        // Brokers hear of a new topic one after the other.
+        // Brokers learn of a new topic one after the other.
         if tokio::time::Instant::now() >= deadline {
             return Err(TopicError::Absent(topic));
         }
@@ -109,9 +113,9 @@ async fn check(
     }
 }
 
-/// How many partitions a broker knows of; 0 where it does not know the topic.
-fn partitions(admin: &AdminClient<Told>, topic: &str) -> Result<usize, KafkaError> {
-    let metadata = admin.inner().fetch_metadata(Some(topic), PATIENCE)?;
+/// Number of partitions that a broker knows of; 0 when it does not know the topic.
+fn partition_count(admin: &AdminClient<ClientLogger>, topic: &str) -> Result<usize, KafkaError> {
+    let metadata = admin.inner().fetch_metadata(Some(topic), REQUEST_TIMEOUT)?;
     Ok(metadata
         .topics()
         .iter()

@@ -1,5 +1,5 @@
-//! Writing events into the log, inside the transaction of the change they tell of.
-//! Must not begin or commit, and must not give positions: that is the relay's.
+//! Appends events to the log, within the transaction of the change they report. The caller begins and
+//! commits; positions are assigned by the relay.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -8,9 +8,9 @@ use super::{NewEvent, shard_of};
 
 /// Appends events in the order of the slice.
 ///
-/// The caller holds the row lock of each event's case, and appends before it releases it: `seq` is drawn here, and
-/// only that lock makes its order the order of commit within a case. After the commit, ring [`super::Hint`] so that
-/// the relay need not wait for its next look.
+/// The caller must hold the row lock of each event's case until commit: `seq` is drawn here, and only that
+/// lock makes its order the commit order within a case. After the commit, call [`super::Wakeup::notify`] so
+/// that the relay need not wait for its next poll.
 pub async fn append(conn: &mut PgConnection, events: &[NewEvent]) -> sqlx::Result<()> {
     if events.is_empty() {
         return Ok(());
@@ -24,7 +24,7 @@ pub async fn append(conn: &mut PgConnection, events: &[NewEvent]) -> sqlx::Resul
     let payloads: Vec<&[u8]> = events.iter().map(|e| e.payload.as_slice()).collect();
     let traces: Vec<Option<&str>> = events.iter().map(|e| e.traceparent.as_deref()).collect();
 
-    // The identity is drawn row by row above the sort, so the order of the slice is the order of `seq`.
+    // The identity is drawn per row after the sort, so the order of the slice is the order of `seq`.
     sqlx::query(
         "-- append
         insert into event (id, case_id, shard, kind, caused_by, occurred_at, traceparent, payload)

@@ -1,23 +1,23 @@
 //! The event log of a service: a transactional outbox with dense positions.
 //!
-//! An event is appended in the transaction that makes it true, under the lock of its case row; a relay gives it a
-//! position after commit; consumers read by position. Reading by `seq`, by time or by transaction id loses events,
-//! because a lower number may commit after a higher one was read: nothing here offers that.
+//! An event is appended in the transaction that makes it true, under the lock of its case row. A relay
+//! assigns its position after commit, and consumers read by position. Reading by `seq`, by time or by
+//! transaction id would lose events, because a lower number may commit after a higher one was read; this
+//! module offers no such read.
 //!
-//! This module must not know what an event means: `kind` and `payload` are opaque.
+//! The log does not know what an event means: `kind` and `payload` are opaque.
 
 mod append;
+mod gauges;
 mod grants;
-mod hint;
-mod holding;
+mod owned_shards;
 mod publish;
-mod published;
 mod read;
 mod relay;
 mod retention;
 mod serve;
 mod shards;
-mod signs;
+mod wakeup;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -28,22 +28,23 @@ use uuid::Uuid;
 use crate::db::{self, MigrationSet};
 
 pub use append::append;
+pub use gauges::GAUGES;
 pub use grants::GRANTS;
-pub use hint::{Ear, Hint};
 pub use read::{Head, LogReader, heads, read};
 pub(crate) use read::{envelope, heads_sql, read_sql};
 pub use relay::Relay;
-pub use retention::{Kept, keep};
+pub use retention::{RetentionReport, maintain_partitions};
 pub use serve::LogServer;
 pub(crate) use serve::{CALLER, timestamp};
-pub use signs::SIGNS;
+pub use wakeup::{Wakeup, WakeupListener};
 
 /// Number of shards of every log. Fixed: a case's shard is written into its events.
 pub const SHARDS: i16 = 16;
 
 static MIGRATOR: Migrator = sqlx::migrate!("./migrations");
 
-/// The tables of the log, of cursors and of parked events: run into a service's schema before its own migrations.
+/// Tables of the log, of cursors and of parked events: migrated into a service's schema before its own
+/// migrations.
 pub const MIGRATIONS: MigrationSet = MigrationSet {
     name: "platform",
     migrator: &MIGRATOR,
@@ -53,16 +54,16 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
 pub struct NewEvent {
     pub id: Uuid,
     pub case_id: Uuid,
-    /// Its name in the protobuf schema, for example `CaseActionable`.
+    /// Name of the event in the protobuf schema, for example `CaseActionable`.
     pub kind: &'static str,
     pub caused_by: Option<Uuid>,
     pub occurred_at: OffsetDateTime,
-    /// The trace in which it was caused ([`crate::trace::of`]).
+    /// W3C traceparent of its cause ([`crate::trace::traceparent_of`]).
     pub traceparent: Option<String>,
     pub payload: Vec<u8>,
 }
 
-/// An event as a consumer receives it, whatever bus carried it.
+/// An event as a consumer receives it, on either bus.
 #[derive(Clone)]
 pub struct Envelope {
     /// Name of the producing service.
@@ -80,7 +81,7 @@ pub struct Envelope {
     pub payload: Bytes,
 }
 
-/// Prints which event it is; never its payload.
+/// Identifies the event; never shows its payload.
 impl std::fmt::Debug for Envelope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
@@ -91,20 +92,20 @@ impl std::fmt::Debug for Envelope {
     }
 }
 
-/// The shard of a case: the low four bits of the first byte of SHA-256 over the 16 bytes of its id.
-/// Stable for ever, and easy to compute in any language.
+/// The shard of a case: the low four bits of the first byte of SHA-256 over the 16 bytes of its id. It never
+/// changes, and is easy to compute in any language.
 pub fn shard_of(case_id: Uuid) -> i16 {
     i16::from(Sha256::digest(case_id.as_bytes())[0] & 0x0f)
 }
 
-/// The schema of a service, fit to be spliced into SQL (schemas cannot be bind parameters).
+/// The schema of a service, safe to interpolate into SQL (a schema cannot be a bind parameter).
 ///
 /// # Panics
-/// When it is no plain identifier: names of services are constants of the program.
+/// When it is not a plain identifier: service names are constants of the program.
 pub(crate) fn schema(service: &'static str) -> &'static str {
     assert!(
         db::identifier(service).is_ok(),
-        "`{service}` is not the name of a schema"
+        "`{service}` is not a schema name"
     );
     service
 }
@@ -115,7 +116,7 @@ mod tests {
 
     /// First byte of `printf <hex> | xxd -r -p | sha256sum`, low nibble.
     #[test]
-    fn a_case_keeps_its_shard() {
+    fn the_shard_of_a_case_never_changes() {
         let vectors = [
             ("00000000-0000-0000-0000-000000000000", 7),
             ("ffffffff-ffff-ffff-ffff-ffffffffffff", 10),
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn cases_spread_over_all_shards() {
+    fn cases_are_spread_evenly_over_all_shards() {
         let mut counts = [0_u32; SHARDS as usize];
         for n in 0..16_000_u128 {
             counts[shard_of(Uuid::from_u128(n)) as usize] += 1;
@@ -139,8 +140,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "is not the name of a schema")]
-    fn a_schema_is_an_identifier() {
+    #[should_panic(expected = "is not a schema name")]
+    fn only_a_simple_identifier_is_accepted_as_a_schema() {
         schema("intake; drop table event");
     }
 }

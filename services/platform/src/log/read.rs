@@ -1,5 +1,5 @@
-//! Reading a log by position: heads, pages, and the reader behind `ReadLog`.
-//! Must not read by anything but position, and must not keep a place for anybody: cursors are the consumers'.
+//! Reads a log by position, and only by position: heads, pages, and the reader behind `ReadLog`. Keeps no
+//! position of a consumer; cursors are the consumers'.
 
 use bytes::Bytes;
 use sqlx::{
@@ -9,19 +9,19 @@ use uuid::Uuid;
 
 use super::{Envelope, schema};
 
-/// How far one shard of a log goes.
+/// The bounds of one shard of a log.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub struct Head {
     pub shard: i16,
-    /// The highest position; 0 when there is none.
+    /// The highest position; 0 when the shard is empty.
     pub position: i64,
     /// Id of the event at the head.
     pub event_id: Option<Uuid>,
-    /// The lowest position that is surely kept.
+    /// The lowest position that is guaranteed to be kept.
     pub floor: i64,
 }
 
-/// The sixteen heads of a service's log, by shard.
+/// The heads of all sixteen shards of a service's log, by shard.
 pub async fn heads(conn: &mut PgConnection, service: &'static str) -> sqlx::Result<Vec<Head>> {
     sqlx::query_as(heads_sql(service)).fetch_all(conn).await
 }
@@ -43,12 +43,12 @@ pub async fn read(
     rows.iter().map(|row| envelope(service, row)).collect()
 }
 
-/// A stream of one shard: first where the log begins and ends, then pages up to that end.
+/// Reads one shard: first the bounds of the log, then pages up to the head at that moment.
 pub struct LogReader {
     pool: PgPool,
     service: &'static str,
     head: Head,
-    at: Option<Uuid>,
+    after_event_id: Option<Uuid>,
     after: i64,
 }
 
@@ -59,7 +59,7 @@ impl LogReader {
         shard: i16,
         after: i64,
     ) -> sqlx::Result<Self> {
-        // In one statement, so that the head and the event at `after` are of one moment.
+        // One statement, so that the head and the event at `after` are of the same moment.
         let row = sqlx::query(opening_sql(service))
             .bind(shard)
             .bind(after)
@@ -67,19 +67,19 @@ impl LogReader {
             .await?;
         Ok(Self {
             head: Head::from_row(&row)?,
-            at: row.try_get("at")?,
+            after_event_id: row.try_get("after_event_id")?,
             pool,
             service,
             after,
         })
     }
 
-    /// Id of the event at `after`, where it is still kept.
-    pub fn at(&self) -> Option<Uuid> {
-        self.at
+    /// Id of the event at `after`, if it is still kept.
+    pub fn after_event_id(&self) -> Option<Uuid> {
+        self.after_event_id
     }
 
-    /// Floor and head as they were when the reader was opened: the first thing to tell the one who asked.
+    /// Floor and head when the reader was opened.
     pub fn head(&self) -> &Head {
         &self.head
     }
@@ -92,7 +92,7 @@ impl LogReader {
         }
         let mut conn = self.pool.acquire().await?;
         let page = read(&mut conn, self.service, self.head.shard, self.after, limit).await?;
-        // A page that came back empty ends the stream: below the floor there is nothing to send.
+        // An empty page ends the stream: below the floor there is nothing to send.
         self.after = page.last().map_or(self.head.position, |last| last.position);
         Ok(page)
     }
@@ -112,13 +112,13 @@ fn opening_sql(service: &'static str) -> SqlStr {
     AssertSqlSafe(format!(
         "-- open_log
         select shard, position, event_id, floor,
-            (select e.id from {schema}.event e where e.shard = $1 and e.position = $2) as at
+            (select e.id from {schema}.event e where e.shard = $1 and e.position = $2) as after_event_id
         from {schema}.log_shard where shard = $1"
     ))
     .into_sql_str()
 }
 
-/// Reads from given positions of given shards, up to a limit each.
+/// Reads from the given positions of the given shards, with a limit for each.
 pub(crate) fn read_sql(service: &'static str) -> SqlStr {
     let schema = schema(service);
     AssertSqlSafe(format!(

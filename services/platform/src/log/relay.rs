@@ -1,5 +1,5 @@
-//! The relay: gives each committed event its position, shard by shard, one owner a shard; on Kafka it also publishes.
-//! Must not apply events, and must not move a position that was given.
+//! The relay: assigns each committed event its position, shard by shard, with one owner per shard; on Kafka
+//! it also publishes. An assigned position never changes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,119 +9,123 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::holding::Shared;
+use super::owned_shards::OwnedShards;
 use super::publish::Publisher;
-use super::shards::{self, Held};
-use super::{Hint, SHARDS, retention};
+use super::shards::{self, ShardEpochs};
+use super::{SHARDS, Wakeup, retention};
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::error::Problem;
 use crate::kafka::KafkaBus;
 use crate::metrics::Counter;
 
-/// By producer and kind: what happened in the system, from receipt to removal.
+/// Labels: producer, kind. Shows what happened in the system, from receipt to removal.
 static EVENTS: Counter = Counter::new(
     "takedown.log.events",
     "{event}",
-    "Committed events that this process gave a position.",
+    "Committed events that this process assigned a position.",
 );
 
-/// How long a shard stays with a relay that fell silent. Short, because stamping is safe without it (the shard row's
-/// lock and the epoch guard each batch): the lease only decides who does the work.
-const LEASE: Duration = Duration::from_secs(2);
-/// At most this many events of a shard in one transaction.
+/// How long a shard stays with a relay that no longer renews. Short, because the lease only saves work: each
+/// batch is guarded by the shard row's lock and epoch.
+const DEFAULT_LEASE: Duration = Duration::from_secs(2);
+/// Maximum number of events of one shard in one transaction.
 const BATCH: i64 = 512;
-/// How soon what other processes appended is seen; this process rings the hint.
+/// Poll interval for events appended by other processes; this process sends a wake-up.
 const POLL: Duration = Duration::from_millis(40);
-const MAINTENANCE: Duration = Duration::from_hours(1);
-const SLOWEST_RETRY: Duration = Duration::from_secs(5);
+const MAINTENANCE_INTERVAL: Duration = Duration::from_hours(1);
+const MAX_RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-/// Stamps the log of one service. Several may run, in one process or many: they share the shards evenly and take
-/// over those of a relay that died.
+/// Assigns positions in the log of one service. Several relays may run, in one process or many: they share
+/// the shards evenly and take over those of a relay that died.
 pub struct Relay {
     pool: PgPool,
     service: &'static str,
     owner: Uuid,
     lease: Duration,
-    appended: Hint,
-    stamped: Hint,
-    held: Arc<Shared>,
+    appended: Wakeup,
+    positioned: Wakeup,
+    owned: Arc<OwnedShards>,
     kafka: Option<KafkaBus>,
 }
 
 impl Relay {
-    /// `pool` is the service's own (its search path names the schema); `owner` is drawn anew at each start.
+    /// `pool` is the service's own (its search path selects the schema); `owner` is a new random id at each
+    /// start.
     pub fn new(pool: PgPool, service: &'static str, owner: Uuid) -> Self {
         Self {
             pool,
             service,
             owner,
-            lease: LEASE,
-            appended: Hint::default(),
-            stamped: Hint::default(),
-            held: Arc::default(),
+            lease: DEFAULT_LEASE,
+            appended: Wakeup::default(),
+            positioned: Wakeup::default(),
+            owned: Arc::default(),
             kafka: None,
         }
     }
 
-    /// Also publishes what it has stamped, where the bus is Kafka.
+    /// Also publishes positioned events when the bus is Kafka.
     #[must_use]
-    pub fn on(mut self, bus: &Bus) -> Self {
+    pub fn with_bus(mut self, bus: &Bus) -> Self {
         self.kafka = bus.kafka().cloned();
         self
     }
 
-    /// Listens to `appended` and rings `stamped`: bells that were made before the relay, to wire roles together.
+    /// Uses wake-ups that were created before the relay, to connect roles in one process: listens to
+    /// `appended` and notifies `positioned`.
     #[must_use]
-    pub fn with_hints(mut self, appended: Hint, stamped: Hint) -> Self {
+    pub fn with_wakeups(mut self, appended: Wakeup, positioned: Wakeup) -> Self {
         self.appended = appended;
-        self.stamped = stamped;
+        self.positioned = positioned;
         self
     }
 
-    /// Another length of lease than two seconds.
+    /// Sets the length of the shard leases (default two seconds).
     #[must_use]
     pub fn with_lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
         self
     }
 
-    /// Ring it after a commit that appended.
-    pub fn hint(&self) -> Hint {
+    /// To be notified after a commit that appended events.
+    pub fn wakeup(&self) -> Wakeup {
         self.appended.clone()
     }
 
-    /// Rings after each stamped batch, for consumers in this process.
-    pub fn stamped(&self) -> Hint {
-        self.stamped.clone()
+    /// Notified after each batch of assigned positions, for consumers in this process.
+    pub fn positioned(&self) -> Wakeup {
+        self.positioned.clone()
     }
 
-    /// Stamps (and publishes) until `shutdown`, then gives its shards back. Also makes partitions ahead and drops old
-    /// ones, each hour.
+    /// Assigns positions (and publishes) until `shutdown`, then releases the shards. Also maintains the log's
+    /// partitions, once an hour.
     pub async fn run(self, shutdown: CancellationToken) {
         let publishing = async {
             if let Some(publisher) = self.publisher() {
-                publisher.run(self.stamped.clone(), shutdown.clone()).await;
+                publisher
+                    .run(self.positioned.clone(), shutdown.clone())
+                    .await;
             }
         };
-        tokio::join!(self.stamp_until(&shutdown), publishing);
+        tokio::join!(self.assign_until(&shutdown), publishing);
         if let Err(error) = self.release().await {
             let problem = Problem::from(error);
-            tracing::warn!(log.service = self.service, problem.code = %problem.code, "could not give the shards back; their leases will run out");
+            tracing::warn!(log.service = self.service, problem.code = %problem.code, "could not release the shards; their leases will expire");
         }
     }
 
-    async fn stamp_until(&self, shutdown: &CancellationToken) {
-        let mut ear = self.appended.listen();
+    async fn assign_until(&self, shutdown: &CancellationToken) {
+        let mut wakeups = self.appended.listen();
         let mut retry = Duration::from_millis(100);
         let mut maintain_at = Instant::now();
         while !shutdown.is_cancelled() {
             if Instant::now() >= maintain_at {
-                let after = match retention::keep(&self.pool).await {
-                    Ok(_) => MAINTENANCE,
+                let after = match retention::maintain_partitions(&self.pool).await {
+                    Ok(_) => MAINTENANCE_INTERVAL,
                     Err(error) => {
                         let problem = Problem::from(error);
-                        tracing::warn!(log.service = self.service, problem.code = %problem.code, "could not keep the partitions of the log; trying again in a minute");
+                        tracing::warn!(log.service = self.service, problem.code = %problem.code, "could not maintain the partitions of the log; trying again in a minute");
                         Duration::from_mins(1)
                     }
                 };
@@ -130,14 +134,14 @@ impl Relay {
             let pause = match self.run_once().await {
                 Ok(0) => {
                     retry = Duration::from_millis(100);
-                    ear.within(POLL)
+                    wakeups.within(POLL)
                 }
                 Ok(_) => continue,
                 Err(error) => {
                     let problem = Problem::from(error);
-                    tracing::warn!(log.service = self.service, problem.code = %problem.code, "stamping failed; trying again");
+                    tracing::warn!(log.service = self.service, problem.code = %problem.code, "assigning positions failed; trying again");
                     let pause = retry;
-                    retry = (retry * 2).min(SLOWEST_RETRY);
+                    retry = (retry * 2).min(MAX_RETRY_PAUSE);
                     shutdown
                         .run_until_cancelled(tokio::time::sleep(pause))
                         .await;
@@ -150,98 +154,100 @@ impl Relay {
 
     fn publisher(&self) -> Option<Publisher> {
         let bus = self.kafka.clone()?;
-        let (pool, held) = (self.pool.clone(), Arc::clone(&self.held));
-        Some(Publisher::new(pool, self.service, self.owner, held, bus))
+        let (pool, owned) = (self.pool.clone(), Arc::clone(&self.owned));
+        Some(Publisher::new(pool, self.service, self.owner, owned, bus))
     }
 
-    /// Renews leases when due and stamps one batch. Returns how many events got their position.
+    /// Renews leases when due and processes one batch. Returns how many events got their position.
     pub async fn run_once(&self) -> sqlx::Result<usize> {
-        if self.held.renewal_is_due() {
+        if self.owned.renewal_is_due() {
             self.renew().await?;
         }
-        let held = self.held.shards();
-        if held.is_empty() {
+        let owned = self.owned.shards();
+        if owned.is_empty() {
             return Ok(0);
         }
-        let shards: Vec<i16> = held.keys().copied().collect();
+        let shards: Vec<i16> = owned.keys().copied().collect();
         let mut conn = self.pool.acquire().await?;
-        let waiting = shards::unstamped(&mut conn, &shards).await?;
-        if waiting.is_empty() {
+        let pending = shards::unpositioned(&mut conn, &shards).await?;
+        if pending.is_empty() {
             return Ok(0);
         }
         drop(conn);
-        self.stamp(&held, &waiting).await
+        self.assign_positions(&owned, &pending).await
     }
 
-    async fn stamp(&self, held: &Held, waiting: &[i16]) -> sqlx::Result<usize> {
-        let epochs: Vec<i64> = waiting.iter().map(|shard| held[shard]).collect();
+    async fn assign_positions(&self, owned: &ShardEpochs, pending: &[i16]) -> sqlx::Result<usize> {
+        let epochs: Vec<i64> = pending.iter().map(|shard| owned[shard]).collect();
         let mut tx = self.pool.begin().await?;
-        let heads = shards::lock_held(&mut tx, self.owner, waiting, &epochs).await?;
-        let lost: Vec<i16> = waiting
+        let heads = shards::lock_owned(&mut tx, self.owner, pending, &epochs).await?;
+        let lost: Vec<i16> = pending
             .iter()
             .copied()
-            .filter(|shard| heads.iter().all(|(mine, _)| mine != shard))
+            .filter(|shard| heads.iter().all(|(locked, _)| locked != shard))
             .collect();
         if !lost.is_empty() {
-            self.held.forget(&lost);
+            self.owned.remove(&lost);
         }
-        let done = shards::stamp(&mut tx, &heads, BATCH).await?;
-        let (stamped, moved) = (done.events(), done.moved);
-        if stamped != moved {
-            // Never commit a hole: it would stop every consumer.
+        let assigned = shards::assign_positions(&mut tx, &heads, BATCH).await?;
+        let (positioned, moved) = (assigned.events(), assigned.moved);
+        if positioned != moved {
+            // A gap would stop every consumer, so it is never committed.
             return Err(sqlx::Error::Protocol(format!(
-                "stamped {stamped} events but moved the heads by {moved}"
+                "positioned {positioned} events but moved the heads by {moved}"
             )));
         }
         tx.commit().await?;
-        if stamped > 0 {
-            self.stamped.ring();
+        if positioned > 0 {
+            self.positioned.notify();
         }
-        for (kind, count) in &done.kinds {
+        for (kind, count) in &assigned.kinds {
             let count = usize::try_from(*count).unwrap_or_default();
             EVENTS.add(count, &[("producer", self.service), ("kind", kind)]);
         }
-        Ok(stamped as usize)
+        Ok(positioned as usize)
     }
 
-    /// Keeps what it holds up to its fair share, gives back the rest, takes what is free or expired.
+    /// Renews the owned shards up to this relay's fair share, releases the excess, and takes free or expired
+    /// shards.
     async fn renew(&self) -> sqlx::Result<()> {
         let mut tx = self.pool.begin().await?;
         let rows = shards::lock_all(&mut tx).await?;
-        // Read after the locks, so that a wait for them cannot make an expired lease look alive.
+        // Read after the locks are acquired, so that waiting for them cannot make an expired lease appear
+        // valid.
         let now = Clock::Database.now(&mut tx).await?;
         let until = now + self.lease;
-        let alive = shards::report_alive(&mut tx, self.owner, now, until).await?;
+        let alive = shards::mark_alive(&mut tx, self.owner, now, until).await?;
         let share = (SHARDS as usize).div_ceil(alive.max(1) as usize);
 
-        let mut held = Held::new();
+        let mut owned = ShardEpochs::new();
         let mut excess = Vec::new();
         for row in rows.iter().filter(|row| row.owner == Some(self.owner)) {
-            if held.len() < share {
-                held.insert(row.shard, row.epoch);
+            if owned.len() < share {
+                owned.insert(row.shard, row.epoch);
             } else {
                 excess.push(row.shard);
             }
         }
         for row in &rows {
             let free = row.owner.is_none() || row.lease_until.is_none_or(|end| end < now);
-            if free && row.owner != Some(self.owner) && held.len() < share {
-                held.insert(row.shard, row.epoch + 1);
+            if free && row.owner != Some(self.owner) && owned.len() < share {
+                owned.insert(row.shard, row.epoch + 1);
             }
         }
-        shards::take(&mut tx, self.owner, &held, until).await?;
+        shards::take(&mut tx, self.owner, &owned, until).await?;
         shards::release(&mut tx, self.owner, &excess).await?;
         tx.commit().await?;
 
-        self.held.renewed(held, self.lease / 4);
+        self.owned.set(owned, self.lease / 4);
         Ok(())
     }
 
     async fn release(&self) -> sqlx::Result<()> {
-        let shards: Vec<i16> = self.held.shards().into_keys().collect();
+        let shards: Vec<i16> = self.owned.shards().into_keys().collect();
         let mut tx = self.pool.begin().await?;
         shards::release(&mut tx, self.owner, &shards).await?;
-        shards::report_gone(&mut tx, self.owner).await?;
+        shards::remove_relay(&mut tx, self.owner).await?;
         tx.commit().await
     }
 }

@@ -1,7 +1,7 @@
-//! `LogService`: a producer's log, read over the wire by the consumers that are registered for it.
+//! `LogService`: serves a producer's log to its registered consumers, by position only. Other callers get no
+//! information, not even where the log ends.
 //!
-//! Beside it platform knows the messages of `ParkedService` and the signs of a role, and no other of `proto`. Must not read by anything but position, and must not tell a
-//! stranger even where the log ends.
+//! Of `proto`, platform knows only this service, `ParkedService` and the gauge readings of a role.
 
 use std::pin::Pin;
 
@@ -19,9 +19,9 @@ use super::{Envelope, LogReader, SHARDS};
 use crate::error::{Kind, Problem};
 use crate::tls::Connection;
 
-/// Events read from the database at once.
-const PAGE: i64 = 200;
-/// The metadata key under which a caller on plain loopback names itself.
+/// Events read from the database at a time.
+const PAGE_EVENTS: i64 = 200;
+/// Metadata key in which a caller on plain loopback names itself.
 pub(crate) const CALLER: &str = "takedown-caller";
 
 /// Serves one service's log.
@@ -33,7 +33,7 @@ pub struct LogServer {
 }
 
 impl LogServer {
-    /// `readers` are the registered consumers; nobody else is answered.
+    /// `readers` are the registered consumers; all others are refused.
     pub fn new(
         pool: PgPool,
         service: &'static str,
@@ -46,8 +46,11 @@ impl LogServer {
         })
     }
 
-    fn reader(&self, request: &Request<ReadLogRequest>) -> Result<&'static str, Problem> {
-        let caller = caller(request).ok_or_else(|| Problem::of(Kind::Unauthenticated))?;
+    fn authorized_reader(
+        &self,
+        request: &Request<ReadLogRequest>,
+    ) -> Result<&'static str, Problem> {
+        let caller = caller(request).ok_or_else(|| Problem::from_kind(Kind::Unauthenticated))?;
         self.readers
             .iter()
             .copied()
@@ -56,36 +59,39 @@ impl LogServer {
                 Problem::new(
                     Kind::Forbidden,
                     "reader_not_registered",
-                    "Only registered consumers read this log.",
+                    "Only registered consumers may read this log.",
                 )
             })
     }
 
     async fn open(&self, request: &Request<ReadLogRequest>) -> Result<LogReader, Problem> {
-        let reader = self.reader(request)?;
+        let reader = self.authorized_reader(request)?;
         let ReadLogRequest { shard, after, .. } = *request.get_ref();
         let shard = i16::try_from(shard)
             .ok()
             .filter(|shard| *shard < SHARDS)
-            .ok_or_else(|| Problem::of(Kind::Invalid).field("shard"))?;
+            .ok_or_else(|| Problem::from_kind(Kind::Invalid).field("shard"))?;
         if after < 0 {
-            return Err(Problem::of(Kind::Invalid).field("after"));
+            return Err(Problem::from_kind(Kind::Invalid).field("after"));
         }
         let log = LogReader::open(self.pool.clone(), self.service, shard, after).await?;
         if after <= log.head().position {
-            passed(&self.pool, reader, shard, after).await?;
+            record_position(&self.pool, reader, shard, after).await?;
         }
         Ok(log)
     }
 }
 
-type Answer = Pin<Box<dyn Stream<Item = Result<ReadLogResponse, Status>> + Send>>;
+type EventStream = Pin<Box<dyn Stream<Item = Result<ReadLogResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl LogService for LogServer {
-    type ReadLogStream = Answer;
+    type ReadLogStream = EventStream;
 
-    async fn read_log(&self, request: Request<ReadLogRequest>) -> Result<Response<Answer>, Status> {
+    async fn read_log(
+        &self,
+        request: Request<ReadLogRequest>,
+    ) -> Result<Response<EventStream>, Status> {
         let log = self.open(&request).await?;
         let first = part(Part::Bounds(bounds(&log)));
         let rest = stream::try_unfold((log, i64::from(request.get_ref().limit)), page)
@@ -97,44 +103,49 @@ impl LogService for LogServer {
     }
 }
 
-/// The next page of an answer; none when the log or the limit ends.
+/// The next page of a response; None at the end of the log or at the limit.
 async fn page(
     (mut log, left): (LogReader, i64),
 ) -> Result<Option<(Vec<ReadLogResponse>, (LogReader, i64))>, Status> {
     let events = log
-        .page(left.min(PAGE))
+        .page(left.min(PAGE_EVENTS))
         .await
         .map_err(|error| Status::from(Problem::from(error)))?;
     if events.is_empty() {
         return Ok(None);
     }
     let left = left - events.len() as i64;
-    let answers = events
+    let messages = events
         .into_iter()
         .map(|e| part(Part::Event(event(e))))
         .collect();
-    Ok(Some((answers, (log, left))))
+    Ok(Some((messages, (log, left))))
 }
 
-/// The role in the connection's certificate, or what the caller says where both ends are on this machine and nothing
-/// was to be proved.
+/// The role in the connection's certificate, or the name in the metadata where both ends are on this machine
+/// and no certificate was required.
 fn caller<T>(request: &Request<T>) -> Option<String> {
     let connection: &Connection = request.extensions().get()?;
     if let Some(role) = &connection.caller {
         return Some(role.to_string());
     }
-    let near = connection.address.is_some_and(|at| at.ip().is_loopback());
-    if !near {
+    let loopback = connection.address.is_some_and(|at| at.ip().is_loopback());
+    if !loopback {
         return None;
     }
-    let said = request.metadata().get(CALLER)?.to_str().ok()?;
-    Some(said.to_owned())
+    let name = request.metadata().get(CALLER)?.to_str().ok()?;
+    Some(name.to_owned())
 }
 
-/// Notes for the retention how far a consumer is.
-async fn passed(pool: &PgPool, consumer: &str, shard: i16, position: i64) -> sqlx::Result<()> {
+/// Records a consumer's position for retention.
+async fn record_position(
+    pool: &PgPool,
+    consumer: &str,
+    shard: i16,
+    position: i64,
+) -> sqlx::Result<()> {
     sqlx::query(
-        "-- note_passed
+        "-- record_position
         insert into log_consumer as c (consumer, shard, position) values ($1, $2, $3)
         on conflict (consumer, shard) do update set position = excluded.position
         where c.position <> excluded.position",
@@ -153,7 +164,7 @@ fn bounds(log: &LogReader) -> LogBounds {
         floor: log.head().floor,
         head: log.head().position,
         head_event_id: text(log.head().event_id),
-        after_event_id: text(log.at()),
+        after_event_id: text(log.after_event_id()),
     }
 }
 
@@ -185,26 +196,32 @@ fn part(part: Part) -> ReadLogResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tls::Role;
+    use crate::tls::ServiceRole;
 
     #[test]
-    fn a_name_that_is_only_said_counts_on_loopback_alone() {
-        let said = |at: Option<&str>, proved: Option<&str>| {
+    fn an_unauthenticated_name_is_accepted_on_loopback_only() {
+        let caller_of = |at: Option<&str>, authenticated: Option<&str>| {
             let mut request = Request::new(());
             request
                 .metadata_mut()
                 .insert(CALLER, "ledger".parse().unwrap());
             request.extensions_mut().insert(Connection {
-                caller: proved.map(|role| Role::parse(role).unwrap()),
+                caller: authenticated.map(|role| ServiceRole::parse(role).unwrap()),
                 address: at.map(|at| at.parse().unwrap()),
             });
             caller(&request)
         };
-        assert_eq!(said(Some("127.0.0.1:1"), None).as_deref(), Some("ledger"));
-        assert_eq!(said(Some("192.0.2.1:1"), None), None);
-        assert_eq!(said(None, None), None);
+        assert_eq!(
+            caller_of(Some("127.0.0.1:1"), None).as_deref(),
+            Some("ledger")
+        );
+        assert_eq!(caller_of(Some("192.0.2.1:1"), None), None);
+        assert_eq!(caller_of(None, None), None);
         for at in ["127.0.0.1:1", "192.0.2.1:1"] {
-            assert_eq!(said(Some(at), Some("intake")).as_deref(), Some("intake"));
+            assert_eq!(
+                caller_of(Some(at), Some("intake")).as_deref(),
+                Some("intake")
+            );
         }
         let mut unknown = Request::new(());
         unknown

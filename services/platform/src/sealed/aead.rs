@@ -1,7 +1,8 @@
-//! Sealed values: AES-256-GCM under a data key for each case, which is itself wrapped by the key of its epoch.
+//! Sealed values: AES-256-GCM with a data key for each case, which is wrapped by the key of its retention
+//! epoch.
 //!
-//! The associated data binds a value to its purpose, case, row and key (NIST SP 800-38D, section 8.2.2: nonces are
-//! random, and one key seals far fewer than 2^32 values). What was moved elsewhere does not open.
+//! The associated data binds a value to its purpose, case, row and key, so that a value that was moved does
+//! not open. Nonces are random; one key seals far fewer than 2^32 values (NIST SP 800-38D section 8.2.2).
 
 use std::fmt;
 
@@ -9,33 +10,33 @@ use uuid::Uuid;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::mac::hmac;
-use super::secret::{Parts, SecretKey};
+use super::secret::{SealedParts, SecretKey};
 use super::{KeyId, SealedError, frame, random};
 
-/// What a sealed value is. A value opens only as what it was sealed as.
+/// The purpose of a sealed value. A value opens only for the purpose that it was sealed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Purpose {
-    /// The canonical URL.
+    /// The canonical URL of a case, as an encoded `CaseContent` or as text.
     Url,
-    /// The URL as it was written by whoever reported it.
-    Spelling,
+    /// The URL as it was reported.
+    ReportedUrl,
     /// The salt of a commitment to a URL.
     Salt,
     /// A hash of the material.
     Hash,
-    /// A number or name by which a partner knows its own report.
+    /// A partner's own id of a report.
     Reference,
-    /// Free words of a person.
+    /// Free text written by a person.
     Note,
-    /// Where an outside party receives calls.
+    /// The URL of a provider's webhook endpoint.
     Endpoint,
-    /// Whom to reach at an outside party.
+    /// The mailbox of a provider.
     Contact,
-    /// A credential shared with an outside party.
+    /// A secret shared with a provider.
     Secret,
-    /// What an outside party answered.
+    /// A provider's answer.
     Answer,
-    /// A whole document, such as a signed message kept to be sent.
+    /// A document, such as a signed message to be sent.
     Document,
 }
 
@@ -43,7 +44,7 @@ impl Purpose {
     fn label(self) -> &'static [u8] {
         match self {
             Self::Url => b"url",
-            Self::Spelling => b"spelling",
+            Self::ReportedUrl => b"reported_url",
             Self::Salt => b"salt",
             Self::Hash => b"hash",
             Self::Reference => b"reference",
@@ -57,11 +58,12 @@ impl Purpose {
     }
 }
 
-/// A value that only its key, in its place, opens. The bytes describe themselves and go into the database as they are.
+/// A sealed value. Its bytes contain the format and the key id, and are stored as they are.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sealed(Vec<u8>);
 
 impl Sealed {
+    /// The bytes for the database.
     pub fn into_bytes(self) -> Vec<u8> {
         self.0
     }
@@ -85,11 +87,11 @@ impl fmt::Debug for Sealed {
     }
 }
 
-/// A plaintext that came out of a sealed value: wiped when dropped, never shown.
+/// The plaintext of a sealed value. Zeroed on drop and never shown by `Debug`.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
-pub struct Opened(Vec<u8>);
+pub struct UnsealedValue(Vec<u8>);
 
-impl Opened {
+impl UnsealedValue {
     pub(super) fn new(plaintext: Vec<u8>) -> Self {
         Self(plaintext)
     }
@@ -97,7 +99,7 @@ impl Opened {
     /// The plaintext as text.
     ///
     /// # Errors
-    /// `SealedError::Malformed` when it is not UTF-8.
+    /// `SealedError::Malformed` if it is not UTF-8.
     pub fn text(&self) -> Result<&str, SealedError> {
         std::str::from_utf8(&self.0).map_err(|_| SealedError::Malformed)
     }
@@ -105,7 +107,7 @@ impl Opened {
     /// The plaintext as exactly `N` bytes, for salts and keys.
     ///
     /// # Errors
-    /// `SealedError::Malformed` when it has another length.
+    /// `SealedError::Malformed` if it has another length.
     pub fn array<const N: usize>(&self) -> Result<[u8; N], SealedError> {
         self.0
             .as_slice()
@@ -114,7 +116,7 @@ impl Opened {
     }
 }
 
-impl std::ops::Deref for Opened {
+impl std::ops::Deref for UnsealedValue {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -122,13 +124,14 @@ impl std::ops::Deref for Opened {
     }
 }
 
-impl fmt::Debug for Opened {
+impl fmt::Debug for UnsealedValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Opened(<redacted>)")
+        f.write_str("UnsealedValue(<redacted>)")
     }
 }
 
-/// A case's data key as it is stored and sent: encrypted by an epoch's key and bound to the case.
+/// A case's data key in the form that is stored and sent: encrypted with an epoch's key and bound to the
+/// case.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WrappedKey {
     key_id: KeyId,
@@ -137,14 +140,15 @@ pub struct WrappedKey {
 
 impl WrappedKey {
     /// # Errors
-    /// `Malformed` or `UnknownFormat` when these bytes are no wrapped key. Authenticity is checked by unwrapping.
+    /// `Malformed` or `UnknownFormat` if the bytes are not a wrapped key. [`super::Keyring::unwrap`] checks
+    /// authenticity.
     pub fn parse(bytes: impl Into<Vec<u8>>) -> Result<Self, SealedError> {
         let bytes = bytes.into();
-        let key_id = Parts::of(&bytes)?.key_id;
+        let key_id = SealedParts::parse(&bytes)?.key_id;
         Ok(Self { key_id, bytes })
     }
 
-    /// The epoch under which the key is wrapped.
+    /// The epoch whose key wraps it.
     pub fn key_id(&self) -> &KeyId {
         &self.key_id
     }
@@ -164,12 +168,13 @@ impl fmt::Debug for WrappedKey {
     }
 }
 
-/// The random 256-bit key of one case. Its id is derived from it, so it stays the same when it is wrapped anew.
+/// The random 256-bit key of one case. Its id is derived from it and does not change when the key is wrapped
+/// again.
 #[derive(Clone)]
 pub struct DataKey(SecretKey);
 
 impl DataKey {
-    pub(super) fn fresh() -> Self {
+    pub(super) fn generate() -> Self {
         Self::from_bytes(random())
     }
 
@@ -187,34 +192,35 @@ impl DataKey {
         &self.0.id
     }
 
-    /// The salt of the case's commitments: whoever holds the key can open them, nobody else can try URLs against them.
+    /// The salt of the case's commitments. Without the key, URLs cannot be tested against a commitment.
     pub fn salt(&self) -> [u8; 32] {
         hmac(&self.0.bytes, &[b"takedown/commitment-salt/1"])
     }
 
-    /// Seals a value of the case. `row_id` is the row that holds it (the report, or the case itself).
+    /// Seals a value of the case. `row_id` is the id of the row that stores it (the report, or the case
+    /// itself).
     pub fn seal(&self, purpose: Purpose, case_id: Uuid, row_id: Uuid, plaintext: &[u8]) -> Sealed {
-        let place = place(b"case", purpose, case_id.as_bytes(), row_id);
-        Sealed(self.0.encrypt(&place, plaintext))
+        let context = context(b"case", purpose, case_id.as_bytes(), row_id);
+        Sealed(self.0.encrypt(&context, plaintext))
     }
 
-    /// Opens a value in the place where it was found.
+    /// Opens a value.
     ///
     /// # Errors
-    /// `Refused` when the value was made for another purpose, case, row or key, or was altered.
+    /// `Refused` if the value was sealed for another purpose, case, row or key, or was changed.
     pub fn open(
         &self,
         purpose: Purpose,
         case_id: Uuid,
         row_id: Uuid,
         sealed: impl AsRef<[u8]>,
-    ) -> Result<Opened, SealedError> {
-        let parts = Parts::of(sealed.as_ref())?;
+    ) -> Result<UnsealedValue, SealedError> {
+        let parts = SealedParts::parse(sealed.as_ref())?;
         if parts.key_id != self.0.id {
             return Err(SealedError::Refused);
         }
-        let place = place(b"case", purpose, case_id.as_bytes(), row_id);
-        self.0.decrypt(&place, &parts)
+        let context = context(b"case", purpose, case_id.as_bytes(), row_id);
+        self.0.decrypt(&context, &parts)
     }
 }
 
@@ -224,7 +230,7 @@ impl fmt::Debug for DataKey {
     }
 }
 
-/// The place of a value as bytes; the format and key id are added by the key itself.
-pub(super) fn place(kind: &[u8], purpose: Purpose, owner: &[u8], row_id: Uuid) -> Vec<u8> {
+/// The context of a value, for the associated data; the key adds the format and its id.
+pub(super) fn context(kind: &[u8], purpose: Purpose, owner: &[u8], row_id: Uuid) -> Vec<u8> {
     frame(&[kind, purpose.label(), owner, row_id.as_bytes()])
 }

@@ -1,6 +1,7 @@
-//! The file form of the keyring: JSON, format 1, made for its owner alone.
+//! The keyring file: JSON, format 1, readable only by its owner.
 //!
-//! Errors name the path and what is wrong, never a key: also a parser's message is dropped, as it may quote the text.
+//! Errors name the path and the reason, never a key. Parser messages are dropped, because they may quote the
+//! text.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File, OpenOptions};
@@ -18,15 +19,15 @@ use super::secret::SecretKey;
 use super::signing::SigningContext;
 use super::{FORMAT, KeyId, random};
 
-/// The services that write events, each with a bus key of its own.
+/// The services with a bus key of their own.
 const PRODUCERS: [&str; 4] = ["intake", "verification", "dispatch", "ledger"];
 
-/// Why there is no keyring.
+/// Why a keyring could not be created or opened.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
-    #[error("the keyring {} is open to others (mode {mode:03o}): run `chmod 600` on it", path.display())]
+    #[error("other users can read the keyring {} (mode {mode:03o}); run `chmod 600` on it", path.display())]
     Permissions { path: PathBuf, mode: u32 },
-    #[error("there is a keyring at {} already; it is never overwritten", .0.display())]
+    #[error("there is already a keyring at {}; it is never overwritten", .0.display())]
     Exists(PathBuf),
     #[error("the keyring {} cannot be read or written", path.display())]
     Io {
@@ -40,32 +41,32 @@ pub enum KeyringError {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct FileForm {
+struct KeyringFile {
     format: u8,
-    epochs: RingForm,
-    index: RingForm,
-    provider: RingForm,
-    link: RingForm,
-    body: RingForm,
-    bus: BTreeMap<String, RingForm>,
-    signing: BTreeMap<String, RingForm>,
+    epochs: RingFile,
+    index: RingFile,
+    provider: RingFile,
+    link: RingFile,
+    body: RingFile,
+    bus: BTreeMap<String, RingFile>,
+    signing: BTreeMap<String, RingFile>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RingForm {
+struct RingFile {
     current: String,
-    keys: Vec<KeyForm>,
+    keys: Vec<KeyFile>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct KeyForm {
+struct KeyFile {
     id: String,
     key: String,
 }
 
-impl Drop for KeyForm {
+impl Drop for KeyFile {
     fn drop(&mut self) {
         self.key.zeroize();
     }
@@ -73,12 +74,13 @@ impl Drop for KeyForm {
 
 pub(super) fn create(path: &Path) -> Result<(), KeyringError> {
     let json = Zeroizing::new(
-        serde_json::to_string_pretty(&FileForm::fresh()).expect("strings and numbers become JSON"),
+        serde_json::to_string_pretty(&KeyringFile::generate())
+            .expect("strings and numbers become JSON"),
     );
-    // Written beside its name and linked to it when it is whole: a crash leaves no half keyring, and a file that
-    // is there is never replaced.
+    // Written to a draft file, which is linked to the final name when it is complete: a crash leaves no
+    // incomplete keyring, and an existing file is never replaced.
     let draft = path.with_extension(format!("draft-{}", hex::encode(random::<8>())));
-    let written = write_whole(&draft, &json).and_then(|()| fs::hard_link(&draft, path));
+    let written = write_new(&draft, &json).and_then(|()| fs::hard_link(&draft, path));
     let removed = fs::remove_file(&draft);
     match written {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -103,7 +105,8 @@ pub(super) fn open(path: &Path) -> Result<Keyring, KeyringError> {
         .map_err(|source| io_error(path, source))?
         .mode()
         & 0o777;
-    // The group may read it: Kubernetes mounts secrets as root's own, readable by the pod's group.
+    // The group may read it, because Kubernetes mounts secrets as owned by root and readable by the pod's
+    // group.
     if mode & 0o037 != 0 {
         return Err(KeyringError::Permissions {
             path: path.to_owned(),
@@ -116,13 +119,13 @@ pub(super) fn open(path: &Path) -> Result<Keyring, KeyringError> {
 }
 
 pub(super) fn parse(json: &str) -> Result<Keyring, KeyringError> {
-    let form: FileForm = serde_json::from_str(json)
+    let form: KeyringFile = serde_json::from_str(json)
         .map_err(|_| KeyringError::Malformed("it is not JSON with the fields of a keyring"))?;
     if form.format != FORMAT {
         return Err(KeyringError::Malformed("its format is not 1"));
     }
     let mut seen = HashSet::new();
-    let mut ring = |form: &RingForm| form.ring(&mut seen);
+    let mut ring = |form: &RingFile| form.ring(&mut seen);
     let mut signing = BTreeMap::new();
     for context in SigningContext::ALL {
         let keys = form
@@ -157,32 +160,32 @@ pub(super) fn parse(json: &str) -> Result<Keyring, KeyringError> {
     Ok(keyring)
 }
 
-impl FileForm {
-    fn fresh() -> Self {
-        let bus = PRODUCERS.map(|service| (service.to_owned(), RingForm::fresh("b")));
+impl KeyringFile {
+    fn generate() -> Self {
+        let bus = PRODUCERS.map(|service| (service.to_owned(), RingFile::generate("b")));
         let signing =
-            SigningContext::ALL.map(|context| (context.name().to_owned(), RingForm::fresh("s")));
+            SigningContext::ALL.map(|context| (context.name().to_owned(), RingFile::generate("s")));
         Self {
             format: FORMAT,
-            epochs: RingForm::fresh("e"),
-            index: RingForm::fresh("i"),
-            provider: RingForm::fresh("p"),
-            link: RingForm::fresh("l"),
-            body: RingForm::fresh("h"),
+            epochs: RingFile::generate("e"),
+            index: RingFile::generate("i"),
+            provider: RingFile::generate("p"),
+            link: RingFile::generate("l"),
+            body: RingFile::generate("h"),
             bus: bus.into(),
             signing: signing.into(),
         }
     }
 }
 
-impl RingForm {
-    /// One fresh key; the letter says in a row what the key is for.
-    fn fresh(letter: &str) -> Self {
-        let id = format!("{letter}{}", hex::encode(random::<6>()));
+impl RingFile {
+    /// One random key. The prefix of its id shows its purpose.
+    fn generate(prefix: &str) -> Self {
+        let id = format!("{prefix}{}", hex::encode(random::<6>()));
         let key = STANDARD.encode(Zeroizing::new(random::<32>()));
         Self {
             current: id.clone(),
-            keys: vec![KeyForm { id, key }],
+            keys: vec![KeyFile { id, key }],
         }
     }
 
@@ -210,7 +213,7 @@ fn key_id(text: &str) -> Result<KeyId, KeyringError> {
     KeyId::parse(text).map_err(|_| KeyringError::Malformed("a key id is not a-z, 0-9 and -"))
 }
 
-fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)

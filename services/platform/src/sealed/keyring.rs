@@ -1,20 +1,20 @@
-//! The keyring: every secret key of the installation, by use, each with its id.
+//! The keyring: all secret keys of the installation, by purpose, each with its id.
 //!
-//! It lies outside the database and its backups, so that neither alone opens anything. It must not hand out a
-//! symmetric key: callers seal, tag and sign through it.
+//! It is stored outside the database and its backups, so that neither alone reveals anything. Symmetric keys
+//! never leave it: callers seal, tag and sign through it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use uuid::Uuid;
 
-use super::aead::{DataKey, Opened, Purpose, Sealed, WrappedKey, place};
+use super::aead::{DataKey, Purpose, Sealed, UnsealedValue, WrappedKey, context};
 use super::keyfile::{self, KeyringError};
-use super::secret::{Parts, SecretKey};
+use super::secret::{SealedParts, SecretKey};
 use super::signing::{PublicKey, Signer, SigningContext, Verifier};
 use super::{KeyId, SealedError, frame};
 
-/// Keys of one use: one makes new values, the others still open what they made.
+/// The keys of one purpose: the current one seals new values, the others open existing ones.
 #[derive(Debug, Clone)]
 pub(super) struct Ring {
     current: usize,
@@ -22,7 +22,7 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// A ring whose current key is the named one; `None` when it is not among the keys.
+    /// `None` if the current key is not among the keys.
     pub(super) fn new(current: &KeyId, keys: Vec<SecretKey>) -> Option<Self> {
         let current = keys.iter().position(|key| key.id == *current)?;
         Some(Self { current, keys })
@@ -35,7 +35,7 @@ impl Ring {
     /// The current key first, then the others in the order of the file.
     pub(super) fn all(&self) -> impl Iterator<Item = &SecretKey> {
         let others = self.keys.iter().enumerate();
-        let others = others.filter(|(place, _)| *place != self.current);
+        let others = others.filter(|(index, _)| *index != self.current);
         std::iter::once(self.current()).chain(others.map(|(_, key)| key))
     }
 
@@ -47,7 +47,7 @@ impl Ring {
     }
 }
 
-/// All secret keys. `Debug` shows ids only; keys are wiped when it is dropped.
+/// All secret keys. `Debug` shows only ids; keys are zeroed on drop.
 #[derive(Debug, Clone)]
 pub struct Keyring {
     pub(super) epochs: Ring,
@@ -60,25 +60,27 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Creates a file of fresh keys that only its owner may read, and opens it.
+    /// Creates a file of random keys that only its owner may read, and opens it.
     ///
     /// # Errors
-    /// `Exists` when there is a file already (it is never overwritten), `Io` when it cannot be written.
+    /// `Exists` if there is a file already (it is never overwritten), `Io` if it cannot be written.
     pub fn create(path: &Path) -> Result<Self, KeyringError> {
         keyfile::create(path)?;
         Self::open(path)
     }
 
+    /// Opens a keyring file.
+    ///
     /// # Errors
-    /// `Permissions` when others may read the file or its group write it, `Io`, or `Malformed`.
+    /// `Permissions` if others may read the file or its group may write it, `Io`, or `Malformed`.
     pub fn open(path: &Path) -> Result<Self, KeyringError> {
         keyfile::open(path)
     }
 
-    /// Reads a keyring from its JSON form.
+    /// Parses a keyring from JSON.
     ///
     /// # Errors
-    /// `Malformed`, with what is wrong and never the text itself.
+    /// `Malformed`, with the reason and without the text.
     pub fn parse(json: &str) -> Result<Self, KeyringError> {
         keyfile::parse(json)
     }
@@ -88,23 +90,26 @@ impl Keyring {
         &self.epochs.current().id
     }
 
-    /// A new random key for a case, and the form in which it is stored and sent.
+    /// Creates a random data key for a case, and its wrapped form.
     pub fn new_data_key(&self, case_id: Uuid) -> (DataKey, WrappedKey) {
-        let key = DataKey::fresh();
+        let key = DataKey::generate();
         let wrapped = self.wrap(case_id, &key);
         (key, wrapped)
     }
 
+    /// Unwraps the data key of a case.
+    ///
     /// # Errors
-    /// `UnknownKey` when the epoch was destroyed, `Refused` when the key belongs to another case or was altered.
+    /// `UnknownKey` if the epoch's key was destroyed, `Refused` if the key belongs to another case or was
+    /// changed.
     pub fn unwrap(&self, case_id: Uuid, wrapped: &WrappedKey) -> Result<DataKey, SealedError> {
-        let parts = Parts::of(wrapped.as_bytes())?;
+        let parts = SealedParts::parse(wrapped.as_bytes())?;
         let epoch = self.epochs.find(&parts.key_id)?;
-        let bytes = epoch.decrypt(&wrap_place(case_id), &parts)?;
+        let bytes = epoch.decrypt(&wrap_context(case_id), &parts)?;
         Ok(DataKey::from_bytes(bytes.array()?))
     }
 
-    /// The same data key under the current epoch.
+    /// Wraps the same data key with the key of the current epoch.
     ///
     /// # Errors
     /// As [`Keyring::unwrap`].
@@ -112,7 +117,8 @@ impl Keyring {
         Ok(self.wrap(case_id, &self.unwrap(case_id, wrapped)?))
     }
 
-    /// Seals a value of an outside party (an endpoint, a contact, a secret) for its row.
+    /// Seals a value of a provider (an endpoint, a contact, a secret). `row_id` is the id of the row that
+    /// stores it.
     pub fn seal_provider(
         &self,
         purpose: Purpose,
@@ -120,22 +126,24 @@ impl Keyring {
         row_id: Uuid,
         plaintext: &[u8],
     ) -> Sealed {
-        let place = place(b"provider", purpose, provider_id.as_bytes(), row_id);
-        self.provider.current().encrypt(&place, plaintext).into()
+        let context = context(b"provider", purpose, provider_id.as_bytes(), row_id);
+        self.provider.current().encrypt(&context, plaintext).into()
     }
 
+    /// Opens a value of a provider.
+    ///
     /// # Errors
-    /// `Refused` when the value was made for another purpose, provider or row, or was altered; `UnknownKey`.
+    /// `Refused` if the value was sealed for another purpose, provider or row, or was changed; `UnknownKey`.
     pub fn open_provider(
         &self,
         purpose: Purpose,
         provider_id: &str,
         row_id: Uuid,
         sealed: impl AsRef<[u8]>,
-    ) -> Result<Opened, SealedError> {
-        let parts = Parts::of(sealed.as_ref())?;
-        let place = place(b"provider", purpose, provider_id.as_bytes(), row_id);
-        self.provider.find(&parts.key_id)?.decrypt(&place, &parts)
+    ) -> Result<UnsealedValue, SealedError> {
+        let parts = SealedParts::parse(sealed.as_ref())?;
+        let context = context(b"provider", purpose, provider_id.as_bytes(), row_id);
+        self.provider.find(&parts.key_id)?.decrypt(&context, &parts)
     }
 
     /// The current signing key of a context.
@@ -144,7 +152,7 @@ impl Keyring {
         Signer::new(context, key.id.clone(), &key.bytes)
     }
 
-    /// The public keys of a context: the current first, then the one before or after it.
+    /// The public keys of a context: the current one first, then the previous or next one.
     pub fn public_keys(&self, context: SigningContext) -> Vec<PublicKey> {
         self.signing[&context]
             .all()
@@ -152,7 +160,7 @@ impl Keyring {
             .collect()
     }
 
-    /// Accepts what the context's keys have signed.
+    /// A verifier for signatures of the context's keys.
     pub fn verifier(&self, context: SigningContext) -> Verifier {
         Verifier::new(context, self.public_keys(context))
             .expect("public keys computed from secret ones are points of the prime-order group")
@@ -164,11 +172,11 @@ impl Keyring {
 
     fn wrap(&self, case_id: Uuid, key: &DataKey) -> WrappedKey {
         let epoch = self.epochs.current();
-        let bytes = epoch.encrypt(&wrap_place(case_id), key.secret());
-        WrappedKey::parse(bytes).expect("what was just written in the one byte form is in it")
+        let bytes = epoch.encrypt(&wrap_context(case_id), key.secret());
+        WrappedKey::parse(bytes).expect("an encoded value can be parsed")
     }
 }
 
-fn wrap_place(case_id: Uuid) -> Vec<u8> {
+fn wrap_context(case_id: Uuid) -> Vec<u8> {
     frame(&[b"data-key", case_id.as_bytes()])
 }

@@ -1,6 +1,6 @@
-//! Keyed hashes: HMAC-SHA-256 (RFC 2104) at full length, with a label for each use.
+//! Message authentication codes: HMAC-SHA-256 (RFC 2104) with a label for each purpose.
 //!
-//! A MAC made for one use never holds for another, also under one key, because the label is its first field.
+//! The label is the first field, so a MAC for one purpose is never valid for another, even with the same key.
 
 use ::hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -8,18 +8,18 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::keyring::{Keyring, Ring};
-use super::{FORMAT, KeyId, SealedError, equal, frame};
+use super::{FORMAT, KeyId, SealedError, constant_time_eq, frame};
 
-/// What a keyed hash is for; the keys of what goes out by mail are one ring, told apart by their labels.
+/// The purpose of a MAC. The purposes related to mail share one ring and differ by their labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MacPurpose {
-    /// A link sent by mail: whoever shows it was sent it.
+    /// The link in a notice mail, which authenticates its addressee.
     Link,
-    /// The body of an idempotent request, so that a repeated key with another body is found.
+    /// The body of an idempotent request, to detect a repeated key with another body.
     Body,
-    /// The address that a mail of ours comes back to when it cannot be delivered.
+    /// The return address of a notice mail, for delivery reports.
     MailReturn,
-    /// The address that a mail of ours is answered to.
+    /// The reply address of a notice mail.
     MailReply,
 }
 
@@ -34,12 +34,12 @@ impl MacPurpose {
     }
 }
 
-/// A row that decides who may come in: what its service vouches for, so that one written by SQL is nobody's key.
+/// A row that grants access. Its MAC proves that its service wrote it: a row inserted by SQL grants nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowPurpose {
-    /// A provider's key: whose it is and what it may do.
+    /// A provider's key: its owner and its scopes.
     ProviderKey,
-    /// A partner's key: whose it is, by which channel and how much.
+    /// A partner's key: its owner, report channel and quota.
     PartnerKey,
 }
 
@@ -52,7 +52,7 @@ impl RowPurpose {
     }
 }
 
-/// A record of the bus, as its producer vouches for it.
+/// The fields of a bus record that its producer authenticates.
 #[derive(Clone, Copy)]
 pub struct BusRecord<'a> {
     pub service: &'a str,
@@ -66,7 +66,7 @@ pub struct BusRecord<'a> {
     pub payload: &'a [u8],
 }
 
-/// A producer's word for a record, and the key it was given under.
+/// The MAC of a bus record, and the key that it was computed with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BusMac {
     pub key_id: KeyId,
@@ -74,49 +74,51 @@ pub struct BusMac {
 }
 
 impl Keyring {
-    /// The keyed hash of these fields, under the current key of the purpose.
+    /// The MAC of these fields with the current key of the purpose.
     pub fn mac(&self, purpose: MacPurpose, fields: &[&[u8]]) -> [u8; 32] {
-        mac_of(
+        compute_mac(
             &self.mac_ring(purpose).current().bytes,
             purpose.label(),
             fields,
         )
     }
 
-    /// Whether the keyed hash is true, under the current key or one that is being rotated out. Constant time.
-    pub fn mac_holds(&self, purpose: MacPurpose, fields: &[&[u8]], mac: &[u8]) -> bool {
+    /// True if the MAC is valid for the current key or one that is being rotated out. Constant time.
+    pub fn verify_mac(&self, purpose: MacPurpose, fields: &[&[u8]], mac: &[u8]) -> bool {
         self.mac_ring(purpose)
             .all()
-            .any(|key| equal(&mac_of(&key.bytes, purpose.label(), fields), mac))
+            .any(|key| constant_time_eq(&compute_mac(&key.bytes, purpose.label(), fields), mac))
     }
 
-    /// As [`Self::mac`], cut to its first 128 bits (RFC 2104 section 5) for where there is no room for more.
+    /// As [`Self::mac`], truncated to 128 bits (RFC 2104 section 5), for values of limited length.
     pub fn short_mac(&self, purpose: MacPurpose, fields: &[&[u8]]) -> [u8; 16] {
-        shortened(&self.mac(purpose, fields))
+        truncate(&self.mac(purpose, fields))
     }
 
-    /// As [`Self::mac_holds`], of a [`Self::short_mac`].
-    pub fn short_mac_holds(&self, purpose: MacPurpose, fields: &[&[u8]], mac: &[u8; 16]) -> bool {
+    /// As [`Self::verify_mac`], for a [`Self::short_mac`].
+    pub fn verify_short_mac(&self, purpose: MacPurpose, fields: &[&[u8]], mac: &[u8; 16]) -> bool {
         self.mac_ring(purpose).all().any(|key| {
-            let whole = mac_of(&key.bytes, purpose.label(), fields);
-            equal(&shortened(&whole), mac)
+            let full = compute_mac(&key.bytes, purpose.label(), fields);
+            constant_time_eq(&truncate(&full), mac)
         })
     }
 
-    /// Vouches for the fields of a row. The answer is kept in the row; it names its format and key: format (1 byte),
-    /// length of the key id (1), key id, MAC (32).
-    pub fn vouch(&self, purpose: RowPurpose, fields: &[&[u8]]) -> Vec<u8> {
+    /// Authenticates the fields of a row. The result is stored in the row: format (1 byte), length of the key
+    /// id (1), key id, MAC (32).
+    pub fn make_row_mac(&self, purpose: RowPurpose, fields: &[&[u8]]) -> Vec<u8> {
         let key = self.provider.current();
         let id = key.id.as_str().as_bytes();
         let mut bytes = vec![FORMAT, id.len() as u8];
         bytes.extend_from_slice(id);
-        bytes.extend_from_slice(&row_mac(&key.bytes, purpose, fields));
+        bytes.extend_from_slice(&compute_row_mac(&key.bytes, purpose, fields));
         bytes
     }
 
+    /// Verifies the fields of a row.
+    ///
     /// # Errors
-    /// `Refused` when the row's fields are not those that were vouched for, `Malformed`, `UnknownFormat` or `UnknownKey`.
-    pub fn check_row(
+    /// `Refused` if the fields were changed, `Malformed`, `UnknownFormat` or `UnknownKey`.
+    pub fn verify_row(
         &self,
         purpose: RowPurpose,
         fields: &[&[u8]],
@@ -133,28 +135,32 @@ impl Keyring {
             .ok_or(SealedError::Malformed)?;
         let id = std::str::from_utf8(id).map_err(|_| SealedError::Malformed)?;
         let key = self.provider.find(&KeyId::parse(id)?)?;
-        if equal(&row_mac(&key.bytes, purpose, fields), mac) {
+        if constant_time_eq(&compute_row_mac(&key.bytes, purpose, fields), mac) {
             Ok(())
         } else {
             Err(SealedError::Refused)
         }
     }
 
+    /// The MAC of a bus record with the current key of its producer.
+    ///
     /// # Errors
-    /// `UnknownService` when the keyring holds no bus key for the service.
+    /// `UnknownService` if the keyring has no bus key for the service.
     pub fn bus_mac(&self, record: &BusRecord<'_>) -> Result<BusMac, SealedError> {
         let key = self.bus_ring(record.service)?.current();
         Ok(BusMac {
             key_id: key.id.clone(),
-            bytes: bus_mac_of(&key.bytes, record),
+            bytes: compute_bus_mac(&key.bytes, record),
         })
     }
 
+    /// Verifies the MAC of a bus record.
+    ///
     /// # Errors
-    /// `UnknownService`, `UnknownKey`, or `Refused` when the MAC does not hold for this record.
-    pub fn check_bus(&self, record: &BusRecord<'_>, mac: &BusMac) -> Result<(), SealedError> {
+    /// `UnknownService`, `UnknownKey`, or `Refused` if the MAC is not valid for this record.
+    pub fn verify_bus_mac(&self, record: &BusRecord<'_>, mac: &BusMac) -> Result<(), SealedError> {
         let key = self.bus_ring(record.service)?.find(&mac.key_id)?;
-        if equal(&bus_mac_of(&key.bytes, record), &mac.bytes) {
+        if constant_time_eq(&compute_bus_mac(&key.bytes, record), &mac.bytes) {
             Ok(())
         } else {
             Err(SealedError::Refused)
@@ -175,24 +181,24 @@ pub(super) fn hmac(key: &[u8; 32], fields: &[&[u8]]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-fn shortened(mac: &[u8; 32]) -> [u8; 16] {
+fn truncate(mac: &[u8; 32]) -> [u8; 16] {
     let mut short = [0; 16];
     short.copy_from_slice(&mac[..16]);
     short
 }
 
-fn mac_of(key: &[u8; 32], label: &[u8], fields: &[&[u8]]) -> [u8; 32] {
-    // The fields are framed by themselves, so that their number is bound too.
+fn compute_mac(key: &[u8; 32], label: &[u8], fields: &[&[u8]]) -> [u8; 32] {
+    // The fields are framed separately, so that their number is authenticated too.
     hmac(key, &[label, &frame(fields)])
 }
 
-/// Under a key of its own, drawn from the one that seals endpoints: one key is for one algorithm.
-fn row_mac(key: &[u8; 32], purpose: RowPurpose, fields: &[&[u8]]) -> [u8; 32] {
-    let own = hmac(key, &[b"takedown/row-key/1"]);
-    mac_of(&own, purpose.label(), fields)
+/// Uses a key derived from the one that seals endpoints, because a key is used with one algorithm only.
+fn compute_row_mac(key: &[u8; 32], purpose: RowPurpose, fields: &[&[u8]]) -> [u8; 32] {
+    let row_key = hmac(key, &[b"takedown/row-key/1"]);
+    compute_mac(&row_key, purpose.label(), fields)
 }
 
-fn bus_mac_of(key: &[u8; 32], record: &BusRecord<'_>) -> [u8; 32] {
+fn compute_bus_mac(key: &[u8; 32], record: &BusRecord<'_>) -> [u8; 32] {
     hmac(
         key,
         &[
@@ -203,7 +209,7 @@ fn bus_mac_of(key: &[u8; 32], record: &BusRecord<'_>) -> [u8; 32] {
             record.event_id.as_bytes(),
             record.kind.as_bytes(),
             record.case_id.as_bytes(),
-            // No cause is the empty field, which no id is.
+            // No cause is an empty field, which differs from every id.
             record
                 .caused_by
                 .as_ref()

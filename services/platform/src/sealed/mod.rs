@@ -1,11 +1,10 @@
-//! Protection of values at rest and on the wire: sealing, lookup tags, keyed hashes, signatures and staff tokens.
+//! Protection of stored and transmitted values: sealing, lookup tags, MACs, signatures and staff tokens.
 //!
-//! Every sealed value, tag and signature names its format and its key, so that keys can be rotated and formats can
-//! change without guessing. Bytes that travel into a MAC, a digest or associated data are always length-prefixed
-//! (`frame`), so that no two different lists of fields give the same bytes.
+//! Every sealed value, tag and signature names its format and its key, so that keys and formats can change.
+//! The input of a MAC, a hash or associated data is always length-prefixed (`frame`), so that different lists
+//! of fields never result in the same bytes.
 //!
-//! This module must not know what a value means, must not do I/O beyond the keyring's own file, and must not show
-//! a key or a plaintext in `Debug`, `Display` or an error.
+//! The only I/O is the keyring file. `Debug`, `Display` and errors never show a key or a plaintext.
 
 mod aead;
 mod keyfile;
@@ -20,7 +19,7 @@ use std::fmt;
 
 use crate::error::{Kind, Problem};
 
-pub use aead::{DataKey, Opened, Purpose, Sealed, WrappedKey};
+pub use aead::{DataKey, Purpose, Sealed, UnsealedValue, WrappedKey};
 pub use keyfile::KeyringError;
 pub use keyring::Keyring;
 pub use mac::{BusMac, BusRecord, MacPurpose, RowPurpose};
@@ -28,22 +27,22 @@ pub use signing::{PublicKey, Signature, Signer, SigningContext, Verifier, jwks, 
 pub use tag::{Tag, TagPurpose, commitment};
 pub use token::{MAX_TOKEN_LIFE, StaffClaims, StaffTokenIssuer, StaffTokenVerifier, TokenError};
 
-/// The format version that is written today, as the first byte of every sealed value and wrapped key.
+/// The current format version, the first byte of every sealed value and wrapped key.
 const FORMAT: u8 = 1;
 
-/// The name of a key: 1 to 32 characters of `a-z`, `0-9` and `-`. It is public and stable for the life of the key.
+/// The id of a key: 1 to 32 characters of `a-z`, `0-9` and `-`. It is public and never changes.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId(String);
 
 impl KeyId {
     /// # Errors
-    /// `SealedError::Malformed` when the text is no key id.
+    /// `SealedError::Malformed` if the text is not a key id.
     pub fn parse(text: &str) -> Result<Self, SealedError> {
-        let fits = (1..=32).contains(&text.len())
+        let is_valid = (1..=32).contains(&text.len())
             && text
                 .bytes()
                 .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if fits {
+        if is_valid {
             Ok(Self(text.to_owned()))
         } else {
             Err(SealedError::Malformed)
@@ -67,10 +66,10 @@ impl fmt::Debug for KeyId {
     }
 }
 
-/// Why sealed bytes, a tag or a signature were not accepted.
+/// Why a sealed value, a MAC or a signature is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SealedError {
-    #[error("the bytes have none of the known forms")]
+    #[error("the bytes are malformed")]
     Malformed,
     #[error("the format version {0} is unknown")]
     UnknownFormat(u8),
@@ -78,8 +77,8 @@ pub enum SealedError {
     UnknownKey(KeyId),
     #[error("the keyring has no bus key for this service")]
     UnknownService,
-    /// The cryptographic check failed: altered bytes, or true bytes in another place than they were made for.
-    #[error("the value is not authentic here")]
+    /// The cryptographic check failed: the bytes were changed, or belong to another context.
+    #[error("the value is not authentic in this context")]
     Refused,
 }
 
@@ -97,31 +96,31 @@ impl SealedError {
 }
 
 impl From<SealedError> for Problem {
-    /// Whatever does not open was written or moved by somebody else, or its key is gone: never the caller's fault.
+    /// A value that cannot be opened was changed or moved, or its key was destroyed: an internal error.
     fn from(error: SealedError) -> Self {
         Self::new(
             Kind::Internal,
             error.code(),
-            "A protected value could not be opened; the operators can see why.",
+            "A protected value could not be opened; the operators can find the reason in the log.",
         )
     }
 }
 
-/// Fresh bytes from the system's generator: for salts, nonces, tokens and keys.
+/// Bytes from the system's random generator, for salts, nonces, tokens and keys.
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    // A process without randomness can do nothing safely, and on Linux the call cannot fail after boot.
-    getrandom::fill(&mut bytes).expect("the system's random generator answers");
+    // Without randomness nothing is secure; on Linux the call cannot fail after boot.
+    getrandom::fill(&mut bytes).expect("the system's random generator is available");
     bytes
 }
 
-/// Whether two secrets are equal, in a time that does not tell where they differ.
-pub fn equal(left: &[u8], right: &[u8]) -> bool {
+/// Compares two secrets in constant time.
+pub fn constant_time_eq(left: &[u8], right: &[u8]) -> bool {
     use subtle::ConstantTimeEq;
     left.ct_eq(right).into()
 }
 
-/// The parts one after the other, each behind its length (8 bytes, big endian).
+/// Concatenates the parts, each preceded by its length (8 bytes, big-endian).
 fn frame(parts: &[&[u8]]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(parts.iter().map(|part| part.len() + 8).sum());
     for part in parts {

@@ -1,7 +1,7 @@
-//! The secret keys themselves, and the one byte form of whatever they encrypt.
+//! Secret keys, and the encoding of the values that they encrypt.
 //!
-//! Format (1 byte), length of the key id (1), key id, nonce (12), ciphertext with its tag (16). Format and key id are
-//! part of the associated data, so neither can be exchanged.
+//! The encoding is: format (1 byte), length of the key id (1), key id, nonce (12), ciphertext with its tag
+//! (16). Format and key id are part of the associated data, so neither can be replaced.
 
 use std::fmt;
 
@@ -9,13 +9,13 @@ use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Key, Nonce};
 use zeroize::Zeroize as _;
 
-use super::aead::Opened;
+use super::aead::UnsealedValue;
 use super::{FORMAT, KeyId, SealedError, frame, random};
 
 const NONCE: usize = 12;
 const AEAD_TAG: usize = 16;
 
-/// 256 secret bits with a name. Wiped when dropped.
+/// A 256-bit key with its id. Zeroed on drop.
 #[derive(Clone)]
 pub(super) struct SecretKey {
     pub(super) id: KeyId,
@@ -23,10 +23,10 @@ pub(super) struct SecretKey {
 }
 
 impl SecretKey {
-    /// Encrypts for a place; the answer names the format and this key.
-    pub(super) fn encrypt(&self, place: &[u8], plaintext: &[u8]) -> Vec<u8> {
+    /// Encrypts for a context; the result contains the format and the id of this key.
+    pub(super) fn encrypt(&self, context: &[u8], plaintext: &[u8]) -> Vec<u8> {
         let nonce = random::<NONCE>();
-        let aad = self.associated(place);
+        let aad = self.associated_data(context);
         let ciphertext = self
             .cipher()
             .encrypt(
@@ -48,8 +48,12 @@ impl SecretKey {
         bytes
     }
 
-    pub(super) fn decrypt(&self, place: &[u8], parts: &Parts<'_>) -> Result<Opened, SealedError> {
-        let aad = self.associated(place);
+    pub(super) fn decrypt(
+        &self,
+        context: &[u8],
+        parts: &SealedParts<'_>,
+    ) -> Result<UnsealedValue, SealedError> {
+        let aad = self.associated_data(context);
         self.cipher()
             .decrypt(
                 &Nonce::from(parts.nonce),
@@ -58,12 +62,12 @@ impl SecretKey {
                     aad: &aad,
                 },
             )
-            .map(Opened::new)
+            .map(UnsealedValue::new)
             .map_err(|_| SealedError::Refused)
     }
 
-    fn associated(&self, place: &[u8]) -> Vec<u8> {
-        frame(&[&[FORMAT], self.id.as_str().as_bytes(), place])
+    fn associated_data(&self, context: &[u8]) -> Vec<u8> {
+        frame(&[&[FORMAT], self.id.as_str().as_bytes(), context])
     }
 
     fn cipher(&self) -> Aes256Gcm {
@@ -83,15 +87,15 @@ impl fmt::Debug for SecretKey {
     }
 }
 
-/// The one byte form, taken apart.
-pub(super) struct Parts<'a> {
+/// The parts of an encoded value.
+pub(super) struct SealedParts<'a> {
     pub(super) key_id: KeyId,
     nonce: [u8; NONCE],
     ciphertext: &'a [u8],
 }
 
-impl<'a> Parts<'a> {
-    pub(super) fn of(bytes: &'a [u8]) -> Result<Self, SealedError> {
+impl<'a> SealedParts<'a> {
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, SealedError> {
         let (&format, rest) = bytes.split_first().ok_or(SealedError::Malformed)?;
         if format != FORMAT {
             return Err(SealedError::UnknownFormat(format));

@@ -1,7 +1,7 @@
-//! Ed25519 signatures (RFC 8032) and the published form of their keys.
+//! Ed25519 signatures (RFC 8032) and the published formats of their keys.
 //!
-//! A signature holds only in the context it was made for: the signed bytes begin with the context's name, between
-//! NULs, which no text we sign raw begins with. Verification needs public keys alone and is strict.
+//! A signature is valid only in its context: the signed bytes start with the context's name between NUL
+//! bytes, which no raw message starts with. Verification needs only public keys and is strict.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{KeyId, SealedError};
 
-/// What a signature is a word for. Each has its own keys.
+/// The context of a signature. Each has its own keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SigningContext {
     Notice,
@@ -29,6 +29,7 @@ impl SigningContext {
         Self::Checkpoint,
     ];
 
+    /// The name in the keyring file and in signed bytes.
     pub fn name(self) -> &'static str {
         match self {
             Self::Notice => "notice",
@@ -51,7 +52,7 @@ impl SigningContext {
 /// An Ed25519 signature, 64 bytes.
 pub type Signature = [u8; 64];
 
-/// A private key and the context in which it speaks.
+/// A private key with its context.
 #[derive(Clone)]
 pub struct Signer {
     context: SigningContext,
@@ -83,16 +84,16 @@ impl Signer {
         }
     }
 
-    /// Signs bytes as a word of this signer's context.
+    /// Signs bytes in this signer's context.
     pub fn sign(&self, bytes: &[u8]) -> Signature {
         self.key.sign(&self.context.prefixed(bytes)).to_bytes()
     }
 
-    /// Signs bytes exactly as they are, for outside formats that leave no room for a context: Standard Webhooks
-    /// `v1a` (over `{id}.{timestamp}.{body}`) and signed notes.
+    /// Signs bytes without a context, for external formats that do not allow one: Standard Webhooks `v1a`
+    /// (over `{id}.{timestamp}.{body}`) and C2SP signed notes.
     ///
     /// # Errors
-    /// `Refused` for bytes that begin with NUL: they could be read as a word of some context.
+    /// `Refused` for bytes that start with NUL, because they could be valid in some context.
     pub fn sign_raw(&self, bytes: &[u8]) -> Result<Signature, SealedError> {
         if bytes.first() == Some(&0) {
             return Err(SealedError::Refused);
@@ -112,7 +113,7 @@ impl fmt::Debug for Signer {
     }
 }
 
-/// A public key with its name.
+/// A public key with its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicKey {
     pub key_id: KeyId,
@@ -120,13 +121,15 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
-    /// The form of Standard Webhooks: `whpk_` and base64.
+    /// The format of Standard Webhooks: `whpk_` and base64.
     pub fn whpk(&self) -> String {
         format!("whpk_{}", STANDARD.encode(self.bytes))
     }
 
+    /// Parses a `whpk_` key.
+    ///
     /// # Errors
-    /// `Malformed` when the text is no `whpk_` key.
+    /// `Malformed` if the text is not one.
     pub fn from_whpk(key_id: KeyId, text: &str) -> Result<Self, SealedError> {
         let encoded = text.strip_prefix("whpk_").ok_or(SealedError::Malformed)?;
         Self::decoded(key_id, STANDARD.decode(encoded))
@@ -144,7 +147,7 @@ impl PublicKey {
     }
 }
 
-/// Keys as a JSON Web Key Set (RFC 7517, RFC 8037) for a well-known path.
+/// Encodes keys as a JSON Web Key Set (RFC 7517, RFC 8037).
 pub fn jwks(keys: &[PublicKey]) -> Value {
     let keys: Vec<Value> = keys
         .iter()
@@ -158,10 +161,10 @@ pub fn jwks(keys: &[PublicKey]) -> Value {
     json!({ "keys": keys })
 }
 
-/// The Ed25519 keys of a JSON Web Key Set; keys of other kinds are passed over.
+/// Parses the Ed25519 keys of a JSON Web Key Set; other keys are ignored.
 ///
 /// # Errors
-/// `Malformed` when the document is no key set or an Ed25519 key in it is broken.
+/// `Malformed` if the document is not a key set or an Ed25519 key in it is invalid.
 pub fn parse_jwks(document: &Value) -> Result<Vec<PublicKey>, SealedError> {
     let keys = document["keys"].as_array().ok_or(SealedError::Malformed)?;
     keys.iter()
@@ -174,7 +177,7 @@ pub fn parse_jwks(document: &Value) -> Result<Vec<PublicKey>, SealedError> {
         .collect()
 }
 
-/// Public keys by id, for one context.
+/// The public keys of one context, by id.
 #[derive(Debug, Clone)]
 pub struct Verifier {
     context: SigningContext,
@@ -183,7 +186,7 @@ pub struct Verifier {
 
 impl Verifier {
     /// # Errors
-    /// `Malformed` when a key is no point on the curve, or a weak one.
+    /// `Malformed` if a key is not a point on the curve, or is weak.
     pub fn new(
         context: SigningContext,
         keys: impl IntoIterator<Item = PublicKey>,
@@ -198,8 +201,10 @@ impl Verifier {
         Ok(Self { context, keys })
     }
 
+    /// Verifies a signature in this context.
+    ///
     /// # Errors
-    /// `UnknownKey`, or `Refused` when this signature is not this key's word, in this context, for these bytes.
+    /// `UnknownKey`, or `Refused` if the signature is not valid for this key, context and bytes.
     pub fn verify(
         &self,
         key_id: &KeyId,
@@ -209,7 +214,7 @@ impl Verifier {
         self.check(key_id, &self.context.prefixed(bytes), signature)
     }
 
-    /// The counterpart of [`Signer::sign_raw`].
+    /// Verifies a signature of [`Signer::sign_raw`].
     ///
     /// # Errors
     /// As [`Verifier::verify`].
@@ -229,7 +234,7 @@ impl Verifier {
         self.context
     }
 
-    /// The ids under which signatures are accepted.
+    /// The ids of the accepted keys.
     pub fn key_ids(&self) -> impl Iterator<Item = &KeyId> {
         self.keys.iter().map(|(id, _)| id)
     }

@@ -1,7 +1,7 @@
-//! Lookup tags and commitments: how a value is found, or fixed, without being shown.
+//! Lookup tags and commitments: they find a value, or commit to it, without revealing it.
 //!
-//! A tag is keyed, so whoever holds the database alone cannot try URLs against it. A commitment is salted for those
-//! who hold no key at all; its salt is kept sealed.
+//! A tag is keyed, so URLs cannot be tested against it with the database alone. A commitment is salted,
+//! because it is given to people without a key; its salt is stored sealed.
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ use super::keyring::Keyring;
 use super::mac::hmac;
 use super::{KeyId, frame};
 
-/// What a tag finds. Tags of different purposes never meet.
+/// What a tag identifies. Tags of different purposes never match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TagPurpose {
     /// A case by its canonical URL.
     Url,
-    /// A hash of the material in a list or a report.
+    /// A hash of the material, of a hash list or a report.
     Hash,
-    /// A partner's own number for a report.
+    /// The reference of a report, or a partner's own id of it.
     Reference,
 }
 
@@ -32,7 +32,7 @@ impl TagPurpose {
     }
 }
 
-/// A full-length HMAC-SHA-256 and the index key it was made with.
+/// An HMAC-SHA-256, and the id of the index key it was computed with.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tag {
     pub key_id: KeyId,
@@ -46,7 +46,7 @@ impl fmt::Debug for Tag {
 }
 
 impl Keyring {
-    /// The tags of a value: under the current key first, then under a previous one while keys are rotated.
+    /// The tags of a value: with the current key first, then with a previous one while keys are rotated.
     pub fn tags(&self, purpose: TagPurpose, value: &[u8]) -> Vec<Tag> {
         self.index
             .all()
@@ -58,7 +58,7 @@ impl Keyring {
     }
 }
 
-/// A salted SHA-256 that fixes a URL for whoever is later shown URL and salt.
+/// A salted SHA-256 commitment to a URL. It can be checked with the URL and the salt.
 pub fn commitment(salt: &[u8; 32], url: &str) -> [u8; 32] {
     Sha256::digest(frame(&[b"takedown/commitment/1", salt, url.as_bytes()])).into()
 }

@@ -1,7 +1,8 @@
-//! The staff token: who of the staff asks, for at most a minute, checked offline by a public key.
+//! Staff tokens identify a member of staff for at most one minute and are verified with a public key, without
+//! a call.
 //!
-//! One algorithm and one form, so there is nothing to confuse: `base64url(claims) "." base64url(signature)`, where
-//! the claims are deterministic bytes that name their key. A token is a credential: it is never shown or logged.
+//! There is one algorithm and one format: `base64url(claims) "." base64url(signature)`. The claims are
+//! encoded deterministically and name their key. A token is a credential: it is never shown or logged.
 
 use std::fmt;
 
@@ -15,20 +16,21 @@ use super::{FORMAT, KeyId, SealedError};
 use crate::error::{Kind, Problem};
 use crate::principal::{Principal, Role, Roles};
 
-/// The longest time between issue and expiry: a revoked user is out everywhere after it.
+/// Longest lifetime of a token: a revoked account has no access after this time.
 pub const MAX_TOKEN_LIFE: Duration = Duration::seconds(60);
 
-/// How far the clocks of issuer and owner may differ for a token that is not valid yet.
-const SKEW: Duration = Duration::seconds(5);
+/// Largest clock difference between issuer and verifier that is accepted for a token that is not valid yet.
+const MAX_SKEW: Duration = Duration::seconds(5);
 
-/// Longer texts are refused before they are decoded.
-const MAX_TEXT: usize = 1024;
+/// Longest token, in bytes; longer ones are refused before decoding.
+const MAX_TOKEN: usize = 1024;
+/// Longest name or audience, in bytes.
 const MAX_NAME: usize = 200;
 
-/// Why a token was not issued or not accepted.
+/// Why a token was not issued or is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    #[error("the staff token has not the form of one")]
+    #[error("the staff token is malformed")]
     Malformed,
     #[error("the staff token is not authentic")]
     Forged,
@@ -60,7 +62,7 @@ impl From<TokenError> for Problem {
     fn from(error: TokenError) -> Self {
         let detail = match error {
             TokenError::Expired => {
-                "The session's token has expired; sign in again if this goes on."
+                "The session's token has expired; sign in again if this error repeats."
             }
             _ => "The token is not valid here; sign in again.",
         };
@@ -68,7 +70,7 @@ impl From<TokenError> for Problem {
     }
 }
 
-/// What a token says. Times are whole seconds.
+/// The claims of a token. Times have a resolution of one second.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StaffClaims {
     pub subject: Uuid,
@@ -81,6 +83,7 @@ pub struct StaffClaims {
 }
 
 impl StaffClaims {
+    /// The principal that the token authenticates.
     pub fn principal(&self) -> Principal {
         Principal::Staff {
             subject: self.subject,
@@ -97,24 +100,26 @@ impl fmt::Debug for StaffClaims {
     }
 }
 
-/// Issues tokens; only the owner of the sessions has one.
+/// Issues tokens. Only the service that owns the sessions has an issuer.
 #[derive(Debug, Clone)]
 pub struct StaffTokenIssuer(Signer);
 
 impl StaffTokenIssuer {
-    /// `None` when the signer speaks in another context.
+    /// `None` if the signer has another context.
     pub fn new(signer: Signer) -> Option<Self> {
         (signer.context() == SigningContext::StaffToken).then_some(Self(signer))
     }
 
+    /// Issues a token.
+    ///
     /// # Errors
-    /// `NotIssuable` when the claims live longer than [`MAX_TOKEN_LIFE`], end before they begin, or have an empty
-    /// or over-long name or audience.
+    /// `NotIssuable` if the lifetime is not positive or exceeds [`MAX_TOKEN_LIFE`], or the name or the
+    /// audience is empty or too long.
     pub fn issue(&self, claims: &StaffClaims) -> Result<String, TokenError> {
-        let fits = |text: &str| (1..=MAX_NAME).contains(&text.len());
-        let life = whole(claims.expires_at) - whole(claims.issued_at);
-        let lives = life > 0 && life <= MAX_TOKEN_LIFE.whole_seconds();
-        if !lives || !fits(&claims.name) || !fits(&claims.audience) {
+        let is_valid = |text: &str| (1..=MAX_NAME).contains(&text.len());
+        let lifetime = unix_seconds(claims.expires_at) - unix_seconds(claims.issued_at);
+        let lifetime_is_valid = lifetime > 0 && lifetime <= MAX_TOKEN_LIFE.whole_seconds();
+        if !lifetime_is_valid || !is_valid(&claims.name) || !is_valid(&claims.audience) {
             return Err(TokenError::NotIssuable);
         }
         let payload = encode(self.0.key_id(), claims);
@@ -127,7 +132,7 @@ impl StaffTokenIssuer {
     }
 }
 
-/// Checks tokens by public keys alone.
+/// Verifies tokens with public keys.
 #[derive(Debug, Clone)]
 pub struct StaffTokenVerifier {
     verifier: Verifier,
@@ -135,7 +140,7 @@ pub struct StaffTokenVerifier {
 }
 
 impl StaffTokenVerifier {
-    /// `None` when the verifier is for another context.
+    /// `None` if the verifier has another context.
     pub fn new(verifier: Verifier, audience: &str) -> Option<Self> {
         (verifier.context() == SigningContext::StaffToken).then(|| Self {
             verifier,
@@ -143,11 +148,13 @@ impl StaffTokenVerifier {
         })
     }
 
+    /// Verifies a token and returns its claims.
+    ///
     /// # Errors
-    /// Whatever is not a true token for this audience at this time; see [`TokenError`].
+    /// The reason why the token is not valid for this audience at this time.
     pub fn verify(&self, token: &str, now: OffsetDateTime) -> Result<StaffClaims, TokenError> {
         let (key_id, payload, signature) = split(token)?;
-        // Authenticity comes first: nothing is said about the claims of a forged token.
+        // Checked first, so that an error reveals nothing about the claims of a forged token.
         self.verifier
             .verify(&key_id, &payload, &signature)
             .map_err(|_| TokenError::Forged)?;
@@ -155,10 +162,10 @@ impl StaffTokenVerifier {
         if claims.audience != self.audience {
             return Err(TokenError::OtherAudience);
         }
-        if claims.issued_at - now > SKEW {
+        if claims.issued_at - now > MAX_SKEW {
             return Err(TokenError::NotYetValid);
         }
-        // The life is bounded again here, so that an issuer at fault cannot make lasting tokens.
+        // The lifetime is checked again, in case the issuer is faulty.
         if now >= claims.expires_at || claims.expires_at - claims.issued_at > MAX_TOKEN_LIFE {
             return Err(TokenError::Expired);
         }
@@ -167,11 +174,12 @@ impl StaffTokenVerifier {
 }
 
 fn split(token: &str) -> Result<(KeyId, Vec<u8>, Vec<u8>), TokenError> {
-    if token.len() > MAX_TEXT {
+    if token.len() > MAX_TOKEN {
         return Err(TokenError::Malformed);
     }
     let (payload, signature) = token.split_once('.').ok_or(TokenError::Malformed)?;
-    // The decoder is strict: no padding, no stray bits, no other alphabet, so a token has one spelling.
+    // The decoder is strict (no padding, no trailing bits, no other alphabet), so a token has only one valid
+    // form.
     let decoded = |text| {
         URL_SAFE_NO_PAD
             .decode(text)
@@ -182,39 +190,40 @@ fn split(token: &str) -> Result<(KeyId, Vec<u8>, Vec<u8>), TokenError> {
     Ok((key_id, payload, signature))
 }
 
-/// Format, key id, subject, session, roles, issued, expires, name, audience; texts behind their length (1 byte).
+/// Encodes format, key id, subject, session, roles, issued, expires, name, audience. Texts are preceded by
+/// their length (1 byte).
 fn encode(key_id: &KeyId, claims: &StaffClaims) -> Vec<u8> {
     let mut bytes = vec![FORMAT];
-    put_text(&mut bytes, key_id.as_str());
+    write_text(&mut bytes, key_id.as_str());
     bytes.extend_from_slice(claims.subject.as_bytes());
     bytes.extend_from_slice(claims.session.as_bytes());
     bytes.push(role_bits(claims.roles.iter()));
-    bytes.extend_from_slice(&whole(claims.issued_at).to_be_bytes());
-    bytes.extend_from_slice(&whole(claims.expires_at).to_be_bytes());
-    put_text(&mut bytes, &claims.name);
-    put_text(&mut bytes, &claims.audience);
+    bytes.extend_from_slice(&unix_seconds(claims.issued_at).to_be_bytes());
+    bytes.extend_from_slice(&unix_seconds(claims.expires_at).to_be_bytes());
+    write_text(&mut bytes, &claims.name);
+    write_text(&mut bytes, &claims.audience);
     bytes
 }
 
 fn decode(payload: &[u8]) -> Result<(KeyId, StaffClaims), TokenError> {
     let mut rest = payload;
-    let [format] = take(&mut rest)?;
+    let [format] = read_bytes(&mut rest)?;
     if format != FORMAT {
         return Err(TokenError::Malformed);
     }
-    let key_id = take_text(&mut rest)?;
+    let key_id = read_text(&mut rest)?;
     let key_id = KeyId::parse(&key_id).map_err(|_: SealedError| TokenError::Malformed)?;
-    let subject = Uuid::from_bytes(take(&mut rest)?);
-    let session = Uuid::from_bytes(take(&mut rest)?);
-    let [bits] = take(&mut rest)?;
+    let subject = Uuid::from_bytes(read_bytes(&mut rest)?);
+    let session = Uuid::from_bytes(read_bytes(&mut rest)?);
+    let [bits] = read_bytes(&mut rest)?;
     let claims = StaffClaims {
         subject,
         session,
         roles: roles(bits)?,
-        issued_at: take_time(&mut rest)?,
-        expires_at: take_time(&mut rest)?,
-        name: take_text(&mut rest)?,
-        audience: take_text(&mut rest)?,
+        issued_at: read_time(&mut rest)?,
+        expires_at: read_time(&mut rest)?,
+        name: read_text(&mut rest)?,
+        audience: read_text(&mut rest)?,
     };
     if rest.is_empty() {
         Ok((key_id, claims))
@@ -223,7 +232,7 @@ fn decode(payload: &[u8]) -> Result<(KeyId, StaffClaims), TokenError> {
     }
 }
 
-/// Each role's bit never changes; a new role takes a new one.
+/// The bit of a role. It never changes; a new role gets a new bit.
 fn bit(role: Role) -> u8 {
     match role {
         Role::Analyst => 1,
@@ -247,24 +256,24 @@ fn roles(bits: u8) -> Result<Roles, TokenError> {
         .collect())
 }
 
-fn whole(at: OffsetDateTime) -> i64 {
+fn unix_seconds(at: OffsetDateTime) -> i64 {
     at.unix_timestamp()
 }
 
-fn put_text(bytes: &mut Vec<u8>, text: &str) {
+fn write_text(bytes: &mut Vec<u8>, text: &str) {
     // Key ids are at most 32 bytes; names and audiences were checked against MAX_NAME.
     bytes.push(text.len() as u8);
     bytes.extend_from_slice(text.as_bytes());
 }
 
-fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], TokenError> {
+fn read_bytes<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], TokenError> {
     let (head, tail) = rest.split_first_chunk::<N>().ok_or(TokenError::Malformed)?;
     *rest = tail;
     Ok(*head)
 }
 
-fn take_text(rest: &mut &[u8]) -> Result<String, TokenError> {
-    let [length] = take(rest)?;
+fn read_text(rest: &mut &[u8]) -> Result<String, TokenError> {
+    let [length] = read_bytes(rest)?;
     let (head, tail) = rest
         .split_at_checked(length.into())
         .ok_or(TokenError::Malformed)?;
@@ -272,7 +281,7 @@ fn take_text(rest: &mut &[u8]) -> Result<String, TokenError> {
     String::from_utf8(head.to_vec()).map_err(|_| TokenError::Malformed)
 }
 
-fn take_time(rest: &mut &[u8]) -> Result<OffsetDateTime, TokenError> {
-    let seconds = i64::from_be_bytes(take(rest)?);
+fn read_time(rest: &mut &[u8]) -> Result<OffsetDateTime, TokenError> {
+    let seconds = i64::from_be_bytes(read_bytes(rest)?);
     OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| TokenError::Malformed)
 }

@@ -1,19 +1,19 @@
-//! One line of the other side's (RFC 5321 section 4.1). Pure; nothing is judged here but the form.
+//! Parses SMTP commands (RFC 5321 section 4.1).
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Command {
     Ehlo,
     Helo,
     StartTls,
-    /// The sender, none for the null reverse-path, and the size that was announced (RFC 1870).
+    /// The sender (`None` for the null reverse-path) and the announced size in bytes (RFC 1870).
     Mail(Option<String>, Option<usize>),
     Rcpt(String),
     Data,
     Reset,
-    Nothing,
+    Noop,
     Quit,
-    /// VRFY and the like: known, and not done here.
-    NotHere,
+    /// A known command that is not implemented, such as VRFY.
+    NotImplemented,
     Unknown,
 }
 
@@ -36,20 +36,20 @@ pub(super) fn parse(line: &str) -> Command {
         },
         "DATA" => Command::Data,
         "RSET" => Command::Reset,
-        "NOOP" => Command::Nothing,
+        "NOOP" => Command::Noop,
         "QUIT" => Command::Quit,
-        "VRFY" | "EXPN" | "HELP" | "AUTH" | "BDAT" => Command::NotHere,
+        "VRFY" | "EXPN" | "HELP" | "AUTH" | "BDAT" => Command::NotImplemented,
         _ => Command::Unknown,
     }
 }
 
-/// The address of `FROM:<address> parameters`. A source route is passed over (RFC 5321 appendix C).
-fn path<'a>(rest: &'a str, word: &str) -> Option<(&'a str, &'a str)> {
-    let head = rest.get(..word.len())?;
-    if !head.eq_ignore_ascii_case(word) {
+/// Parses `FROM:<address> parameters`. A source route is ignored (RFC 5321 appendix C).
+fn path<'a>(rest: &'a str, keyword: &str) -> Option<(&'a str, &'a str)> {
+    let head = rest.get(..keyword.len())?;
+    if !head.eq_ignore_ascii_case(keyword) {
         return None;
     }
-    let (address, parameters) = rest[word.len()..]
+    let (address, parameters) = rest[keyword.len()..]
         .trim_start()
         .strip_prefix('<')?
         .split_once('>')?;
@@ -63,10 +63,11 @@ fn path<'a>(rest: &'a str, word: &str) -> Option<(&'a str, &'a str)> {
 fn size(parameters: &str) -> Option<usize> {
     parameters
         .split_ascii_whitespace()
-        .find_map(|one| {
-            one.get(..5)?
+        .find_map(|parameter| {
+            parameter
+                .get(..5)?
                 .eq_ignore_ascii_case("SIZE=")
-                .then(|| &one[5..])
+                .then(|| &parameter[5..])
         })
         .and_then(|number| number.parse().ok())
 }
@@ -76,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_read_as_the_standard_has_it() {
+    fn commands_are_parsed_as_in_rfc_5321() {
         let rcpt = |address: &str| Command::Rcpt(address.to_owned());
         for (line, command) in [
             ("EHLO mx.example", Command::Ehlo),
@@ -95,7 +96,7 @@ mod tests {
             ("MAIL", Command::Unknown),
             ("MAIL FRÖM:<>", Command::Unknown),
             ("DATA", Command::Data),
-            ("VRFY root", Command::NotHere),
+            ("VRFY root", Command::NotImplemented),
             ("", Command::Unknown),
         ] {
             assert_eq!(parse(line), command, "{line}");

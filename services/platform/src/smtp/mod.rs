@@ -1,8 +1,8 @@
-//! Receiving mail (RFC 5321): who may connect, how much and how long; what is done with a mail is its caller's.
+//! An SMTP server that receives mail (RFC 5321), with limits on connections, size and time. The handler
+//! decides what is accepted and processes it.
 //!
-//! Takes mail for those alone whom the caller names, and keeps none. It never sends any: whatever cannot be taken is
-//! refused while the other side is there, so that nobody gets a report for what somebody else forged. Must not know
-//! what a mail is about, and must not log an address or a word of one.
+//! The server stores no mail and sends none. Mail that is not accepted is refused within the session, so that
+//! a forged sender never receives a delivery report (backscatter). Addresses and contents are never logged.
 
 mod command;
 mod secure;
@@ -17,67 +17,70 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use session::Session;
+use session::SmtpSession;
 
-/// After the system refused a connection (no more files), before the next try.
-const BREATH: Duration = Duration::from_millis(50);
-/// For sessions that are open at the end: less than a pod's grace.
-const DRAIN: Duration = Duration::from_secs(20);
+/// Pause after accept failed, for example because no file descriptor is free.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long open sessions may take after the shutdown began: less than the grace period of a pod.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Who decides about mail; a session only speaks.
-pub trait Mailroom: Clone + Send + Sync + 'static {
-    /// What an address stands for that mail is taken for.
+/// Decides which mail is accepted, and processes it.
+pub trait MailHandler: Clone + Send + Sync + 'static {
+    /// An accepted recipient.
     type Recipient: Send + 'static;
 
-    /// Whether mail for this address is taken, before a byte of it came.
+    /// Accepts or refuses a recipient address, before the mail is sent.
     fn recipient(
         &self,
         peer: Peer,
         address: &str,
-    ) -> impl Future<Output = Result<Self::Recipient, Reply>> + Send;
+    ) -> impl Future<Output = Result<Self::Recipient, SmtpReply>> + Send;
 
-    /// A whole mail.
-    fn take(&self, mail: Mail<Self::Recipient>) -> impl Future<Output = Reply> + Send;
+    /// Processes a complete mail.
+    fn receive(&self, mail: Mail<Self::Recipient>) -> impl Future<Output = SmtpReply> + Send;
 }
 
-/// The other end of a connection.
+/// The client's address.
 pub type Peer = std::net::SocketAddr;
 
 /// One mail with its envelope.
 pub struct Mail<R> {
-    /// None for the null reverse-path: a report, which nothing may be sent in reply to (RFC 5321 section 4.5.5).
+    /// `None` for the null reverse-path, as in delivery reports, which must not be replied to (RFC 5321
+    /// section 4.5.5).
     pub sender: Option<String>,
     pub recipients: Vec<R>,
-    /// Header and body, lines ended by CRLF.
+    /// Header and body, with CRLF line endings.
     pub bytes: Vec<u8>,
 }
 
-/// What the other side is told.
+/// A reply to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reply {
-    Say(&'static str),
-    /// And the connection ends.
+pub enum SmtpReply {
+    /// The session continues.
+    Continue(&'static str),
+    /// The connection is closed after the reply.
     Close(&'static str),
-    /// Nothing: the connection ends without a word.
-    Vanish,
+    /// The connection is closed without a reply.
+    Disconnect,
 }
 
-/// What is taken at most.
+/// Limits of the server.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections that are open at a time.
+    /// Concurrent connections.
     pub connections: usize,
-    /// Addresses of one mail.
+    /// Recipients of one mail.
     pub recipients: usize,
-    /// One mail, octets.
+    /// Size of a mail in bytes.
     pub size: usize,
-    /// For the next line to come.
-    pub patience: Duration,
-    /// For a whole session.
+    /// Time limit for the next line.
+    pub read_timeout: Duration,
+    /// Time limit of a session.
     pub session: Duration,
 }
 
-/// Certificate and key for STARTTLS (RFC 3207), PEM. Read for each session that asks, so that a renewed one is used.
+/// PEM files of certificate and key for STARTTLS (RFC 3207). They are read for each session, so that a
+/// renewed certificate is used.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Certificate {
@@ -85,27 +88,27 @@ pub struct Certificate {
     pub key: PathBuf,
 }
 
-/// How a server presents itself.
+/// Settings of the server.
 #[derive(Debug, Clone)]
-pub struct Settings {
-    /// By this name, in its greeting.
+pub struct SmtpSettings {
+    /// The host name in the greeting.
     pub name: String,
     pub limits: Limits,
-    /// None offers no TLS.
+    /// `None` does not offer STARTTLS.
     pub tls: Option<Certificate>,
 }
 
-/// Serves until the shutdown; sessions that are open then have a while to end.
+/// Serves until the shutdown, then waits for open sessions up to a time limit.
 pub async fn serve(
     listener: TcpListener,
-    room: impl Mailroom,
-    settings: Settings,
+    handler: impl MailHandler,
+    settings: SmtpSettings,
     shutdown: CancellationToken,
 ) {
     let connections = Arc::new(Semaphore::new(settings.limits.connections));
     let settings = Arc::new(settings);
     let sessions = TaskTracker::new();
-    let cut = CancellationToken::new();
+    let abort = CancellationToken::new();
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
@@ -114,24 +117,29 @@ pub async fn serve(
         let Some((stream, peer, permit)) = accepted else {
             continue;
         };
-        let session = Session::new(peer, room.clone(), Arc::clone(&settings), shutdown.clone());
-        let (longest, cut) = (settings.limits.session, cut.clone());
+        let session = SmtpSession::new(
+            peer,
+            handler.clone(),
+            Arc::clone(&settings),
+            shutdown.clone(),
+        );
+        let (time_limit, abort) = (settings.limits.session, abort.clone());
         sessions.spawn(async move {
-            // How a session ends is its peer's affair.
+            // The result of a session concerns only its client.
             tokio::select! {
-                _ = tokio::time::timeout(longest, session.run(stream)) => {}
-                () = cut.cancelled() => {}
+                _ = tokio::time::timeout(time_limit, session.run(stream)) => {}
+                () = abort.cancelled() => {}
             }
             drop(permit);
         });
     }
     drop(listener);
     sessions.close();
-    let _ = tokio::time::timeout(DRAIN, sessions.wait()).await;
-    cut.cancel();
+    let _ = tokio::time::timeout(DRAIN_TIMEOUT, sessions.wait()).await;
+    abort.cancel();
 }
 
-/// The next connection, once there is room for one.
+/// Accepts the next connection when the number of connections allows one.
 async fn accept(
     listener: &TcpListener,
     connections: &Arc<Semaphore>,
@@ -140,17 +148,17 @@ async fn accept(
     Peer,
     tokio::sync::OwnedSemaphorePermit,
 )> {
-    // Never closed while the loop runs.
+    // The semaphore is never closed.
     let permit = Arc::clone(connections).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, peer)) => {
-            // Only slower where the option is refused.
+            // Failing to set the option only delays small packets.
             let _ = stream.set_nodelay(true);
             Some((stream, peer, permit))
         }
         Err(error) => {
-            tracing::warn!(io.kind = %error.kind(), "a connection for mail could not be accepted");
-            tokio::time::sleep(BREATH).await;
+            tracing::warn!(io.kind = %error.kind(), "an SMTP connection could not be accepted");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
             None
         }
     }

@@ -1,4 +1,4 @@
-//! TLS for a session that asks for it. Whoever sends proves nothing by it: it keeps what is sent from others on the way.
+//! STARTTLS: encrypts a session. It does not authenticate the client.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use tokio_rustls::TlsAcceptor;
 
 use super::Certificate;
 
-/// A connection, plain or not.
+/// A plain or encrypted connection.
 pub(super) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
-/// `None` where the files cannot be used: the session goes on as it was, or ends.
+/// `None` if the files cannot be used.
 pub(super) fn acceptor(files: &Certificate) -> Option<TlsAcceptor> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&files.cert).ok()?.collect();
     let key = PrivateKeyDer::from_pem_file(&files.key).ok()?;

@@ -1,4 +1,4 @@
-//! One connection, from greeting to farewell.
+//! An SMTP session: one connection from the greeting to the end.
 
 use std::io;
 use std::sync::Arc;
@@ -9,52 +9,52 @@ use tokio_util::sync::CancellationToken;
 
 use super::command::{self, Command};
 use super::secure::{self, Io};
-use super::{Mail, Mailroom, Peer, Reply, Settings};
+use super::{Mail, MailHandler, Peer, SmtpReply, SmtpSettings};
 
-/// RFC 5321 section 4.5.3.1.4 has 512 octets, more with extensions.
-const COMMAND: usize = 2048;
-/// Lines that make no sense, or addresses that nobody has: whoever sends more of them is only trying.
-const FAULTS: u32 = 10;
+/// Longest command line in bytes. RFC 5321 section 4.5.3.1.4 requires 512, more with extensions.
+const MAX_COMMAND: usize = 2048;
+/// Largest number of invalid commands and unknown addresses in a session; a client with more is probing.
+const MAX_FAULTS: u32 = 10;
 
-const GO_ON: Reply = Reply::Say("250 2.0.0 go on");
-const NOT_NOW: Reply = Reply::Close("421 4.3.2 closing, come again");
-const TOO_LARGE: Reply = Reply::Close("552 5.3.4 the mail is too large");
+const OK: SmtpReply = SmtpReply::Continue("250 2.0.0 OK");
+const SHUTTING_DOWN: SmtpReply = SmtpReply::Close("421 4.3.2 shutting down, try again later");
+const TOO_LARGE: SmtpReply = SmtpReply::Close("552 5.3.4 message too large");
 
-pub(super) struct Session<M: Mailroom> {
+pub(super) struct SmtpSession<M: MailHandler> {
     peer: Peer,
-    room: M,
-    settings: Arc<Settings>,
+    handler: M,
+    settings: Arc<SmtpSettings>,
     shutdown: CancellationToken,
     is_secure: bool,
     faults: u32,
-    /// Since MAIL: its sender, empty where it was the null one.
+    /// The sender of MAIL; empty for the null reverse-path, `None` before MAIL.
     sender: Option<String>,
     recipients: Vec<M::Recipient>,
 }
 
-type Stream = BufReader<Box<dyn Io>>;
+type SmtpStream = BufReader<Box<dyn Io>>;
 
-/// What comes after a reply.
-enum Next {
-    Goes(Reply),
-    /// What this server can do, where the other side wants to know.
-    Greets {
+/// What follows a command.
+enum NextStep {
+    Reply(SmtpReply),
+    /// The reply to HELO, or to EHLO with the list of extensions.
+    Greeting {
         extended: bool,
     },
-    Secure,
+    StartTls,
     Data,
 }
 
-impl<M: Mailroom> Session<M> {
+impl<M: MailHandler> SmtpSession<M> {
     pub(super) fn new(
         peer: Peer,
-        room: M,
-        settings: Arc<Settings>,
+        handler: M,
+        settings: Arc<SmtpSettings>,
         shutdown: CancellationToken,
     ) -> Self {
         Self {
             peer,
-            room,
+            handler,
             settings,
             shutdown,
             is_secure: false,
@@ -65,71 +65,73 @@ impl<M: Mailroom> Session<M> {
     }
 
     pub(super) async fn run(mut self, stream: TcpStream) -> io::Result<()> {
-        let mut stream: Stream = BufReader::new(Box::new(stream));
+        let mut stream: SmtpStream = BufReader::new(Box::new(stream));
         let greeting = format!("220 {} ESMTP", self.settings.name);
-        say(&mut stream, &greeting).await?;
+        write_reply(&mut stream, &greeting).await?;
         loop {
-            let reply = match self.line(&mut stream).await? {
-                Some(line) => match self.answer(&line).await {
-                    Next::Goes(reply) => reply,
-                    Next::Greets { extended } => {
-                        say(&mut stream, &self.greeting(extended)).await?;
+            let reply = match self.read_line(&mut stream).await? {
+                Some(line) => match self.process(&line).await {
+                    NextStep::Reply(reply) => reply,
+                    NextStep::Greeting { extended } => {
+                        write_reply(&mut stream, &self.greeting(extended)).await?;
                         continue;
                     }
-                    Next::Data => self.data(&mut stream).await?,
-                    Next::Secure => match self.secure(stream).await? {
-                        Some(secured) => {
-                            stream = secured;
+                    NextStep::Data => self.receive_data(&mut stream).await?,
+                    NextStep::StartTls => match self.start_tls(stream).await? {
+                        Some(encrypted) => {
+                            stream = encrypted;
                             continue;
                         }
                         None => return Ok(()),
                     },
                 },
-                None => NOT_NOW,
+                None => SHUTTING_DOWN,
             };
             match reply {
-                Reply::Say(text) => say(&mut stream, text).await?,
-                Reply::Close(text) => return say(&mut stream, text).await,
-                Reply::Vanish => return Ok(()),
+                SmtpReply::Continue(text) => write_reply(&mut stream, text).await?,
+                SmtpReply::Close(text) => return write_reply(&mut stream, text).await,
+                SmtpReply::Disconnect => return Ok(()),
             }
-            if self.faults > FAULTS {
-                return say(&mut stream, "421 4.7.0 too many faults").await;
+            if self.faults > MAX_FAULTS {
+                return write_reply(&mut stream, "421 4.7.0 too many errors").await;
             }
         }
     }
 
-    async fn answer(&mut self, line: &str) -> Next {
-        Next::Goes(match command::parse(line) {
+    async fn process(&mut self, line: &str) -> NextStep {
+        NextStep::Reply(match command::parse(line) {
             hello @ (Command::Ehlo | Command::Helo) => {
-                self.forget();
+                self.reset();
                 let extended = hello == Command::Ehlo;
-                return Next::Greets { extended };
+                return NextStep::Greeting { extended };
             }
-            Command::StartTls if !self.offers_tls() => self.fault("502 5.5.1 not offered"),
-            Command::StartTls => return Next::Secure,
+            Command::StartTls if !self.offers_tls() => {
+                self.fault("502 5.5.1 STARTTLS not available")
+            }
+            Command::StartTls => return NextStep::StartTls,
             Command::Mail(_, Some(size)) if size > self.settings.limits.size => {
-                Reply::Say("552 5.3.4 the mail is too large")
+                SmtpReply::Continue("552 5.3.4 message too large")
             }
             Command::Mail(sender, _) => {
-                self.forget();
+                self.reset();
                 self.sender = Some(sender.unwrap_or_default());
-                GO_ON
+                OK
             }
-            Command::Rcpt(_) if self.sender.is_none() => self.fault("503 5.5.1 MAIL comes first"),
+            Command::Rcpt(_) if self.sender.is_none() => self.fault("503 5.5.1 send MAIL first"),
             Command::Rcpt(_) if self.recipients.len() >= self.settings.limits.recipients => {
-                Reply::Say("452 4.5.3 too many addresses at once")
+                SmtpReply::Continue("452 4.5.3 too many recipients")
             }
             Command::Rcpt(address) => self.recipient(&address).await,
-            Command::Data if self.recipients.is_empty() => self.fault("503 5.5.1 RCPT comes first"),
-            Command::Data => return Next::Data,
+            Command::Data if self.recipients.is_empty() => self.fault("503 5.5.1 send RCPT first"),
+            Command::Data => return NextStep::Data,
             Command::Reset => {
-                self.forget();
-                GO_ON
+                self.reset();
+                OK
             }
-            Command::Nothing => GO_ON,
-            Command::Quit => Reply::Close("221 2.0.0 bye"),
-            Command::NotHere => self.fault("502 5.5.1 not here"),
-            Command::Unknown => self.fault("500 5.5.2 not understood"),
+            Command::Noop => OK,
+            Command::Quit => SmtpReply::Close("221 2.0.0 closing connection"),
+            Command::NotImplemented => self.fault("502 5.5.1 command not implemented"),
+            Command::Unknown => self.fault("500 5.5.2 command not recognized"),
         })
     }
 
@@ -150,16 +152,16 @@ impl<M: Mailroom> Session<M> {
         format!("250-{name}\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n{tls}250 SIZE {size}")
     }
 
-    fn fault(&mut self, text: &'static str) -> Reply {
+    fn fault(&mut self, text: &'static str) -> SmtpReply {
         self.faults += 1;
-        Reply::Say(text)
+        SmtpReply::Continue(text)
     }
 
-    async fn recipient(&mut self, address: &str) -> Reply {
-        match self.room.recipient(self.peer, address).await {
+    async fn recipient(&mut self, address: &str) -> SmtpReply {
+        match self.handler.recipient(self.peer, address).await {
             Ok(recipient) => {
                 self.recipients.push(recipient);
-                GO_ON
+                OK
             }
             Err(refusal) => {
                 self.faults += 1;
@@ -168,35 +170,36 @@ impl<M: Mailroom> Session<M> {
         }
     }
 
-    async fn data(&mut self, stream: &mut Stream) -> io::Result<Reply> {
-        say(stream, "354 end with a dot").await?;
+    async fn receive_data(&mut self, stream: &mut SmtpStream) -> io::Result<SmtpReply> {
+        write_reply(stream, "354 start mail input, end with <CRLF>.<CRLF>").await?;
         let limit = self.settings.limits.size;
         let mut bytes = Vec::new();
         loop {
-            let room = (limit - bytes.len()) as u64 + 3;
+            let remaining = (limit - bytes.len()) as u64 + 3;
             let start = bytes.len();
-            let mut limited = (&mut *stream).take(room);
+            let mut limited = (&mut *stream).take(remaining);
             let read = limited.read_until(b'\n', &mut bytes);
-            let read = tokio::time::timeout(self.settings.limits.patience, read).await??;
+            let read = tokio::time::timeout(self.settings.limits.read_timeout, read).await??;
             let line = &bytes[start..];
             if read == 0 || line.last() != Some(&b'\n') {
-                // Gone, or beyond the limit within one line.
-                return Ok(if read as u64 == room {
+                // The client disconnected, or one line exceeds the limit.
+                return Ok(if read as u64 == remaining {
                     TOO_LARGE
                 } else {
-                    Reply::Vanish
+                    SmtpReply::Disconnect
                 });
             }
             if !line.ends_with(b"\r\n") {
-                // RFC 5321 section 2.3.8: servers that differ about a bare line feed see different mails.
-                return Ok(Reply::Close("550 5.6.0 a line ended without CRLF"));
+                // RFC 5321 section 2.3.8: servers that treat a bare line feed differently would see different
+                // mails (SMTP smuggling).
+                return Ok(SmtpReply::Close("550 5.6.0 lines must end with CRLF"));
             }
             if line == b".\r\n" {
                 bytes.truncate(start);
                 break;
             }
             if line.starts_with(b".") {
-                // Section 4.5.2: a leading dot was doubled.
+                // RFC 5321 section 4.5.2: the client doubles a leading dot.
                 bytes.remove(start);
             }
             if bytes.len() > limit {
@@ -208,43 +211,43 @@ impl<M: Mailroom> Session<M> {
             recipients: std::mem::take(&mut self.recipients),
             bytes,
         };
-        Ok(self.room.take(mail).await)
+        Ok(self.handler.receive(mail).await)
     }
 
-    async fn secure(&mut self, mut stream: Stream) -> io::Result<Option<Stream>> {
+    async fn start_tls(&mut self, mut stream: SmtpStream) -> io::Result<Option<SmtpStream>> {
         let acceptor = self.settings.tls.as_ref().and_then(secure::acceptor);
         let Some(acceptor) = acceptor else {
             tracing::error!(
                 alarm = "mail_certificate",
-                "the certificate for mail cannot be used"
+                "the certificate of the SMTP server cannot be used"
             );
-            say(&mut stream, "454 4.7.0 TLS is not available").await?;
+            write_reply(&mut stream, "454 4.7.0 TLS not available").await?;
             return Ok(Some(stream));
         };
         if !stream.buffer().is_empty() {
-            // RFC 3207 section 4.2: what was sent before TLS must not count as said within it.
+            // RFC 3207 section 4.2: commands sent before TLS must not be processed after it.
             return Ok(None);
         }
-        say(&mut stream, "220 2.0.0 go on").await?;
-        let patience = self.settings.limits.patience;
-        let secured =
-            tokio::time::timeout(patience, acceptor.accept(stream.into_inner())).await??;
+        write_reply(&mut stream, "220 2.0.0 ready to start TLS").await?;
+        let read_timeout = self.settings.limits.read_timeout;
+        let encrypted =
+            tokio::time::timeout(read_timeout, acceptor.accept(stream.into_inner())).await??;
         self.is_secure = true;
-        self.forget();
-        Ok(Some(BufReader::new(Box::new(secured))))
+        self.reset();
+        Ok(Some(BufReader::new(Box::new(encrypted))))
     }
 
-    fn forget(&mut self) {
+    fn reset(&mut self) {
         self.sender = None;
         self.recipients.clear();
     }
 
-    /// The next command; `None` when this server ends.
-    async fn line(&mut self, stream: &mut Stream) -> io::Result<Option<String>> {
+    /// The next command line; `None` when the server shuts down.
+    async fn read_line(&mut self, stream: &mut SmtpStream) -> io::Result<Option<String>> {
         let mut line = Vec::new();
-        let mut limited = stream.take(COMMAND as u64);
+        let mut limited = stream.take(MAX_COMMAND as u64);
         let read = tokio::time::timeout(
-            self.settings.limits.patience,
+            self.settings.limits.read_timeout,
             limited.read_until(b'\n', &mut line),
         );
         let read = tokio::select! {
@@ -258,7 +261,7 @@ impl<M: Mailroom> Session<M> {
     }
 }
 
-async fn say(stream: &mut Stream, text: &str) -> io::Result<()> {
+async fn write_reply(stream: &mut SmtpStream, text: &str) -> io::Result<()> {
     let stream = stream.get_mut();
     stream.write_all(format!("{text}\r\n").as_bytes()).await?;
     stream.flush().await

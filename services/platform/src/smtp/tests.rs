@@ -1,4 +1,4 @@
-//! What a server of mail takes, and what it does not, over a real connection.
+//! The SMTP server, tested over connections on loopback.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -10,59 +10,59 @@ use tokio_util::sync::DropGuard;
 
 use super::*;
 
-type Taken = Arc<Mutex<Vec<(Option<String>, Vec<String>, String)>>>;
+type ReceivedMail = Arc<Mutex<Vec<(Option<String>, Vec<String>, String)>>>;
 
-/// Takes mail for those whose name begins with `known`.
+/// Accepts mail for addresses that start with `known`.
 #[derive(Clone, Default)]
-struct Room(Taken);
+struct TestHandler(ReceivedMail);
 
-impl Mailroom for Room {
+impl MailHandler for TestHandler {
     type Recipient = String;
 
-    async fn recipient(&self, _: Peer, address: &str) -> Result<String, Reply> {
+    async fn recipient(&self, _: Peer, address: &str) -> Result<String, SmtpReply> {
         if address.starts_with("known") {
             Ok(address.to_owned())
         } else {
-            Err(Reply::Say("550 5.1.1 nobody"))
+            Err(SmtpReply::Continue("550 5.1.1 unknown"))
         }
     }
 
-    async fn take(&self, mail: Mail<String>) -> Reply {
+    async fn receive(&self, mail: Mail<String>) -> SmtpReply {
         let text = String::from_utf8(mail.bytes).unwrap();
-        let mut taken = self.0.lock().unwrap();
-        taken.push((mail.sender, mail.recipients, text));
-        Reply::Say("250 2.0.0 taken")
+        let mut received = self.0.lock().unwrap();
+        received.push((mail.sender, mail.recipients, text));
+        SmtpReply::Continue("250 2.0.0 accepted")
     }
 }
 
-struct Server {
-    at: SocketAddr,
-    room: Room,
+struct TestSmtpServer {
+    address: SocketAddr,
+    handler: TestHandler,
     _end: DropGuard,
 }
 
-fn settings() -> Settings {
-    Settings {
+fn settings() -> SmtpSettings {
+    SmtpSettings {
         name: "mx.test".into(),
         limits: Limits {
             connections: 2,
             recipients: 2,
             size: 1000,
-            patience: Duration::from_secs(5),
+            read_timeout: Duration::from_secs(5),
             session: Duration::from_secs(10),
         },
         tls: None,
     }
 }
 
-async fn start(settings: Settings) -> Server {
+async fn start(settings: SmtpSettings) -> TestSmtpServer {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (at, room) = (listener.local_addr().unwrap(), Room::default());
+    let (address, handler) = (listener.local_addr().unwrap(), TestHandler::default());
     let end = CancellationToken::new();
-    tokio::spawn(serve(listener, room.clone(), settings, end.clone()));
-    Server {
-        at,
-        room,
+    tokio::spawn(serve(listener, handler.clone(), settings, end.clone()));
+    TestSmtpServer {
+        address,
+        handler,
         _end: end.drop_guard(),
     }
 }
@@ -70,13 +70,15 @@ async fn start(settings: Settings) -> Server {
 struct Client(BufReader<TcpStream>);
 
 impl Client {
-    async fn to(server: &Server) -> Self {
-        let mut client = Self(BufReader::new(TcpStream::connect(server.at).await.unwrap()));
+    async fn connect(server: &TestSmtpServer) -> Self {
+        let mut client = Self(BufReader::new(
+            TcpStream::connect(server.address).await.unwrap(),
+        ));
         assert_eq!(client.reply().await, "220 mx.test ESMTP");
         client
     }
 
-    /// The last line of a reply; empty where the connection has ended.
+    /// The last line of a reply; empty if the connection is closed.
     async fn reply(&mut self) -> String {
         loop {
             let mut line = String::new();
@@ -88,170 +90,174 @@ impl Client {
     }
 
     async fn write(&mut self, text: &str) {
-        // A server that has hung up is seen by its silence.
+        // If the server has closed the connection, the next read returns nothing.
         let _ = self.0.get_mut().write_all(text.as_bytes()).await;
     }
 
-    async fn say(&mut self, line: &str) -> String {
+    async fn send(&mut self, line: &str) -> String {
         self.write(&format!("{line}\r\n")).await;
         self.reply().await
     }
 
-    async fn is_at_its_end(&mut self) -> bool {
+    async fn is_closed(&mut self) -> bool {
         let mut rest = Vec::new();
         self.0.read_to_end(&mut rest).await.is_ok()
     }
 }
 
 #[tokio::test]
-async fn mail_for_somebody_known_is_taken_as_it_came() {
+async fn mail_for_a_known_address_is_received_unchanged() {
     let server = start(settings()).await;
-    let mut client = Client::to(&server).await;
-    assert_eq!(client.say("EHLO me.example").await, "250 SIZE 1000");
-    assert_eq!(client.say("DATA").await, "503 5.5.1 RCPT comes first");
+    let mut client = Client::connect(&server).await;
+    assert_eq!(client.send("EHLO me.example").await, "250 SIZE 1000");
+    assert_eq!(client.send("DATA").await, "503 5.5.1 send RCPT first");
     assert_eq!(
-        client.say("RCPT TO:<known@mx.test>").await,
-        "503 5.5.1 MAIL comes first"
+        client.send("RCPT TO:<known@mx.test>").await,
+        "503 5.5.1 send MAIL first"
     );
     for n in 0..2 {
-        assert!(client.say("MAIL FROM:<>").await.starts_with("250"));
+        assert!(client.send("MAIL FROM:<>").await.starts_with("250"));
         assert!(
             client
-                .say("RCPT TO:<known@mx.test>")
+                .send("RCPT TO:<known@mx.test>")
                 .await
                 .starts_with("250")
         );
-        let nobody = client.say("RCPT TO:<elsewhere@other.example>").await;
-        assert_eq!(nobody, "550 5.1.1 nobody");
-        assert!(client.say("DATA").await.starts_with("354"));
-        let taken = client.say("Subject: a\r\n\r\n..dot\r\n.").await;
-        assert_eq!(taken, "250 2.0.0 taken", "{n}");
+        let unknown = client.send("RCPT TO:<elsewhere@other.example>").await;
+        assert_eq!(unknown, "550 5.1.1 unknown");
+        assert!(client.send("DATA").await.starts_with("354"));
+        let accepted = client.send("Subject: a\r\n\r\n..dot\r\n.").await;
+        assert_eq!(accepted, "250 2.0.0 accepted", "{n}");
     }
-    assert_eq!(client.say("QUIT").await, "221 2.0.0 bye");
-    let taken = server.room.0.lock().unwrap();
+    assert_eq!(client.send("QUIT").await, "221 2.0.0 closing connection");
+    let received = server.handler.0.lock().unwrap();
     let expected = (
         None,
         vec!["known@mx.test".to_owned()],
         "Subject: a\r\n\r\n.dot\r\n".to_owned(),
     );
-    assert_eq!(*taken, [expected.clone(), expected]);
+    assert_eq!(*received, [expected.clone(), expected]);
 }
 
 #[tokio::test]
-async fn there_is_a_bound_on_everything() {
+async fn size_recipients_line_length_and_faults_are_limited() {
     let server = start(settings()).await;
-    let mut client = Client::to(&server).await;
-    let large = client.say("MAIL FROM:<a@b.example> SIZE=1001").await;
+    let mut client = Client::connect(&server).await;
+    let large = client.send("MAIL FROM:<a@b.example> SIZE=1001").await;
     assert!(large.starts_with("552"), "{large}");
     assert!(
         client
-            .say("MAIL FROM:<a@b.example>")
+            .send("MAIL FROM:<a@b.example>")
             .await
             .starts_with("250")
     );
     for reply in ["250", "250", "452"] {
-        let said = client.say("RCPT TO:<known@mx.test>").await;
-        assert!(said.starts_with(reply), "{said}");
+        let reply_line = client.send("RCPT TO:<known@mx.test>").await;
+        assert!(reply_line.starts_with(reply), "{reply_line}");
     }
-    assert!(client.say("DATA").await.starts_with("354"));
-    let large = client.say(&"a".repeat(5000)).await;
+    assert!(client.send("DATA").await.starts_with("354"));
+    let large = client.send(&"a".repeat(5000)).await;
     assert!(large.starts_with("552"), "{large}");
-    assert!(client.is_at_its_end().await);
+    assert!(client.is_closed().await);
 
-    let mut client = Client::to(&server).await;
+    let mut client = Client::connect(&server).await;
     assert!(
         client
-            .say("MAIL FROM:<a@b.example>")
+            .send("MAIL FROM:<a@b.example>")
             .await
             .starts_with("250")
     );
     assert!(
         client
-            .say("RCPT TO:<known@mx.test>")
+            .send("RCPT TO:<known@mx.test>")
             .await
             .starts_with("250")
     );
-    assert!(client.say("DATA").await.starts_with("354"));
-    let large = client.say(&"a\r\n".repeat(500)).await;
+    assert!(client.send("DATA").await.starts_with("354"));
+    let large = client.send(&"a\r\n".repeat(500)).await;
     assert!(large.starts_with("552"), "{large}");
 
-    let mut client = Client::to(&server).await;
-    assert_eq!(client.say(&"a".repeat(5000)).await, "");
+    let mut client = Client::connect(&server).await;
+    assert_eq!(client.send(&"a".repeat(5000)).await, "");
 
-    let mut client = Client::to(&server).await;
+    let mut client = Client::connect(&server).await;
     let mut last = String::new();
     for _ in 0..30 {
-        last = client.say("nonsense").await;
+        last = client.send("nonsense").await;
         if last.starts_with("421") {
             break;
         }
     }
-    assert!(client.is_at_its_end().await, "{last}");
-    assert!(server.room.0.lock().unwrap().is_empty());
+    assert!(client.is_closed().await, "{last}");
+    assert!(server.handler.0.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_bare_line_feed_ends_no_mail_and_begins_none() {
+async fn a_bare_line_feed_does_not_end_a_mail() {
     let server = start(settings()).await;
     for smuggled in ["a\n.\r\nMAIL FROM:<b@b.example>\r\n", "a\r\n.\nb\r\n"] {
-        let mut client = Client::to(&server).await;
-        client.say("MAIL FROM:<a@b.example>").await;
-        client.say("RCPT TO:<known@mx.test>").await;
-        client.say("DATA").await;
+        let mut client = Client::connect(&server).await;
+        client.send("MAIL FROM:<a@b.example>").await;
+        client.send("RCPT TO:<known@mx.test>").await;
+        client.send("DATA").await;
         client.write(smuggled).await;
         assert_eq!(
             client.reply().await,
-            "550 5.6.0 a line ended without CRLF",
+            "550 5.6.0 lines must end with CRLF",
             "{smuggled:?}"
         );
-        assert!(client.is_at_its_end().await);
+        assert!(client.is_closed().await);
     }
-    assert!(server.room.0.lock().unwrap().is_empty());
+    assert!(server.handler.0.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn whoever_is_slow_costs_only_a_while() {
+async fn a_slow_client_is_disconnected() {
     let mut short = settings();
-    short.limits.patience = Duration::from_millis(50);
+    short.limits.read_timeout = Duration::from_millis(50);
     short.limits.connections = 1;
     let server = start(short).await;
-    let mut slow = Client::to(&server).await;
-    // The only place is free again when it is over.
-    let mut next = Client::to(&server).await;
-    assert!(slow.is_at_its_end().await);
-    assert!(next.say("NOOP").await.starts_with("250"));
+    let mut slow = Client::connect(&server).await;
+    // The only connection is free again when the session of the slow client ends.
+    let mut next = Client::connect(&server).await;
+    assert!(slow.is_closed().await);
+    assert!(next.send("NOOP").await.starts_with("250"));
 }
 
 #[tokio::test]
-async fn a_session_is_secured_where_there_is_a_certificate_and_what_was_said_before_is_forgotten() {
+async fn starttls_encrypts_the_session_and_discards_earlier_commands() {
     let folder = tempfile::tempdir().unwrap();
-    let made = rcgen::generate_simple_self_signed(vec!["mx.test".to_owned()]).unwrap();
+    let certificate = rcgen::generate_simple_self_signed(vec!["mx.test".to_owned()]).unwrap();
     let files = Certificate {
         cert: folder.path().join("mx.crt"),
         key: folder.path().join("mx.key"),
     };
-    std::fs::write(&files.cert, made.cert.pem()).unwrap();
-    std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
-    let server = start(Settings {
+    std::fs::write(&files.cert, certificate.cert.pem()).unwrap();
+    std::fs::write(&files.key, certificate.signing_key.serialize_pem()).unwrap();
+    let server = start(SmtpSettings {
         tls: Some(files),
         ..settings()
     })
     .await;
 
-    let mut early = Client::to(&server).await;
+    let mut early = Client::connect(&server).await;
     early.write("STARTTLS\r\nMAIL FROM:<a@b.example>\r\n").await;
-    assert_eq!(early.reply().await, "", "what came before TLS is no word");
+    assert_eq!(
+        early.reply().await,
+        "",
+        "commands before TLS are not processed"
+    );
 
-    let mut client = Client::to(&server).await;
+    let mut client = Client::connect(&server).await;
     assert!(
         client
-            .say("MAIL FROM:<a@b.example>")
+            .send("MAIL FROM:<a@b.example>")
             .await
             .starts_with("250")
     );
-    assert!(client.say("STARTTLS").await.starts_with("220"));
+    assert!(client.send("STARTTLS").await.starts_with("220"));
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(made.cert.der().clone()).unwrap();
+    roots.add(certificate.cert.der().clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -260,20 +266,20 @@ async fn a_session_is_secured_where_there_is_a_certificate_and_what_was_said_bef
         .with_no_client_auth();
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
     let name = "mx.test".try_into().unwrap();
-    let secured = connector
+    let encrypted = connector
         .connect(name, client.0.into_inner())
         .await
         .unwrap();
-    let mut secured = BufReader::new(secured);
-    let mut say = async |line: &str| {
+    let mut encrypted = BufReader::new(encrypted);
+    let mut send = async |line: &str| {
         let text = format!("{line}\r\n");
-        secured.write_all(text.as_bytes()).await.unwrap();
+        encrypted.write_all(text.as_bytes()).await.unwrap();
         let mut reply = String::new();
-        secured.read_line(&mut reply).await.unwrap();
+        encrypted.read_line(&mut reply).await.unwrap();
         reply
     };
-    let forgotten = say("RCPT TO:<known@mx.test>").await;
-    assert!(forgotten.starts_with("503"), "{forgotten}");
-    assert!(say("STARTTLS").await.starts_with("502"));
-    assert!(say("MAIL FROM:<>").await.starts_with("250"));
+    let after_tls = send("RCPT TO:<known@mx.test>").await;
+    assert!(after_tls.starts_with("503"), "{after_tls}");
+    assert!(send("STARTTLS").await.starts_with("502"));
+    assert!(send("MAIL FROM:<>").await.starts_with("250"));
 }

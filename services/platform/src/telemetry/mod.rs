@@ -1,44 +1,44 @@
-//! What a process tells of itself. Logs: JSON lines for machines, short lines for a person at a terminal, always on
-//! stderr. Traces and metrics: see [`Telemetry`].
+//! Telemetry. Logs: JSON lines for machines, short lines for a terminal, always on stderr. Traces and
+//! metrics: see [`Telemetry`].
 //!
-//! Our own crates log at the level asked for; everybody else's stay at warnings whatever is asked,
-//! because a library at `debug` would print URLs and headers. A panic is logged by its place, never by
-//! its message, which may quote what was being handled.
+//! Our own crates log at the requested level; libraries never log below a warning, because at `debug` they
+//! would print URLs and headers. A panic is logged with its location, never with its message, which may quote
+//! user data.
 
 mod export;
-mod line;
+mod json_lines;
 
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::{Directive, EnvFilter};
-use tracing_subscriber::fmt::format::{self, JsonFields};
+use tracing_subscriber::fmt::format::JsonFields;
 
 pub use export::{ExportError, Telemetry};
 
-use line::Line;
+use json_lines::JsonLines;
 
-/// How lines look.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Style {
-    /// For a person where stderr is a terminal, else JSON.
+pub enum LogFormat {
+    /// `Human` if stderr is a terminal, otherwise `Json`.
     #[default]
     Auto,
     Json,
     Human,
 }
 
-/// Starts logging for this process; a second call changes nothing.
+/// Starts logging for this process; a second call has no effect.
 ///
-/// `crates` are those that log at `level`; platform is always one of them.
-pub fn init(style: Style, level: LevelFilter, crates: &[&str]) {
+/// `crates` log at `level`, and platform always does.
+pub fn init(format: LogFormat, level: LevelFilter, crates: &[&str]) {
     let filter = filter(level, crates);
-    let human = match style {
-        Style::Auto => std::io::stderr().is_terminal(),
-        Style::Json => false,
-        Style::Human => true,
+    let human = match format {
+        LogFormat::Auto => std::io::stderr().is_terminal(),
+        LogFormat::Json => false,
+        LogFormat::Human => true,
     };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -46,10 +46,12 @@ pub fn init(style: Style, level: LevelFilter, crates: &[&str]) {
     let started = if human {
         builder.compact().with_target(false).try_init()
     } else {
-        let json = format::format().json().flatten_event(true);
+        let json = tracing_subscriber::fmt::format::format()
+            .json()
+            .flatten_event(true);
         builder
             .fmt_fields(JsonFields::new())
-            .event_format(Line(json.with_span_list(false)))
+            .event_format(JsonLines(json.with_span_list(false)))
             .try_init()
     };
     if started.is_ok() {
@@ -57,17 +59,17 @@ pub fn init(style: Style, level: LevelFilter, crates: &[&str]) {
     }
 }
 
-/// `TAKEDOWN_LOG` as a level, or `info`.
+/// The level in `TAKEDOWN_LOG`, or `info`.
 pub fn level_from_environment() -> LevelFilter {
-    crate::config::variable("TAKEDOWN_LOG")
+    crate::config::env_var("TAKEDOWN_LOG")
         .and_then(|level| level.parse().ok())
         .unwrap_or(LevelFilter::INFO)
 }
 
 fn filter(level: LevelFilter, crates: &[&str]) -> EnvFilter {
-    let foreign = level.min(LevelFilter::WARN);
+    let library_level = level.min(LevelFilter::WARN);
     crates.iter().chain(&["platform"]).fold(
-        EnvFilter::default().add_directive(foreign.into()),
+        EnvFilter::default().add_directive(library_level.into()),
         |filter, name| match format!("{name}={level}").parse::<Directive>() {
             Ok(directive) => filter.add_directive(directive),
             Err(_) => filter,
@@ -76,10 +78,10 @@ fn filter(level: LevelFilter, crates: &[&str]) -> EnvFilter {
 }
 
 fn log_panic(panic: &PanicHookInfo<'_>) {
-    let place = panic.location().map(ToString::to_string);
+    let location = panic.location().map(ToString::to_string);
     let thread = std::thread::current();
     tracing::error!(
-        panic.place = place.as_deref(),
+        panic.location = location.as_deref(),
         panic.thread = thread.name(),
         "a task panicked"
     );
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_library_never_logs_below_a_warning() {
+    fn libraries_log_warnings_and_errors_only() {
         let text = logged(LevelFilter::TRACE, || {
             tracing::debug!(target: "intake::grpc", "ours");
             tracing::info!(target: "hyper::client", "theirs");
@@ -129,10 +131,10 @@ mod tests {
     #[test]
     fn a_panic_is_logged_without_its_message() {
         let text = logged(LevelFilter::INFO, || {
-            let before = std::panic::take_hook();
+            let previous = std::panic::take_hook();
             std::panic::set_hook(Box::new(log_panic));
             let _ = std::panic::catch_unwind(|| panic!("https://host.example/secret"));
-            std::panic::set_hook(before);
+            std::panic::set_hook(previous);
         });
         assert!(text.contains("a task panicked") && text.contains("telemetry/mod.rs"));
         assert!(!text.contains("secret"));

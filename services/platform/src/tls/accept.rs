@@ -1,5 +1,5 @@
-//! Connections that come in: each proves which role it is before a byte of it is looked at. One that does not is
-//! refused and logged; a slow one costs only itself.
+//! Incoming connections. Each must authenticate its role before any other byte is read; otherwise it is
+//! refused and logged. A slow handshake does not delay other connections.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,28 +19,28 @@ use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
 
-use super::{Role, Tls, TlsError};
+use super::{ServiceRole, Tls, TlsError};
 
-/// For a peer to say who it is.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Peers that are saying who they are at the same time; others wait in the system's queue.
-const AT_ONCE: usize = 256;
-/// Connections that wait to be taken up.
-const WAITING: usize = 64;
-/// After the system refused a connection (no more files), before the next try.
-const BREATH: Duration = Duration::from_millis(50);
+/// Time limit of a TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest number of concurrent handshakes; further connections wait in the listen queue.
+const MAX_HANDSHAKES: usize = 256;
+/// Largest number of authenticated connections that wait for the server.
+const MAX_WAITING: usize = 64;
+/// Pause after accept failed, for example because no file descriptor is free.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A connection, proven or plain.
+/// A connection, plain or with an authenticated peer.
 pub enum Io {
-    Plain(TcpStream),
-    Proven(Box<TlsStream<TcpStream>>, Role),
+    Plaintext(TcpStream),
+    Authenticated(Box<TlsStream<TcpStream>>, ServiceRole),
 }
 
-/// What is known of a call's connection; every request carries it as an extension.
+/// The connection of a call; an extension of every request.
 #[derive(Debug, Clone)]
 pub struct Connection {
-    /// Who is at the other end; none on a plain connection, which only loopback has.
-    pub caller: Option<Role>,
+    /// The peer's role; `None` on a plain connection, which is possible only on loopback.
+    pub caller: Option<ServiceRole>,
     pub address: Option<SocketAddr>,
 }
 
@@ -49,8 +49,8 @@ impl Connected for Io {
 
     fn connect_info(&self) -> Connection {
         let (stream, caller) = match self {
-            Self::Plain(stream) => (stream, None),
-            Self::Proven(stream, role) => (stream.get_ref().0, Some(role.clone())),
+            Self::Plaintext(stream) => (stream, None),
+            Self::Authenticated(stream, role) => (stream.get_ref().0, Some(role.clone())),
         };
         Connection {
             caller,
@@ -59,67 +59,67 @@ impl Connected for Io {
     }
 }
 
-/// The proven connections of a listener, until nobody takes them any more.
+/// The authenticated connections of a listener, until the stream is dropped.
 pub(crate) fn incoming(
     listener: TcpListener,
     tls: Tls,
 ) -> impl Stream<Item = io::Result<Io>> + Send {
-    let (sender, receiver) = mpsc::channel(WAITING);
+    let (sender, receiver) = mpsc::channel(MAX_WAITING);
     tokio::spawn(accept(listener, tls, sender));
     ReceiverStream::new(receiver)
 }
 
-async fn accept(listener: TcpListener, tls: Tls, taken: mpsc::Sender<io::Result<Io>>) {
-    let places = Arc::new(Semaphore::new(AT_ONCE));
-    // Dropped with the loop: whoever is not through by then is cut off.
-    let mut proving = JoinSet::new();
+async fn accept(listener: TcpListener, tls: Tls, accepted: mpsc::Sender<io::Result<Io>>) {
+    let permits = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    // Dropped with the loop, which cancels unfinished handshakes.
+    let mut handshakes = JoinSet::new();
     loop {
-        // Never closed while the loop runs.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+        // The semaphore is never closed while the loop runs.
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
             return;
         };
-        let accepted = tokio::select! {
-            () = taken.closed() => return,
-            accepted = listener.accept() => accepted,
+        let connection = tokio::select! {
+            () = accepted.closed() => return,
+            connection = listener.accept() => connection,
         };
-        while proving.try_join_next().is_some() {}
-        match accepted {
+        while handshakes.try_join_next().is_some() {}
+        match connection {
             Ok((stream, address)) => {
-                let (tls, taken) = (tls.clone(), taken.clone());
-                proving.spawn(async move {
-                    match prove(stream, &tls).await {
-                        // Where nobody takes it any more, the end is near.
-                        Ok(io) => drop(taken.send(Ok(io)).await),
-                        Err(error) => refused(address, &error),
+                let (tls, accepted) = (tls.clone(), accepted.clone());
+                handshakes.spawn(async move {
+                    match authenticate(stream, &tls).await {
+                        // Sending fails only during the shutdown.
+                        Ok(io) => drop(accepted.send(Ok(io)).await),
+                        Err(error) => log_refused(address, &error),
                     }
-                    drop(place);
+                    drop(permit);
                 });
             }
             Err(error) => {
                 tracing::warn!(io.kind = %error.kind(), "a connection could not be accepted");
-                tokio::time::sleep(BREATH).await;
+                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-async fn prove(stream: TcpStream, tls: &Tls) -> io::Result<Io> {
+async fn authenticate(stream: TcpStream, tls: &Tls) -> io::Result<Io> {
     stream.set_nodelay(true)?;
     let handshake = TlsAcceptor::from(tls.server()).accept(stream);
-    let stream = timeout(HANDSHAKE, handshake)
+    let stream = timeout(HANDSHAKE_TIMEOUT, handshake)
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
-    let role = shown
+    let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let role = certificates
         .first()
         .ok_or(TlsError::NoRole)
-        .and_then(Role::of)
+        .and_then(ServiceRole::from_certificate)
         .map_err(io::Error::other)?;
-    Ok(Io::Proven(Box::new(stream), role))
+    Ok(Io::Authenticated(Box::new(stream), role))
 }
 
-fn refused(peer: SocketAddr, error: &io::Error) {
-    tracing::warn!(peer.address = %peer, %error, "a connection was refused: its caller did not prove a role");
+fn log_refused(peer: SocketAddr, error: &io::Error) {
+    tracing::warn!(peer.address = %peer, %error, "a connection was refused: the peer did not authenticate a role");
 }
 
 impl AsyncRead for Io {
@@ -129,8 +129,8 @@ impl AsyncRead for Io {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Proven(stream, _) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Plaintext(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Authenticated(stream, _) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
 }
@@ -142,22 +142,22 @@ impl AsyncWrite for Io {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Proven(stream, _) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Plaintext(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Authenticated(stream, _) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Proven(stream, _) => Pin::new(stream).poll_flush(cx),
+            Self::Plaintext(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Authenticated(stream, _) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Proven(stream, _) => Pin::new(stream).poll_shutdown(cx),
+            Self::Plaintext(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Authenticated(stream, _) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 
@@ -167,15 +167,15 @@ impl AsyncWrite for Io {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bytes),
-            Self::Proven(stream, _) => Pin::new(stream).poll_write_vectored(cx, bytes),
+            Self::Plaintext(stream) => Pin::new(stream).poll_write_vectored(cx, bytes),
+            Self::Authenticated(stream, _) => Pin::new(stream).poll_write_vectored(cx, bytes),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Proven(stream, _) => stream.is_write_vectored(),
+            Self::Plaintext(stream) => stream.is_write_vectored(),
+            Self::Authenticated(stream, _) => stream.is_write_vectored(),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Certificate, key and authorities of a process, from files that are read again while it runs.
-//! Must not replace what works by what does not: a set that does not fit together is left for the next look.
+//! Certificate, key and authorities of a process, from files that are read again while it runs. Files that do
+//! not match are ignored until the next check, so that valid certificates stay in use.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -19,36 +19,36 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::TlsError;
-use super::identity::Role;
-use super::verify::{AnyRole, ThisRole};
+use super::identity::ServiceRole;
+use super::verify::{AnyRoleVerifier, ExpectedRoleVerifier};
 
-/// Between two looks at the files.
-const LOOK: Duration = Duration::from_secs(5);
+/// Interval between two checks of the files.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 const HTTP2: &[u8] = b"h2";
 
-/// Where a process finds what it shows and whom it believes; PEM.
+/// The PEM files of a process.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlsFiles {
-    /// Its certificate, with the authorities in between.
+    /// Its certificate, followed by intermediate authorities.
     pub cert: PathBuf,
-    /// Its private key; readable by nobody else.
+    /// Its private key, not readable by other users.
     pub key: PathBuf,
-    /// The authorities whose certificates it believes; two while they rotate.
+    /// The authorities that it trusts; two during a rotation.
     pub ca: PathBuf,
 }
 
-/// What a process shows and whom it believes, at the moment. Clones see the same.
+/// The current certificate, key and authorities of a process. Clones share them.
 #[derive(Clone)]
 pub struct Tls {
     files: Arc<TlsFiles>,
-    current: Arc<RwLock<Arc<Set>>>,
+    current: Arc<RwLock<Arc<TlsMaterial>>>,
 }
 
-/// One reading of the files.
-struct Set {
+/// The contents of the files at one time.
+struct TlsMaterial {
     digest: [u8; 32],
-    role: Role,
+    role: ServiceRole,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     roots: Arc<RootCertStore>,
@@ -56,9 +56,12 @@ struct Set {
 }
 
 impl Tls {
-    /// Reads the files for a process of this role; refused when the certificate is for another.
-    pub fn open(files: TlsFiles, role: &Role) -> Result<Self, TlsError> {
-        let set = Set::read(&files)?;
+    /// Reads the files for a process of this role.
+    ///
+    /// # Errors
+    /// If a file cannot be used, or the certificate is for another role.
+    pub fn open(files: TlsFiles, role: &ServiceRole) -> Result<Self, TlsError> {
+        let set = TlsMaterial::read(&files)?;
         set.is_for(role)?;
         Ok(Self {
             files: Arc::new(files),
@@ -66,14 +69,17 @@ impl Tls {
         })
     }
 
-    pub fn role(&self) -> Role {
+    pub fn role(&self) -> ServiceRole {
         self.current().role.clone()
     }
 
-    /// Reads the files again. True when they have changed and the new ones are shown from now on.
-    pub fn look(&self) -> Result<bool, TlsError> {
+    /// Reads the files again. Returns true if they have changed and are used from now on.
+    ///
+    /// # Errors
+    /// If a file cannot be used; the current certificates stay in use.
+    pub fn reload_if_changed(&self) -> Result<bool, TlsError> {
         let before = self.current();
-        let set = Set::read(&self.files)?;
+        let set = TlsMaterial::read(&self.files)?;
         if set.digest == before.digest {
             return Ok(false);
         }
@@ -82,12 +88,14 @@ impl Tls {
         Ok(true)
     }
 
-    /// Looks every five seconds until the shutdown.
+    /// Checks the files every five seconds until the shutdown.
     pub async fn watch(self, shutdown: CancellationToken) {
         let mut failing = false;
         while !shutdown.is_cancelled() {
-            shutdown.run_until_cancelled(tokio::time::sleep(LOOK)).await;
-            match self.look() {
+            shutdown
+                .run_until_cancelled(tokio::time::sleep(CHECK_INTERVAL))
+                .await;
+            match self.reload_if_changed() {
                 Ok(changed) => {
                     if changed {
                         tracing::info!(tls.role = %self.role(), "new certificates are in use");
@@ -100,7 +108,7 @@ impl Tls {
                         alarm = "certificates_unfit",
                         tls.role = %self.role(),
                         %error,
-                        "new certificates cannot be used; the old ones stay"
+                        "new certificates cannot be used; the current ones stay in use"
                     );
                 }
                 Err(_) => {}
@@ -112,30 +120,30 @@ impl Tls {
         Arc::clone(&self.current().server)
     }
 
-    /// For a connection to this role.
-    pub(super) fn client(&self, role: &Role) -> Result<ClientConfig, TlsError> {
+    /// The configuration of a connection to this role.
+    pub(super) fn client(&self, role: &ServiceRole) -> Result<ClientConfig, TlsError> {
         let set = self.current();
         let provider = Arc::new(ring::default_provider());
-        let verifier = ThisRole {
+        let verifier = ExpectedRoleVerifier {
             role: role.clone(),
             roots: Arc::clone(&set.roots),
             algorithms: provider.signature_verification_algorithms,
         };
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13])
-            .map_err(TlsError::Unfit)?
+            .map_err(TlsError::Mismatch)?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_client_auth_cert(set.chain.clone(), set.key.clone_key())
-            .map_err(TlsError::Unfit)?;
+            .map_err(TlsError::Mismatch)?;
         config.alpn_protocols = vec![HTTP2.to_vec()];
-        // Each connection shows who it is: an old proof is no proof.
+        // Every connection must authenticate with a certificate.
         config.resumption = Resumption::disabled();
         Ok(config)
     }
 
-    fn current(&self) -> Arc<Set> {
-        // Only a pointer is behind the lock: nothing can be half-written.
+    fn current(&self) -> Arc<TlsMaterial> {
+        // The lock protects only a pointer, so a panic cannot leave it inconsistent.
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -146,10 +154,10 @@ impl std::fmt::Debug for Tls {
     }
 }
 
-impl Set {
+impl TlsMaterial {
     fn read(files: &TlsFiles) -> Result<Self, TlsError> {
         let cert = read(&files.cert)?;
-        private(&files.key)?;
+        check_private(&files.key)?;
         let key = Zeroizing::new(read(&files.key)?);
         let ca = read(&files.ca)?;
         let digest = [&cert, &*key, &ca]
@@ -163,7 +171,7 @@ impl Set {
             path: files.key.clone(),
             what: "a private key",
         })?;
-        let authorities = |why: String| TlsError::Authorities {
+        let invalid_authorities = |why: String| TlsError::Authorities {
             path: files.ca.clone(),
             why,
         };
@@ -171,31 +179,31 @@ impl Set {
         for root in certificates(&files.ca, &ca)? {
             roots
                 .add(root)
-                .map_err(|error| authorities(error.to_string()))?;
+                .map_err(|error| invalid_authorities(error.to_string()))?;
         }
         let roots = Arc::new(roots);
         let provider = Arc::new(ring::default_provider());
-        let clients = AnyRole {
+        let clients = AnyRoleVerifier {
             chain: WebPkiClientVerifier::builder_with_provider(
                 Arc::clone(&roots),
                 Arc::clone(&provider),
             )
             .build()
-            .map_err(|error| authorities(error.to_string()))?,
+            .map_err(|error| invalid_authorities(error.to_string()))?,
         };
         let mut server = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13])
-            .map_err(TlsError::Unfit)?
+            .map_err(TlsError::Mismatch)?
             .with_client_cert_verifier(Arc::new(clients))
             .with_single_cert(chain.clone(), key.clone_key())
-            .map_err(TlsError::Unfit)?;
+            .map_err(TlsError::Mismatch)?;
         server.alpn_protocols = vec![HTTP2.to_vec()];
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.send_tls13_tickets = 0;
         Ok(Self {
             digest: digest.finalize().into(),
-            // A PEM file without a certificate was refused above.
-            role: Role::of(&chain[0])?,
+            // `certificates` refuses a file without a certificate.
+            role: ServiceRole::from_certificate(&chain[0])?,
             chain,
             key,
             roots,
@@ -203,13 +211,13 @@ impl Set {
         })
     }
 
-    fn is_for(&self, role: &Role) -> Result<(), TlsError> {
+    fn is_for(&self, role: &ServiceRole) -> Result<(), TlsError> {
         if self.role == *role {
             return Ok(());
         }
         Err(TlsError::WrongRole {
-            is: self.role.clone(),
-            must: role.clone(),
+            actual: self.role.clone(),
+            expected: role.clone(),
         })
     }
 }
@@ -218,12 +226,12 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     fs::read(path).map_err(|error| unreadable(path, &error))
 }
 
-fn private(path: &Path) -> Result<(), TlsError> {
+fn check_private(path: &Path) -> Result<(), TlsError> {
     let mode = fs::metadata(path)
         .map_err(|error| unreadable(path, &error))?
         .permissions()
         .mode();
-    // Group is left alone: Kubernetes mounts secrets readable by the pod's group.
+    // The group may read it, because Kubernetes mounts secrets readable by the pod's group.
     if mode & 0o007 != 0 {
         return Err(TlsError::OpenKey(path.to_owned()));
     }

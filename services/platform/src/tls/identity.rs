@@ -1,4 +1,5 @@
-//! Who a certificate is for: the SPIFFE ID of an X.509-SVID (SPIFFE X509-SVID, section 2: exactly one URI SAN).
+//! The role in a certificate: the SPIFFE ID of an X.509-SVID (SPIFFE X509-SVID section 2: exactly one URI
+//! SAN).
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,31 +10,31 @@ use super::TlsError;
 
 const PREFIX: &str = "spiffe://takedown/";
 
-/// The name of a role, as certificates carry it: `a-z` and `-`.
+/// The name of a role in certificates: 1 to 32 characters of `a-z` and `-`.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Role(Arc<str>);
+pub struct ServiceRole(Arc<str>);
 
-impl Role {
-    /// None when the text names no role.
+impl ServiceRole {
+    /// `None` if the text is not a valid role name.
     pub fn parse(text: &str) -> Option<Self> {
-        let fits = (1..=32).contains(&text.len())
+        let is_valid = (1..=32).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
             && !text.starts_with('-')
             && !text.ends_with('-');
-        fits.then(|| Self(text.into()))
+        is_valid.then(|| Self(text.into()))
     }
 
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// As it stands in a certificate.
+    /// The SPIFFE ID.
     pub fn uri(&self) -> String {
         format!("{PREFIX}{}", self.0)
     }
 
-    /// Whom a certificate is for. Says nothing about whether it is to be believed.
-    pub(super) fn of(certificate: &CertificateDer<'_>) -> Result<Self, TlsError> {
+    /// The role of a certificate. Does not verify the certificate.
+    pub(super) fn from_certificate(certificate: &CertificateDer<'_>) -> Result<Self, TlsError> {
         let parsed = webpki::EndEntityCert::try_from(certificate).map_err(|_| TlsError::NoRole)?;
         let mut uris = parsed.valid_uri_names();
         match (uris.next(), uris.next()) {
@@ -46,13 +47,13 @@ impl Role {
     }
 }
 
-impl fmt::Display for Role {
+impl fmt::Display for ServiceRole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl fmt::Debug for Role {
+impl fmt::Debug for ServiceRole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -76,10 +77,13 @@ mod tests {
     }
 
     #[test]
-    fn a_role_is_named_by_exactly_one_uri_of_ours() {
-        let of = |uris: &[&str]| Role::of(&certificate(uris)).ok();
-        assert_eq!(of(&["spiffe://takedown/intake"]), Role::parse("intake"));
-        for wrong in [
+    fn a_certificate_has_exactly_one_uri_with_a_role() {
+        let role = |uris: &[&str]| ServiceRole::from_certificate(&certificate(uris)).ok();
+        assert_eq!(
+            role(&["spiffe://takedown/intake"]),
+            ServiceRole::parse("intake")
+        );
+        for invalid in [
             &[][..],
             &["spiffe://takedown/"],
             &["spiffe://takedown/intake/x"],
@@ -88,7 +92,7 @@ mod tests {
             &["https://takedown/intake"],
             &["spiffe://takedown/intake", "spiffe://takedown/gateway"],
         ] {
-            assert_eq!(of(wrong), None, "{wrong:?}");
+            assert_eq!(role(invalid), None, "{invalid:?}");
         }
     }
 }

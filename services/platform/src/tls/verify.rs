@@ -1,4 +1,4 @@
-//! Whom a process believes: a chain to an authority of its own, within its time, and a role in it.
+//! Certificate verification: a chain to a trusted authority, the validity period, and the role.
 
 use std::sync::Arc;
 
@@ -14,15 +14,15 @@ use rustls::{
 };
 
 use super::TlsError;
-use super::identity::Role;
+use super::identity::ServiceRole;
 
-/// For a server: a client that is any role of ours. What that role may ask for is decided call by call.
+/// Used by servers: accepts a client with any role. The access table decides which calls a role may make.
 #[derive(Debug)]
-pub(super) struct AnyRole {
+pub(super) struct AnyRoleVerifier {
     pub(super) chain: Arc<dyn ClientCertVerifier>,
 }
 
-impl ClientCertVerifier for AnyRole {
+impl ClientCertVerifier for AnyRoleVerifier {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         self.chain.root_hint_subjects()
     }
@@ -36,7 +36,7 @@ impl ClientCertVerifier for AnyRole {
         let verified = self
             .chain
             .verify_client_cert(end_entity, intermediates, now)?;
-        Role::of(end_entity).map_err(refused)?;
+        ServiceRole::from_certificate(end_entity).map_err(other_error)?;
         Ok(verified)
     }
 
@@ -64,15 +64,15 @@ impl ClientCertVerifier for AnyRole {
     }
 }
 
-/// For a client: the server is this role and no other.
+/// Used by clients: accepts only a server with this role.
 #[derive(Debug)]
-pub(super) struct ThisRole {
-    pub(super) role: Role,
+pub(super) struct ExpectedRoleVerifier {
+    pub(super) role: ServiceRole,
     pub(super) roots: Arc<RootCertStore>,
     pub(super) algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ServerCertVerifier for ThisRole {
+impl ServerCertVerifier for ExpectedRoleVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -88,12 +88,12 @@ impl ServerCertVerifier for ThisRole {
             now,
             self.algorithms.all,
         )?;
-        let is = Role::of(end_entity).map_err(refused)?;
-        if is == self.role {
+        let actual = ServiceRole::from_certificate(end_entity).map_err(other_error)?;
+        if actual == self.role {
             Ok(ServerCertVerified::assertion())
         } else {
-            let must = self.role.clone();
-            Err(refused(TlsError::WrongRole { is, must }))
+            let expected = self.role.clone();
+            Err(other_error(TlsError::WrongRole { actual, expected }))
         }
     }
 
@@ -120,6 +120,6 @@ impl ServerCertVerifier for ThisRole {
     }
 }
 
-fn refused(why: TlsError) -> Error {
-    CertificateError::Other(OtherError(Arc::new(why))).into()
+fn other_error(error: TlsError) -> Error {
+    CertificateError::Other(OtherError(Arc::new(error))).into()
 }

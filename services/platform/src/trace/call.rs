@@ -1,4 +1,4 @@
-//! Calls between roles: the caller's traceparent goes with the call, and the callee works within it.
+//! Traces calls between roles: the caller sends its traceparent, and the callee continues the trace.
 
 use std::task::{Context as Poller, Poll};
 
@@ -9,20 +9,20 @@ use tonic::body::Body;
 use tonic::metadata::MetadataMap;
 use tower::{Layer, Service};
 
-use super::{HEADER, Side, Work, current};
+use super::{HEADER, Side, Span, current_traceparent};
 use crate::metrics::Timer;
 
-/// By method and code.
-static CALLS: Timer = Timer::new("rpc.server.duration", "How long calls took.");
+/// Labels: method, code.
+static CALLS: Timer = Timer::new("rpc.server.duration", "Duration of served calls.");
 
-/// Sends the trace of the work that is being done here along with a call.
-pub fn put(metadata: &mut MetadataMap) {
-    if let Some(value) = current().and_then(|text| text.parse().ok()) {
+/// Adds the current traceparent to an outgoing call.
+pub fn inject(metadata: &mut MetadataMap) {
+    if let Some(value) = current_traceparent().and_then(|text| text.parse().ok()) {
         metadata.insert(HEADER, value);
     }
 }
 
-/// Each call is a piece of work, named by its method; health and reflection are not.
+/// Creates a server span for each call, named by its method, except for health checks and reflection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TraceLayer;
 
@@ -59,22 +59,23 @@ where
         }
         let header = request.headers().get(HEADER);
         let traceparent = header.and_then(|value| value.to_str().ok());
-        let work = Work::after(traceparent, Side::Server, method);
-        work.note("rpc.system", "grpc");
+        let span = Span::child_of(traceparent, Side::Server, method);
+        span.set_attribute("rpc.system", "grpc");
         let method = method.to_owned();
-        let began = Instant::now();
+        let started = Instant::now();
         let serving = self.0.call(request);
         Box::pin(async move {
-            let answer = work.scope(serving).await;
-            // A refusal before the first message has its code among the headers (gRPC over HTTP/2, "Responses").
-            let code = answer.as_ref().ok().and_then(|answer| {
-                let code = answer.headers().get("grpc-status")?;
+            let response = span.scope(serving).await;
+            // A refusal before the first message carries its code in the headers (gRPC over HTTP/2,
+            // "Responses").
+            let code = response.as_ref().ok().and_then(|response| {
+                let code = response.headers().get("grpc-status")?;
                 code.to_str().ok()
             });
             let code = code.unwrap_or("0");
-            work.note("rpc.grpc.status_code", code);
-            CALLS.took(began.elapsed(), &[("method", &method), ("code", code)]);
-            answer
+            span.set_attribute("rpc.grpc.status_code", code);
+            CALLS.record(started.elapsed(), &[("method", &method), ("code", code)]);
+            response
         })
     }
 }

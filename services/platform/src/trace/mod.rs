@@ -1,10 +1,11 @@
-//! One trace from a receipt to the first delivery, over calls, event logs and Kafka (W3C Trace Context).
+//! Traces a report from its receipt to the first delivery, across calls, event logs and Kafka (W3C Trace
+//! Context).
 //!
-//! Spans are begun here and nowhere else: they carry ids and our own words, never what somebody sent, and no library adds
-//! any. Where nobody exports them, nothing is recorded and events carry no trace.
+//! All spans are created through this module. They carry ids and fixed strings, never data that a user
+//! sent, and no library adds spans. Without an exporter nothing is recorded and events carry no trace.
 
 mod call;
-mod heard;
+mod received;
 
 use std::collections::HashMap;
 
@@ -16,39 +17,39 @@ use opentelemetry::{Context, KeyValue, global};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 pub(crate) use call::TraceLayer;
-pub use call::put;
-pub(crate) use heard::Heard;
-pub use heard::of;
+pub use call::inject;
+pub(crate) use received::ReceivedBatch;
+pub use received::traceparent_of;
 
 const HEADER: &str = "traceparent";
-/// As W3C has it, version 00.
-const LENGTH: usize = 55;
+/// Length of a version 00 traceparent (W3C Trace Context, section 3.2).
+const TRACEPARENT_LENGTH: usize = 55;
 
-/// A piece of work. It ends when the last clone of it is dropped.
+/// A span. It ends when its last clone is dropped.
 #[derive(Debug, Clone)]
-pub struct Work(Context);
+pub struct Span(Context);
 
-impl Work {
-    /// Work that follows from what this traceparent names, else from nothing.
-    pub fn after(traceparent: Option<&str>, side: Side, name: impl Into<String>) -> Self {
-        Self::begin(&parent(traceparent), side, name.into(), Vec::new())
+impl Span {
+    /// Starts a span below the one that this traceparent names, or a new trace when there is none.
+    pub fn child_of(traceparent: Option<&str>, side: Side, name: impl Into<String>) -> Self {
+        Self::start(&parent_context(traceparent), side, name.into(), Vec::new())
     }
 
-    /// A trace of its own, which says what it has to do with.
-    pub fn linked<'a>(
+    /// Starts a new trace with links to the spans that these traceparents name.
+    pub fn linked_to<'a>(
         traceparents: impl Iterator<Item = &'a str>,
         side: Side,
         name: impl Into<String>,
     ) -> Self {
         let links = traceparents
-            .map(|text| span_context(&parent(Some(text))))
+            .map(|text| span_context(&parent_context(Some(text))))
             .filter(SpanContext::is_valid)
             .map(Link::with_context)
             .collect();
-        Self::begin(&Context::new(), side, name.into(), links)
+        Self::start(&Context::new(), side, name.into(), links)
     }
 
-    fn begin(parent: &Context, side: Side, name: String, links: Vec<Link>) -> Self {
+    fn start(parent: &Context, side: Side, name: String, links: Vec<Link>) -> Self {
         let tracer = global::tracer("takedown");
         let span = tracer
             .span_builder(name)
@@ -58,45 +59,45 @@ impl Work {
         Self(parent.with_span(span))
     }
 
-    /// An id or a word of ours.
+    /// Sets an attribute; the value is an id or a fixed string.
     #[expect(
         clippy::needless_pass_by_value,
-        reason = "what is noted is small, or a reference"
+        reason = "attribute values are small, or references"
     )]
-    pub fn note(&self, key: &'static str, value: impl ToString) {
+    pub fn set_attribute(&self, key: &'static str, value: impl ToString) {
         self.0
             .span()
             .set_attribute(KeyValue::new(key, value.to_string()));
     }
 
-    /// It did not come to its effect; `code` is a stable one.
-    pub fn failed(&self, code: impl Into<String>) {
+    /// Marks the span as failed; `code` is a stable error code.
+    pub fn set_error(&self, code: impl Into<String>) {
         self.0.span().set_status(Status::error(code.into()));
     }
 
-    /// Whether anybody will see it.
-    pub fn is_seen(&self) -> bool {
+    /// Whether the span is recorded.
+    pub fn is_recording(&self) -> bool {
         self.0.span().is_recording()
     }
 
     pub fn traceparent(&self) -> Option<String> {
-        text(&span_context(&self.0))
+        to_traceparent(&span_context(&self.0))
     }
 
-    /// Does this within the work.
-    pub async fn scope<F: Future>(&self, doing: F) -> F::Output {
-        doing.with_context(self.0.clone()).await
+    /// Runs a future within the span.
+    pub async fn scope<F: Future>(&self, future: F) -> F::Output {
+        future.with_context(self.0.clone()).await
     }
 }
 
-/// Which side of a call or a message the work is on.
+/// Which side of a call or message the span is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// We are called.
+    /// We serve a call.
     Server,
-    /// We call.
+    /// We make a call.
     Client,
-    /// An event is heard.
+    /// We consume an event.
     Consumer,
 }
 
@@ -110,21 +111,26 @@ impl From<Side> for SpanKind {
     }
 }
 
-/// Of the work that is being done here.
-pub fn current() -> Option<String> {
-    text(&span_context(&Context::current()))
+/// The traceparent of the current span.
+pub fn current_traceparent() -> Option<String> {
+    to_traceparent(&span_context(&Context::current()))
 }
 
-/// The ids of the trace and of the work that is being done here, for a log line.
+/// The trace id and span id of the current span, for a log line.
 pub(crate) fn current_ids() -> Option<(String, String)> {
-    let here = span_context(&Context::current());
-    let ids = || (here.trace_id().to_string(), here.span_id().to_string());
-    here.is_valid().then(ids)
+    let context = span_context(&Context::current());
+    let ids = || {
+        (
+            context.trace_id().to_string(),
+            context.span_id().to_string(),
+        )
+    };
+    context.is_valid().then(ids)
 }
 
-/// Whatever is no traceparent is passed over: it only says where to look.
-fn parent(traceparent: Option<&str>) -> Context {
-    let Some(text) = traceparent.filter(|text| text.len() == LENGTH) else {
+/// An invalid traceparent is ignored; it has no effect besides telemetry.
+fn parent_context(traceparent: Option<&str>) -> Context {
+    let Some(text) = traceparent.filter(|text| text.len() == TRACEPARENT_LENGTH) else {
         return Context::new();
     };
     let carrier = HashMap::from([(HEADER.to_owned(), text.to_owned())]);
@@ -135,7 +141,7 @@ fn span_context(context: &Context) -> SpanContext {
     context.span().span_context().clone()
 }
 
-fn text(context: &SpanContext) -> Option<String> {
+fn to_traceparent(context: &SpanContext) -> Option<String> {
     let flags = context.trace_flags().to_u8() & 1;
     context.is_valid().then(|| {
         format!(
@@ -153,17 +159,23 @@ mod tests {
     const ONE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
     #[tokio::test]
-    async fn without_an_exporter_a_trace_goes_on_and_nothing_is_begun() {
-        assert_eq!(current(), None);
-        let work = Work::after(Some(ONE), Side::Server, "call");
-        assert_eq!(work.traceparent().as_deref(), Some(ONE));
-        assert!(!work.is_seen());
-        assert_eq!(work.scope(async { current() }).await.as_deref(), Some(ONE));
-        assert_eq!(Work::after(None, Side::Server, "call").traceparent(), None);
+    async fn without_an_exporter_the_trace_continues_and_no_span_is_recorded() {
+        assert_eq!(current_traceparent(), None);
+        let span = Span::child_of(Some(ONE), Side::Server, "call");
+        assert_eq!(span.traceparent().as_deref(), Some(ONE));
+        assert!(!span.is_recording());
+        assert_eq!(
+            span.scope(async { current_traceparent() }).await.as_deref(),
+            Some(ONE)
+        );
+        assert_eq!(
+            Span::child_of(None, Side::Server, "call").traceparent(),
+            None
+        );
     }
 
     #[test]
-    fn what_is_no_traceparent_is_passed_over() {
+    fn an_invalid_traceparent_is_ignored() {
         for text in [
             "",
             "00-00000000000000000000000000000000-b7ad6b7169203331-01",
@@ -171,8 +183,8 @@ mod tests {
             "https://host.example/a/page/of/the/same/length/as/those",
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
         ] {
-            let work = Work::after(Some(text), Side::Client, "call");
-            assert_eq!(work.traceparent(), None, "{text}");
+            let span = Span::child_of(Some(text), Side::Client, "call");
+            assert_eq!(span.traceparent(), None, "{text}");
         }
     }
 }

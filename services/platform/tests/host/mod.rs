@@ -1,6 +1,6 @@
-//! A host on loopback that plays what a test asks for, and remembers who connected and what was asked.
+//! A TCP server on loopback with the behaviour that a test defines. It records connections and requests.
 
-#![allow(dead_code, reason = "each test program uses its own part")]
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -13,15 +13,15 @@ use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
 #[derive(Clone)]
-pub(crate) struct Host {
+pub(crate) struct TestHost {
     pub(crate) address: SocketAddr,
     connections: Arc<AtomicUsize>,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
-impl Host {
-    /// Plays `behave` on every connection.
-    pub(crate) async fn start<F, R>(behave: F) -> Self
+impl TestHost {
+    /// Runs `handle` on every connection.
+    pub(crate) async fn start<F, R>(handle: F) -> Self
     where
         F: Fn(TcpStream, Self) -> R + Send + 'static,
         R: Future<Output = ()> + Send + 'static,
@@ -32,24 +32,24 @@ impl Host {
             connections: Arc::default(),
             requests: Arc::default(),
         };
-        let playing = host.clone();
+        let server = host.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                playing.connections.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(behave(stream, playing.clone()));
+                server.connections.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(handle(stream, server.clone()));
             }
         });
         host
     }
 
-    /// Gives the same answer to every request, on connections that stay open.
-    pub(crate) async fn answering(answer: impl Into<String>) -> Self {
-        let answer = answer.into();
+    /// Sends the same response to every request, on connections that stay open.
+    pub(crate) async fn responding(response: impl Into<String>) -> Self {
+        let response = response.into();
         Self::start(move |mut stream, host| {
-            let answer = answer.clone();
+            let response = response.clone();
             async move {
-                while host.hear(&mut stream).await {
-                    if stream.write_all(answer.as_bytes()).await.is_err() {
+                while host.read_request(&mut stream).await {
+                    if stream.write_all(response.as_bytes()).await.is_err() {
                         return;
                     }
                 }
@@ -58,10 +58,10 @@ impl Host {
         .await
     }
 
-    /// Reads one request with its body; false when the other side has gone.
-    pub(crate) async fn hear(&self, stream: &mut (impl AsyncRead + Unpin)) -> bool {
+    /// Reads one request with its body; returns false if the client has disconnected.
+    pub(crate) async fn read_request(&self, stream: &mut (impl AsyncRead + Unpin)) -> bool {
         let mut bytes = Vec::new();
-        while !whole(&bytes) {
+        while !is_complete(&bytes) {
             match stream.read_buf(&mut bytes).await {
                 Ok(0) | Err(_) => return false,
                 Ok(_) => {}
@@ -80,14 +80,14 @@ impl Host {
         self.requests.lock().unwrap().clone()
     }
 
-    /// A port on which nobody listens (any more).
-    pub(crate) async fn address_of_a_closed_port(&self) -> SocketAddr {
+    /// An address on which no process listens.
+    pub(crate) async fn unused_address(&self) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         listener.local_addr().unwrap()
     }
 }
 
-fn whole(bytes: &[u8]) -> bool {
+fn is_complete(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes);
     let Some((head, body)) = text.split_once("\r\n\r\n") else {
         return false;
@@ -100,8 +100,8 @@ fn whole(bytes: &[u8]) -> bool {
     body.len() >= length.unwrap_or(0)
 }
 
-/// A connector for which every name under `.test` is this host.
-pub(crate) fn mapped(host: &Host, mut policy: Policy) -> Connector {
+/// A connector that maps every name under `.test` to this host.
+pub(crate) fn mapped(host: &TestHost, mut policy: Policy) -> Connector {
     policy.map.insert("*.test", host.address).unwrap();
     Connector::new(policy)
 }

@@ -1,21 +1,22 @@
-//! What the tests of the log and the bus share: two bare schemas, events to append, and waiting for a condition.
+//! Shared by the tests of the log and the bus: two schemas with nothing but a log, events to append, and
+//! waiting for a condition.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-pub(crate) mod clerk;
 pub(crate) mod kafka;
+pub(crate) mod recording_handler;
 
 use std::time::Duration;
 
 use platform::db::Schema;
-use platform::log::{self, Hint, NewEvent, Relay};
+use platform::log::{self, NewEvent, Relay, Wakeup};
 use platform::testing::TestDatabase;
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-pub(crate) const PRODUCER: &str = "origin";
-pub(crate) const CONSUMER: &str = "hearer";
+pub(crate) const PRODUCER: &str = "producer";
+pub(crate) const CONSUMER: &str = "consumer";
 
 const SCHEMAS: [Schema; 2] = [
     Schema {
@@ -28,34 +29,34 @@ const SCHEMAS: [Schema; 2] = [
     },
 ];
 
-/// A producer and a consumer in one database.
-pub(crate) struct World {
+/// A producer and a consumer in one database, and the producer's relay.
+pub(crate) struct LogFixture {
     pub(crate) database: TestDatabase,
-    pub(crate) origin: PgPool,
-    pub(crate) hearer: PgPool,
+    pub(crate) producer_pool: PgPool,
+    pub(crate) consumer_pool: PgPool,
     pub(crate) relay: Relay,
 }
 
-impl World {
+impl LogFixture {
     pub(crate) async fn new() -> Self {
         let database = TestDatabase::new(&SCHEMAS).await;
-        let origin = database.pool_of(PRODUCER, 24).await;
-        let hearer = database.pool_of(CONSUMER, 8).await;
-        let relay = Relay::new(origin.clone(), PRODUCER, Uuid::new_v4());
+        let producer_pool = database.pool_with_size(PRODUCER, 24).await;
+        let consumer_pool = database.pool_with_size(CONSUMER, 8).await;
+        let relay = Relay::new(producer_pool.clone(), PRODUCER, Uuid::new_v4());
         Self {
             database,
-            origin,
-            hearer,
+            producer_pool,
+            consumer_pool,
             relay,
         }
     }
 
-    /// Appends events and stamps them.
-    pub(crate) async fn say(&self, events: &[NewEvent]) {
-        let mut tx = self.origin.begin().await.unwrap();
+    /// Appends events and assigns their positions.
+    pub(crate) async fn emit(&self, events: &[NewEvent]) {
+        let mut tx = self.producer_pool.begin().await.unwrap();
         log::append(&mut tx, events).await.unwrap();
         tx.commit().await.unwrap();
-        stamp_all(&self.relay).await;
+        assign_all_positions(&self.relay).await;
     }
 
     pub(crate) async fn count(&self, pool: &PgPool, sql: &'static str) -> i64 {
@@ -63,8 +64,8 @@ impl World {
     }
 }
 
-/// Stamps what there is.
-pub(crate) async fn stamp_all(relay: &Relay) {
+/// Assigns positions until no event lacks one.
+pub(crate) async fn assign_all_positions(relay: &Relay) {
     while relay.run_once().await.unwrap() > 0 {}
 }
 
@@ -90,11 +91,11 @@ pub(crate) fn number(payload: &[u8]) -> i64 {
 
 /// Waits until `condition` holds.
 pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    // Far beyond what it takes: a machine may be busy with other builds.
+    // Generous, because the machine may be busy with other builds.
     let deadline = tokio::time::Instant::now() + Duration::from_mins(2);
-    let mut ear = Hint::default().listen();
+    let mut wakeups = Wakeup::default().listen();
     while !condition().await {
-        assert!(tokio::time::Instant::now() < deadline, "never came: {what}");
-        ear.within(Duration::from_millis(5)).await;
+        assert!(tokio::time::Instant::now() < deadline, "timed out: {what}");
+        wakeups.within(Duration::from_millis(5)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! What a backup says of itself: what it holds, and digests to know that it is whole.
+//! The manifest of a backup: its contents, with hashes to verify that it is complete.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use super::MANIFEST;
 
-/// The form of the folder.
+/// Version of the folder's format.
 const FORMAT: u32 = 1;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,11 +20,11 @@ pub struct Manifest {
     /// By the database's clock.
     #[serde(with = "time::serde::rfc3339")]
     pub taken_at: OffsetDateTime,
-    /// Migrations that had run, by schema and set.
+    /// Migrations that had been applied, by schema and set.
     pub migrations: BTreeMap<String, BTreeMap<String, Vec<i64>>>,
-    /// In an order in which they can be filled: what a row refers to comes before it.
+    /// In insertion order: a table follows those that it references.
     pub tables: Vec<Table>,
-    /// The last values of identities, by their schema and table.
+    /// The last values of identity columns.
     pub identities: Vec<Identity>,
     /// SHA-256 of the keyring's file, in hex.
     pub keyring_sha256: String,
@@ -83,24 +83,24 @@ impl Manifest {
     pub fn read(dir: &Path) -> Result<Self> {
         let path = dir.join(MANIFEST);
         let text = std::fs::read(&path).map_err(|_| {
-            wrong(
+            refusal(
                 "backup_incomplete",
                 format!(
-                    "{} is no whole backup: it has no {MANIFEST}, which is written last; take another one.",
+                    "{} is not a complete backup: it has no {MANIFEST}, which is written last; use another one.",
                     dir.display()
                 ),
             )
         })?;
         let manifest: Self = serde_json::from_slice(&text)
             .ok()
-            .with_context(|| format!("{} is not as `takedown backup` writes it", path.display()))?;
+            .with_context(|| format!("{} is not a valid manifest", path.display()))?;
         if manifest.format == FORMAT {
             Ok(manifest)
         } else {
-            Err(wrong(
+            Err(refusal(
                 "backup_format",
                 format!(
-                    "The backup has format {}, and this program reads {FORMAT}; restore it with the program that took it.",
+                    "The backup has format {}, and this program reads format {FORMAT}; restore it with the version that took it.",
                     manifest.format
                 ),
             ))
@@ -108,6 +108,6 @@ impl Manifest {
     }
 }
 
-pub(super) fn wrong(code: &'static str, sentence: String) -> anyhow::Error {
+pub(super) fn refusal(code: &'static str, sentence: String) -> anyhow::Error {
     Problem::new(Kind::FailedPrecondition, code, sentence).into()
 }

@@ -1,7 +1,7 @@
 //! Backup and restore of a whole system: every table of every service as of one moment, and the keyring.
 //!
-//! Needs no client tools: rows travel by `copy`. The two halves are files apart, so that they can be kept apart: the tables
-//! open nothing without the keyring. Must not interpret a row, and must not write into a database that holds anything.
+//! Needs no client tools: rows are transferred with `copy` and not interpreted. Tables and keyring are
+//! separate files, so that they can be stored apart; without the keyring the tables cannot be unsealed.
 
 mod manifest;
 mod restore;
@@ -12,8 +12,8 @@ pub use manifest::Manifest;
 pub use restore::{check, restore};
 pub use take::take;
 
-/// Of the keyring within a backup.
+/// File name of the keyring in a backup.
 pub const KEYRING: &str = "keyring.json";
 
-/// Of the description of a backup: written last, so that a folder without it is no backup.
+/// File name of the manifest. It is written last, so a folder without it is not a complete backup.
 const MANIFEST: &str = "manifest.json";

@@ -1,4 +1,5 @@
-//! Restoring a backup into an empty database: the schema as it was, the rows in one transaction, then up to date.
+//! Restores a backup into an empty database: the schema of the backup, the rows in one transaction, then
+//! later migrations.
 
 use std::fs::File;
 use std::io::{BufReader, Read as _};
@@ -6,52 +7,52 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use flate2::read::GzDecoder;
-use platform::bus::Kind;
+use platform::bus::BusKind;
 use platform::db;
 use sha2::{Digest as _, Sha256};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
 
-use super::manifest::{Identity, Manifest, Table, wrong};
+use super::manifest::{Identity, Manifest, Table, refusal};
 use super::{KEYRING, tables, take};
 use crate::output::progress;
 use crate::system::{self, SERVICES};
 
-/// Checks that a backup is whole, that this program can read it, and that there is no keyring yet where it would go.
+/// Checks that a backup is complete, that this program can read it, and that `keyring` does not exist yet.
 /// Writes nothing.
 ///
 /// # Errors
 /// `keyring_exists`, `backup_incomplete`, `backup_format`, `backup_damaged` or `backup_newer`.
 pub fn check(dir: &Path, keyring: &Path) -> Result<Manifest> {
     if keyring.exists() {
-        return Err(wrong(
+        return Err(refusal(
             "keyring_exists",
             format!(
-                "There is a keyring at {} already; restore into an empty data folder.",
+                "A keyring exists at {}; restore into an empty data folder.",
                 keyring.display()
             ),
         ));
     }
     let manifest = Manifest::read(dir)?;
-    newer(&manifest)?;
+    check_version(&manifest)?;
     let bar = progress(manifest.tables.len() as u64 + 1, "checking");
     for table in &manifest.tables {
-        whole(&dir.join(table.file()), &table.sha256)?;
+        check_hash(&dir.join(table.file()), &table.sha256)?;
         bar.inc(1);
     }
-    whole(&dir.join(KEYRING), &manifest.keyring_sha256)?;
+    check_hash(&dir.join(KEYRING), &manifest.keyring_sha256)?;
     bar.finish_and_clear();
     Ok(manifest)
 }
 
-/// Fills the database at `url`, which must hold nothing of ours, and puts the keyring at `keyring`. What [`check`] looked at
-/// is not looked at again.
+/// Restores into the database at `url`, which must have none of the services' schemas, and writes the keyring
+/// to `keyring`. Does not repeat what [`check`] verifies.
 ///
 /// # Errors
-/// `database_not_empty`; nothing was written then.
+/// `database_not_empty`; then nothing has been written.
 pub async fn restore(url: &str, manifest: &Manifest, dir: &Path, keyring: &Path) -> Result<()> {
     let mut conn = db::connect_options(url, "public")?.connect().await?;
-    empty(&mut conn).await?;
-    sqlx::query("-- restore_unhurried\nselect set_config('statement_timeout', '0', false), set_config('lock_timeout', '0', false)")
+    check_empty(&mut conn).await?;
+    sqlx::query("-- restore_timeouts\nselect set_config('statement_timeout', '0', false), set_config('lock_timeout', '0', false)")
         .execute(&mut conn)
         .await?;
     system::migrate_some(url, &|schema, set, version| {
@@ -62,10 +63,10 @@ pub async fn restore(url: &str, manifest: &Manifest, dir: &Path, keyring: &Path)
             .is_some_and(|versions| versions.contains(&version))
     })
     .await?;
-    days(url, manifest).await?;
+    make_partitions(url, manifest).await?;
 
     let mut tx = conn.begin().await?;
-    // What a migration put in is in the backup too.
+    // Rows that migrations insert are in the backup too.
     for table in manifest.tables.iter().rev() {
         let (name, _) = tables::quoted(table);
         sqlx::query(AssertSqlSafe(format!(
@@ -82,30 +83,30 @@ pub async fn restore(url: &str, manifest: &Manifest, dir: &Path, keyring: &Path)
     for identity in &manifest.identities {
         set_identity(&mut tx, identity).await?;
     }
-    // The keyring before the commit: rows that nothing opens would be worse than none.
+    // Write the keyring before the commit: rows that cannot be unsealed would be worse than none.
     let keys = std::fs::read(dir.join(KEYRING))?;
     take::write_new(keyring, &keys)?;
     tx.commit().await?;
     bar.finish_and_clear();
     conn.close().await?;
-    // Whoever starts it next lets the roles into each other's logs, where its bus needs that.
-    system::migrate(url, Kind::Kafka).await
+    // Without rights on other services' logs: the next start grants them if the bus is Local.
+    system::migrate(url, BusKind::Kafka).await
 }
 
-/// Refuses a backup of a program that knows migrations which this one does not.
-fn newer(manifest: &Manifest) -> Result<()> {
+/// Refuses a backup with migrations that this program does not have.
+fn check_version(manifest: &Manifest) -> Result<()> {
     for (schema, sets) in &manifest.migrations {
-        let ours = SERVICES.iter().find(|s| s.name == schema);
+        let own = SERVICES.iter().find(|s| s.name == schema);
         for (set, versions) in sets {
-            let ours = ours.and_then(|s| s.sets.iter().find(|ours| ours.name == set));
+            let own = own.and_then(|s| s.sets.iter().find(|own| own.name == set));
             let known = |version: &i64| {
-                ours.is_some_and(|set| set.migrator.iter().any(|m| m.version == *version))
+                own.is_some_and(|set| set.migrator.iter().any(|m| m.version == *version))
             };
             if !versions.iter().all(known) {
-                return Err(wrong(
+                return Err(refusal(
                     "backup_newer",
                     format!(
-                        "The backup was taken by a newer program: it has migrations of {schema} that this one does not know; restore it with that program."
+                        "The backup was taken by a newer version: it has migrations of {schema} that this version does not have; restore it with that version."
                     ),
                 ));
             }
@@ -114,9 +115,9 @@ fn newer(manifest: &Manifest) -> Result<()> {
     Ok(())
 }
 
-fn whole(path: &Path, sha256: &str) -> Result<()> {
+fn check_hash(path: &Path, sha256: &str) -> Result<()> {
     let damaged = |what: &str| {
-        wrong(
+        refusal(
             "backup_damaged",
             format!(
                 "{} {what}; the backup cannot be restored, so take it from another copy.",
@@ -125,23 +126,23 @@ fn whole(path: &Path, sha256: &str) -> Result<()> {
         )
     };
     let mut file = File::open(path).map_err(|_| damaged("is missing"))?;
-    let mut digest = Sha256::new();
+    let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
     loop {
         let read = file.read(&mut buffer)?;
         if read == 0 {
             break;
         }
-        digest.update(&buffer[..read]);
+        hash.update(&buffer[..read]);
     }
-    if hex::encode(digest.finalize()) == sha256 {
+    if hex::encode(hash.finalize()) == sha256 {
         Ok(())
     } else {
-        Err(damaged("is not as it was written"))
+        Err(damaged("has been changed"))
     }
 }
 
-async fn empty(conn: &mut PgConnection) -> Result<()> {
+async fn check_empty(conn: &mut PgConnection) -> Result<()> {
     for schema in &SERVICES {
         let exists: bool =
             sqlx::query_scalar("-- restore_is_empty\nselect to_regnamespace($1) is not null")
@@ -149,10 +150,10 @@ async fn empty(conn: &mut PgConnection) -> Result<()> {
                 .fetch_one(&mut *conn)
                 .await?;
         if exists {
-            return Err(wrong(
+            return Err(refusal(
                 "database_not_empty",
                 format!(
-                    "The database has a schema {} already; restore into an empty database.",
+                    "The database already has a schema {}; restore into an empty database.",
                     schema.name
                 ),
             ));
@@ -161,13 +162,13 @@ async fn empty(conn: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-/// Makes the days of the events that are coming, as the owner of the log, so that none falls beside its partition.
-async fn days(url: &str, manifest: &Manifest) -> Result<()> {
+/// Creates the partitions of the restored events, as the owner of the log.
+async fn make_partitions(url: &str, manifest: &Manifest) -> Result<()> {
     for schema in manifest.migrations.keys() {
         let owner = db::pool_as_owner(url, schema, 1).await?;
         for back in (0..=4).rev() {
             let day = manifest.taken_at.date() - time::Duration::days(back * 8);
-            sqlx::query("-- restore_days\nselect make_event_partitions($1)")
+            sqlx::query("-- make_partitions\nselect make_event_partitions($1)")
                 .bind(day)
                 .execute(&owner)
                 .await?;

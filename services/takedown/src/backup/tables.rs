@@ -1,4 +1,4 @@
-//! What there is to copy, as the database's own catalogue tells it. Must not know a table by name.
+//! The tables to copy, from the database's catalogue.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,8 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use super::manifest::{Identity, Table};
 use crate::system::SERVICES;
 
-/// The tables of all services with their columns, each behind those that it refers to; histories of migrations left out.
+/// The tables of all services with their columns, in insertion order: each follows those that it references.
+/// Migration histories are left out.
 pub(super) async fn list(conn: &mut PgConnection) -> Result<Vec<Table>> {
     let schemas = schemas();
     let columns: Vec<(String, String, Vec<String>)> = sqlx::query_as(
@@ -36,29 +37,30 @@ pub(super) async fn list(conn: &mut PgConnection) -> Result<Vec<Table>> {
     .bind(&schemas)
     .fetch_all(conn)
     .await?;
-    let mut needs: BTreeMap<(String, String), BTreeSet<(String, String)>> = BTreeMap::new();
+    let mut dependencies: BTreeMap<(String, String), BTreeSet<(String, String)>> = BTreeMap::new();
     for (schema, table, to_schema, to_table) in references {
-        needs
+        dependencies
             .entry((schema, table))
             .or_default()
             .insert((to_schema, to_table));
     }
-    in_order(columns, &needs)
+    in_order(columns, &dependencies)
 }
 
 fn in_order(
-    mut left: Vec<(String, String, Vec<String>)>,
-    needs: &BTreeMap<(String, String), BTreeSet<(String, String)>>,
+    mut remaining: Vec<(String, String, Vec<String>)>,
+    dependencies: &BTreeMap<(String, String), BTreeSet<(String, String)>>,
 ) -> Result<Vec<Table>> {
     let mut done: BTreeSet<(String, String)> = BTreeSet::new();
-    let mut tables = Vec::with_capacity(left.len());
-    while !left.is_empty() {
-        let (ready, later): (Vec<_>, Vec<_>) = left.into_iter().partition(|(schema, name, _)| {
-            needs
-                .get(&(schema.clone(), name.clone()))
-                .is_none_or(|needs| needs.is_subset(&done))
-        });
-        ensure!(!ready.is_empty(), "tables refer to each other in a circle");
+    let mut tables = Vec::with_capacity(remaining.len());
+    while !remaining.is_empty() {
+        let (ready, later): (Vec<_>, Vec<_>) =
+            remaining.into_iter().partition(|(schema, name, _)| {
+                dependencies
+                    .get(&(schema.clone(), name.clone()))
+                    .is_none_or(|dependencies| dependencies.is_subset(&done))
+            });
+        ensure!(!ready.is_empty(), "tables reference each other in a cycle");
         for (schema, name, columns) in ready {
             done.insert((schema.clone(), name.clone()));
             tables.push(Table {
@@ -69,12 +71,12 @@ fn in_order(
                 sha256: String::new(),
             });
         }
-        left = later;
+        remaining = later;
     }
     Ok(tables)
 }
 
-/// Identity columns and how far they have counted.
+/// Identity columns with their last values.
 pub(super) async fn identities(conn: &mut PgConnection) -> Result<Vec<Identity>> {
     let columns: Vec<(String, String, String, String)> = sqlx::query_as(
         "-- backup_identities
@@ -91,7 +93,7 @@ pub(super) async fn identities(conn: &mut PgConnection) -> Result<Vec<Identity>>
     .await?;
     let mut identities = Vec::with_capacity(columns.len());
     for (schema, table, column, sequence) in columns {
-        // The catalogue has quoted the name.
+        // The catalogue returns the name quoted.
         let (last_value, is_called): (i64, bool) = sqlx::query_as(AssertSqlSafe(format!(
             "-- backup_identity\nselect last_value, is_called from {sequence}"
         )))
@@ -108,7 +110,7 @@ pub(super) async fn identities(conn: &mut PgConnection) -> Result<Vec<Identity>>
     Ok(identities)
 }
 
-/// Migrations that have run, by schema and set.
+/// Applied migrations, by schema and set.
 pub(super) async fn migrations(
     conn: &mut PgConnection,
 ) -> Result<BTreeMap<String, BTreeMap<String, Vec<i64>>>> {

@@ -1,4 +1,4 @@
-//! Taking a backup: every table in one repeatable-read transaction, while the system runs.
+//! Takes a backup: every table in one repeatable-read transaction, while the system runs.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -14,22 +14,22 @@ use platform::sealed::Keyring;
 use sha2::{Digest as _, Sha256};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 
-use super::manifest::{Manifest, Table, wrong};
+use super::manifest::{Manifest, Table, refusal};
 use super::{KEYRING, tables};
 use crate::output::progress;
 
-/// Writes a backup into `dir`, which must not exist yet. A backup that was not finished has no manifest.
+/// Writes a backup into `dir`, which must not exist yet. An incomplete backup has no manifest.
 ///
 /// # Errors
-/// `backup_exists` when there is something at `dir`; `keyring` when the keyring is not there or not whole.
+/// `backup_exists` if `dir` exists; `keyring` if the keyring is missing or malformed.
 pub async fn take(url: &str, keyring: &Path, dir: &Path) -> Result<Manifest> {
-    // A backup without the keys that open it would be found out only on the day it is needed.
+    // Otherwise a backup without valid keys would be noticed only when it is needed.
     Keyring::open(keyring)?;
     let keys = fs::read(keyring).with_context(|| format!("reading {}", keyring.display()))?;
     make_folder(dir)?;
 
     let mut conn = db::connect_options(url, "public")?.connect().await?;
-    sqlx::query("-- backup_unhurried\nselect set_config('statement_timeout', '0', false), set_config('idle_in_transaction_session_timeout', '0', false)")
+    sqlx::query("-- backup_timeouts\nselect set_config('statement_timeout', '0', false), set_config('idle_in_transaction_session_timeout', '0', false)")
         .execute(&mut conn)
         .await?;
     let mut tx = conn
@@ -47,7 +47,7 @@ pub async fn take(url: &str, keyring: &Path, dir: &Path) -> Result<Manifest> {
         manifest.tables.push(table);
         bar.inc(1);
     }
-    // Sequences do not heed a snapshot: read behind the rows, they are at least as far.
+    // Sequences are not part of the snapshot. Read after the rows, their values are at least as high.
     manifest.identities = tables::identities(&mut tx).await?;
     tx.rollback().await?;
     conn.close().await?;
@@ -62,36 +62,36 @@ pub async fn take(url: &str, keyring: &Path, dir: &Path) -> Result<Manifest> {
 fn make_folder(dir: &Path) -> Result<()> {
     match fs::DirBuilder::new().mode(0o700).create(dir) {
         Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(wrong(
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(refusal(
             "backup_exists",
             format!(
-                "There is something at {} already, and a backup is never overwritten; name a folder that does not exist.",
+                "{} exists, and a backup is never overwritten; name a folder that does not exist.",
                 dir.display()
             ),
         )),
-        Err(error) => Err(error).with_context(|| format!("making {}", dir.display())),
+        Err(error) => Err(error).with_context(|| format!("creating {}", dir.display())),
     }
 }
 
 async fn copy_out(conn: &mut PgConnection, table: &mut Table, dir: &Path) -> Result<()> {
     let (name, columns) = tables::quoted(table);
-    let file = private(&dir.join(table.file()))?;
-    let mut out = GzEncoder::new(Digested::new(file), Compression::fast());
+    let file = create_private(&dir.join(table.file()))?;
+    let mut out = GzEncoder::new(HashingFile::new(file), Compression::fast());
     let statement = format!("copy (select {columns} from {name}) to stdout");
     let mut rows = conn.copy_out_raw(&statement).await?;
     while let Some(chunk) = rows.try_next().await? {
-        // A line a row: a line break within a value is written as `\n`.
-        let ends = chunk.iter().map(|byte| u64::from(*byte == b'\n'));
-        table.rows += ends.sum::<u64>();
+        // One line per row: `copy` writes a line break in a value as `\n`.
+        let line_ends = chunk.iter().map(|byte| u64::from(*byte == b'\n'));
+        table.rows += line_ends.sum::<u64>();
         out.write_all(&chunk)?;
     }
-    let (file, digest) = out.finish()?.end();
+    let (file, hash) = out.finish()?.finish();
     file.sync_all()?;
-    table.sha256 = digest;
+    table.sha256 = hash;
     Ok(())
 }
 
-/// Writes a file that was not there, readable by its owner alone.
+/// Writes a new file with mode 600.
 pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
     let write = || -> io::Result<()> {
         let mut file = create(path)?;
@@ -101,8 +101,8 @@ pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
     write().with_context(|| format!("writing {}", path.display()))
 }
 
-fn private(path: &Path) -> Result<File> {
-    create(path).with_context(|| format!("making {}", path.display()))
+fn create_private(path: &Path) -> Result<File> {
+    create(path).with_context(|| format!("creating {}", path.display()))
 }
 
 fn create(path: &Path) -> io::Result<File> {
@@ -113,29 +113,29 @@ fn create(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// A file and the digest of what went into it.
-struct Digested {
+/// A file, and the SHA-256 of what was written to it.
+struct HashingFile {
     file: File,
-    digest: Sha256,
+    hash: Sha256,
 }
 
-impl Digested {
+impl HashingFile {
     fn new(file: File) -> Self {
         Self {
             file,
-            digest: Sha256::new(),
+            hash: Sha256::new(),
         }
     }
 
-    fn end(self) -> (File, String) {
-        (self.file, hex::encode(self.digest.finalize()))
+    fn finish(self) -> (File, String) {
+        (self.file, hex::encode(self.hash.finalize()))
     }
 }
 
-impl Write for Digested {
+impl Write for HashingFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
-        self.digest.update(&bytes[..written]);
+        self.hash.update(&bytes[..written]);
         Ok(written)
     }
 

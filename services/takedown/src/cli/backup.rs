@@ -1,4 +1,4 @@
-//! `backup` and `restore`: the whole system into a folder, and out of it.
+//! `backup` and `restore`: the whole system to and from a folder.
 
 use std::path::PathBuf;
 
@@ -8,99 +8,107 @@ use platform::error::{Kind, Problem};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
-use super::{At, database_url};
+use super::{CommonArgs, database_url};
 use crate::backup::{self, Manifest};
 use crate::client::Profile;
-use crate::output::{at_time, facts, tell};
+use crate::output::{facts, format_time, note};
 use crate::system::keyring_path;
 
-/// Writes database and keyring into a new folder, as of one moment, while the system runs.
+/// Writes the database and the keyring, as of one moment, into a new folder, while the system runs.
 ///
-/// Uses DATABASE_URL where it is set, else the private Postgres of the data folder, running or not. The folder then holds
-/// every key: keep its keyring.json apart from the rest, as either opens nothing without the other.
+/// Uses DATABASE_URL if it is set, otherwise the data folder's private Postgres, running or not. The folder
+/// then contains all keys: store its keyring.json apart from the rest. Neither half can be read without the
+/// other.
 #[derive(Debug, clap::Args)]
-pub(super) struct Backup {
+pub(super) struct BackupArgs {
     #[command(flatten)]
-    pub(super) at: At,
-    /// The folder to make; it must not exist yet.
+    pub(super) common: CommonArgs,
+    /// The folder to create; it must not exist yet.
     #[arg(value_name = "FOLDER")]
     to: PathBuf,
 }
 
-/// Fills an empty database and data folder from a backup, after checking that the backup is whole.
+/// Restores a backup into an empty database and data folder, after checking that the backup is complete.
 ///
-/// Uses DATABASE_URL where it is set, else makes the private Postgres of the data folder. Start `takedown up` afterwards, and
-/// see by `takedown ledger verify` that the log holds. On Kafka, delete the topics first: they may hold what the backup
-/// does not know.
+/// Uses DATABASE_URL if it is set, otherwise creates the data folder's private Postgres. Then start
+/// `takedown up` and run `takedown ledger verify`. With Kafka, delete the topics first: they may hold events
+/// that the backup does not have.
 #[derive(Debug, clap::Args)]
-pub(super) struct Restore {
+pub(super) struct RestoreArgs {
     #[command(flatten)]
-    pub(super) at: At,
+    pub(super) common: CommonArgs,
     /// A folder that `takedown backup` wrote.
     #[arg(value_name = "FOLDER")]
     from: PathBuf,
 }
 
-pub(super) async fn take(args: Backup) -> Result<()> {
-    let data_dir = args.at.data.path()?;
+pub(super) async fn take(args: BackupArgs) -> Result<()> {
+    let data_dir = args.common.data.path()?;
     let keyring = keyring_path(&data_dir);
     let manifest = if let Some(url) = database_url() {
         backup::take(url.expose_secret(), &keyring, &args.to).await?
     } else {
-        match Embedded::start(&data_dir, &|line: &str| tell(line)).await {
+        match Embedded::start(&data_dir, &|line: &str| note(line)).await {
             Ok((embedded, url)) => {
                 let taken = backup::take(&url, &keyring, &args.to).await;
                 embedded.stop().await?;
                 taken?
             }
-            // It runs: its address stands in its profile.
+            // The server is running: its address is in the profile.
             Err(platform::embedded::EmbeddedError::Busy(_)) => {
-                let url = Profile::read(&data_dir)?.database_url.ok_or_else(given)?;
+                let url = Profile::read(&data_dir)?
+                    .database_url
+                    .ok_or_else(external_database)?;
                 backup::take(url.expose_secret(), &keyring, &args.to).await?
             }
             Err(error) => return Err(error.into()),
         }
     };
-    show(&args.at, "backed up", &args.to, &manifest);
+    print_manifest(&args.common, "backed up", &args.to, &manifest);
     Ok(())
 }
 
-pub(super) async fn restore(args: Restore) -> Result<()> {
-    let data_dir = args.at.data.path()?;
+pub(super) async fn restore(args: RestoreArgs) -> Result<()> {
+    let data_dir = args.common.data.path()?;
     let keyring = keyring_path(&data_dir);
     let manifest = backup::check(&args.from, &keyring)?;
     std::fs::create_dir_all(&data_dir)?;
     if let Some(url) = database_url() {
         backup::restore(url.expose_secret(), &manifest, &args.from, &keyring).await?;
     } else {
-        let (embedded, url) = Embedded::start(&data_dir, &|line: &str| tell(line)).await?;
+        let (embedded, url) = Embedded::start(&data_dir, &|line: &str| note(line)).await?;
         let restored = backup::restore(&url, &manifest, &args.from, &keyring).await;
         embedded.stop().await?;
         restored?;
     }
-    show(&args.at, "restored", &args.from, &manifest);
+    print_manifest(&args.common, "restored", &args.from, &manifest);
     Ok(())
 }
 
-fn given() -> Problem {
+fn external_database() -> Problem {
     Problem::new(
         Kind::FailedPrecondition,
         "database_unnamed",
-        "This system's database was given by its address; set DATABASE_URL to it.",
+        "This system uses an external database; set DATABASE_URL to its address.",
     )
 }
 
-fn show(at: &At, what: &'static str, folder: &std::path::Path, manifest: &Manifest) {
+fn print_manifest(
+    common: &CommonArgs,
+    heading: &'static str,
+    folder: &std::path::Path,
+    manifest: &Manifest,
+) {
     let value = json!({
         "folder": folder,
-        "taken_at": at_time(manifest.taken_at),
+        "taken_at": format_time(manifest.taken_at),
         "tables": manifest.tables.len(),
         "rows": manifest.rows(),
     });
-    at.format.print(&value, || {
+    common.format.print(&value, || {
         facts([
-            (what, folder.display().to_string()),
-            ("as of", at_time(manifest.taken_at)),
+            (heading, folder.display().to_string()),
+            ("as of", format_time(manifest.taken_at)),
             ("tables", manifest.tables.len().to_string()),
             ("rows", manifest.rows().to_string()),
         ])

@@ -1,5 +1,5 @@
-//! `init`: what an installation with separate roles has once, made before they start: keyring, first account, and a
-//! credential for the operators' commands.
+//! `init`: creates, once and before separate roles start, the keyring, the first account and the operators'
+//! credential.
 
 use std::path::PathBuf;
 
@@ -13,33 +13,35 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{At, database_url};
+use super::{CommonArgs, database_url};
 use crate::client::{Addresses, Operator, Profile};
-use crate::output::{facts, tell};
+use crate::output::{facts, note};
 use crate::system::{self, LOCAL_OPERATOR, Pools};
 
-/// Makes keyring, first account and client.toml for separate roles, on a database that it brings up to date, and ends.
+/// Creates the keyring, the first account and client.toml for separate roles, migrates the database, and
+/// exits.
 ///
-/// Uses the address of its configuration or DATABASE_URL, with a user who may make roles and schemas. Run again, it
-/// leaves keyring and account as they are and renews the credential in client.toml.
+/// Uses the database address in its configuration or DATABASE_URL, whose user may create roles and schemas.
+/// Further runs keep keyring and account and renew the credential in client.toml.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct InitArgs {
     #[command(flatten)]
-    pub(super) at: At,
-    /// Where the roles will be (TOML); see deploy/config/init.toml. Variables such as TAKEDOWN_INIT__LEDGER_ORIGIN go over it.
+    pub(super) common: CommonArgs,
+    /// Configuration (TOML); see deploy/config/init.toml. Environment variables such as
+    /// TAKEDOWN_INIT__LEDGER_ORIGIN override it.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
-/// What client.toml says of the roles.
+/// The database, and what is written into client.toml.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Config {
-    /// Where the address of the database is.
+    /// Reference to the database address.
     database_url: Option<SecretRef>,
-    /// The name that the ledger signs its checkpoints under.
+    /// The log's name in the ledger's checkpoints.
     ledger_origin: String,
-    /// The operator's certificate and key, and the authorities.
+    /// The operator's certificate and key, and the trusted authorities.
     tls: Option<TlsFiles>,
     addresses: Addresses,
     bus: BusConfig,
@@ -47,49 +49,48 @@ struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        let at = |scheme: &str, port: u16| format!("{scheme}://127.0.0.1:{port}");
+        let local = |scheme: &str, port: u16| format!("{scheme}://127.0.0.1:{port}");
         Self {
             database_url: None,
             ledger_origin: ledger::Config::default().origin,
             tls: None,
             addresses: Addresses {
-                intake: at("https", 7410),
-                verification: at("https", 7411),
-                dispatch: at("https", 7412),
-                ledger: at("https", 7413),
-                gateway: at("http", 7401),
-                console: at("http", 7400),
+                intake: local("https", 7410),
+                verification: local("https", 7411),
+                dispatch: local("https", 7412),
+                ledger: local("https", 7413),
+                gateway: local("http", 7401),
+                console: local("http", 7400),
             },
             bus: BusConfig::default(),
         }
     }
 }
 
-pub(super) async fn run(args: Args) -> Result<()> {
+pub(super) async fn run(args: InitArgs) -> Result<()> {
     let config: Config = load(args.config.as_deref(), "TAKEDOWN_INIT__")?;
-    let given = match &config.database_url {
+    let database = match &config.database_url {
         Some(reference) => Some(reference.resolve()?),
         None => database_url(),
     };
-    let url = given.context(
-        "separate roles share a database that is given by its address; set DATABASE_URL to it",
-    )?;
-    let data_dir = args.at.data.path()?;
-    // Also makes the folder, for its owner alone.
-    let _lock = FolderLock::take(&data_dir)?;
-    let fresh = !system::keyring_path(&data_dir).exists();
+    let url = database
+        .context("separate roles need an external database; set DATABASE_URL to its address")?;
+    let data_dir = args.common.data.path()?;
+    // Also creates the folder, with mode 700.
+    let _lock = FolderLock::acquire(&data_dir)?;
+    let is_new = !system::keyring_path(&data_dir).exists();
     let keyring = system::open_keyring(&data_dir, url.expose_secret()).await?;
     system::migrate(url.expose_secret(), config.bus.kind)
         .await
         .context("migrating the database")?;
     let pools = Pools::open(url.expose_secret()).await?;
-    let say = |line: &str| tell(line);
-    let operator = system::local_operator(&pools, &Clock::Database, &say).await;
+    let progress = |line: &str| note(line);
+    let operator = system::local_operator(&pools, &Clock::Database, &progress).await;
     pools.close().await;
     let (password, session) = operator?;
     ensure!(
         !session.expose_secret().is_empty(),
-        "the account {LOCAL_OPERATOR} was revoked, so there is no credential to write"
+        "the account {LOCAL_OPERATOR} is revoked, so there is no credential to write"
     );
     let profile = Profile {
         addresses: config.addresses,
@@ -107,15 +108,15 @@ pub(super) async fn run(args: Args) -> Result<()> {
     let path = system::keyring_path(&data_dir);
     let value = json!({
         "keyring": path,
-        "keyring_made": fresh,
+        "keyring_created": is_new,
         "operator": LOCAL_OPERATOR,
         "password": password.as_ref().map(ExposeSecret::expose_secret),
         "client": Profile::path(&data_dir),
     });
-    args.at.format.print(&value, || {
+    args.common.format.print(&value, || {
         let account = match &password {
             Some(_) => format!("{LOCAL_OPERATOR}, with the password above"),
-            None => "there was one already".to_owned(),
+            None => "exists already".to_owned(),
         };
         let mut text = facts([
             ("keyring", path.display().to_string()),
@@ -125,8 +126,8 @@ pub(super) async fn run(args: Args) -> Result<()> {
                 Profile::path(&data_dir).display().to_string(),
             ),
         ]);
-        if fresh {
-            text.push_str("\n\nKeep a copy of the keyring where no backup of the database lies: without it nothing in the database opens.");
+        if is_new {
+            text.push_str("\n\nStore a copy of the keyring apart from the database's backups: without it nothing in the database can be unsealed.");
         }
         text
     });
@@ -138,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sample_is_read() {
+    fn the_sample_is_parsed() {
         let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/config/init.toml");
         let config: Config = load(Some(sample.as_ref()), "TAKEDOWN_NOWHERE_").unwrap();
         assert!(config.database_url.is_some() && config.tls.is_some());

@@ -1,40 +1,41 @@
-//! `ledger`: whether the tamper-evident log holds.
+//! `ledger verify`: verifies the tamper-evident log.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use ledger::verify::{Fault, Hole, Place, Report, Verifier};
+use ledger::verify::{Fault, FaultLocation, PositionGap, VerificationReport, Verifier};
 use platform::error::{Kind, Problem};
 use platform::sealed::{KeyId, PublicKey};
 use proto::v1::{ListCheckpointsRequest, ReadLeavesRequest};
 use serde_json::{Value, json};
 
-use super::At;
+use super::CommonArgs;
 use crate::client::{Client, Profile};
 use crate::output::{Format, facts, progress, table};
 
-/// A checkpoint follows an event within a second.
-const SIGNED: Duration = Duration::from_secs(2);
-const LOOK: Duration = Duration::from_millis(100);
-/// In the data folder: the newest checkpoint that was verified from here.
+/// How long to wait for a checkpoint, which is signed within a second of an event.
+const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// File in the data folder with the newest verified checkpoint.
 const WITNESS: &str = "ledger-witness.note";
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Computes every leaf and the tree again, and holds them against each signed checkpoint. Exits 1 on a fault.
+    /// Recomputes every leaf and the tree, and compares them with each signed checkpoint. Exits 1 on a fault.
     ///
-    /// Keeps the newest checkpoint that holds in the data folder, and holds the log against it next time.
+    /// Stores the newest verified checkpoint in the data folder and compares the log with it in the next run.
     ///
-    /// Trusts the public keys that `takedown up` wrote into client.toml from the keyring, not what the ledger says.
-    Verify(Verify),
+    /// Trusts the public keys that `takedown up` or `takedown init` wrote into client.toml from the keyring,
+    /// not keys from the ledger.
+    Verify(VerifyArgs),
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Verify {
+pub(super) struct VerifyArgs {
     #[command(flatten)]
-    at: At,
-    /// A signed checkpoint that somebody else holds, such as one that came with a notice; may be given several times.
+    common: CommonArgs,
+    /// A signed checkpoint from elsewhere, such as one that came with a notice; may be repeated.
     #[arg(long = "witness", value_name = "FILE")]
     witnesses: Vec<PathBuf>,
 }
@@ -42,14 +43,14 @@ pub(super) struct Verify {
 impl Command {
     pub(super) fn format(&self) -> Format {
         let Self::Verify(verify) = self;
-        verify.at.format
+        verify.common.format
     }
 }
 
-/// True when there is no fault.
+/// Returns whether the log has no fault.
 pub(super) async fn run(command: Command) -> Result<bool> {
     let Command::Verify(args) = command;
-    let profile = Profile::read(&args.at.data.path()?)?;
+    let profile = Profile::read(&args.common.data.path()?)?;
     let keys = profile
         .checkpoint_keys
         .iter()
@@ -59,27 +60,29 @@ pub(super) async fn run(command: Command) -> Result<bool> {
     for path in &args.witnesses {
         let note =
             std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-        verifier.witness(&note);
+        verifier.add_witness(&note);
     }
-    let mine = args.at.data.path()?.join(WITNESS);
-    match std::fs::read_to_string(&mine) {
-        Ok(note) => verifier.witness(&note),
+    let witness_file = args.common.data.path()?.join(WITNESS);
+    match std::fs::read_to_string(&witness_file) {
+        Ok(note) => verifier.add_witness(&note),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| format!("reading {}", mine.display())),
+        Err(error) => {
+            return Err(error).with_context(|| format!("reading {}", witness_file.display()));
+        }
     }
-    let report = read(&args.at.client()?, verifier).await?;
-    show(args.at.format, &report);
-    if let Some(newest) = report.newest.as_ref().filter(|_| report.is_sound()) {
-        // Beside the old one first: a witness that was cut off half-way would accuse a sound log.
-        let next = mine.with_extension("next");
+    let report = verify(&args.common.client()?, verifier).await?;
+    print_report(args.common.format, &report);
+    if let Some(newest) = report.newest_note.as_ref().filter(|_| report.is_sound()) {
+        // Atomically: with a truncated witness, the next run would find a fault in a sound log.
+        let next = witness_file.with_extension("next");
         std::fs::write(&next, newest)
-            .and_then(|()| std::fs::rename(&next, &mine))
-            .with_context(|| format!("writing {}", mine.display()))?;
+            .and_then(|()| std::fs::rename(&next, &witness_file))
+            .with_context(|| format!("writing {}", witness_file.display()))?;
     }
     Ok(report.is_sound())
 }
 
-/// As `client.toml` has it: `<key id> whpk_…`.
+/// Parses a key of `client.toml`: `<key id> whpk_...`.
 fn public_key(text: &str) -> Result<PublicKey, Problem> {
     text.split_once(' ')
         .and_then(|(id, key)| PublicKey::from_whpk(KeyId::parse(id).ok()?, key).ok())
@@ -87,31 +90,31 @@ fn public_key(text: &str) -> Result<PublicKey, Problem> {
             Problem::new(
                 Kind::FailedPrecondition,
                 "profile_malformed",
-                "client.toml has a checkpoint key that is none; start `takedown up` on this folder again.",
+                "client.toml has a malformed checkpoint key; run `takedown up` on this folder to write it again.",
             )
         })
 }
 
-/// Every leaf that there is now, and those after it up to the checkpoint that is over it.
-async fn read(client: &Client, mut verifier: Verifier) -> Result<Report> {
+/// Verifies all present leaves, and those after them up to the first checkpoint that covers them.
+async fn verify(client: &Client, mut verifier: Verifier) -> Result<VerificationReport> {
     let mut ledger = client.ledger();
-    // From beyond all leaves: how many there are is all that is asked.
+    // A request beyond the last leaf returns only the size of the tree.
     let request = ReadLeavesRequest {
         from_index: i64::MAX.unsigned_abs(),
     };
-    let mut none = ledger.read_leaves(request).await?.into_inner();
-    let leaves = none.message().await?.unwrap_or_default().tree_size;
-    let end = checkpoints(client, &mut verifier, leaves).await?;
+    let mut no_leaves = ledger.read_leaves(request).await?.into_inner();
+    let leaves = no_leaves.message().await?.unwrap_or_default().tree_size;
+    let end = add_checkpoints(client, &mut verifier, leaves).await?;
 
     let bar = progress(end, "leaves");
     let request = ReadLeavesRequest { from_index: 0 };
     let mut pages = ledger.read_leaves(request).await?.into_inner();
     while let Some(page) = pages.message().await? {
         for parked in &page.parked {
-            verifier.parked(parked);
+            verifier.add_parked(parked);
         }
         for leaf in page.leaves.iter().filter(|leaf| leaf.index < end) {
-            verifier.leaf(leaf);
+            verifier.add_leaf(leaf);
         }
         bar.inc(page.leaves.len() as u64);
         if page.leaves.last().is_some_and(|last| last.index >= end) {
@@ -122,11 +125,11 @@ async fn read(client: &Client, mut verifier: Verifier) -> Result<Report> {
     Ok(verifier.finish())
 }
 
-/// Gives the verifier every checkpoint, waiting for one over all these leaves: it may just be being signed. Returns
-/// how many leaves are to be read.
-async fn checkpoints(client: &Client, verifier: &mut Verifier, leaves: u64) -> Result<u64> {
+/// Passes every checkpoint to the verifier, and waits for one that covers all these leaves. Returns the
+/// number of leaves to read.
+async fn add_checkpoints(client: &Client, verifier: &mut Verifier, leaves: u64) -> Result<u64> {
     let mut ledger = client.ledger();
-    let until = Instant::now() + SIGNED;
+    let deadline = Instant::now() + CHECKPOINT_TIMEOUT;
     let mut largest = 0;
     loop {
         let request = ListCheckpointsRequest {
@@ -134,42 +137,45 @@ async fn checkpoints(client: &Client, verifier: &mut Verifier, leaves: u64) -> R
         };
         let page = ledger.list_checkpoints(request).await?.into_inner();
         for checkpoint in &page.checkpoints {
-            verifier.checkpoint(checkpoint);
+            verifier.add_checkpoint(checkpoint);
             largest = checkpoint.size.max(largest);
         }
         if page.next_size > 0 && !page.checkpoints.is_empty() {
             continue;
         }
-        if largest >= leaves || Instant::now() >= until {
+        if largest >= leaves || Instant::now() >= deadline {
             return Ok(largest.max(leaves));
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-fn show(format: Format, report: &Report) {
+fn print_report(format: Format, report: &VerificationReport) {
     let value = json!({
         "ok": report.is_sound(),
         "leaves": report.leaves,
         "checkpoints": report.checkpoints,
         "covered": report.covered,
         "first_fault": report.faults.first().map(fault_json),
-        "holes": report.holes.iter().map(hole_json).collect::<Vec<_>>(),
+        "gaps": report.gaps.iter().map(gap_json).collect::<Vec<_>>(),
         "faults": report.faults.iter().map(fault_json).collect::<Vec<_>>(),
-        "more_faults": report.more,
+        "more_faults": report.omitted_faults,
     });
     format.print(&value, || {
         let mut text = facts([
             ("leaves", report.leaves.to_string()),
             ("checkpoints", report.checkpoints.to_string()),
             ("leaves under a checkpoint", report.covered.to_string()),
-            ("positions without a leaf", holes(&report.holes)),
+            ("positions without a leaf", format_gaps(&report.gaps)),
             (
                 "verdict",
                 if report.is_sound() {
-                    "the log holds".to_owned()
+                    "no fault".to_owned()
                 } else {
-                    format!("{} faults", report.faults.len() as u64 + report.more)
+                    format!(
+                        "{} faults",
+                        report.faults.len() as u64 + report.omitted_faults
+                    )
                 },
             ),
         ]);
@@ -179,9 +185,9 @@ fn show(format: Format, report: &Report) {
                 ["where", "code", "what"],
                 report.faults.iter().map(|fault| {
                     [
-                        fault.place.to_string(),
+                        fault.location.to_string(),
                         fault.code.to_owned(),
-                        fault.sentence.clone(),
+                        fault.detail.clone(),
                     ]
                 }),
             ));
@@ -190,26 +196,26 @@ fn show(format: Format, report: &Report) {
     });
 }
 
-/// How many, and where the first are.
-fn holes(holes: &[Hole]) -> String {
-    let all: u64 = holes.iter().map(|hole| hole.last - hole.first + 1).sum();
-    match holes.first() {
+/// The number of missing positions, and the first of them.
+fn format_gaps(gaps: &[PositionGap]) -> String {
+    let all: u64 = gaps.iter().map(|gap| gap.last - gap.first + 1).sum();
+    match gaps.first() {
         None => "0".to_owned(),
         Some(first) => format!(
-            "{all}, the first at {} of {}'s shard {}: dropped by people, or never heard",
+            "{all}, the first at {} of {}'s shard {}: dropped by two people, or never received",
             first.first, first.producer, first.shard
         ),
     }
 }
 
-fn hole_json(hole: &Hole) -> Value {
-    json!({ "producer": hole.producer, "shard": hole.shard, "first": hole.first, "last": hole.last })
+fn gap_json(gap: &PositionGap) -> Value {
+    json!({ "producer": gap.producer, "shard": gap.shard, "first": gap.first, "last": gap.last })
 }
 
 fn fault_json(fault: &Fault) -> Value {
-    let (kind, number) = match fault.place {
-        Place::Leaf(index) => ("leaf", index),
-        Place::Checkpoint(size) => ("checkpoint", size),
+    let (kind, number) = match fault.location {
+        FaultLocation::Leaf(index) => ("leaf", index),
+        FaultLocation::Checkpoint(size) => ("checkpoint", size),
     };
-    json!({ kind: number, "code": fault.code, "detail": fault.sentence })
+    json!({ kind: number, "code": fault.code, "detail": fault.detail })
 }

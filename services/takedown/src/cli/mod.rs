@@ -1,13 +1,13 @@
-//! The commands: what each may be given, and who does it.
+//! The command line.
 //!
-//! Exit codes: 0 done, 1 failed or a check did not hold, 2 the command line is not right. A command asks the services
-//! for what it shows and decides nothing that a service decides.
+//! Exit codes: 0 success, 1 failure or a failed check, 2 invalid command line.
 
 mod backup;
 mod case;
 mod doctor;
 mod import;
 mod init;
+mod labels;
 mod ledger;
 mod migrate;
 mod notice;
@@ -18,16 +18,15 @@ mod report;
 mod role;
 mod staff;
 mod up;
-mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
-use platform::config::variable;
+use platform::config::env_var;
 use platform::shutdown;
-use platform::telemetry::{self, Style};
+use platform::telemetry::{self, LogFormat};
 use secrecy::SecretString;
 use tracing::level_filters::LevelFilter;
 
@@ -36,9 +35,9 @@ use crate::demo;
 use crate::output::Format;
 use crate::role::Role;
 
-/// Takedown notices for child-protection hotlines: every role, and the operators' commands.
+/// Takedown notices for child-protection hotlines: all roles, and the operators' commands.
 ///
-/// Exit codes: 0 done, 1 failed or a check did not hold, 2 the command line is not right.
+/// Exit codes: 0 success, 1 failure or a failed check, 2 invalid command line.
 /// Logs go to stderr; TAKEDOWN_LOG sets their level (error, warn, info, debug).
 #[derive(Debug, Parser)]
 #[command(name = "takedown", version, propagate_version = true)]
@@ -49,69 +48,70 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs every role in this process, on a database that it finds or keeps itself.
-    Up(up::Args),
-    /// Plays a street of synthetic hosts against the whole system.
-    Demo(demo::Args),
+    /// Runs every role in this process, on a private or an external database.
+    Up(up::UpArgs),
+    /// Runs the whole system with simulated hosts and synthetic reports.
+    Demo(demo::DemoArgs),
     /// Runs intake: accepts reports. See deploy/config/intake.toml.
-    Intake(role::Args),
+    Intake(role::RoleArgs),
     /// Runs verification: the queue, decisions and staff. See deploy/config/verification.toml.
-    Verification(role::Args),
-    /// Runs dispatch: notices, answers and clocks. See deploy/config/dispatch.toml.
-    Dispatch(role::Args),
-    /// Runs the gateway: the edge to the outside. See deploy/config/gateway.toml.
-    Gateway(role::Args),
-    /// Runs the console: the edge for staff. See deploy/config/console.toml.
-    Console(role::Args),
-    /// Brings the database up to date and ends.
-    Migrate(migrate::Args),
-    /// Makes keyring, first account and the operators' credential for separate roles, and ends.
-    Init(init::Args),
-    /// Checks everything that the roles need, and says what to do.
-    Doctor(doctor::Args),
-    /// Writes database and keyring into a new folder, as of one moment, while the system runs.
-    Backup(backup::Backup),
-    /// Fills an empty database and data folder from a backup.
-    Restore(backup::Restore),
-    /// Reports: submit, import, follow.
+    Verification(role::RoleArgs),
+    /// Runs dispatch: notices, answers and deadlines. See deploy/config/dispatch.toml.
+    Dispatch(role::RoleArgs),
+    /// Runs the gateway: HTTP for providers, partners and the public. See deploy/config/gateway.toml.
+    Gateway(role::RoleArgs),
+    /// Runs the console: web pages for staff. See deploy/config/console.toml.
+    Console(role::RoleArgs),
+    /// Migrates the database and exits.
+    Migrate(migrate::MigrateArgs),
+    /// Creates the keyring, the first account and the operators' credential for separate roles, and exits.
+    Init(init::InitArgs),
+    /// Checks everything that the roles need, and names a remedy for each problem.
+    Doctor(doctor::DoctorArgs),
+    /// Writes the database and the keyring, as of one moment, into a new folder, while the system runs.
+    Backup(backup::BackupArgs),
+    /// Restores a backup into an empty database and data folder.
+    Restore(backup::RestoreArgs),
+    /// Submits reports, imports them from a file, shows their outcome.
     #[command(subcommand)]
     Report(report::Command),
-    /// Cases: show, withdraw a verdict, hold, release, inform a provider.
+    /// Shows a case, withdraws its verdict, places or releases a police hold, informs a provider.
     #[command(subcommand)]
     Case(case::Command),
-    /// Notices to providers.
+    /// Lists notices to providers.
     #[command(subcommand)]
     Notice(notice::Command),
-    /// The provider directory, providers' keys, and the reference client.
+    /// Maintains the provider directory and providers' keys, and runs the reference client.
     #[command(subcommand)]
     Provider(provider::Command),
-    /// Events that could not be applied.
+    /// Lists, replays and drops events that could not be applied.
     #[command(subcommand)]
     Parked(parked::Command),
-    /// Runs the ledger, which hears every event (see deploy/config/ledger.toml), or looks into its tamper-evident log.
+    /// Runs the ledger, which records every event (see deploy/config/ledger.toml), or verifies its
+    /// tamper-evident log.
     Ledger(LedgerArgs),
-    /// Escalation policies.
+    /// Checks escalation policies.
     #[command(subcommand)]
     Policy(policy::Command),
-    /// Staff accounts.
+    /// Maintains staff accounts.
     #[command(subcommand)]
     Staff(staff::Command),
 }
 
-/// A role of its own, or a question to the one that runs.
+/// Without a subcommand, runs the role.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 struct LedgerArgs {
     #[command(subcommand)]
     command: Option<ledger::Command>,
     #[command(flatten)]
-    role: role::Args,
+    role: role::RoleArgs,
 }
 
-/// Runs one command to its end.
+/// Runs one command.
 pub async fn run(cli: Cli) -> ExitCode {
-    telemetry::init(Style::Auto, cli.command.log_level(), &CRATES);
-    // Only this process chooses one; whoever came first has chosen the same.
+    telemetry::init(LogFormat::Auto, cli.command.log_level(), &CRATES);
+    // Fails if a provider is installed already; it is then the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let format = cli.command.format();
     match cli.command.run().await {
@@ -124,7 +124,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     }
 }
 
-/// Those whose lines are shown at the level asked for.
+/// Crates whose log lines are shown at the configured level.
 const CRATES: [&str; 8] = [
     "console",
     "dispatch",
@@ -137,7 +137,7 @@ const CRATES: [&str; 8] = [
 ];
 
 impl Command {
-    /// True when everything that was checked holds.
+    /// Returns `false` if a check failed.
     async fn run(self) -> Result<bool> {
         match self {
             Self::Up(args) => up::run(args).await.map(|()| true),
@@ -168,12 +168,12 @@ impl Command {
 
     fn format(&self) -> Format {
         match self {
-            Self::Up(args) => args.at.format,
-            Self::Migrate(args) => args.at.format,
-            Self::Init(args) => args.at.format,
-            Self::Doctor(args) => args.at.format,
-            Self::Backup(args) => args.at.format,
-            Self::Restore(args) => args.at.format,
+            Self::Up(args) => args.common.format,
+            Self::Migrate(args) => args.common.format,
+            Self::Init(args) => args.common.format,
+            Self::Doctor(args) => args.common.format,
+            Self::Backup(args) => args.common.format,
+            Self::Restore(args) => args.common.format,
             Self::Report(command) => command.format(),
             Self::Case(command) => command.format(),
             Self::Notice(command) => command.format(),
@@ -195,7 +195,7 @@ impl Command {
         }
     }
 
-    /// What runs for long tells what it does; what answers a question answers it.
+    /// Long-running commands log at the configured level, others only warnings unless TAKEDOWN_LOG is set.
     fn log_level(&self) -> LevelFilter {
         match self {
             Self::Up(_)
@@ -206,42 +206,42 @@ impl Command {
             | Self::Ledger(LedgerArgs { command: None, .. })
             | Self::Gateway(_)
             | Self::Console(_) => telemetry::level_from_environment(),
-            _ if variable("TAKEDOWN_LOG").is_some() => telemetry::level_from_environment(),
+            _ if env_var("TAKEDOWN_LOG").is_some() => telemetry::level_from_environment(),
             _ => LevelFilter::WARN,
         }
     }
 }
 
-/// Which system, and how its answers are shown.
+/// Options of most commands: the system to use, and the output format.
 #[derive(Debug, Clone, Args)]
-pub struct At {
+pub struct CommonArgs {
     #[command(flatten)]
     pub data: DataDir,
     #[command(flatten)]
     pub format: Format,
 }
 
-impl At {
-    /// The running system of the data folder, as its local operator.
+impl CommonArgs {
+    /// A client of the data folder's running system, as its local operator.
     pub fn client(&self) -> Result<Client> {
         let profile = Profile::read(&self.data.path()?)?;
-        Client::of(&profile)
+        Client::from_profile(&profile)
     }
 
-    /// The database: `DATABASE_URL`, else the one that the running system keeps in its folder.
+    /// The database address: `DATABASE_URL`, or the data folder's private database.
     pub fn database_url(&self) -> Result<SecretString> {
         if let Some(url) = database_url() {
             return Ok(url);
         }
         Profile::read(&self.data.path()?)?
             .database_url
-            .context("this system's database was given by its address; set DATABASE_URL to it")
+            .context("this system uses an external database; set DATABASE_URL to its address")
     }
 }
 
-/// `DATABASE_URL`, where it is set.
+/// The value of `DATABASE_URL`, if it is set.
 pub fn database_url() -> Option<SecretString> {
-    variable("DATABASE_URL").map(SecretString::from)
+    env_var("DATABASE_URL").map(SecretString::from)
 }
 
 #[derive(Debug, Clone, Args)]
@@ -257,21 +257,21 @@ impl DataDir {
         if let Some(dir) = &self.data_dir {
             return Ok(std::path::absolute(dir)?);
         }
-        variable("XDG_DATA_HOME")
+        env_var("XDG_DATA_HOME")
             .map(PathBuf::from)
             .filter(|dir| dir.is_absolute())
-            .or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".local/share")))
+            .or_else(|| env_var("HOME").map(|home| PathBuf::from(home).join(".local/share")))
             .map(|dir| dir.join("takedown"))
-            .context("there is no home folder; name a data folder by --data-dir")
+            .context("HOME is not set; name a data folder with --data-dir")
     }
 }
 
-/// Runs a future until it ends or a signal comes, which ends it at once.
-async fn unless_signalled<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+/// Runs a future; a signal aborts it.
+async fn abort_on_signal<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let signal = shutdown::on_signals()?;
     tokio::select! {
-        done = work => done,
-        () = signal.cancelled() => anyhow::bail!("stopped by a signal; run the same command again to go on"),
+        result = work => result,
+        () = signal.cancelled() => anyhow::bail!("stopped by a signal; run the same command again to continue"),
     }
 }
 
@@ -280,7 +280,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     #[test]
-    fn the_command_line_is_well_formed() {
+    fn the_command_line_definition_is_consistent() {
         super::Cli::command().debug_assert();
     }
 }

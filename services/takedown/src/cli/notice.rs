@@ -1,37 +1,37 @@
-//! `notice`: notices by provider, state and case, and what is overdue.
+//! `notice list`: notices by provider, state and case, or overdue ones.
 
 use anyhow::Result;
-use domain::word::NoticeState;
+use domain::enums::NoticeState;
 use proto::v1::{ListOverdueRequest, NoticeSummary, Page, SearchNoticesRequest};
 use serde_json::{Value, json};
 
-use super::{At, words};
+use super::{CommonArgs, labels};
 use crate::client::Client;
-use crate::output::{Format, at, at_json, print, table};
+use crate::output::{Format, format_timestamp, print, table, timestamp_json};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Notices, newest first.
-    List(List),
+    /// Lists notices, newest first.
+    List(ListArgs),
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct List {
+pub(super) struct ListArgs {
     #[command(flatten)]
-    at: At,
-    /// Only those sent to this provider.
+    common: CommonArgs,
+    /// Only notices to this provider.
     #[arg(long, value_name = "ID")]
     provider: Option<String>,
-    /// Only those in this state; may be given several times.
+    /// Only notices in this state; may be repeated.
     #[arg(long = "state", value_name = "STATE")]
     states: Vec<NoticeState>,
-    /// Only those of this case.
+    /// Only notices of this case.
     #[arg(long, value_name = "ID")]
     case: Option<String>,
-    /// Only those whose clock has run out, longest first.
+    /// Only overdue notices, longest overdue first.
     #[arg(long, conflicts_with_all = ["provider", "states", "case"])]
     overdue: bool,
-    /// At most so many.
+    /// Maximum number of notices.
     #[arg(long, default_value_t = 100, value_name = "N")]
     limit: usize,
 }
@@ -39,13 +39,13 @@ pub(super) struct List {
 impl Command {
     pub(super) fn format(&self) -> Format {
         let Self::List(list) = self;
-        list.at.format
+        list.common.format
     }
 }
 
 pub(super) async fn run(command: Command) -> Result<()> {
     let Command::List(list) = command;
-    let client = list.at.client()?;
+    let client = list.common.client()?;
     if list.overdue {
         overdue(&list, &client).await
     } else {
@@ -53,7 +53,7 @@ pub(super) async fn run(command: Command) -> Result<()> {
     }
 }
 
-async fn search(list: &List, client: &Client) -> Result<()> {
+async fn search(list: &ListArgs, client: &Client) -> Result<()> {
     let mut notices = Vec::new();
     let mut cursor = String::new();
     loop {
@@ -64,51 +64,51 @@ async fn search(list: &List, client: &Client) -> Result<()> {
             states: list.states.iter().map(|state| state.wire()).collect(),
             notice_id: String::new(),
         };
-        let answer = client
+        let response = client
             .dispatch()
             .search_notices(request)
             .await?
             .into_inner();
-        let empty = answer.notices.is_empty();
-        notices.extend(answer.notices);
-        cursor = answer.next_cursor;
+        let empty = response.notices.is_empty();
+        notices.extend(response.notices);
+        cursor = response.next_cursor;
         if empty || cursor.is_empty() || notices.len() >= list.limit {
             break;
         }
     }
     notices.truncate(list.limit);
-    list.at.format.print(
+    list.common.format.print(
         &notices.iter().map(notice_json).collect::<Vec<_>>().into(),
         || notices_table(&notices),
     );
     Ok(())
 }
 
-async fn overdue(list: &List, client: &Client) -> Result<()> {
+async fn overdue(list: &ListArgs, client: &Client) -> Result<()> {
     let mut overdue = Vec::new();
     let mut cursor = String::new();
     let total = loop {
         let request = ListOverdueRequest {
             page: Some(page(list.limit - overdue.len(), cursor)),
         };
-        let answer = client.dispatch().list_overdue(request).await?.into_inner();
-        let empty = answer.overdue.is_empty();
-        overdue.extend(answer.overdue);
-        cursor = answer.next_cursor;
+        let response = client.dispatch().list_overdue(request).await?.into_inner();
+        let empty = response.overdue.is_empty();
+        overdue.extend(response.overdue);
+        cursor = response.next_cursor;
         if empty || cursor.is_empty() || overdue.len() >= list.limit {
-            break answer.total;
+            break response.total;
         }
     };
     overdue.truncate(list.limit);
-    if list.at.format.json {
+    if list.common.format.json {
         let rows: Vec<Value> = overdue
             .iter()
             .map(|row| {
                 let mut value = notice_json(&row.notice.clone().unwrap_or_default());
-                value["clock"] = row.clock.clone().into();
-                value["overdue_since"] = at_json(row.overdue_since.as_ref());
-                value["next_rung"] = words::rung(row.next_rung).into();
-                value["next_rung_at"] = at_json(row.next_rung_at.as_ref());
+                value["deadline"] = row.deadline.clone().into();
+                value["overdue_since"] = timestamp_json(row.overdue_since.as_ref());
+                value["next_rung"] = labels::rung(row.next_rung).into();
+                value["next_rung_at"] = timestamp_json(row.next_rung_at.as_ref());
                 value
             })
             .collect();
@@ -116,15 +116,22 @@ async fn overdue(list: &List, client: &Client) -> Result<()> {
         return Ok(());
     }
     print(&table(
-        ["provider", "clock", "overdue since", "next", "at", "notice"],
+        [
+            "provider",
+            "deadline",
+            "overdue since",
+            "next",
+            "at",
+            "notice",
+        ],
         overdue.iter().map(|row| {
             let notice = row.notice.clone().unwrap_or_default();
             [
                 notice.provider_id,
-                row.clock.clone(),
-                at(row.overdue_since.as_ref()),
-                words::rung(row.next_rung),
-                at(row.next_rung_at.as_ref()),
+                row.deadline.clone(),
+                format_timestamp(row.overdue_since.as_ref()),
+                labels::rung(row.next_rung),
+                format_timestamp(row.next_rung_at.as_ref()),
                 notice.notice_id,
             ]
         }),
@@ -133,7 +140,7 @@ async fn overdue(list: &List, client: &Client) -> Result<()> {
     Ok(())
 }
 
-/// What one page may hold is the server's to say.
+/// The server limits the page size.
 fn page(wanted: usize, cursor: String) -> Page {
     Page {
         size: u32::try_from(wanted).unwrap_or(u32::MAX),
@@ -150,14 +157,14 @@ pub(super) fn notices_table(notices: &[NoticeSummary]) -> String {
         notices.iter().map(|notice| {
             [
                 notice.provider_id.clone(),
-                words::rung(notice.rung),
+                labels::rung(notice.rung),
                 notice.episode.to_string(),
                 notice.step.to_string(),
-                words::notice(notice.state),
-                words::delivery_channel(notice.channel),
+                labels::notice(notice.state),
+                labels::delivery_channel(notice.channel),
                 notice.attempts.to_string(),
-                at(notice.dispatched_at.as_ref()),
-                at(notice.due_at.as_ref()),
+                format_timestamp(notice.dispatched_at.as_ref()),
+                format_timestamp(notice.due_at.as_ref()),
                 notice.notice_id.clone(),
             ]
         }),
@@ -172,17 +179,17 @@ pub(super) fn notice_json(notice: &NoticeSummary) -> Value {
         "episode": notice.episode,
         "step": notice.step,
         "sequence": notice.sequence,
-        "rung": words::rung(notice.rung),
-        "state": words::notice(notice.state),
-        "channel": words::delivery_channel(notice.channel),
-        "category": words::category(notice.category),
+        "rung": labels::rung(notice.rung),
+        "state": labels::notice(notice.state),
+        "channel": labels::delivery_channel(notice.channel),
+        "category": labels::category(notice.category),
         "attempts": notice.attempts,
-        "dispatched_at": at_json(notice.dispatched_at.as_ref()),
-        "delivered_at": at_json(notice.delivered_at.as_ref()),
-        "acknowledged_at": at_json(notice.acknowledged_at.as_ref()),
-        "removal_claimed_at": at_json(notice.removal_claimed_at.as_ref()),
-        "confirmed_removed_at": at_json(notice.confirmed_removed_at.as_ref()),
-        "due_at": at_json(notice.due_at.as_ref()),
+        "dispatched_at": timestamp_json(notice.dispatched_at.as_ref()),
+        "delivered_at": timestamp_json(notice.delivered_at.as_ref()),
+        "acknowledged_at": timestamp_json(notice.acknowledged_at.as_ref()),
+        "removal_claimed_at": timestamp_json(notice.removal_claimed_at.as_ref()),
+        "confirmed_removed_at": timestamp_json(notice.confirmed_removed_at.as_ref()),
+        "due_at": timestamp_json(notice.due_at.as_ref()),
         "last_failure": notice.last_failure,
         "text": notice.text,
     })

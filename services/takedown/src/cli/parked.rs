@@ -1,13 +1,14 @@
-//! `parked`: events that a consumer could not apply, and what two people decide about them.
+//! `parked`: lists, replays and drops events that a consumer could not apply. Replay and drop take two
+//! people.
 //!
-//! The one who asks is the one whose session `client.toml` holds; the second signs in with name and password, here and
-//! now. Both are recorded with the act. A replay is done by the consumer itself, which alone knows what an event means.
+//! The requester is the person whose session is in `client.toml`; the second person signs in with name and
+//! password. Both are recorded. The consumer itself performs a replay, because only it can apply the events.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use domain::id::{CaseId, EventId};
-use platform::bus::{self, Approval, Asked};
+use platform::bus::{self, Approval, ReplayStatus};
 use platform::config::SecretRef;
 use platform::db;
 use platform::error::{Kind, Problem};
@@ -19,65 +20,65 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
-use super::{At, words};
+use super::{CommonArgs, labels};
 use crate::output::{Format, table};
 use crate::system::SERVICES;
 
-/// Parked events of one service that are shown.
-const SHOWN: i64 = 1000;
+/// Maximum number of parked events listed per service.
+const LIST_LIMIT: i64 = 1000;
 
-/// How long a running consumer may take for a replay.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long to wait for the consumer's replay.
+const REPLAY_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Everything that is parked, in the order in which it was said.
+    /// Lists all parked events, in the order of the log.
     List {
         #[command(flatten)]
-        at: At,
+        common: CommonArgs,
     },
-    /// Applies a case's parked events in order and lets the case flow again. Takes two people.
+    /// Applies a case's parked events in order and unblocks the case. Takes two people.
     Replay {
         #[command(flatten)]
-        at: At,
+        common: CommonArgs,
         #[command(flatten)]
-        which: Which,
+        selection: ParkedCase,
         #[command(flatten)]
-        second: Second,
+        second: SecondPerson,
     },
-    /// Discards one parked event. Takes two people. What waits behind it is for a replay.
+    /// Discards one parked event. Takes two people. Events behind it stay parked until a replay.
     Drop {
         #[command(flatten)]
-        at: At,
+        common: CommonArgs,
         #[command(flatten)]
-        which: Which,
+        selection: ParkedCase,
         /// The event to discard.
         #[arg(long, value_name = "ID")]
         event: EventId,
         #[command(flatten)]
-        second: Second,
+        second: SecondPerson,
     },
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Which {
+pub(super) struct ParkedCase {
     /// The service that could not apply it.
     #[arg(long, value_name = "SERVICE")]
     consumer: String,
-    /// The service that said it.
+    /// The service that emitted it.
     #[arg(long, value_name = "SERVICE")]
     producer: String,
-    /// The case it is about.
+    /// The event's case.
     #[arg(long, value_name = "ID")]
     case: CaseId,
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Second {
-    /// Name of the second person: a supervisor, and not the one who asks.
+pub(super) struct SecondPerson {
+    /// Name of the second person: a supervisor other than the requester.
     #[arg(long, value_name = "NAME")]
     confirmed_by: String,
-    /// Where their password is: env:NAME or file:/path.
+    /// Reference to their password: env:NAME or file:/path.
     #[arg(long, value_name = "SECRET")]
     password: SecretRef,
 }
@@ -85,35 +86,41 @@ pub(super) struct Second {
 impl Command {
     pub(super) fn format(&self) -> Format {
         match self {
-            Self::List { at } | Self::Replay { at, .. } | Self::Drop { at, .. } => at.format,
+            Self::List { common } | Self::Replay { common, .. } | Self::Drop { common, .. } => {
+                common.format
+            }
         }
     }
 }
 
 pub(super) async fn run(command: Command) -> Result<()> {
     match command {
-        Command::List { at } => list(&at).await,
-        Command::Replay { at, which, second } => {
-            let approval = approval(&at, &second).await?;
-            replay(&at, &which, approval).await
+        Command::List { common } => list(&common).await,
+        Command::Replay {
+            common,
+            selection,
+            second,
+        } => {
+            let approval = approval(&common, &second).await?;
+            replay(&common, &selection, approval).await
         }
         Command::Drop {
-            at,
-            which,
+            common,
+            selection,
             event,
             second,
         } => {
-            let approval = approval(&at, &second).await?;
-            discard(&at, &which, event, approval).await
+            let approval = approval(&common, &second).await?;
+            discard(&common, &selection, event, approval).await
         }
     }
 }
 
-async fn list(at: &At) -> Result<()> {
+async fn list(common: &CommonArgs) -> Result<()> {
     let mut all = Vec::new();
     for schema in &SERVICES {
-        let mut conn = connect(at, schema.name).await?;
-        all.extend(bus::list(&mut conn, SHOWN).await?);
+        let mut conn = connect(common, schema.name).await?;
+        all.extend(bus::list_parked(&mut conn, LIST_LIMIT).await?);
         conn.close().await?;
     }
     let values: Vec<Value> = all
@@ -132,13 +139,13 @@ async fn list(at: &At) -> Result<()> {
             })
         })
         .collect();
-    at.format.print(&values.into(), || {
+    common.format.print(&values.into(), || {
         if all.is_empty() {
             return "nothing is parked".to_owned();
         }
         table(
             [
-                "consumer", "producer", "case", "event", "what", "why", "since",
+                "consumer", "producer", "case", "event", "type", "reason", "since",
             ],
             all.iter().map(|p| {
                 [
@@ -156,34 +163,40 @@ async fn list(at: &At) -> Result<()> {
     Ok(())
 }
 
-/// Two people, both known to verification at this moment, both with a role for it.
-async fn approval(at: &At, second: &Second) -> Result<Approval> {
-    let client = at.client()?;
-    let asks = client.staff().await?;
+/// Checks that both people have current accounts with the required roles.
+async fn approval(common: &CommonArgs, second: &SecondPerson) -> Result<Approval> {
+    let client = common.client()?;
+    let requester = client.staff().await?;
     let password = second.password.resolve()?;
-    let other = client.sign_in(&second.confirmed_by, &password).await?;
-    let agrees = other.staff().await;
-    // The second person's session was for this question alone.
+    let second_client = client.sign_in(&second.confirmed_by, &password).await?;
+    let approver = second_client.staff().await;
+    // The second person's session is only for this approval.
     let request = SignOutRequest {
-        session: other.session().expose_secret().to_owned(),
+        session: second_client.session().expose_secret().to_owned(),
     };
-    other.verification().sign_out(request).await?;
-    let agrees = agrees?;
-    needs(&asks, &[Role::Operator, Role::Supervisor])?;
-    needs(&agrees, &[Role::Supervisor])?;
+    second_client.verification().sign_out(request).await?;
+    let approver = approver?;
+    require_role(&requester, &[Role::Operator, Role::Supervisor])?;
+    require_role(&approver, &[Role::Supervisor])?;
     Ok(Approval::new(
         Uuid::new_v4(),
-        asks.subject.parse().context("a subject is no id")?,
-        agrees.subject.parse().context("a subject is no id")?,
+        requester
+            .subject
+            .parse()
+            .context("a subject is not a UUID")?,
+        approver
+            .subject
+            .parse()
+            .context("a subject is not a UUID")?,
     )?)
 }
 
-fn needs(staff: &Staff, roles: &[Role]) -> Result<(), Problem> {
+fn require_role(staff: &Staff, roles: &[Role]) -> Result<(), Problem> {
     let has = |role: &Role| {
         staff
             .roles
             .iter()
-            .any(|number| words::staff_role(*number) == role.as_str())
+            .any(|number| labels::staff_role(*number) == role.as_str())
     };
     if roles.iter().any(has) {
         return Ok(());
@@ -200,77 +213,88 @@ fn needs(staff: &Staff, roles: &[Role]) -> Result<(), Problem> {
     ))
 }
 
-async fn replay(at: &At, which: &Which, approval: Approval) -> Result<()> {
-    let mut conn = connect(at, consumer(&which.consumer)?).await?;
-    let (consumer, producer) = (which.consumer.as_str(), which.producer.as_str());
-    let id = bus::ask_replay(&mut conn, consumer, producer, which.case.uuid(), approval)
-        .await?
-        .ok_or_else(|| nothing_parked(which))?;
-    let answered = async {
+async fn replay(common: &CommonArgs, selection: &ParkedCase, approval: Approval) -> Result<()> {
+    let mut conn = connect(common, consumer(&selection.consumer)?).await?;
+    let (consumer, producer) = (selection.consumer.as_str(), selection.producer.as_str());
+    let id = bus::request_replay(
+        &mut conn,
+        consumer,
+        producer,
+        selection.case.uuid(),
+        approval,
+    )
+    .await?
+    .ok_or_else(|| nothing_parked(selection))?;
+    let status = async {
         loop {
-            match bus::asked(&mut conn, id).await? {
-                Asked::Waits => tokio::time::sleep(Duration::from_millis(100)).await,
-                answer => return Ok::<_, sqlx::Error>(answer),
+            match bus::replay_status(&mut conn, id).await? {
+                ReplayStatus::Pending => tokio::time::sleep(Duration::from_millis(100)).await,
+                status => return Ok::<_, sqlx::Error>(status),
             }
         }
     };
-    match tokio::time::timeout(PATIENCE, answered).await {
-        Ok(Ok(Asked::Done)) => {
-            let value = json!({ "case_id": which.case.to_string(), "replayed": true });
-            at.format.print(&value, || {
-                format!("replayed; case {} flows again", which.case)
+    match tokio::time::timeout(REPLAY_TIMEOUT, status).await {
+        Ok(Ok(ReplayStatus::Done)) => {
+            let value = json!({ "case_id": selection.case.to_string(), "replayed": true });
+            common.format.print(&value, || {
+                format!("replayed; case {} is unblocked", selection.case)
             });
             Ok(())
         }
-        Ok(Ok(Asked::Refused(reason))) => Err(Problem::new(
+        Ok(Ok(ReplayStatus::Refused(reason))) => Err(Problem::new(
             Kind::FailedPrecondition,
             "replay_refused",
-            format!("{consumer} still cannot apply it ({reason}); everything stays parked. Mend the cause, or drop the event."),
+            format!("{consumer} still cannot apply it ({reason}); everything stays parked. Fix the cause, or drop the event."),
         )
         .into()),
-        Ok(Ok(Asked::Waits)) | Err(_) => Err(Problem::new(
+        Ok(Ok(ReplayStatus::Pending)) | Err(_) => Err(Problem::new(
             Kind::Unavailable,
             "replay_waits",
-            format!("{consumer} has not done it yet; it will as soon as it runs. See `takedown doctor`."),
+            format!("{consumer} has not replayed it yet; it will as soon as it runs. Run `takedown doctor`."),
         )
         .into()),
         Ok(Err(error)) => Err(error.into()),
     }
 }
 
-async fn discard(at: &At, which: &Which, event: EventId, approval: Approval) -> Result<()> {
-    let mut conn = connect(at, consumer(&which.consumer)?).await?;
+async fn discard(
+    common: &CommonArgs,
+    selection: &ParkedCase,
+    event: EventId,
+    approval: Approval,
+) -> Result<()> {
+    let mut conn = connect(common, consumer(&selection.consumer)?).await?;
     let mut tx = conn.begin().await?;
     let dropped = bus::discard(
         &mut tx,
-        &which.consumer,
-        &which.producer,
-        which.case.uuid(),
+        &selection.consumer,
+        &selection.producer,
+        selection.case.uuid(),
         event.uuid(),
         approval,
     )
     .await?;
     if !dropped {
-        return Err(nothing_parked(which).into());
+        return Err(nothing_parked(selection).into());
     }
     tx.commit().await?;
     let value = json!({ "event_id": event.to_string(), "dropped": true });
-    at.format.print(&value, || format!("dropped {event}"));
+    common.format.print(&value, || format!("dropped {event}"));
     Ok(())
 }
 
-fn nothing_parked(which: &Which) -> Problem {
+fn nothing_parked(selection: &ParkedCase) -> Problem {
     Problem::new(
         Kind::NotFound,
         "not_parked",
         format!(
-            "Nothing of case {} from {} is parked by {}; see `takedown parked list`.",
-            which.case, which.producer, which.consumer
+            "No event of case {} from {} is parked by {}; run `takedown parked list`.",
+            selection.case, selection.producer, selection.consumer
         ),
     )
 }
 
-/// The schema of a consumer, from our own list.
+/// The schema of a consumer.
 fn consumer(name: &str) -> Result<&'static str, Problem> {
     SERVICES
         .iter()
@@ -289,8 +313,8 @@ fn consumer(name: &str) -> Result<&'static str, Problem> {
         })
 }
 
-async fn connect(at: &At, schema: &str) -> Result<PgConnection> {
-    let url = at.database_url()?;
+async fn connect(common: &CommonArgs, schema: &str) -> Result<PgConnection> {
+    let url = common.database_url()?;
     Ok(db::connect_options(url.expose_secret(), schema)?
         .connect()
         .await?)

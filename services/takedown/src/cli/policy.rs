@@ -1,4 +1,4 @@
-//! `policy`: escalation policies before they are used.
+//! `policy lint`: checks an escalation policy before it is used.
 
 use std::path::PathBuf;
 
@@ -9,11 +9,11 @@ use crate::output::Format;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Reads a policy and names every mistake with its line. Exits 1 when there is one.
+    /// Checks a policy and lists every mistake with its line. Exits 1 if there is one.
     Lint {
         #[command(flatten)]
         format: Format,
-        /// A YAML file as under deploy/policies.
+        /// A YAML file like those in deploy/policies.
         file: PathBuf,
     },
 }
@@ -25,7 +25,7 @@ impl Command {
     }
 }
 
-/// True when there is no mistake.
+/// Returns whether the policy has no mistake.
 pub(super) fn run(command: Command) -> Result<bool> {
     let Command::Lint { format, file } = command;
     let text =
@@ -38,7 +38,7 @@ pub(super) fn run(command: Command) -> Result<bool> {
     let value = json!({ "ok": faults.is_empty(), "faults": json });
     format.print(&value, || {
         if faults.is_empty() {
-            return format!("{}: no mistake", file.display());
+            return format!("{}: no mistakes", file.display());
         }
         faults
             .iter()

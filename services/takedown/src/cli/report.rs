@@ -1,81 +1,81 @@
-//! `report`: one report by hand, many from a file, and the outcome of one.
+//! `report`: submits one report, imports many from a file, and shows the outcome of one.
 
 use std::io::Read as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use domain::word::{AgeBand, HashKind, Media, ReportChannel};
+use domain::enums::{AgeBand, HashKind, Media, ReportChannel};
 use platform::error::{Kind, Problem};
 use proto::v1::{
-    FindReportsRequest, GetOutcomeRequest, Hash, ReportItem, ReportRemoveFacts, ReportSummary,
-    SubmitReportsRequest, find_reports_request::By, item_result,
+    FindReportsRequest, GetOutcomeRequest, Hash, NewReport, ReportRemoveFacts, ReportSummary,
+    SubmitReportsRequest, find_reports_request::By, report_result,
 };
 use serde_json::{Value, json};
 use tonic::Code;
 
-use super::{At, import, words};
+use super::{CommonArgs, import, labels};
 use crate::client::Client;
-use crate::output::{Format, at, at_json, facts};
+use crate::output::{Format, facts, format_timestamp, timestamp_json};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Submits one report.
-    Submit(Submit),
-    /// Submits the rows of a CSV file, and writes what became of each.
+    Submit(SubmitArgs),
+    /// Submits the rows of a CSV file and writes a result for each.
     ///
-    /// Columns are found by name: external_id, channel, url, and where they are known sha256, age_band, media,
-    /// received_at, reporter_country. Goes on after bad rows. Run again with the same --out, it goes on where it ended.
-    /// Exits 0 when each row has its line in OUT.
-    Import(Import),
-    /// What may be told about a report.
+    /// Columns are found by name: external_id, channel, url, and optionally sha256, age_band, media,
+    /// received_at, reporter_country. Invalid rows are refused and the others imported. Run again with the
+    /// same --out, it continues where it stopped. Exits 0 when each row has its line in OUT.
+    Import(ImportArgs),
+    /// Shows the outcome of a report.
     Status {
         #[command(flatten)]
-        at: At,
-        /// From the receipt.
+        common: CommonArgs,
+        /// The reference on the receipt.
         reference: String,
     },
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Submit {
+pub(super) struct SubmitArgs {
     #[command(flatten)]
-    at: At,
-    /// The address as it was reported; `-` reads it from standard input, so that it is in no history of a shell.
+    common: CommonArgs,
+    /// The reported URL; `-` reads it from standard input, which keeps it out of the shell's history.
     #[arg(long)]
     url: String,
     /// public, partner_hotline, proactive or report_remove.
     #[arg(long, default_value = "public")]
     channel: ReportChannel,
-    /// A hash of the material, in hexadecimal; may be given several times.
+    /// SHA-256 of the material, in hexadecimal; may be repeated.
     #[arg(long, value_name = "HEX")]
     sha256: Vec<String>,
     /// image, video or text.
     #[arg(long)]
     media: Option<Media>,
-    /// The reporter's country (two letters); not with report_remove.
+    /// The reporter's country (ISO 3166-1 alpha-2); not with report_remove.
     #[arg(long, value_name = "CC")]
     country: Option<String>,
     /// With report_remove: under_13, 13_15 or 16_17.
     #[arg(long)]
     age_band: Option<AgeBand>,
-    /// With report_remove: the number that the helpline gave.
+    /// With report_remove: the helpline's unique number.
     #[arg(long, value_name = "NUMBER")]
     unique_number: Option<String>,
-    /// Your own id for it.
+    /// Your own id for the report.
     #[arg(long, value_name = "ID")]
     external_id: Option<String>,
-    /// A second submission with the same key and content gives the same receipt.
+    /// A repeated submission with the same key and content returns the same receipt.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Import {
+pub(super) struct ImportArgs {
     #[command(flatten)]
-    pub(super) at: At,
+    pub(super) common: CommonArgs,
     /// The CSV file; `-` for standard input.
     pub(super) file: PathBuf,
-    /// Where a line for each row goes: external_id, result, reason, report, case. `-` for standard output.
+    /// The result file, one line per row: external_id, result, reason, report, case. `-` for standard output.
     #[arg(long, value_name = "OUT.csv")]
     pub(super) out: PathBuf,
 }
@@ -83,9 +83,9 @@ pub(super) struct Import {
 impl Command {
     pub(super) fn format(&self) -> Format {
         match self {
-            Self::Submit(submit) => submit.at.format,
-            Self::Import(import) => import.at.format,
-            Self::Status { at, .. } => at.format,
+            Self::Submit(submit) => submit.common.format,
+            Self::Import(import) => import.common.format,
+            Self::Status { common, .. } => common.format,
         }
     }
 }
@@ -93,59 +93,59 @@ impl Command {
 pub(super) async fn run(command: Command) -> Result<bool> {
     match command {
         Command::Submit(args) => submit(args).await.map(|()| true),
-        Command::Import(args) => super::unless_signalled(import::run(&args)).await,
-        Command::Status { at, reference } => status(&at, reference).await.map(|()| true),
+        Command::Import(args) => super::abort_on_signal(import::run(&args)).await,
+        Command::Status { common, reference } => status(&common, reference).await.map(|()| true),
     }
 }
 
-async fn submit(args: Submit) -> Result<()> {
-    let facts_of_child = args.channel == ReportChannel::ReportRemove;
-    let at_hand = args.at.clone();
+async fn submit(args: SubmitArgs) -> Result<()> {
+    let is_report_remove = args.channel == ReportChannel::ReportRemove;
+    let common = args.common.clone();
     let request = SubmitReportsRequest {
         idempotency_key: args.idempotency_key.clone().unwrap_or_default(),
         channel: args.channel.wire(),
         reporter_country: args.country.clone().unwrap_or_default(),
-        report_remove: facts_of_child.then(|| ReportRemoveFacts {
+        report_remove: is_report_remove.then(|| ReportRemoveFacts {
             under_18: true,
             age_band: args.age_band.map_or(0, AgeBand::wire),
             unique_number: args.unique_number.clone().unwrap_or_default(),
         }),
-        items: vec![item(args)?],
+        reports: vec![new_report(args)?],
         ..SubmitReportsRequest::default()
     };
-    let answer = at_hand
+    let response = common
         .client()?
         .intake()
         .submit_reports(request)
         .await?
         .into_inner();
-    let result = answer
+    let result = response
         .results
         .into_iter()
         .next()
         .and_then(|result| result.result)
-        .context("the answer has no result")?;
+        .context("the response has no result")?;
     match result {
-        item_result::Result::Receipt(receipt) => {
+        report_result::Result::Receipt(receipt) => {
             let value = json!({
                 "report_id": receipt.report_id,
                 "reference": receipt.reference,
                 "case_id": receipt.case_id,
                 "opened_case": receipt.opened_case,
-                "accepted_at": at_json(receipt.accepted_at.as_ref()),
-                "repeated": answer.repeated,
+                "accepted_at": timestamp_json(receipt.accepted_at.as_ref()),
+                "repeated": response.repeated,
             });
-            at_hand.format.print(&value, || {
+            common.format.print(&value, || {
                 facts([
                     ("reference", receipt.reference.clone()),
                     ("report", receipt.report_id.clone()),
                     ("case", receipt.case_id.clone()),
-                    ("accepted", at(receipt.accepted_at.as_ref())),
+                    ("accepted", format_timestamp(receipt.accepted_at.as_ref())),
                 ])
             });
             Ok(())
         }
-        item_result::Result::Problem(problem) => {
+        report_result::Result::Problem(problem) => {
             Err(Problem::new(Kind::Invalid, problem.code, problem.detail)
                 .field(problem.field)
                 .into())
@@ -153,19 +153,19 @@ async fn submit(args: Submit) -> Result<()> {
     }
 }
 
-fn item(args: Submit) -> Result<ReportItem> {
+fn new_report(args: SubmitArgs) -> Result<NewReport> {
     let url = if args.url == "-" {
         let mut text = String::new();
-        // Twice what intake takes: it then says that this is too long.
+        // Twice the maximum length, so that intake refuses a longer URL as too long.
         std::io::stdin()
             .take(16 * 1024)
             .read_to_string(&mut text)
-            .context("reading the address from standard input")?;
+            .context("reading the URL from standard input")?;
         text.trim_end_matches(['\r', '\n']).to_owned()
     } else {
         args.url
     };
-    Ok(ReportItem {
+    Ok(NewReport {
         external_id: args.external_id.unwrap_or_default(),
         url,
         hashes: args
@@ -181,11 +181,11 @@ fn item(args: Submit) -> Result<ReportItem> {
     })
 }
 
-async fn status(at_hand: &At, reference: String) -> Result<()> {
+async fn status(common: &CommonArgs, reference: String) -> Result<()> {
     let request = GetOutcomeRequest {
         reference: reference.clone(),
     };
-    let answer = at_hand
+    let response = common
         .client()?
         .intake()
         .get_outcome(request)
@@ -193,28 +193,28 @@ async fn status(at_hand: &At, reference: String) -> Result<()> {
         .into_inner();
     let value = json!({
         "reference": reference,
-        "outcome": words::outcome(answer.outcome),
-        "received_at": at_json(answer.received_at.as_ref()),
-        "updated_at": at_json(answer.updated_at.as_ref()),
+        "outcome": labels::outcome(response.outcome),
+        "received_at": timestamp_json(response.received_at.as_ref()),
+        "updated_at": timestamp_json(response.updated_at.as_ref()),
     });
-    at_hand.format.print(&value, || {
+    common.format.print(&value, || {
         facts([
-            ("outcome", words::outcome(answer.outcome)),
-            ("received", at(answer.received_at.as_ref())),
-            ("updated", at(answer.updated_at.as_ref())),
+            ("outcome", labels::outcome(response.outcome)),
+            ("received", format_timestamp(response.received_at.as_ref())),
+            ("updated", format_timestamp(response.updated_at.as_ref())),
         ])
     });
     Ok(())
 }
 
-/// Reports by what somebody has in hand; empty where nothing is known by it.
+/// Finds reports by reference, case id or external id; empty if there are none.
 pub(super) async fn find(client: &Client, by: By) -> Result<Vec<ReportSummary>, tonic::Status> {
     match client
         .intake()
         .find_reports(FindReportsRequest { by: Some(by) })
         .await
     {
-        Ok(answer) => Ok(answer.into_inner().reports),
+        Ok(response) => Ok(response.into_inner().reports),
         Err(status) if status.code() == Code::NotFound => Ok(Vec::new()),
         Err(status) => Err(status),
     }
@@ -223,11 +223,11 @@ pub(super) async fn find(client: &Client, by: By) -> Result<Vec<ReportSummary>, 
 pub(super) fn report_json(r: &ReportSummary) -> Value {
     json!({
         "report_id": r.report_id,
-        "channel": words::report_channel(r.channel),
+        "channel": labels::report_channel(r.channel),
         "partner": r.partner,
         "external_id": r.external_id,
-        "outcome": words::outcome(r.outcome),
-        "received_at": at_json(r.received_at.as_ref()),
-        "accepted_at": at_json(r.accepted_at.as_ref()),
+        "outcome": labels::outcome(r.outcome),
+        "received_at": timestamp_json(r.received_at.as_ref()),
+        "accepted_at": timestamp_json(r.accepted_at.as_ref()),
     })
 }

@@ -1,4 +1,5 @@
-//! `intake`, `verification`, `dispatch`, `ledger`, `gateway`, `console`: one role in this process, until a signal.
+//! `intake`, `verification`, `dispatch`, `ledger`, `gateway`, `console`: runs one role in this process until
+//! a signal.
 
 use std::path::PathBuf;
 
@@ -7,13 +8,13 @@ use anyhow::Result;
 use crate::role::{self, Role};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
-    /// The role's configuration (TOML). Variables such as TAKEDOWN_INTAKE__LISTEN go over it, a double underscore for
-    /// each level. [default: every field's own default]
+pub(super) struct RoleArgs {
+    /// The role's configuration (TOML). Environment variables such as TAKEDOWN_INTAKE__LISTEN override it; a
+    /// double underscore separates levels. [default: each field's default]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
-pub(super) async fn run(role: Role, args: Args) -> Result<()> {
+pub(super) async fn run(role: Role, args: RoleArgs) -> Result<()> {
     role::run(role, args.config.as_deref()).await
 }

@@ -1,45 +1,45 @@
-//! `staff`: accounts of the people who work with the console.
+//! `staff`: accounts of the console's users.
 
 use anyhow::Result;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::word::StaffRole;
+use domain::enums::StaffRole;
 use platform::config::SecretRef;
 use proto::v1::{CreateStaffRequest, ListStaffRequest, RevokeStaffRequest, Staff};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use super::{At, words};
-use crate::output::{Format, at, at_json, facts, print, table};
+use super::{CommonArgs, labels};
+use crate::output::{Format, facts, format_timestamp, print, table, timestamp_json};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Makes an account. Without --password a fresh one is shown once.
+    /// Creates an account. Without --password, a generated password is shown once.
     Add {
         #[command(flatten)]
-        at: At,
+        common: CommonArgs,
         /// The name to sign in with.
         name: String,
-        /// What the account may do; may be given several times.
+        /// A role of the account; may be repeated.
         #[arg(
             long = "role",
             required = true,
             value_name = "analyst|supervisor|operator|auditor"
         )]
         roles: Vec<StaffRole>,
-        /// Where the password is: env:NAME or file:/path.
+        /// Reference to the password: env:NAME or file:/path.
         #[arg(long, value_name = "SECRET")]
         password: Option<SecretRef>,
     },
-    /// Everybody with an account.
+    /// Lists all accounts.
     List {
         #[command(flatten)]
-        at: At,
+        common: CommonArgs,
     },
-    /// Ends an account and all its sessions; within a minute it is out everywhere.
+    /// Disables an account and ends its sessions. Takes effect everywhere within a minute.
     Revoke {
         #[command(flatten)]
-        at: At,
+        common: CommonArgs,
         /// The account's subject, as `staff list` shows it.
         subject: String,
     },
@@ -48,7 +48,9 @@ pub(super) enum Command {
 impl Command {
     pub(super) fn format(&self) -> Format {
         match self {
-            Self::Add { at, .. } | Self::List { at } | Self::Revoke { at, .. } => at.format,
+            Self::Add { common, .. } | Self::List { common } | Self::Revoke { common, .. } => {
+                common.format
+            }
         }
     }
 }
@@ -56,18 +58,22 @@ impl Command {
 pub(super) async fn run(command: Command) -> Result<()> {
     match command {
         Command::Add {
-            at,
+            common,
             name,
             roles,
             password,
-        } => add(&at, name, &roles, password.as_ref()).await,
-        Command::List { at } => list(&at).await,
-        Command::Revoke { at, subject } => {
+        } => add(&common, name, &roles, password.as_ref()).await,
+        Command::List { common } => list(&common).await,
+        Command::Revoke { common, subject } => {
             let request = RevokeStaffRequest {
                 subject: subject.clone(),
             };
-            at.client()?.verification().revoke_staff(request).await?;
-            at.format.print(&json!({ "revoked": subject }), || {
+            common
+                .client()?
+                .verification()
+                .revoke_staff(request)
+                .await?;
+            common.format.print(&json!({ "revoked": subject }), || {
                 format!("revoked {subject}")
             });
             Ok(())
@@ -75,26 +81,35 @@ pub(super) async fn run(command: Command) -> Result<()> {
     }
 }
 
-async fn add(at: &At, name: String, roles: &[StaffRole], given: Option<&SecretRef>) -> Result<()> {
-    let fresh = URL_SAFE_NO_PAD.encode(platform::sealed::random::<18>());
-    let password = match given {
+async fn add(
+    common: &CommonArgs,
+    name: String,
+    roles: &[StaffRole],
+    password_ref: Option<&SecretRef>,
+) -> Result<()> {
+    let generated = URL_SAFE_NO_PAD.encode(platform::sealed::random::<18>());
+    let password = match password_ref {
         Some(reference) => reference.resolve()?.expose_secret().to_owned(),
-        None => fresh.clone(),
+        None => generated.clone(),
     };
     let request = CreateStaffRequest {
         name,
         password,
         roles: roles.iter().map(|role| role.wire()).collect(),
     };
-    let answer = at.client()?.verification().create_staff(request).await?;
-    let staff = answer.into_inner().staff.unwrap_or_default();
+    let response = common
+        .client()?
+        .verification()
+        .create_staff(request)
+        .await?;
+    let staff = response.into_inner().staff.unwrap_or_default();
     let mut value = staff_json(&staff);
-    if given.is_none() {
-        value["password"] = fresh.clone().into();
+    if password_ref.is_none() {
+        value["password"] = generated.clone().into();
     }
-    at.format.print(&value, || {
-        let shown = if given.is_none() {
-            fresh
+    common.format.print(&value, || {
+        let password = if password_ref.is_none() {
+            generated
         } else {
             String::new()
         };
@@ -102,33 +117,33 @@ async fn add(at: &At, name: String, roles: &[StaffRole], given: Option<&SecretRe
             ("name", staff.name.clone()),
             ("subject", staff.subject.clone()),
             ("roles", roles_of(&staff).join(", ")),
-            ("password (shown once)", shown),
+            ("password (shown once)", password),
         ])
     });
     Ok(())
 }
 
-async fn list(given: &At) -> Result<()> {
-    let answer = given
+async fn list(common: &CommonArgs) -> Result<()> {
+    let response = common
         .client()?
         .verification()
         .list_staff(ListStaffRequest {})
         .await?;
-    let staff = answer.into_inner().staff;
-    if given.format.json {
+    let staff = response.into_inner().staff;
+    if common.format.json {
         let all: Vec<Value> = staff.iter().map(staff_json).collect();
         print(&format!("{:#}", Value::from(all)));
         return Ok(());
     }
     print(&table(
         ["name", "roles", "since", "revoked", "subject"],
-        staff.iter().map(|one| {
+        staff.iter().map(|account| {
             [
-                one.name.clone(),
-                roles_of(one).join(", "),
-                at(one.created_at.as_ref()),
-                at(one.revoked_at.as_ref()),
-                one.subject.clone(),
+                account.name.clone(),
+                roles_of(account).join(", "),
+                format_timestamp(account.created_at.as_ref()),
+                format_timestamp(account.revoked_at.as_ref()),
+                account.subject.clone(),
             ]
         }),
     ));
@@ -140,8 +155,8 @@ fn staff_json(staff: &Staff) -> Value {
         "subject": staff.subject,
         "name": staff.name,
         "roles": roles_of(staff),
-        "created_at": at_json(staff.created_at.as_ref()),
-        "revoked_at": at_json(staff.revoked_at.as_ref()),
+        "created_at": timestamp_json(staff.created_at.as_ref()),
+        "revoked_at": timestamp_json(staff.revoked_at.as_ref()),
     })
 }
 
@@ -149,6 +164,6 @@ fn roles_of(staff: &Staff) -> Vec<String> {
     staff
         .roles
         .iter()
-        .map(|role| words::staff_role(*role))
+        .map(|role| labels::staff_role(*role))
         .collect()
 }

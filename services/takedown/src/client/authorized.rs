@@ -1,5 +1,5 @@
-//! A channel that sends its caller's token with each call, fetched when there is none or the last one grows old.
-//! Must not send a session anywhere but to verification.
+//! A channel that adds its caller's token to each call and renews it. The session itself is sent only to
+//! verification.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use tonic::body::Body;
 use tonic::transport::Channel;
 use tower::{Service, ServiceExt as _};
 
-/// Tokens live at most a minute; half of it is left for the call.
-const FRESH: Duration = Duration::from_secs(30);
+/// How long a token is reused. It is valid for a minute at most; the rest is left for the call.
+const REUSE_TOKEN_FOR: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Audience {
@@ -39,19 +39,19 @@ impl Audience {
     }
 }
 
-struct Token {
+struct FetchedToken {
     header: HeaderValue,
     fetched: Instant,
 }
 
 /// A session at verification, and the last token for each audience.
-pub(super) struct Session {
+pub(super) struct StaffSession {
     verification: Channel,
     secret: SecretString,
-    tokens: [Mutex<Option<Token>>; 4],
+    tokens: [Mutex<Option<FetchedToken>>; 4],
 }
 
-impl Session {
+impl StaffSession {
     pub(super) fn new(verification: Channel, secret: SecretString) -> Self {
         Self {
             verification,
@@ -71,20 +71,20 @@ impl Session {
             .ok_or_else(|| Status::internal("the session has no member of staff"))
     }
 
-    /// Callers that come at the same time wait for one exchange.
+    /// Concurrent callers share one exchange.
     async fn header(&self, audience: Audience) -> Result<HeaderValue, Status> {
         let mut token = self.tokens[audience as usize].lock().await;
         if let Some(token) = &*token
-            && token.fetched.elapsed() < FRESH
+            && token.fetched.elapsed() < REUSE_TOKEN_FOR
         {
             return Ok(token.header.clone());
         }
         let fetched = Instant::now();
-        let answer = self.exchange(audience).await?;
-        let mut header = HeaderValue::try_from(format!("Bearer {}", answer.token))
-            .map_err(|_| Status::internal("the token is no header value"))?;
+        let response = self.exchange(audience).await?;
+        let mut header = HeaderValue::try_from(format!("Bearer {}", response.token))
+            .map_err(|_| Status::internal("the token is not a valid header value"))?;
         header.set_sensitive(true);
-        *token = Some(Token {
+        *token = Some(FetchedToken {
             header: header.clone(),
             fetched,
         });
@@ -103,16 +103,16 @@ impl Session {
     }
 }
 
-/// What the generated clients speak through.
+/// The transport of the generated clients.
 #[derive(Clone)]
 pub struct Authorized {
     channel: Channel,
     audience: Audience,
-    session: Arc<Session>,
+    session: Arc<StaffSession>,
 }
 
 impl Authorized {
-    pub(super) fn new(channel: Channel, audience: Audience, session: Arc<Session>) -> Self {
+    pub(super) fn new(channel: Channel, audience: Audience, session: Arc<StaffSession>) -> Self {
         Self {
             channel,
             audience,
@@ -128,7 +128,7 @@ impl Service<http::Request<Body>> for Authorized {
     type Error = Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Error>> + Send>>;
 
-    /// Always: the channel is waited for within the call, on the clone that makes it.
+    /// Always ready: the call itself waits for the channel, on its own clone.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
         Poll::Ready(Ok(()))
     }

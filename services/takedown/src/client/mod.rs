@@ -1,6 +1,4 @@
-//! The services as a member of staff reaches them: gRPC, with a session that is exchanged for short-lived tokens.
-//!
-//! It must not know what a request means, and must not keep a token longer than half its life.
+//! gRPC clients of the services for a member of staff, whose session is exchanged for short-lived tokens.
 
 mod authorized;
 mod profile;
@@ -9,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use platform::grpc::Transport;
-use platform::tls::{Role, Tls, TlsFiles};
+use platform::tls::{ServiceRole, Tls, TlsFiles};
 use proto::v1::dispatch_service_client::DispatchServiceClient;
 use proto::v1::intake_service_client::IntakeServiceClient;
 use proto::v1::ledger_service_client::LedgerServiceClient;
@@ -19,33 +17,34 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tonic::transport::Channel;
 
 pub use authorized::Authorized;
-use authorized::{Audience, Session};
+use authorized::{Audience, StaffSession};
 pub use profile::{Addresses, Operator, Profile};
 
-/// The role of whoever works at the command line, as their certificate names it.
+/// The role of the command line in certificates.
 const OPERATOR: &str = "operator";
 
-/// Room for pages of cases with everything that is known of them.
-const MAX_ANSWER: usize = 64 * 1024 * 1024;
+/// Limit of a response, in bytes: enough for a page of cases with all details.
+const MAX_RESPONSE: usize = 64 * 1024 * 1024;
 
-/// One member of staff at the four core services. Clones share their connections and tokens.
+/// Clients of the four core services for one member of staff. Clones share connections and tokens.
 #[derive(Clone)]
 pub struct Client {
     intake: Channel,
     verification: Channel,
     dispatch: Channel,
     ledger: Channel,
-    session: Arc<Session>,
+    session: Arc<StaffSession>,
 }
 
 impl Client {
-    /// On this machine. Nothing is sent yet; a session that does not hold shows at the first call.
+    /// Connects without TLS, on this machine. Sends nothing yet; an invalid session is refused at the first
+    /// call.
     pub fn new(addresses: &Addresses, session: SecretString) -> Result<Self> {
-        Self::over(&Transport::Plain, addresses, session)
+        Self::over(&Transport::Plaintext, addresses, session)
     }
 
-    /// As a profile says: with its certificates where it names some.
-    pub fn of(profile: &Profile) -> Result<Self> {
+    /// Connects with the addresses, session and, if given, certificates of a profile.
+    pub fn from_profile(profile: &Profile) -> Result<Self> {
         let transport = transport(profile.tls.as_ref())?;
         Self::over(
             &transport,
@@ -64,21 +63,21 @@ impl Client {
             intake: transport.channel("intake", &addresses.intake)?,
             dispatch: transport.channel("dispatch", &addresses.dispatch)?,
             ledger: transport.channel("ledger", &addresses.ledger)?,
-            session: Arc::new(Session::new(verification.clone(), session)),
+            session: Arc::new(StaffSession::new(verification.clone(), session)),
             verification,
         })
     }
 
-    /// Somebody else at the same services, over connections of their own kind: the channels are shared.
+    /// A client for another person, over the same channels.
     #[must_use]
     pub fn with_session(&self, session: SecretString) -> Self {
         Self {
-            session: Arc::new(Session::new(self.verification.clone(), session)),
+            session: Arc::new(StaffSession::new(self.verification.clone(), session)),
             ..self.clone()
         }
     }
 
-    /// Signs somebody in by name and password.
+    /// Signs a person in by name and password.
     pub async fn sign_in(
         &self,
         name: &str,
@@ -95,37 +94,37 @@ impl Client {
         Ok(self.with_session(signed_in.session.into()))
     }
 
-    /// To be shown to nobody but verification.
+    /// The session's secret. Send it only to verification.
     pub fn session(&self) -> &SecretString {
         self.session.secret()
     }
 
-    /// Who this is, as verification knows them now.
+    /// The signed-in person's current account.
     pub async fn staff(&self) -> Result<Staff, tonic::Status> {
         self.session.staff().await
     }
 
     pub fn intake(&self) -> IntakeServiceClient<Authorized> {
         IntakeServiceClient::new(self.authorized(&self.intake, Audience::Intake))
-            .max_decoding_message_size(MAX_ANSWER)
+            .max_decoding_message_size(MAX_RESPONSE)
     }
 
     pub fn verification(&self) -> VerificationServiceClient<Authorized> {
         VerificationServiceClient::new(self.authorized(&self.verification, Audience::Verification))
-            .max_decoding_message_size(MAX_ANSWER)
+            .max_decoding_message_size(MAX_RESPONSE)
     }
 
     pub fn dispatch(&self) -> DispatchServiceClient<Authorized> {
         DispatchServiceClient::new(self.authorized(&self.dispatch, Audience::Dispatch))
-            .max_decoding_message_size(MAX_ANSWER)
+            .max_decoding_message_size(MAX_RESPONSE)
     }
 
     pub fn ledger(&self) -> LedgerServiceClient<Authorized> {
         LedgerServiceClient::new(self.authorized(&self.ledger, Audience::Ledger))
-            .max_decoding_message_size(MAX_ANSWER)
+            .max_decoding_message_size(MAX_RESPONSE)
     }
 
-    /// The bare channels by the service's name, for health and whatever needs no credential.
+    /// The channels by service name, for health checks and calls without a credential.
     pub fn channels(&self) -> [(&'static str, Channel); 4] {
         [
             ("intake", self.intake.clone()),
@@ -146,13 +145,13 @@ impl std::fmt::Debug for Client {
     }
 }
 
-/// How the command line reaches the roles: as an operator, or plainly where they are on this machine without TLS.
+/// The command line's transport: with the operator's certificate, or without TLS on this machine.
 pub fn transport(files: Option<&TlsFiles>) -> Result<Transport> {
     let Some(files) = files else {
-        return Ok(Transport::Plain);
+        return Ok(Transport::Plaintext);
     };
-    let role = Role::parse(OPERATOR).context("an operator is a role")?;
+    let role = ServiceRole::parse(OPERATOR).context("an operator is a role")?;
     let tls = Tls::open(files.clone(), &role)
-        .context("the certificates that client.toml names cannot be used")?;
-    Ok(Transport::Proven(tls))
+        .context("the certificates in client.toml cannot be used")?;
+    Ok(Transport::MutualTls(tls))
 }

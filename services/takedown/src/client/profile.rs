@@ -1,5 +1,5 @@
-//! `client.toml`: where a running system is, and the local operator's session. Readable by its owner alone.
-//! Must not be read from, or written for, anybody else.
+//! `client.toml`: the addresses of a running system and the local operator's session. Mode 600; refused if
+//! others can read it.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -40,17 +40,17 @@ pub struct Operator {
 pub struct Profile {
     pub addresses: Addresses,
     pub operator: Operator,
-    /// Of the embedded database, password included; absent where the database was given by its address.
+    /// The embedded database's address, with its password; absent with an external database.
     pub database_url: Option<SecretString>,
-    /// Public keys of the ledger's checkpoints, `<key id> whpk_…`, as the keyring had them: what `ledger verify`
-    /// trusts, so that it does not ask the ledger whom to believe.
+    /// Public keys of the ledger's checkpoints, `<key id> whpk_...`, from the keyring. `ledger verify` trusts
+    /// these and not keys that the ledger offers.
     pub checkpoint_keys: Vec<String>,
-    /// The name that the ledger signs its checkpoints under.
+    /// The log's name in the ledger's checkpoints.
     pub ledger_origin: String,
-    /// Where the roles are reached with a proof on both sides: the operator's certificate and key, and the authorities.
+    /// The operator's certificate and key and the trusted authorities, if the roles use TLS.
     #[serde(default)]
     pub tls: Option<TlsFiles>,
-    /// What carries the events.
+    /// The event bus.
     #[serde(default)]
     pub bus: BusConfig,
 }
@@ -60,7 +60,11 @@ impl Profile {
         data_dir.join("client.toml")
     }
 
-    /// Reads the profile of a data folder; refuses one that others can read.
+    /// Reads the profile of a data folder.
+    ///
+    /// # Errors
+    ///
+    /// `not_started`, `profile_malformed`, or `profile_readable_by_others` if its mode lets others read it.
     pub fn read(data_dir: &Path) -> Result<Self> {
         let path = Self::path(data_dir);
         let metadata = match fs::metadata(&path) {
@@ -75,13 +79,13 @@ impl Profile {
                 Kind::FailedPrecondition,
                 "profile_readable_by_others",
                 format!(
-                    "{} holds a credential and others can read it; run `chmod 600` on it.",
+                    "{} contains a credential and others can read it; run `chmod 600` on it.",
                     path.display()
                 ),
             )
             .into());
         }
-        // The parser's own message would quote the line at fault, and with it a session.
+        // The parser's own message would quote the faulty line, and with it the session.
         Figment::from(Toml::file_exact(&path))
             .extract()
             .map_err(|_| {
@@ -89,7 +93,7 @@ impl Profile {
                     Kind::FailedPrecondition,
                     "profile_malformed",
                     format!(
-                        "{} is not as `takedown up` writes it; start `takedown up` on this folder again.",
+                        "{} is not a valid profile; run `takedown up` on this folder to write it again.",
                         path.display()
                     ),
                 )
@@ -97,12 +101,12 @@ impl Profile {
             })
     }
 
-    /// Writes the profile in one step: readers see the old one or the new one.
+    /// Writes the profile atomically.
     pub fn write(&self, data_dir: &Path) -> Result<()> {
-        let (path, fresh) = (Self::path(data_dir), data_dir.join("client.toml.new"));
+        let (path, temporary) = (Self::path(data_dir), data_dir.join("client.toml.new"));
         let text = self.text()?;
         let write = || -> io::Result<()> {
-            match fs::remove_file(&fresh) {
+            match fs::remove_file(&temporary) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
@@ -110,10 +114,10 @@ impl Profile {
                 .create_new(true)
                 .write(true)
                 .mode(0o600)
-                .open(&fresh)?;
+                .open(&temporary)?;
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
-            fs::rename(&fresh, &path)
+            fs::rename(&temporary, &path)
         };
         write().with_context(|| format!("writing {}", path.display()))
     }
@@ -121,7 +125,7 @@ impl Profile {
     fn text(&self) -> Result<String> {
         let a = &self.addresses;
         let mut text = String::from(
-            "# Written by `takedown up` at each start: where it is, and the local operator's session.\n",
+            "# Written by `takedown up` at each start, or by `takedown init`: the roles' addresses and the local operator's session.\n",
         );
         if let Some(url) = &self.database_url {
             writeln!(text, "database_url = {}", quoted(url.expose_secret())?)?;
@@ -163,7 +167,7 @@ impl Profile {
     }
 }
 
-/// A JSON string is a TOML basic string as well.
+/// A JSON string is also a TOML basic string.
 fn quoted(text: &str) -> Result<String> {
     Ok(serde_json::to_string(text)?)
 }
@@ -173,7 +177,7 @@ fn not_started(data_dir: &Path) -> Problem {
         Kind::FailedPrecondition,
         "not_started",
         format!(
-            "Nothing was started on {0} yet; run `takedown up --data-dir {0}`, or name another folder by --data-dir or TAKEDOWN_DATA_DIR.",
+            "{0} has no client.toml; run `takedown up --data-dir {0}`, or name another folder with --data-dir or TAKEDOWN_DATA_DIR.",
             data_dir.display()
         ),
     )
@@ -207,8 +211,8 @@ mod tests {
                 ca: "/a/ca.pem".into(),
             }),
             bus: BusConfig {
-                kind: platform::bus::Kind::Kafka,
-                tls: Some(platform::bus::Tls {
+                kind: platform::bus::BusKind::Kafka,
+                tls: Some(platform::bus::BusTls {
                     ca: "/a/kafka.pem".into(),
                     certificate: "/a/us.pem".into(),
                     key: "/a/us.key".into(),
@@ -219,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_and_only_by_its_owner() {
+    fn a_written_profile_is_read_again_unless_others_can_read_it() {
         let dir = tempfile::tempdir().unwrap();
         profile().write(dir.path()).unwrap();
         profile().write(dir.path()).unwrap();
@@ -238,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_or_missing_profile_says_what_to_do_and_shows_nothing() {
+    fn a_malformed_or_missing_profile_is_refused_without_quoting_it() {
         let dir = tempfile::tempdir().unwrap();
         let error = Profile::read(dir.path()).unwrap_err().to_string();
         assert!(error.contains("takedown up"), "{error}");

@@ -1,73 +1,73 @@
-//! The played staff: analysts who claim, decide and review by the truth, and an operator who answers providers.
+//! Simulated staff: analysts who claim, decide and review by the scenario's correct verdicts, and an operator who
+//! answers the providers' questions.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use domain::enums::{Category, NoticeState};
 use domain::id::CaseId;
-use domain::word::{Category, NoticeState};
 use futures::StreamExt as _;
 use proto::v1::decision_result::Result as Decided;
-use proto::v1::verdict::Verdict as Said;
+use proto::v1::verdict::Verdict as WireVerdict;
 use proto::v1::{
     Assessment, ClaimCasesRequest, DecideCasesRequest, DecisionItem, GetAssessmentRequest, Page,
     ReleaseClaimRequest, SearchNoticesRequest, SupplyInformationRequest, Verdict,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::knowledge::{Analyst, Knowledge};
+use super::case_truths::{AnalystIdx, CaseTruths};
 use crate::client::Client;
-use crate::street::files;
+use crate::simulator::scenario::TrueVerdict;
 
-/// Cases taken in hand at once.
-const CLAIM: u32 = 100;
-const PAUSE: Duration = Duration::from_millis(150);
-/// Questions answered at the same moment.
-const AT_ONCE: usize = 8;
-const REPLY: &str = "The first item on the page is meant; the address above leads to it.";
+/// Cases that one analyst claims at most.
+const MAX_CLAIMS: u32 = 100;
+const IDLE_PAUSE: Duration = Duration::from_millis(150);
+/// Questions that are answered concurrently.
+const CONCURRENT_REPLIES: usize = 8;
+const REPLY: &str = "The first element on the page; the URL above points to it.";
 
-/// A case in hand.
-struct InHand {
+struct ClaimedCase {
     token: String,
     version: u64,
-    /// A review of a standing verdict, and not a first decision.
+    /// A review of a verdict, not a first decision.
     is_review: bool,
 }
 
-/// One analyst at work until told to stop.
+/// Runs one analyst until `stop` is cancelled.
 pub async fn run(
-    number: Analyst,
+    analyst: AnalystIdx,
     client: Client,
-    knowledge: Arc<Knowledge>,
+    truths: Arc<CaseTruths>,
     stop: CancellationToken,
 ) {
-    let mut hand: HashMap<CaseId, InHand> = HashMap::new();
+    let mut claimed_cases: HashMap<CaseId, ClaimedCase> = HashMap::new();
     while !stop.is_cancelled() {
-        let worked = turn(number, &client, &knowledge, &mut hand).await;
+        let worked = claim_and_decide(analyst, &client, &truths, &mut claimed_cases).await;
         if let Err(error) = &worked {
-            tracing::warn!(%error, "an analyst could not work");
+            tracing::warn!(%error, "an analyst cannot work");
         }
         if !matches!(worked, Ok(decided) if decided > 0) {
             tokio::select! {
-                () = tokio::time::sleep(PAUSE) => {}
+                () = tokio::time::sleep(IDLE_PAUSE) => {}
                 () = stop.cancelled() => {}
             }
         }
     }
 }
 
-/// Takes what is most urgent and decides what is known; returns how many were decided.
-async fn turn(
-    number: Analyst,
+/// Claims the most urgent cases and decides those whose correct verdict is known; returns the number of decisions.
+async fn claim_and_decide(
+    analyst: AnalystIdx,
     client: &Client,
-    knowledge: &Knowledge,
-    hand: &mut HashMap<CaseId, InHand>,
+    truths: &CaseTruths,
+    claimed_cases: &mut HashMap<CaseId, ClaimedCase>,
 ) -> Result<usize> {
     let mut verification = client.verification();
-    if hand.len() < CLAIM as usize {
+    if claimed_cases.len() < MAX_CLAIMS as usize {
         let request = ClaimCasesRequest {
-            limit: CLAIM,
+            limit: MAX_CLAIMS,
             case_id: String::new(),
         };
         for claimed in verification
@@ -81,9 +81,9 @@ async fn turn(
             };
             let is_review = !assessment.review.is_empty();
             let (case, version) = (assessment.case_id.parse()?, assessment.version);
-            hand.insert(
+            claimed_cases.insert(
                 case,
-                InHand {
+                ClaimedCase {
                     token: claimed.claim_token,
                     version,
                     is_review,
@@ -91,123 +91,126 @@ async fn turn(
             );
         }
     }
-    let mut asked = Vec::new();
-    let mut items = Vec::new();
-    for (case, in_hand) in hand.iter() {
-        // The receipt may still be on its way; then it waits for the next turn.
-        let Some(verdict) = knowledge.word(*case, in_hand.is_review) else {
+    let mut verdicts = Vec::new();
+    let mut decisions = Vec::new();
+    for (case, claimed_case) in claimed_cases.iter() {
+        // The receipt may not have arrived yet; then the case is decided in a later iteration.
+        let Some(verdict) = truths.wire_verdict(*case, claimed_case.is_review) else {
             continue;
         };
-        if verdict == Said::SecondLook(true) {
-            // Known before it is said: a colleague may have the case a moment after.
-            knowledge.pass_on(*case, number);
+        if verdict == WireVerdict::SecondOpinion(true) {
+            // Recorded before the call: another analyst may claim the case right after it.
+            truths.record_second_opinion_request(*case, analyst);
         }
-        asked.push((*case, verdict));
-        items.push(DecisionItem {
+        verdicts.push((*case, verdict));
+        decisions.push(DecisionItem {
             case_id: case.to_string(),
-            claim_token: in_hand.token.clone(),
-            version: in_hand.version,
+            claim_token: claimed_case.token.clone(),
+            version: claimed_case.version,
             verdict: Some(Verdict {
                 verdict: Some(verdict),
             }),
         });
-        if items.len() == CLAIM as usize {
+        if decisions.len() == MAX_CLAIMS as usize {
             break;
         }
     }
-    if items.is_empty() {
+    if decisions.is_empty() {
         return Ok(0);
     }
     let results = verification
-        .decide_cases(DecideCasesRequest { items })
+        .decide_cases(DecideCasesRequest { decisions })
         .await?
         .into_inner();
     let mut decided = 0;
-    for ((case, verdict), result) in asked.into_iter().zip(results.results) {
+    for ((case, verdict), result) in verdicts.into_iter().zip(results.results) {
         if let Some(Decided::Problem(problem)) = result.result {
-            if verdict == Said::SecondLook(true) {
-                knowledge.not_passed_on(case, number);
+            if verdict == WireVerdict::SecondOpinion(true) {
+                truths.remove_second_opinion_request(case, analyst);
             }
-            again(client, hand, case, &problem.code).await?;
+            renew_or_release(client, claimed_cases, case, &problem.code).await?;
         } else {
-            if matches!(verdict, Said::Actionable(_) | Said::NotActionable(_)) {
-                knowledge.decided(case, number);
+            if matches!(
+                verdict,
+                WireVerdict::Actionable(_) | WireVerdict::NotActionable(_)
+            ) {
+                truths.record_decision(case, analyst);
             }
-            hand.remove(&case);
+            claimed_cases.remove(&case);
             decided += 1;
         }
     }
     Ok(decided)
 }
 
-/// A decision was not taken: the case has changed, or is somebody else's by now.
-async fn again(
+/// Handles a refused decision: the case has changed, or another analyst has claimed it.
+async fn renew_or_release(
     client: &Client,
-    hand: &mut HashMap<CaseId, InHand>,
+    claimed_cases: &mut HashMap<CaseId, ClaimedCase>,
     case: CaseId,
     code: &str,
 ) -> Result<()> {
-    tracing::debug!(case.id = %case, code, "a decision was not taken");
-    let Some(mut taken) = hand.remove(&case) else {
+    tracing::debug!(case.id = %case, code, "verification refused a decision");
+    let Some(mut claimed_case) = claimed_cases.remove(&case) else {
         return Ok(());
     };
     let request = GetAssessmentRequest {
         case_id: case.to_string(),
     };
-    let now: Assessment = match client
+    let current: Assessment = match client
         .verification()
         .get_assessment(request)
         .await?
         .into_inner()
     {
-        answer if code == "version_stale" => answer.assessment.unwrap_or_default(),
+        response if code == "version_stale" => response.assessment.unwrap_or_default(),
         _ => {
             let request = ReleaseClaimRequest {
                 case_id: case.to_string(),
-                claim_token: taken.token,
+                claim_token: claimed_case.token,
             };
-            // Where the claim is gone there is nothing to give back.
+            // Fails if the claim has expired, and then there is nothing to release.
             let _ = client.verification().release_claim(request).await;
             return Ok(());
         }
     };
-    taken.version = now.version;
-    hand.insert(case, taken);
+    claimed_case.version = current.version;
+    claimed_cases.insert(case, claimed_case);
     Ok(())
 }
 
-impl Knowledge {
-    /// What an analyst says of a case; none while nobody can know.
-    fn word(&self, case: CaseId, is_review: bool) -> Option<Said> {
+impl CaseTruths {
+    /// The analyst's verdict or review of a case; `None` until its receipt has arrived.
+    fn wire_verdict(&self, case: CaseId, is_review: bool) -> Option<WireVerdict> {
         let verdict = self.verdict(case)?;
         if is_review {
             return Some(if verdict.is_actionable() {
-                Said::Uphold(true)
+                WireVerdict::Uphold(true)
             } else {
-                Said::Withdraw(true)
+                WireVerdict::Withdraw(true)
             });
         }
         Some(match verdict {
-            files::Verdict::Actionable(category) => Said::Actionable(category.wire()),
-            files::Verdict::NotActionable(reason) => Said::NotActionable(reason.wire()),
-            files::Verdict::SecondLook if self.was_passed_on(case) => {
-                Said::Actionable(Category::B.wire())
+            TrueVerdict::Actionable(category) => WireVerdict::Actionable(category.wire()),
+            TrueVerdict::NotActionable(reason) => WireVerdict::NotActionable(reason.wire()),
+            TrueVerdict::SecondOpinion if self.awaits_second_opinion(case) => {
+                WireVerdict::Actionable(Category::B.wire())
             }
-            files::Verdict::SecondLook => Said::SecondLook(true),
+            TrueVerdict::SecondOpinion => WireVerdict::SecondOpinion(true),
         })
     }
 }
 
-/// Answers the providers' questions until told to stop.
-pub async fn inform(client: Client, stop: CancellationToken) {
+/// Answers the providers' questions until `stop` is cancelled.
+pub async fn answer_provider_questions(client: Client, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let answered = answer_questions(&client).await;
         if let Err(error) = &answered {
-            tracing::warn!(%error, "questions could not be answered");
+            tracing::warn!(%error, "cannot answer the providers' questions");
         }
         if !matches!(answered, Ok(answered) if answered > 0) {
             tokio::select! {
-                () = tokio::time::sleep(PAUSE * 2) => {}
+                () = tokio::time::sleep(IDLE_PAUSE * 2) => {}
                 () = stop.cancelled() => {}
             }
         }
@@ -238,7 +241,7 @@ async fn answer_questions(client: &Client) -> Result<usize> {
             let mut dispatch = client.dispatch();
             async move { dispatch.supply_information(request).await.is_ok() }
         })
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(CONCURRENT_REPLIES)
         .filter(|answered| std::future::ready(*answered))
         .count()
         .await;

@@ -1,29 +1,30 @@
-//! What came out: the services' own figures, the clients' receipts and the hosts' logs, side by side.
+//! The result of a run: the services' own figures, the reporters' receipts and the hosts' logs.
 
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use domain::word::{DeliveryChannel, Rung};
+use domain::enums::{DeliveryChannel, Rung};
 use proto::v1::{
     Assessment, ClockFigure, GetConservationRequest, GetIntakeCountsRequest, ListQueueRequest,
     NoticeSummary, Page, SearchNoticesRequest,
 };
 use serde_json::{Value, json};
 
-use super::follow::counts;
-use super::knowledge::{Knowledge, Receipts};
+use super::case_truths::{CaseTruths, ReceiptTotals};
+use super::progress::dispatch_counts;
 use crate::client::Client;
-use crate::street::expect::{Expected, Span};
-use crate::street::files::Verdict;
-use crate::street::log::{HostLog, Logged};
+use crate::simulator::expected_figures::{CountRange, ExpectedFigures};
+use crate::simulator::log::{HostLog, HostLogTotals};
+use crate::simulator::scenario::TrueVerdict;
 
-const PAGE: u32 = 500;
-/// Faults named in full; more are only counted.
-const NAMED: usize = 5;
-/// Of so many notices by webhook or mail some lose their reply (one in eight): that none does has a chance of 1 in 600,000.
-const MISHAPS_ARE_SURE: u64 = 100;
+const PAGE_SIZE: u32 = 500;
+/// Errors of one kind that are listed; the others are only counted.
+const LISTED_ERRORS: usize = 5;
+/// With this many notices by webhook or mail, at least one loses its reply: each does so with a probability of one in
+/// eight, and none of them with 1 in 600,000.
+const FAULTS_ARE_CERTAIN: u64 = 100;
 
-pub struct Figures {
+pub struct DemoFigures {
     pub accepted: u64,
     pub refused: u64,
     pub cases: u64,
@@ -43,35 +44,35 @@ pub struct Figures {
     pub lost: u64,
     pub attempts: u64,
     pub clocks: Vec<ClockFigure>,
-    pub hosts: Logged,
-    receipts: Receipts,
-    /// Cases whose verdict is not the truth's.
-    verdicts: Vec<String>,
-    /// Cases that needed two people and had one.
-    one_look: Vec<String>,
+    pub hosts: HostLogTotals,
+    receipts: ReceiptTotals,
+    /// Cases with a wrong verdict.
+    wrong_verdicts: Vec<String>,
+    /// Cases that needed a second opinion and did not get one.
+    without_second_opinion: Vec<String>,
 }
 
-impl Figures {
-    pub async fn read(client: &Client, knowledge: &Knowledge, log: &HostLog) -> Result<Self> {
-        let taken = client
+impl DemoFigures {
+    pub async fn read(client: &Client, truths: &CaseTruths, log: &HostLog) -> Result<Self> {
+        let intake = client
             .intake()
             .get_intake_counts(GetIntakeCountsRequest {})
             .await?
             .into_inner();
-        let heard = client
+        let conservation = client
             .ledger()
             .get_conservation(GetConservationRequest {})
             .await?
             .into_inner();
-        let sent = counts(client).await?;
-        let receipts = knowledge.receipts();
-        let assessed = assessments(client).await?;
+        let dispatch = dispatch_counts(client).await?;
+        let receipts = truths.receipt_totals();
+        let assessments = list_assessments(client).await?;
         let in_state = |states: &[&str]| -> u64 {
-            let stages = sent.by_live_state.iter();
+            let stages = dispatch.by_content_status.iter();
             let these = stages.filter(|stage| states.contains(&stage.stage.as_str()));
             these.map(|stage| stage.count).sum()
         };
-        let by_channel: BTreeMap<&'static str, u64> = sent
+        let by_channel: BTreeMap<&'static str, u64> = dispatch
             .notices_by_channel
             .iter()
             .filter_map(|count| {
@@ -79,56 +80,53 @@ impl Figures {
                 Some((channel.as_str(), count.notices))
             })
             .collect();
-        let actionable = assessed.iter().filter(|case| case.category != 0).count() as u64;
-        let not_actionable = assessed.iter().filter(|case| case.reason != 0).count() as u64;
+        let actionable = assessments.iter().filter(|case| case.category != 0).count() as u64;
+        let not_actionable = assessments.iter().filter(|case| case.reason != 0).count() as u64;
         let missing = [
-            heard.lost.unsigned_abs(),
-            receipts.accepted.saturating_sub(taken.accepted),
-            receipts.accepted.abs_diff(heard.accepted),
-            receipts.cases.saturating_sub(assessed.len() as u64),
-            actionable.saturating_sub(sent.cases),
+            conservation.lost.unsigned_abs(),
+            receipts.accepted.saturating_sub(intake.accepted),
+            receipts.accepted.abs_diff(conservation.accepted),
+            receipts.cases.saturating_sub(assessments.len() as u64),
+            actionable.saturating_sub(dispatch.cases),
         ];
         Ok(Self {
-            accepted: taken.accepted,
+            accepted: intake.accepted,
             refused: receipts.refused,
-            cases: taken.cases,
-            joined: taken.accepted.saturating_sub(taken.cases),
+            cases: intake.cases,
+            joined: intake.accepted.saturating_sub(intake.cases),
             actionable,
             not_actionable,
-            notices: sent.notices,
-            delivered: sent.delivered,
-            acknowledged: sent.acknowledged,
-            confirmed_removed: in_state(&["gone", "watched", "closed"]),
-            false_claims: sent.false_claims,
-            moved: sent.moved,
-            reappeared: sent.reappeared,
-            escalated_by_rung: sent
+            notices: dispatch.notices,
+            delivered: dispatch.delivered,
+            acknowledged: dispatch.acknowledged,
+            confirmed_removed: in_state(&["offline", "watched", "closed"]),
+            false_claims: dispatch.false_claims,
+            moved: dispatch.moved,
+            reappeared: dispatch.reappeared,
+            escalated_by_rung: dispatch
                 .escalated_by_rung
                 .iter()
                 .filter_map(|count| Some((Rung::from_wire(count.rung).ok()?.as_str(), count.cases)))
                 .collect(),
-            open: in_state(&["up", "held", "exhausted"]),
+            open: in_state(&["online", "held", "exhausted"]),
             lost: missing.into_iter().max().unwrap_or_default(),
-            attempts: notices(client).await?.iter().map(attempts).sum(),
+            attempts: list_notices(client).await?.iter().map(attempts).sum(),
             notices_by_channel: by_channel,
-            clocks: sent.clocks,
-            hosts: log.read(),
-            verdicts: wrong_verdicts(&assessed, knowledge),
-            one_look: one_look(&assessed, knowledge),
+            clocks: dispatch.clocks,
+            hosts: log.totals(),
+            wrong_verdicts: wrong_verdicts(&assessments, truths),
+            without_second_opinion: without_second_opinion(&assessments, truths),
             receipts,
         })
     }
 
-    /// Everything that is not as the street says it must be, in words.
-    pub fn differences(&self, expected: &Expected) -> Vec<String> {
+    /// Every deviation from the scenario's expected figures, as one sentence each.
+    pub fn differences(&self, expected: &ExpectedFigures) -> Vec<String> {
         let mut found = Vec::new();
-        let exactly = |figure: u64| Span {
-            least: figure,
-            most: figure,
-        };
+        let exactly = CountRange::exactly;
         let escalated: u64 = self.escalated_by_rung.values().sum();
         let wanted: u64 = expected.escalated_by_rung.values().sum();
-        for (name, is, must) in [
+        for (name, actual, required) in [
             ("accepted", self.accepted, exactly(expected.accepted)),
             ("refused", self.refused, exactly(expected.refused)),
             ("cases", self.cases, exactly(expected.cases)),
@@ -162,20 +160,20 @@ impl Figures {
                 exactly(self.cases),
             ),
         ] {
-            if !must.has(is) {
-                found.push(format!("{name} is {is}, must be {must}"));
+            if !required.contains(actual) {
+                found.push(format!("{name} is {actual}, must be {required}"));
             }
         }
         let resent = self.attempts.saturating_sub(self.notices);
-        for (name, is, least) in [
-            ("attempts beyond the first of each notice", resent, 1),
-            ("received again by the hosts", self.hosts.repeated, 1),
+        for (name, actual) in [
+            ("attempts beyond the first of each notice", resent),
+            ("resends received by the hosts", self.hosts.repeated),
         ] {
-            if is < least && self.pushes() {
-                found.push(format!("{name}: {is}, must be {least} or more"));
+            if actual == 0 && self.has_certain_faults() {
+                found.push(format!("{name}: 0, must be 1 or more"));
             }
         }
-        // Whoever has it before it may be told by the system a moment later, and never the other way round.
+        // A host receives a notice before the system counts it as delivered.
         if self.delivered > self.hosts.notices {
             found.push(format!(
                 "delivered is {}, and the hosts have received {}",
@@ -183,43 +181,46 @@ impl Figures {
             ));
         }
         for (rung, wanted) in &expected.escalated_by_rung {
-            let is = self
+            let actual = self
                 .escalated_by_rung
                 .get(rung.as_str())
                 .copied()
                 .unwrap_or_default();
-            if is != *wanted {
-                found.push(format!("escalated at {rung} is {is}, must be {wanted}"));
+            if actual != *wanted {
+                found.push(format!("escalated at {rung} is {actual}, must be {wanted}"));
             }
         }
-        for (what, faults) in [
+        for (error, ids) in [
             (
-                "accepted or refused against the truth",
-                &self.receipts.faults.acceptance,
+                "wrongly accepted or refused",
+                &self.receipts.errors.acceptance,
             ),
             (
-                "in another case than the truth has it",
-                &self.receipts.faults.partition,
+                "assigned to the wrong case",
+                &self.receipts.errors.case_assignment,
             ),
-            ("decided otherwise than the truth", &self.verdicts),
-            ("decided without a second person's look", &self.one_look),
+            ("decided with a wrong verdict", &self.wrong_verdicts),
+            (
+                "decided without a second opinion",
+                &self.without_second_opinion,
+            ),
         ] {
-            if !faults.is_empty() {
-                let named = faults[..faults.len().min(NAMED)].join(", ");
-                found.push(format!("{} {what}: {named} …", faults.len()));
+            if !ids.is_empty() {
+                let listed = ids[..ids.len().min(LISTED_ERRORS)].join(", ");
+                found.push(format!("{} {error}: {listed} …", ids.len()));
             }
         }
         for (reason, count) in &self.hosts.refused {
-            found.push(format!("{count} at the hosts: {reason}"));
+            found.push(format!("{count} messages refused by hosts: {reason}"));
         }
         found
     }
 
-    /// Whether so much is pushed to the hosts that the mishaps of their street must have met some of it.
-    fn pushes(&self) -> bool {
+    /// True if enough notices were pushed that some of them met a network fault.
+    fn has_certain_faults(&self) -> bool {
         let pushed = self.notices_by_channel.iter();
         let pushed = pushed.filter(|(channel, _)| **channel != DeliveryChannel::Api.as_str());
-        pushed.map(|(_, notices)| notices).sum::<u64>() >= MISHAPS_ARE_SURE
+        pushed.map(|(_, notices)| notices).sum::<u64>() >= FAULTS_ARE_CERTAIN
     }
 
     pub fn json(&self) -> Value {
@@ -257,9 +258,9 @@ impl Figures {
     }
 }
 
-/// Every case that verification knows, in any state.
-async fn assessments(client: &Client) -> Result<Vec<Assessment>> {
-    use domain::word::AssessmentState;
+/// Every assessment, in any state.
+async fn list_assessments(client: &Client) -> Result<Vec<Assessment>> {
+    use domain::enums::AssessmentState;
 
     let states: Vec<i32> = AssessmentState::ALL
         .iter()
@@ -269,7 +270,10 @@ async fn assessments(client: &Client) -> Result<Vec<Assessment>> {
     let mut cursor = String::new();
     loop {
         let request = ListQueueRequest {
-            page: Some(Page { size: PAGE, cursor }),
+            page: Some(Page {
+                size: PAGE_SIZE,
+                cursor,
+            }),
             states: states.clone(),
         };
         let page = client
@@ -286,12 +290,15 @@ async fn assessments(client: &Client) -> Result<Vec<Assessment>> {
 }
 
 /// Every notice.
-async fn notices(client: &Client) -> Result<Vec<NoticeSummary>> {
+async fn list_notices(client: &Client) -> Result<Vec<NoticeSummary>> {
     let mut all = Vec::new();
     let mut cursor = String::new();
     loop {
         let request = SearchNoticesRequest {
-            page: Some(Page { size: PAGE, cursor }),
+            page: Some(Page {
+                size: PAGE_SIZE,
+                cursor,
+            }),
             ..SearchNoticesRequest::default()
         };
         let page = client
@@ -307,39 +314,35 @@ async fn notices(client: &Client) -> Result<Vec<NoticeSummary>> {
     }
 }
 
-/// How often a notice was sent. What is put up for fetching is one attempt; what is pushed may take several, of which the
-/// further messages about it (what was asked, that a verdict stands) are not its own.
+/// How often the notice itself was sent. A notice for the pull API counts as one attempt; a pushed notice may take
+/// several, and attempts of its later messages (information, verdict upheld) are not counted.
 fn attempts(notice: &NoticeSummary) -> u64 {
-    let put_up = notice.channel == DeliveryChannel::Api.wire() && notice.attempts == 0;
-    let further = notice.sequence.saturating_sub(1);
-    u64::from(notice.attempts.saturating_sub(further)) + u64::from(put_up)
+    let is_listed = notice.channel == DeliveryChannel::Api.wire() && notice.attempts == 0;
+    let later_messages = notice.sequence.saturating_sub(1);
+    u64::from(notice.attempts.saturating_sub(later_messages)) + u64::from(is_listed)
 }
 
-fn one_look(assessed: &[Assessment], knowledge: &Knowledge) -> Vec<String> {
-    let is_short_of = |case: &&Assessment| {
+fn without_second_opinion(assessments: &[Assessment], truths: &CaseTruths) -> Vec<String> {
+    let lacks_second_opinion = |case: &&Assessment| {
         let id = case.case_id.parse().ok();
         id.is_some_and(|id| {
-            knowledge.verdict(id) == Some(Verdict::SecondLook) && !knowledge.had_two_looks(id)
+            truths.verdict(id) == Some(TrueVerdict::SecondOpinion) && !truths.had_second_opinion(id)
         })
     };
-    let short = assessed.iter().filter(is_short_of);
-    short.map(|case| case.case_id.clone()).collect()
+    let cases = assessments.iter().filter(lacks_second_opinion);
+    cases.map(|case| case.case_id.clone()).collect()
 }
 
-fn wrong_verdicts(assessed: &[Assessment], knowledge: &Knowledge) -> Vec<String> {
+fn wrong_verdicts(assessments: &[Assessment], truths: &CaseTruths) -> Vec<String> {
     let is_right = |case: &Assessment| {
-        let truth = case
-            .case_id
-            .parse()
-            .ok()
-            .and_then(|id| knowledge.verdict(id));
+        let truth = case.case_id.parse().ok().and_then(|id| truths.verdict(id));
         match truth {
-            Some(Verdict::Actionable(category)) => case.category == category.wire(),
-            Some(Verdict::SecondLook) => case.category == domain::word::Category::B.wire(),
-            Some(Verdict::NotActionable(reason)) => case.reason == reason.wire(),
+            Some(TrueVerdict::Actionable(category)) => case.category == category.wire(),
+            Some(TrueVerdict::SecondOpinion) => case.category == domain::enums::Category::B.wire(),
+            Some(TrueVerdict::NotActionable(reason)) => case.reason == reason.wire(),
             None => false,
         }
     };
-    let wrong = assessed.iter().filter(|case| !is_right(case));
+    let wrong = assessments.iter().filter(|case| !is_right(case));
     wrong.map(|case| case.case_id.clone()).collect()
 }

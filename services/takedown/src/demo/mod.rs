@@ -1,15 +1,15 @@
-//! `takedown demo`: the whole system against a street of synthetic hosts, from the first report to the last answer.
+//! `takedown demo`: runs the whole system against simulated hosts, from the first report to the last answer.
 //!
-//! It speaks to the system as its users do: staff by gRPC, hosts by REST, webhook and mail. It must not read a
-//! service's tables, nor tell a service what the street knows.
+//! It uses the system as its users do: staff by gRPC, hosts by REST, webhook and mail. It must not read a service's
+//! tables, nor give a service the scenario's correct outcomes.
 
 pub mod analysts;
-mod feed;
+pub mod case_truths;
 mod figures;
-mod follow;
-pub mod knowledge;
+mod progress;
+mod report_feed;
 pub mod setup;
-pub mod stage;
+pub mod system;
 mod table;
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -23,98 +23,108 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::output::{print, tell};
-use crate::street::expect::{Expected, expect};
-use crate::street::files::Street;
-use crate::street::generator::generate;
-use crate::street::residents::{Premises, Residents};
+use crate::output::{note, print};
+use crate::simulator::expected_figures::ExpectedFigures;
+use crate::simulator::generator::generate;
+use crate::simulator::hosts::{Listeners, SimulatedHosts};
+use crate::simulator::scenario::Scenario;
 use crate::system::{DEMO_POLICY, policy};
-use figures::Figures;
-use knowledge::Knowledge;
-use stage::Stage;
+use case_truths::CaseTruths;
+use figures::DemoFigures;
+use progress::DemoProgress;
+use system::DemoSystem;
 
-pub use stage::Carrier;
+pub use system::BusKind;
 
-/// Reports where neither a number nor a folder is given.
-const REPORTS: usize = 2000;
+const DEFAULT_REPORTS: usize = 2000;
 
-/// Plays a street of synthetic hosts against the whole system.
+/// Run the whole system against simulated hosts.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Args {
-    /// Reports to play. [default: 2000, or all of the street's]
+pub struct DemoArgs {
+    /// Number of reports [default: 2000, or all reports of the scenario]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     reports: Option<u32>,
-    /// The same seed gives the same street.
+    /// Seed of the generated scenario
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// A folder with providers.json, reports.csv and truth.csv, instead of a generated street.
+    /// Read the scenario from a folder with providers.json, reports.csv and truth.csv instead of generating one
     #[arg(long, value_name = "DIR")]
-    street: Option<PathBuf>,
-    /// End when everything has come to its end, instead of staying up for a look around.
+    scenario: Option<PathBuf>,
+    /// Exit when every case has ended, instead of keeping the system running for inspection
     #[arg(long)]
     exit: bool,
-    /// Write the figures to this file, as JSON.
+    /// Write the figures to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// A process for each role, with TLS between them and a database of their own, instead of all in this one.
-    #[arg(long)]
-    spread: bool,
-    /// What carries the events. Kafka: a process for each role, and one broker beside them.
-    #[arg(long, value_enum, value_name = "BUS", default_value_t = Carrier::Local)]
-    bus: Carrier,
-    /// Keep the system's data in this folder, which must be new or empty. [default: a temporary one]
+    /// Run one process per role, with TLS between them and a private database, instead of all roles in this process
+    #[arg(long, alias = "spread")]
+    multi_process: bool,
+    /// How events reach their consumers; `kafka` implies --multi-process and starts one broker
+    #[arg(long, value_enum, value_name = "BUS", default_value_t = BusKind::Local)]
+    bus: BusKind,
+    /// Keep the system's data in this folder, which must be new or empty [default: a temporary folder]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
 
-/// Plays the street to its end, on this database or one of its own. True when nothing was lost, nothing was sent twice
-/// and all ended as it should.
-pub async fn run(args: Args, database_url: Option<SecretString>) -> Result<bool> {
+/// Runs the scenario to its end, on this database or on a private one. Returns true if no report was lost, no notice was
+/// duplicated and every figure is as expected.
+pub async fn run(args: DemoArgs, database_url: Option<SecretString>) -> Result<bool> {
     let shutdown = shutdown::on_signals()?;
-    let street = street(&args)?;
-    // Before a long run, not after it.
+    let scenario = scenario(&args)?;
+    // Fails before the long run, not after it.
     if let Some(path) = &args.json {
         std::fs::write(path, "").with_context(|| format!("writing {}", path.display()))?;
     }
-    let expected = expect(&street, last_rung(&*policy(DEMO_POLICY)?)?);
-    let kept = Folder::of(args.data_dir.as_deref())?;
+    let last_rung = last_rung(&*policy(DEMO_POLICY)?)?;
+    let expected = ExpectedFigures::from_scenario(&scenario, last_rung);
+    let folder = DataFolder::new(args.data_dir.as_deref())?;
 
-    let premises = Premises::build(&street).await?;
-    let spread = args.spread || args.bus == Carrier::Kafka;
-    let system = Stage::start(kept.path(), &premises, spread, args.bus, database_url).await?;
-    tell(&format!("console: {}", system.addresses().console));
+    let listeners = Listeners::bind(&scenario).await?;
+    let multi_process = args.multi_process || args.bus == BusKind::Kafka;
+    let system = DemoSystem::start(
+        folder.path(),
+        &listeners,
+        multi_process,
+        args.bus,
+        database_url,
+    )
+    .await?;
+    note(&format!("console: {}", system.addresses().console));
 
     let stop = CancellationToken::new();
-    let played = tokio::select! {
-        played = play(&system, &street, premises, &expected, &args, &stop) => played,
-        () = system.ends() => Err(anyhow::anyhow!("a role of the system has ended; see the log")),
+    let outcome = tokio::select! {
+        outcome = run_scenario(&system, &scenario, listeners, &expected, &args, &stop) => outcome,
+        () = system.wait_for_failure() => {
+            Err(anyhow::anyhow!("a role of the system has ended; see the log"))
+        }
         () = shutdown.cancelled() => Err(anyhow::anyhow!("stopped before the end")),
     };
-    let (residents, good) = match played {
-        Ok(played) => played,
+    let (hosts, as_expected) = match outcome {
+        Ok(outcome) => outcome,
         Err(error) => {
             stop.cancel();
-            end(system, kept).await?;
+            shut_down(system, folder).await?;
             return Err(error);
         }
     };
     if !args.exit {
-        tell("everything stays up for a look around; Ctrl-C ends it");
+        note("the system keeps running for inspection; press Ctrl-C to stop it");
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = system.ends() => {}
+            () = system.wait_for_failure() => {}
         }
     }
-    residents.close().await;
-    end(system, kept).await?;
-    Ok(good)
+    hosts.stop().await;
+    shut_down(system, folder).await?;
+    Ok(as_expected)
 }
 
-/// Ends the system. What was temporary is gone then, also the database's files where they lie outside the folder.
-async fn end(system: Stage, folder: Folder) -> Result<()> {
+/// Stops the system and deletes a temporary data folder, including database files that are outside of it.
+async fn shut_down(system: DemoSystem, folder: DataFolder) -> Result<()> {
     let home = system.embedded().map(|embedded| embedded.home().to_owned());
     system.stop().await?;
-    let Folder::Temporary(folder) = folder else {
+    let DataFolder::Temporary(folder) = folder else {
         return Ok(());
     };
     if let Some(home) = home.filter(|home| !home.starts_with(folder.path())) {
@@ -123,73 +133,79 @@ async fn end(system: Stage, folder: Folder) -> Result<()> {
     Ok(folder.close()?)
 }
 
-/// From the first account to the table.
-async fn play(
-    system: &Stage,
-    street: &Street,
-    premises: Premises,
-    expected: &Expected,
-    args: &Args,
+/// Sets up the system, runs every report to its end and prints the result table.
+async fn run_scenario(
+    system: &DemoSystem,
+    scenario: &Scenario,
+    listeners: Listeners,
+    expected: &ExpectedFigures,
+    args: &DemoArgs,
     stop: &CancellationToken,
-) -> Result<(Arc<Residents>, bool)> {
-    let cast = setup::people(system.client()).await?;
-    let keys = setup::providers(&cast, street).await?;
-    setup::known_material(&cast, street).await?;
+) -> Result<(Arc<SimulatedHosts>, bool)> {
+    let staff = setup::create_staff_accounts(system.client()).await?;
+    let keys = setup::register_providers(&staff, scenario).await?;
+    setup::approve_hashes_and_rules(&staff, scenario).await?;
     let gateway = &system.addresses().gateway;
-    let residents = premises
-        .open(street, gateway, &keys, stop.child_token())
+    let hosts = listeners
+        .start(scenario, gateway, &keys, stop.child_token())
         .await?;
 
-    let knowledge = Arc::new(Knowledge::of(street));
-    let at_work = stop.child_token();
-    let staff = TaskTracker::new();
-    for (number, analyst) in cast.analysts.iter().enumerate() {
-        let (analyst, knowledge) = (analyst.clone(), Arc::clone(&knowledge));
-        let desk = analysts::run(number, analyst, knowledge, at_work.clone());
-        staff.spawn(desk);
+    let truths = Arc::new(CaseTruths::from_scenario(scenario));
+    let stop_staff = stop.child_token();
+    let tasks = TaskTracker::new();
+    for (number, analyst) in staff.analysts.iter().enumerate() {
+        let (analyst, truths) = (analyst.clone(), Arc::clone(&truths));
+        tasks.spawn(analysts::run(number, analyst, truths, stop_staff.clone()));
     }
-    staff.spawn(analysts::inform(cast.operator.clone(), at_work.clone()));
-    let progress = follow::Progress::begin(expected);
-    residents.begin();
-    let fed = async {
-        feed::run(&cast.operator, street, &knowledge, &progress).await?;
-        progress.fed();
+    let operator = &staff.operator;
+    tasks.spawn(analysts::answer_provider_questions(
+        operator.clone(),
+        stop_staff.clone(),
+    ));
+    let progress = DemoProgress::new(expected);
+    hosts.start_outages();
+    let send_reports = async {
+        report_feed::run(operator, scenario, &truths, &progress).await?;
+        progress.set_all_reported();
         anyhow::Ok(())
     };
-    let result = tokio::try_join!(fed, follow::to_the_end(&cast.operator, &progress));
-    at_work.cancel();
-    staff.close();
-    staff.wait().await;
+    let result = tokio::try_join!(
+        send_reports,
+        progress::wait_until_settled(operator, &progress)
+    );
+    stop_staff.cancel();
+    tasks.close();
+    tasks.wait().await;
     result?;
 
-    let figures = Figures::read(&cast.operator, &knowledge, residents.log()).await?;
+    let figures = DemoFigures::read(operator, &truths, hosts.log()).await?;
     let differences = figures.differences(expected);
-    print(&table::of(&figures, expected, &differences));
+    print(&table::render(&figures, expected, &differences));
     if let Some(path) = &args.json {
         let text = format!("{:#}\n", figures.json());
         std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
     }
-    Ok((residents, differences.is_empty()))
+    Ok((hosts, differences.is_empty()))
 }
 
-fn street(args: &Args) -> Result<Street> {
-    let wanted = args.reports.map(|reports| reports as usize);
-    let Some(folder) = &args.street else {
-        return generate(wanted.unwrap_or(REPORTS), args.seed);
+fn scenario(args: &DemoArgs) -> Result<Scenario> {
+    let limit = args.reports.map(|reports| reports as usize);
+    let Some(folder) = &args.scenario else {
+        return generate(limit.unwrap_or(DEFAULT_REPORTS), args.seed);
     };
-    let mut street = Street::read(folder)?;
-    if let Some(wanted) = wanted {
-        street.entries.truncate(wanted);
+    let mut scenario = Scenario::read(folder)?;
+    if let Some(limit) = limit {
+        scenario.reports.truncate(limit);
     }
     ensure!(
-        !street.entries.is_empty(),
+        !scenario.reports.is_empty(),
         "{} has no reports",
         folder.display()
     );
-    Ok(street)
+    Ok(scenario)
 }
 
-fn last_rung(policy: &Policy) -> Result<domain::word::Rung> {
+fn last_rung(policy: &Policy) -> Result<domain::enums::Rung> {
     let ladder = policy
         .regimes
         .iter()
@@ -199,18 +215,18 @@ fn last_rung(policy: &Policy) -> Result<domain::word::Rung> {
     Ok(last.context("the demo's policy has no ladder")?.rung)
 }
 
-/// The system's data folder: one that is kept, or one that is gone afterwards.
-enum Folder {
-    Kept(PathBuf),
+/// The system's data folder: one that the user chose, or a temporary one that is deleted at the end.
+enum DataFolder {
+    Chosen(PathBuf),
     Temporary(tempfile::TempDir),
 }
 
-impl Folder {
-    fn of(kept: Option<&Path>) -> Result<Self> {
-        if let Some(path) = kept {
-            return Ok(Self::Kept(path.to_owned()));
+impl DataFolder {
+    fn new(chosen: Option<&Path>) -> Result<Self> {
+        if let Some(path) = chosen {
+            return Ok(Self::Chosen(path.to_owned()));
         }
-        // The database's user has to pass through.
+        // 0711: the operating system user that runs Postgres must be able to enter the folder.
         let folder = tempfile::Builder::new()
             .prefix("takedown-demo-")
             .permissions(std::fs::Permissions::from_mode(0o711))
@@ -220,7 +236,7 @@ impl Folder {
 
     fn path(&self) -> &Path {
         match self {
-            Self::Kept(path) => path,
+            Self::Chosen(path) => path,
             Self::Temporary(folder) => folder.path(),
         }
     }

@@ -1,42 +1,44 @@
-//! What stands before the first report: people, providers with their keys, known material and rules.
+//! Setup before the first report: staff accounts, providers with their keys, a hash list and rules.
 
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context as _, Result, ensure};
+use domain::enums::HashKind;
 use domain::url::{CanonicalUrl, DomainName};
-use domain::word::HashKind;
 use platform::sealed::random;
 use proto::v1::hash_entry::Verdict as HashVerdict;
 use proto::v1::rule::Verdict as RuleVerdict;
 use proto::v1::{
     ApproveHashListRequest, ApproveRuleRequest, CreateProviderKeyRequest, CreateStaffRequest,
     GetIntakeCountsRequest, Hash, HashEntry, ImportHashesRequest, ListHashListsRequest,
-    ProposeRuleRequest, Provider, PutProvidersRequest, Rule, StaffRole,
+    ProposeRuleRequest, Provider, Rule, StaffRole, UpsertProvidersRequest,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::client::Client;
-use crate::street::files::{Street, Verdict};
-use crate::street::residents::webhook_url;
+use crate::simulator::hosts::webhook_url;
+use crate::simulator::scenario::{Scenario, ScenarioProvider, TrueVerdict};
 
 const HASH_LIST: &str = "demo-known-material";
-/// Of the hashes on the street, this share in ten is known; the others are left to analysts.
-const KNOWN: usize = 7;
-/// Hosts decided by a rule, at most.
-const RULES: usize = 8;
-/// Cases that a host must have for a rule to be worth it.
-const WORTH_A_RULE: usize = 3;
-const HASHES_A_CALL: usize = 5000;
+/// This many of ten hashes in the scenario are on the list; the others are left to analysts.
+const KNOWN_OF_TEN: usize = 7;
+const MAX_RULES: usize = 8;
+/// A host with fewer cases gets no rule.
+const MIN_CASES_FOR_RULE: usize = 3;
+const HASHES_PER_CALL: usize = 5000;
 
-/// The people who play.
-pub struct Cast {
+/// Clients signed in as the simulated staff.
+pub struct DemoStaff {
     pub operator: Client,
     pub supervisor: Client,
     pub analysts: Vec<Client>,
 }
 
-/// Makes the accounts. The system must be new: figures of another run would be counted with this one's.
-pub async fn people(operator: &Client) -> Result<Cast> {
+/// Creates the accounts.
+///
+/// # Errors
+/// The system has reports already, whose figures would be counted with those of this run.
+pub async fn create_staff_accounts(operator: &Client) -> Result<DemoStaff> {
     let counts = operator
         .intake()
         .get_intake_counts(GetIntakeCountsRequest {})
@@ -45,19 +47,21 @@ pub async fn people(operator: &Client) -> Result<Cast> {
         counts.get_ref().accepted == 0,
         "this system has reports already; give the demo a new data folder or an empty database"
     );
-    let supervisor = account(operator, "demo-supervisor", &[StaffRole::Supervisor]).await?;
+    let supervisor = create_account(operator, "demo-supervisor", &[StaffRole::Supervisor]).await?;
     let mut analysts = Vec::new();
     for name in ["demo-analyst-1", "demo-analyst-2"] {
-        analysts.push(account(operator, name, &[StaffRole::Analyst, StaffRole::Supervisor]).await?);
+        analysts.push(
+            create_account(operator, name, &[StaffRole::Analyst, StaffRole::Supervisor]).await?,
+        );
     }
-    Ok(Cast {
+    Ok(DemoStaff {
         operator: operator.clone(),
         supervisor,
         analysts,
     })
 }
 
-async fn account(operator: &Client, name: &str, roles: &[StaffRole]) -> Result<Client> {
+async fn create_account(operator: &Client, name: &str, roles: &[StaffRole]) -> Result<Client> {
     let password = SecretString::from(hex::encode(random::<16>()));
     let request = CreateStaffRequest {
         name: name.to_owned(),
@@ -68,25 +72,28 @@ async fn account(operator: &Client, name: &str, roles: &[StaffRole]) -> Result<C
         .verification()
         .create_staff(request)
         .await
-        .with_context(|| format!("account {name}"))?;
+        .with_context(|| format!("creating the account {name}"))?;
     Ok(operator.sign_in(name, &password).await?)
 }
 
-/// Puts the street into the directory and gives each provider its key.
-pub async fn providers(cast: &Cast, street: &Street) -> Result<HashMap<String, SecretString>> {
-    let mut dispatch = cast.operator.dispatch();
-    let providers: Vec<Provider> = street.providers.iter().map(entry).collect();
-    for some in providers.chunks(1000) {
-        let request = PutProvidersRequest {
-            providers: some.to_vec(),
+/// Adds the scenario's providers to the directory and creates an API key for each.
+pub async fn register_providers(
+    staff: &DemoStaff,
+    scenario: &Scenario,
+) -> Result<HashMap<String, SecretString>> {
+    let mut dispatch = staff.operator.dispatch();
+    let providers: Vec<Provider> = scenario.providers.iter().map(provider_proto).collect();
+    for chunk in providers.chunks(1000) {
+        let request = UpsertProvidersRequest {
+            providers: chunk.to_vec(),
         };
-        let answer = dispatch.put_providers(request).await?.into_inner();
+        let answer = dispatch.upsert_providers(request).await?.into_inner();
         if let Some(problem) = answer.problems.first() {
             anyhow::bail!("providers.json, {}: {}", problem.field, problem.detail);
         }
     }
     let mut keys = HashMap::new();
-    for provider in &street.providers {
+    for provider in &scenario.providers {
         let request = CreateProviderKeyRequest {
             provider_id: provider.id.clone(),
             ..CreateProviderKeyRequest::default()
@@ -97,8 +104,8 @@ pub async fn providers(cast: &Cast, street: &Street) -> Result<HashMap<String, S
     Ok(keys)
 }
 
-fn entry(provider: &crate::street::files::Provider) -> Provider {
-    let takes_webhooks = provider.channel == domain::word::DeliveryChannel::Webhook;
+fn provider_proto(provider: &ScenarioProvider) -> Provider {
+    let has_webhook = provider.channel == domain::enums::DeliveryChannel::Webhook;
     let id_of = |id: &Option<String>| id.clone().unwrap_or_default();
     Provider {
         provider_id: provider.id.clone(),
@@ -112,7 +119,7 @@ fn entry(provider: &crate::street::files::Provider) -> Provider {
         origin: id_of(&provider.origin),
         channel: provider.channel.wire(),
         abuse_contact: provider.abuse_contact.clone(),
-        webhook_url: if takes_webhooks {
+        webhook_url: if has_webhook {
             webhook_url(&provider.id)
         } else {
             String::new()
@@ -120,33 +127,33 @@ fn entry(provider: &crate::street::files::Provider) -> Provider {
     }
 }
 
-/// Known hashes and standing rules: proposed by one person, approved by another.
-pub async fn known_material(cast: &Cast, street: &Street) -> Result<()> {
-    let mut proposer = cast.operator.verification();
-    let mut approver = cast.supervisor.verification();
-    for some in hashes(street).chunks(HASHES_A_CALL) {
+/// Proposes and approves the hash list and the rules, as two different people.
+pub async fn approve_hashes_and_rules(staff: &DemoStaff, scenario: &Scenario) -> Result<()> {
+    let mut proposer = staff.operator.verification();
+    let mut approver = staff.supervisor.verification();
+    for chunk in hashes(scenario).chunks(HASHES_PER_CALL) {
         let request = ImportHashesRequest {
             list: HASH_LIST.to_owned(),
-            entries: some.to_vec(),
+            entries: chunk.to_vec(),
         };
         proposer.import_hashes(request).await?;
     }
-    // What is approved is what the approver reads.
+    // The approver approves the version that they have read.
     let lists = approver.list_hash_lists(ListHashListsRequest {}).await?;
-    for read in lists.into_inner().lists {
-        if read.list == HASH_LIST && read.approved_by.is_empty() {
+    for list in lists.into_inner().lists {
+        if list.list == HASH_LIST && list.approved_by.is_empty() {
             let approve = ApproveHashListRequest {
-                list: read.list,
-                version: read.version,
-                entries: read.entries,
+                list: list.list,
+                version: list.version,
+                entries: list.entries,
             };
             approver.approve_hash_list(approve).await?;
         }
     }
-    for rule in rules(street) {
+    for rule in rules(scenario) {
         let request = ProposeRuleRequest { rule: Some(rule) };
         let rule = proposer.propose_rule(request).await?.into_inner().rule;
-        let rule = rule.context("verification proposed no rule")?;
+        let rule = rule.context("verification returned no rule")?;
         let approve = ApproveRuleRequest {
             rule_id: rule.rule_id,
             version: rule.version,
@@ -156,29 +163,31 @@ pub async fn known_material(cast: &Cast, street: &Street) -> Result<()> {
     Ok(())
 }
 
-/// The street's hashes that a list decides; a case that needs two looks is none of them.
-fn hashes(street: &Street) -> Vec<HashEntry> {
-    let mut known: BTreeMap<&str, Verdict> = BTreeMap::new();
-    let mut unclear = Vec::new();
-    for entry in &street.entries {
+/// The scenario's hashes for the list, without those of cases that need a second opinion.
+fn hashes(scenario: &Scenario) -> Vec<HashEntry> {
+    let mut verdicts: BTreeMap<&str, TrueVerdict> = BTreeMap::new();
+    let mut ambiguous = Vec::new();
+    for entry in &scenario.reports {
         let Some(truth) = &entry.truth else { continue };
         if entry.report.sha256.is_empty() {
             continue;
         }
-        let verdict = known.entry(&entry.report.sha256).or_insert(truth.verdict);
+        let verdict = verdicts
+            .entry(&entry.report.sha256)
+            .or_insert(truth.verdict);
         if *verdict != truth.verdict {
-            unclear.push(entry.report.sha256.as_str());
+            ambiguous.push(entry.report.sha256.as_str());
         }
     }
-    let share = |hash: &str| hash.bytes().map(usize::from).sum::<usize>() % 10 < KNOWN;
-    known
+    let is_known = |hash: &str| hash.bytes().map(usize::from).sum::<usize>() % 10 < KNOWN_OF_TEN;
+    verdicts
         .into_iter()
-        .filter(|(hash, _)| share(hash) && !unclear.contains(hash))
+        .filter(|(hash, _)| is_known(hash) && !ambiguous.contains(hash))
         .filter_map(|(hash, verdict)| {
             let verdict = match verdict {
-                Verdict::Actionable(category) => HashVerdict::Actionable(category.wire()),
-                Verdict::NotActionable(reason) => HashVerdict::NotActionable(reason.wire()),
-                Verdict::SecondLook => return None,
+                TrueVerdict::Actionable(category) => HashVerdict::Actionable(category.wire()),
+                TrueVerdict::NotActionable(reason) => HashVerdict::NotActionable(reason.wire()),
+                TrueVerdict::SecondOpinion => return None,
             };
             let hash = Hash {
                 kind: HashKind::Sha256.wire(),
@@ -192,14 +201,14 @@ fn hashes(street: &Street) -> Vec<HashEntry> {
         .collect()
 }
 
-/// Rules for hosts all of whose cases have one verdict, the busiest first.
-fn rules(street: &Street) -> Vec<Rule> {
-    let mut hosts: BTreeMap<String, BTreeMap<&str, Verdict>> = BTreeMap::new();
-    for entry in &street.entries {
+/// Rules for hosts whose cases all have the same verdict; the hosts with the most cases first.
+fn rules(scenario: &Scenario) -> Vec<Rule> {
+    let mut hosts: BTreeMap<String, BTreeMap<&str, TrueVerdict>> = BTreeMap::new();
+    for entry in &scenario.reports {
         let (Some(truth), Ok(url)) = (&entry.truth, CanonicalUrl::parse(&entry.report.url)) else {
             continue;
         };
-        // A rule for a host decides for every name below it as well.
+        // A rule for a host applies to every name below it.
         for name in url
             .host()
             .domain()
@@ -212,25 +221,25 @@ fn rules(street: &Street) -> Vec<Rule> {
                 .insert(&truth.case, truth.verdict);
         }
     }
-    let mut of_one_mind: Vec<(usize, String, Verdict)> = hosts
+    let mut unanimous: Vec<(usize, String, TrueVerdict)> = hosts
         .into_iter()
-        .filter(|(_, cases)| cases.len() >= WORTH_A_RULE)
+        .filter(|(_, cases)| cases.len() >= MIN_CASES_FOR_RULE)
         .filter_map(|(host, cases)| {
             let first = *cases.values().next()?;
             let agree = cases.values().all(|verdict| *verdict == first);
             agree.then_some((cases.len(), host, first))
         })
         .collect();
-    of_one_mind.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-    of_one_mind
+    unanimous.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    unanimous
         .into_iter()
         .filter_map(|(_, host, verdict)| {
             let verdict = match verdict {
-                Verdict::Actionable(category) => RuleVerdict::Actionable(category.wire()),
-                Verdict::NotActionable(reason) => RuleVerdict::NotActionable(reason.wire()),
-                Verdict::SecondLook => return None,
+                TrueVerdict::Actionable(category) => RuleVerdict::Actionable(category.wire()),
+                TrueVerdict::NotActionable(reason) => RuleVerdict::NotActionable(reason.wire()),
+                TrueVerdict::SecondOpinion => return None,
             };
-            let reason = "All that was found on this host so far is the same.".to_owned();
+            let reason = "All cases on this host have had the same verdict.".to_owned();
             Some(Rule {
                 host,
                 verdict: Some(verdict),
@@ -238,6 +247,6 @@ fn rules(street: &Street) -> Vec<Rule> {
                 ..Rule::default()
             })
         })
-        .take(RULES)
+        .take(MAX_RULES)
         .collect()
 }

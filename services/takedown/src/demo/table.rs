@@ -1,10 +1,10 @@
-//! The end of a demo, for people.
+//! The result of a demo as a table for people.
 
-use super::figures::Figures;
+use super::figures::DemoFigures;
 use crate::output;
-use crate::street::expect::Expected;
+use crate::simulator::expected_figures::ExpectedFigures;
 
-pub fn of(figures: &Figures, expected: &Expected, differences: &[String]) -> String {
+pub fn render(figures: &DemoFigures, expected: &ExpectedFigures, differences: &[String]) -> String {
     let exact = |figure: u64| figure.to_string();
     let list = |counts: Vec<(String, u64)>| -> String {
         if counts.is_empty() {
@@ -39,7 +39,7 @@ pub fn of(figures: &Figures, expected: &Expected, differences: &[String]) -> Str
             &exact(expected.refused),
         ],
         [
-            "joined a case that was open",
+            "joined an open case",
             &exact(figures.joined),
             &exact(expected.joined),
         ],
@@ -78,7 +78,7 @@ pub fn of(figures: &Figures, expected: &Expected, differences: &[String]) -> Str
             &expected.reappeared.to_string(),
         ],
         [
-            "open at the ladder's end",
+            "open at the end of the ladder",
             &exact(figures.open),
             &exact(expected.open),
         ],
@@ -88,28 +88,24 @@ pub fn of(figures: &Figures, expected: &Expected, differences: &[String]) -> Str
             &list(expected_rungs.collect()),
         ],
         ["lost", &exact(figures.lost), "0"],
-        [
-            "sent twice in effect",
-            &exact(figures.hosts.duplicates),
-            "0",
-        ],
+        ["duplicate notices", &exact(figures.hosts.duplicates), "0"],
         [
             "attempts",
             &exact(figures.attempts),
             &format!("more than {} notices", figures.notices),
         ],
         [
-            "received by hosts again",
+            "resends received by hosts",
             &exact(figures.hosts.repeated),
             "",
         ],
     ];
     let counts = output::table(
-        ["", "is", "must be"],
+        ["", "actual", "expected"],
         rows.map(|row| row.map(str::to_owned)),
     );
     let clocks = output::table(
-        ["clock, from received", "p50 s", "p99 s", "cases"],
+        ["clock, from receipt", "p50 s", "p99 s", "cases"],
         figures.clocks.iter().map(|clock| {
             [
                 clock.clock.clone(),

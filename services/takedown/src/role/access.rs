@@ -1,8 +1,7 @@
-//! Which role may call which method: the one table, checked against the certificate of each connection.
+//! Which role may call which method: one table, checked against the certificate of each connection.
 //!
-//! It says who may knock at all. Whether the person, partner or host behind the call has the right is the owner's own
-//! check of the credential in it. A test holds the table against the published services: a method that nobody listed
-//! is nobody's to call.
+//! The service that owns a method also checks the credential of the person, partner or provider in the call.
+//! A test compares the table with the published services; a method that is not listed cannot be called.
 
 use platform::grpc::{Access, Rule};
 
@@ -10,8 +9,8 @@ const GATEWAY: &[&str] = &["gateway"];
 const STAFF: &[&str] = &["console", "operator"];
 const OPERATOR: &[&str] = &["operator"];
 const EDGE_OR_OPERATOR: &[&str] = &["gateway", "operator"];
-const HEARERS: &[&str] = &["intake", "verification", "dispatch", "ledger"];
-const ANYBODY: &[&str] = &[
+const CONSUMERS: &[&str] = &["intake", "verification", "dispatch", "ledger"];
+const ANY_ROLE: &[&str] = &[
     "intake",
     "verification",
     "dispatch",
@@ -21,9 +20,9 @@ const ANYBODY: &[&str] = &[
     "operator",
 ];
 
-/// Methods by service. `operator` is whoever works at the command line.
+/// Methods by service. `operator` is the command line.
 pub const RULES: &[Rule] = &[
-    // Reports come in by the edge, and in bulk by the command line.
+    // Reports arrive through the gateway, and in bulk from the command line.
     ("takedown.v1.IntakeService/SubmitReports", EDGE_OR_OPERATOR),
     ("takedown.v1.IntakeService/StreamReports", OPERATOR),
     ("takedown.v1.IntakeService/GetOutcome", EDGE_OR_OPERATOR),
@@ -33,7 +32,7 @@ pub const RULES: &[Rule] = &[
     ("takedown.v1.IntakeService/ListPartners", STAFF),
     ("takedown.v1.IntakeService/RevokePartner", OPERATOR),
     ("takedown.v1.IntakeService/GetIntakeCounts", STAFF),
-    // Only staff have business with verification.
+    // Only staff use verification.
     ("takedown.v1.VerificationService/SignIn", STAFF),
     ("takedown.v1.VerificationService/SignOut", STAFF),
     ("takedown.v1.VerificationService/ExchangeSession", STAFF),
@@ -63,8 +62,8 @@ pub const RULES: &[Rule] = &[
         "takedown.v1.VerificationService/GetVerificationCounts",
         STAFF,
     ),
-    // The directory is kept at the command line, providers' keys there or by themselves.
-    ("takedown.v1.DispatchService/PutProviders", OPERATOR),
+    // The directory is maintained at the command line; keys also by the providers themselves.
+    ("takedown.v1.DispatchService/UpsertProviders", OPERATOR),
     ("takedown.v1.DispatchService/ListProviders", STAFF),
     ("takedown.v1.DispatchService/GetProvider", STAFF),
     (
@@ -83,7 +82,7 @@ pub const RULES: &[Rule] = &[
         "takedown.v1.DispatchService/RevokeProviderKey",
         EDGE_OR_OPERATOR,
     ),
-    // Providers come by the edge alone.
+    // Providers connect through the gateway only.
     ("takedown.v1.DispatchService/ListNotices", GATEWAY),
     ("takedown.v1.DispatchService/GetNotice", GATEWAY),
     ("takedown.v1.DispatchService/AnswerNotices", GATEWAY),
@@ -112,7 +111,7 @@ pub const RULES: &[Rule] = &[
     ("takedown.v1.DispatchService/GetDispatchCounts", STAFF),
     ("takedown.v1.LedgerService/GetTimeline", STAFF),
     ("takedown.v1.LedgerService/GetConservation", STAFF),
-    // Every notice carries the newest one.
+    // Dispatch puts the newest checkpoint into every notice.
     (
         "takedown.v1.LedgerService/LatestCheckpoint",
         &["dispatch", "console", "operator"],
@@ -121,11 +120,12 @@ pub const RULES: &[Rule] = &[
     ("takedown.v1.LedgerService/GetConsistencyProof", STAFF),
     ("takedown.v1.LedgerService/ReadLeaves", OPERATOR),
     ("takedown.v1.LedgerService/ListCheckpoints", STAFF),
-    // Whoever hears a log reads what the bus lost; each producer knows which of these hear its own.
-    ("takedown.v1.LogService/ReadLog", HEARERS),
+    // A consumer reads events that the bus lost; each producer checks that the caller is a registered
+    // consumer.
+    ("takedown.v1.LogService/ReadLog", CONSUMERS),
     ("takedown.v1.ParkedService/ListParked", STAFF),
-    ("grpc.health.v1.Health/Check", ANYBODY),
-    ("grpc.health.v1.Health/Watch", ANYBODY),
+    ("grpc.health.v1.Health/Check", ANY_ROLE),
+    ("grpc.health.v1.Health/Watch", ANY_ROLE),
     (
         "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
         OPERATOR,
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn every_published_method_is_somebodys_and_nothing_else_is_listed() {
+    fn every_published_method_is_listed_and_no_other() {
         let listed: BTreeSet<String> = RULES
             .iter()
             .map(|(method, _)| (*method).to_owned())
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(all.len(), RULES.len(), "a method is listed twice");
         for (method, roles) in RULES {
             assert!(!roles.is_empty(), "{method}");
-            assert!(roles.iter().all(|role| ANYBODY.contains(role)), "{method}");
+            assert!(roles.iter().all(|role| ANY_ROLE.contains(role)), "{method}");
         }
     }
 }

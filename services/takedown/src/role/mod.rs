@@ -1,13 +1,13 @@
-//! One role in a process of its own: its configuration file, who may call it, and its start.
+//! One role in a process of its own: its configuration file, its access rules and its start.
 //!
-//! `takedown up` starts the same roles by the same functions ([`spawn`]), all in one process. This module must not
-//! decide anything that a role decides, and must not run migrations: it only refuses to start without them.
+//! `takedown up` starts the same roles with the same functions ([`spawn`]), all in one process. A role does
+//! not run migrations: it refuses to start if its schema lacks any.
 
 pub mod access;
 pub mod config;
-mod guard;
 pub mod monitor;
 mod run;
+mod schema_check;
 pub(crate) mod spawn;
 
 use std::fmt;
@@ -16,7 +16,7 @@ use platform::db::Schema;
 
 pub use run::run;
 
-/// The six roles, in an order in which they can be shown.
+/// The six roles, in display order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     Intake,
@@ -37,7 +37,7 @@ impl Role {
         Self::Console,
     ];
 
-    /// As the command line, certificates and configuration files name it.
+    /// The name on the command line, in certificates and in configuration files.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Intake => "intake",
@@ -49,8 +49,8 @@ impl Role {
         }
     }
 
-    /// What its variables begin with, such as `TAKEDOWN_INTAKE__LISTEN`.
-    pub const fn variables(self) -> &'static str {
+    /// The prefix of its environment variables, such as `TAKEDOWN_INTAKE__LISTEN`.
+    pub const fn variable_prefix(self) -> &'static str {
         match self {
             Self::Intake => "TAKEDOWN_INTAKE__",
             Self::Verification => "TAKEDOWN_VERIFICATION__",
@@ -61,7 +61,7 @@ impl Role {
         }
     }
 
-    /// Where it listens when nobody says.
+    /// The default port.
     pub const fn port(self) -> u16 {
         match self {
             Self::Intake => 7410,
@@ -73,7 +73,7 @@ impl Role {
         }
     }
 
-    /// Its part of the database; the edges have none.
+    /// Its database schema; the edges have none.
     pub const fn schema(self) -> Option<Schema> {
         match self {
             Self::Intake => Some(intake::SCHEMA),

@@ -1,11 +1,11 @@
-//! How a process is watched from outside: its readiness, as the role says it itself, and its metrics.
+//! The monitoring endpoint of a process: readiness as the role itself reports it, and metrics.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use platform::grpc::{self, Check, Transport};
+use platform::grpc::{self, ReadinessCheck, Transport};
 use platform::monitor;
 use platform::shutdown::Tasks;
 use platform::telemetry::Telemetry;
@@ -15,64 +15,73 @@ use tonic::transport::Channel;
 
 use super::Role;
 
-/// A probe that waits longer has its answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Limit of a readiness request; a slower one counts as not ready.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The table `monitor`: plain HTTP with `/livez`, `/readyz` and `/metrics`, for whoever watches the process.
+/// The table `monitor`: HTTP without TLS, with `/livez`, `/readyz` and `/metrics`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Monitor {
-    /// Where it listens. [default: nowhere]
+    /// Address to listen on. [default: none]
     pub listen: Option<SocketAddr>,
 }
 
 impl Monitor {
-    /// Listens, where the configuration says so.
-    pub async fn serve(&self, tasks: &mut Tasks, ready: Check, telemetry: Telemetry) -> Result<()> {
-        let Some(at) = self.listen else { return Ok(()) };
-        let listener = TcpListener::bind(at)
+    /// Serves the endpoint if an address is configured.
+    pub async fn serve(
+        &self,
+        tasks: &mut Tasks,
+        ready: ReadinessCheck,
+        telemetry: Telemetry,
+    ) -> Result<()> {
+        let Some(address) = self.listen else {
+            return Ok(());
+        };
+        let listener = TcpListener::bind(address)
             .await
-            .with_context(|| format!("the monitor cannot listen on {at}"))?;
+            .with_context(|| format!("the monitor cannot listen on {address}"))?;
         let serving = monitor::serve(listener, ready, telemetry, tasks.token());
         tasks.spawn("monitor", serving);
         Ok(())
     }
 }
 
-/// Ready when the core roles behind these channels are.
-pub fn answers(channels: Vec<Channel>) -> Check {
+/// Ready when all core roles behind these channels are.
+pub fn all_are_ready(channels: Vec<Channel>) -> ReadinessCheck {
     Arc::new(move || {
-        let asked = channels.clone().into_iter().map(grpc::is_ready);
-        let all = futures::future::join_all(asked);
+        let requests = channels.clone().into_iter().map(grpc::is_ready);
+        let all = futures::future::join_all(requests);
         Box::pin(async { all.await.into_iter().all(|ready| ready) })
     })
 }
 
-/// Ready when the edge that listens here says so.
-pub fn edge_answers(listens: SocketAddr) -> Check {
-    let url = format!("http://{}/readyz", reached(listens));
+/// Ready when the edge at this address reports so.
+pub fn edge_is_ready(address: SocketAddr) -> ReadinessCheck {
+    let url = format!("http://{}/readyz", reachable(address));
     Arc::new(move || {
-        let asked = tokio::time::timeout(PATIENCE, reqwest::get(url.clone()));
-        Box::pin(async { matches!(asked.await, Ok(Ok(answer)) if answer.status().is_success()) })
+        let request = tokio::time::timeout(TIMEOUT, reqwest::get(url.clone()));
+        Box::pin(async {
+            matches!(request.await, Ok(Ok(response)) if response.status().is_success())
+        })
     })
 }
 
-/// A channel from a core role to itself: it is asked as others ask it.
-pub fn to_itself(transport: &Transport, role: Role, listens: SocketAddr) -> Result<Channel> {
+/// A channel from a core role to its own server, which is checked like any other.
+pub fn own_channel(transport: &Transport, role: Role, address: SocketAddr) -> Result<Channel> {
     let scheme = match transport {
-        Transport::Plain => "http",
-        Transport::Proven(_) => "https",
+        Transport::Plaintext => "http",
+        Transport::MutualTls(_) => "https",
     };
-    let address = format!("{scheme}://{}", reached(listens));
-    Ok(transport.channel(role.name(), &address)?)
+    let url = format!("{scheme}://{}", reachable(address));
+    Ok(transport.channel(role.name(), &url)?)
 }
 
-/// Who listens everywhere is reached on loopback.
-fn reached(listens: SocketAddr) -> SocketAddr {
-    let ip = match listens.ip() {
+/// A server that listens on every address is reachable on loopback.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    SocketAddr::new(ip, listens.port())
+    SocketAddr::new(ip, address.port())
 }

@@ -1,4 +1,4 @@
-//! From a role's file to the role at work, and to its end within 25 seconds.
+//! Runs one role from its configuration file until a signal, and stops it within 25 seconds.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use platform::bus::{Bus, BusConfig, Kind};
+use platform::bus::{Bus, BusConfig, BusKind};
 use platform::clock::Clock;
 use platform::db::{self, Schema};
-use platform::grpc::{Check, Transport};
+use platform::grpc::{ReadinessCheck, Transport};
 use platform::sealed::Keyring;
 use platform::shutdown::{self, Tasks};
 use platform::telemetry::Telemetry;
@@ -19,15 +19,16 @@ use tokio::net::TcpListener;
 
 use super::config::{self, Database, Logs, Security};
 use super::monitor::{self, Monitor};
-use super::spawn::{self, Core, Reach};
-use super::{Role, access, guard};
+use super::spawn::{self, Core, Egress};
+use super::{Role, access, schema_check};
 use crate::system::{PRODUCTION_POLICY, policy};
 
-/// For what is in flight. The database's connections need a second more of the 25 that an end may take.
+/// Limit for work in flight. Closing the database connections takes another second of the 25 that shutdown
+/// may take.
 const DRAIN: Duration = Duration::from_secs(22);
 const CLOSE: Duration = Duration::from_secs(1);
 
-/// Runs a role until a signal ends it, or until it fails.
+/// Runs a role until a signal or until it fails.
 pub async fn run(role: Role, file: Option<&Path>) -> Result<()> {
     let signal = shutdown::on_signals()?;
     let mut process = Process {
@@ -45,8 +46,8 @@ pub async fn run(role: Role, file: Option<&Path>) -> Result<()> {
         Role::Verification => {
             let file: config::Verification = config::read(role, file)?;
             let core = process.core(file).await?;
-            let hints = verification::Hints::default();
-            spawn::verification(&mut process.tasks, core, hints);
+            let wakeups = verification::Wakeups::default();
+            spawn::verification(&mut process.tasks, core, wakeups);
         }
         Role::Dispatch => dispatch(&mut process, config::read(role, file)?).await?,
         Role::Ledger => {
@@ -58,7 +59,7 @@ pub async fn run(role: Role, file: Option<&Path>) -> Result<()> {
         Role::Console => console(&mut process, config::read(role, file)?).await?,
     }
     tracing::info!(role.name = role.name(), "started");
-    process.end().await
+    process.finish().await
 }
 
 async fn dispatch(process: &mut Process, file: config::Dispatch) -> Result<()> {
@@ -69,9 +70,9 @@ async fn dispatch(process: &mut Process, file: config::Dispatch) -> Result<()> {
         None => PRODUCTION_POLICY.to_owned(),
     };
     let transport = file.tls.transport(process.role.name())?;
-    let reach = Reach {
+    let egress = Egress {
         policy: policy(&text)?,
-        way_out: file.outside.policy(&file.settings)?,
+        connector: file.egress.policy(&file.settings)?,
         ledger: transport.channel("ledger", &file.peers.ledger)?,
     };
     let core = config::Core {
@@ -85,14 +86,19 @@ async fn dispatch(process: &mut Process, file: config::Dispatch) -> Result<()> {
         settings: file.settings,
     };
     let core = process.core_over(core, transport).await?;
-    spawn::dispatch(&mut process.tasks, core, reach, dispatch::Hints::default());
+    spawn::dispatch(
+        &mut process.tasks,
+        core,
+        egress,
+        dispatch::DispatchWakeups::default(),
+    );
     Ok(())
 }
 
 async fn gateway(process: &mut Process, file: config::Gateway) -> Result<()> {
     let transport = file.tls.transport(process.role.name())?;
     let mail = match file.mail_listen {
-        Some(at) => Some(process.bind(Some(at), &file.tls).await?),
+        Some(address) => Some(process.bind(Some(address), &file.tls).await?),
         None => None,
     };
     let deps = gateway::Deps {
@@ -102,8 +108,8 @@ async fn gateway(process: &mut Process, file: config::Gateway) -> Result<()> {
         config: file.settings,
     };
     let listener = process.bind(file.listen, &file.tls).await?;
-    process.watch(&transport);
-    let ready = monitor::edge_answers(listener.local_addr()?);
+    process.reload_certificates(&transport);
+    let ready = monitor::edge_is_ready(listener.local_addr()?);
     process.monitor(&file.monitor, ready).await?;
     spawn::gateway(&mut process.tasks, deps, listener);
     Ok(())
@@ -119,14 +125,14 @@ async fn console(process: &mut Process, file: config::Console) -> Result<()> {
         config: file.settings,
     };
     let listener = process.bind(file.listen, &file.tls).await?;
-    process.watch(&transport);
-    let ready = monitor::edge_answers(listener.local_addr()?);
+    process.reload_certificates(&transport);
+    let ready = monitor::edge_is_ready(listener.local_addr()?);
     process.monitor(&file.monitor, ready).await?;
     spawn::console(&mut process.tasks, deps, listener);
     Ok(())
 }
 
-/// One role's process on its way to work.
+/// A role's process while it starts and runs.
 struct Process {
     role: Role,
     tasks: Tasks,
@@ -148,11 +154,11 @@ impl Process {
         let keyring = Arc::new(Keyring::open(&file.keyring)?);
         let bus = bus(&file.bus, &file.peers, &keyring, &transport)?;
         let schema = self.role.schema().context("a core role has a schema")?;
-        let pool = self.database(&file.database, schema).await?;
+        let pool = self.open_pool(&file.database, schema).await?;
         let bound = self.bind(file.listen, &file.tls).await?;
-        self.watch(&transport);
-        let itself = monitor::to_itself(&transport, self.role, bound.local_addr()?)?;
-        let ready = monitor::answers(vec![itself]);
+        self.reload_certificates(&transport);
+        let own = monitor::own_channel(&transport, self.role, bound.local_addr()?)?;
+        let ready = monitor::all_are_ready(vec![own]);
         self.monitor(&file.monitor, ready).await?;
         Ok(Core {
             pool,
@@ -164,51 +170,52 @@ impl Process {
         })
     }
 
-    /// A pool whose database is known to be fit for the role, or is watched until it is.
-    async fn database(&mut self, database: &Database, schema: Schema) -> Result<PgPool> {
+    /// Opens the pool. If the database does not respond yet, its schema is checked in the background once it
+    /// does.
+    async fn open_pool(&mut self, database: &Database, schema: Schema) -> Result<PgPool> {
         let url = database.url.resolve()?;
         let pool = db::lazy_pool(url.expose_secret(), schema.name, database.connections)
-            .context("the database's address is none")?;
-        if !guard::check(&pool, &schema).await? {
-            let watching = guard::watch(pool.clone(), schema, self.tasks.token());
-            self.tasks.spawn("database", watching);
+            .context("the database address is not valid")?;
+        if !schema_check::check(&pool, &schema).await? {
+            let checking = schema_check::run(pool.clone(), schema, self.tasks.token());
+            self.tasks.spawn("database", checking);
         }
         self.pool = Some(pool.clone());
         Ok(pool)
     }
 
     async fn bind(&self, listen: Option<SocketAddr>, tls: &Security) -> Result<TcpListener> {
-        let at = listen.unwrap_or_else(|| tls.listen(self.role));
-        TcpListener::bind(at)
+        let address = listen.unwrap_or_else(|| tls.default_listen(self.role));
+        TcpListener::bind(address)
             .await
-            .with_context(|| format!("the {} cannot listen on {at}", self.role))
+            .with_context(|| format!("the {} cannot listen on {address}", self.role))
     }
 
-    /// Certificates are read again while the role runs.
-    fn watch(&mut self, transport: &Transport) {
-        if let Transport::Proven(tls) = transport {
-            let watching = tls.clone().watch(self.tasks.token());
-            self.tasks.spawn("certificates", always(watching));
+    /// Re-reads certificate files while the role runs.
+    fn reload_certificates(&mut self, transport: &Transport) {
+        if let Transport::MutualTls(tls) = transport {
+            let reloading = tls.clone().watch(self.tasks.token());
+            self.tasks.spawn("certificates", infallible(reloading));
         }
     }
 
-    async fn monitor(&mut self, monitor: &Monitor, ready: Check) -> Result<()> {
+    async fn monitor(&mut self, monitor: &Monitor, ready: ReadinessCheck) -> Result<()> {
         let telemetry = self.telemetry.clone();
         monitor.serve(&mut self.tasks, ready, telemetry).await
     }
 
-    async fn end(self) -> Result<()> {
-        let ended = self.tasks.finish(DRAIN).await;
+    async fn finish(self) -> Result<()> {
+        let result = self.tasks.finish(DRAIN).await;
         self.telemetry.end().await;
         if let Some(pool) = self.pool {
-            // Whoever still holds a connection after the drain loses it with the process.
+            // A task that still holds a connection after the drain loses it when the process exits.
             let _ = tokio::time::timeout(CLOSE, pool.close()).await;
         }
-        Ok(ended?)
+        Ok(result?)
     }
 }
 
-/// The bus as the file has it, with a way to each log that the role hears.
+/// Opens the configured bus, on Kafka with a channel to the log of each producer that the role consumes.
 fn bus(
     settings: &BusConfig,
     peers: &impl Logs,
@@ -216,7 +223,7 @@ fn bus(
     transport: &Transport,
 ) -> Result<Bus> {
     let mut bus = Bus::open(settings, keyring)?;
-    if settings.kind == Kind::Kafka {
+    if settings.kind == BusKind::Kafka {
         for (producer, address) in peers.logs() {
             bus = bus.with_log(producer, transport.channel(producer, address)?);
         }
@@ -224,7 +231,7 @@ fn bus(
     Ok(bus)
 }
 
-async fn always(part: impl Future<Output = ()>) -> Result<(), std::convert::Infallible> {
-    part.await;
+async fn infallible(task: impl Future<Output = ()>) -> Result<(), std::convert::Infallible> {
+    task.await;
     Ok(())
 }

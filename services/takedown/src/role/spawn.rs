@@ -1,4 +1,4 @@
-//! Each role, given what it depends on and started: the one way, in a process of its own and with all others in one.
+//! Starts a role. Used by `takedown <role>` and by `takedown up`.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tonic::transport::Channel;
 
-/// What every core role works with.
+/// Dependencies of every core role.
 pub(crate) struct Core<C> {
     pub(crate) pool: PgPool,
     pub(crate) keyring: Arc<Keyring>,
@@ -25,15 +25,15 @@ pub(crate) struct Core<C> {
     pub(crate) listener: Listener,
 }
 
-/// What dispatch works with beside it.
-pub(crate) struct Reach {
+/// Dependencies of dispatch only.
+pub(crate) struct Egress {
     pub(crate) policy: Arc<Policy>,
-    pub(crate) way_out: connector::Policy,
+    pub(crate) connector: connector::Policy,
     pub(crate) ledger: Channel,
 }
 
 pub(crate) fn intake(tasks: &mut Tasks, core: Core<intake::Config>) {
-    look(tasks, &core.pool, &core.clock, "intake", intake::SIGNS);
+    poll_gauges(tasks, &core.pool, &core.clock, "intake", intake::GAUGES);
     let deps = intake::Deps {
         pool: core.pool,
         keyring: core.keyring,
@@ -47,14 +47,14 @@ pub(crate) fn intake(tasks: &mut Tasks, core: Core<intake::Config>) {
 pub(crate) fn verification(
     tasks: &mut Tasks,
     core: Core<verification::Config>,
-    hints: verification::Hints,
+    wakeups: verification::Wakeups,
 ) {
-    look(
+    poll_gauges(
         tasks,
         &core.pool,
         &core.clock,
         "verification",
-        verification::SIGNS,
+        verification::GAUGES,
     );
     let deps = verification::Deps {
         pool: core.pool,
@@ -62,7 +62,7 @@ pub(crate) fn verification(
         clock: core.clock,
         config: core.settings,
         bus: core.bus,
-        hints,
+        wakeups,
     };
     let running = verification::run(deps, core.listener, tasks.token());
     tasks.spawn("verification", running);
@@ -71,27 +71,27 @@ pub(crate) fn verification(
 pub(crate) fn dispatch(
     tasks: &mut Tasks,
     core: Core<dispatch::Config>,
-    reach: Reach,
-    hints: dispatch::Hints,
+    egress: Egress,
+    wakeups: dispatch::DispatchWakeups,
 ) {
-    look(tasks, &core.pool, &core.clock, "dispatch", dispatch::SIGNS);
+    poll_gauges(tasks, &core.pool, &core.clock, "dispatch", dispatch::GAUGES);
     let deps = dispatch::Deps {
         pool: core.pool,
         keyring: core.keyring,
         clock: core.clock,
         config: core.settings,
         bus: core.bus,
-        policy: reach.policy,
-        connector: Connector::new(reach.way_out),
-        ledger: Some(reach.ledger),
-        hints,
+        policy: egress.policy,
+        connector: Connector::new(egress.connector),
+        ledger: Some(egress.ledger),
+        wakeups,
     };
     let running = dispatch::run(deps, core.listener, tasks.token());
     tasks.spawn("dispatch", running);
 }
 
 pub(crate) fn ledger(tasks: &mut Tasks, core: Core<ledger::Config>) {
-    look(tasks, &core.pool, &core.clock, "ledger", ledger::SIGNS);
+    poll_gauges(tasks, &core.pool, &core.clock, "ledger", ledger::GAUGES);
     let deps = ledger::Deps {
         pool: core.pool,
         keyring: core.keyring,
@@ -110,17 +110,17 @@ pub(crate) fn console(tasks: &mut Tasks, deps: console::Deps, listener: TcpListe
     tasks.spawn("console", console::run(deps, listener, tasks.token()));
 }
 
-/// What the metrics show of a core role's tables.
-fn look(
+/// Keeps the gauges of a core role's tables up to date.
+fn poll_gauges(
     tasks: &mut Tasks,
     pool: &PgPool,
     clock: &Clock,
     role: &'static str,
-    signs: &'static [Gauge],
+    gauges: &'static [Gauge],
 ) {
-    let looking = metrics::look(pool.clone(), clock.clone(), role, signs, tasks.token());
-    tasks.spawn("signs", async {
-        looking.await;
+    let polling = metrics::poll(pool.clone(), clock.clone(), role, gauges, tasks.token());
+    tasks.spawn("gauges", async {
+        polling.await;
         Ok::<_, Infallible>(())
     });
 }

@@ -1,43 +1,47 @@
-//! The database that a system runs on: given by its address, or the private one of the data folder.
-//! Either way the folder is ours alone while we run.
+//! The database of a system: an external one, given by its address, or the private one of the data folder. In
+//! both cases this process holds the lock of the data folder.
 
 use std::path::Path;
 
 use anyhow::Result;
-use platform::embedded::{Embedded, FolderLock};
+use platform::embedded::{Embedded, FolderLock, Progress};
 use secrecy::SecretString;
 
 pub(super) struct Database {
     url: SecretString,
-    kept: Kept,
+    server: DatabaseServer,
 }
 
-enum Kept {
+enum DatabaseServer {
     Private(Box<Embedded>),
-    Given { _lock: FolderLock },
+    External { _lock: FolderLock },
 }
 
 impl Database {
-    /// Refused with a sentence while another process runs on the folder.
+    /// Opens the external database, or starts the private one.
+    ///
+    /// # Errors
+    ///
+    /// Another process is using the data folder.
     pub(super) async fn open(
         data_dir: &Path,
-        given: Option<SecretString>,
-        say: &(dyn Fn(&str) + Send + Sync),
+        external: Option<SecretString>,
+        progress: Progress<'_>,
     ) -> Result<Self> {
-        let lock = FolderLock::take(data_dir)?;
-        if let Some(url) = given {
+        let lock = FolderLock::acquire(data_dir)?;
+        if let Some(url) = external {
             return Ok(Self {
                 url,
-                kept: Kept::Given { _lock: lock },
+                server: DatabaseServer::External { _lock: lock },
             });
         }
-        let (embedded, url) = Embedded::start_locked(lock, data_dir, say).await?;
+        let (embedded, url) = Embedded::start_locked(lock, data_dir, progress).await?;
         if embedded.adopted() {
-            say("the database was still running from the last time; going on with it");
+            progress("the database is still running from the previous start; using it");
         }
         Ok(Self {
             url: url.into(),
-            kept: Kept::Private(Box::new(embedded)),
+            server: DatabaseServer::Private(Box::new(embedded)),
         })
     }
 
@@ -46,16 +50,16 @@ impl Database {
     }
 
     pub(super) fn embedded(&self) -> Option<&Embedded> {
-        match &self.kept {
-            Kept::Private(embedded) => Some(embedded),
-            Kept::Given { .. } => None,
+        match &self.server {
+            DatabaseServer::Private(embedded) => Some(embedded),
+            DatabaseServer::External { .. } => None,
         }
     }
 
     pub(super) async fn stop(self) -> Result<()> {
-        match self.kept {
-            Kept::Private(embedded) => Ok(embedded.stop().await?),
-            Kept::Given { .. } => Ok(()),
+        match self.server {
+            DatabaseServer::Private(embedded) => Ok(embedded.stop().await?),
+            DatabaseServer::External { .. } => Ok(()),
         }
     }
 }

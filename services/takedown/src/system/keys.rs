@@ -1,4 +1,4 @@
-//! The keyring of a data folder: made at the first start, and never a second time for the same database.
+//! The keyring of a data folder: created at the first start, and only once for a database.
 
 use std::path::{Path, PathBuf};
 
@@ -12,19 +12,22 @@ pub fn keyring_path(data_dir: &Path) -> PathBuf {
     data_dir.join("keyring.json")
 }
 
-/// Opens the folder's keyring. Where there is none a fresh one is made, unless the database has been worked with:
-/// fresh keys would open nothing of what it holds.
+/// Opens the folder's keyring, or creates one for an unused database.
+///
+/// # Errors
+///
+/// `keyring_missing` if the database has been used: new keys could not open its sealed values.
 pub(crate) async fn open(data_dir: &Path, url: &str) -> Result<Keyring> {
     let path = keyring_path(data_dir);
     if path.exists() {
         return Ok(Keyring::open(&path)?);
     }
-    if worked_with(url).await? {
+    if is_in_use(url).await? {
         return Err(Problem::new(
             Kind::FailedPrecondition,
             "keyring_missing",
             format!(
-                "The database holds what was sealed under a keyring, and {} is not there; put it back from its backup, or give an empty database.",
+                "The database has values that were sealed under a keyring, and {} is missing; restore it from its backup, or use an empty database.",
                 path.display()
             ),
         )
@@ -33,24 +36,24 @@ pub(crate) async fn open(data_dir: &Path, url: &str) -> Result<Keyring> {
     Ok(Keyring::create(&path)?)
 }
 
-/// Whether a relay has ever owned a shard of intake's log: no system has run on a database without that.
-async fn worked_with(url: &str) -> sqlx::Result<bool> {
+/// Whether a relay has ever owned a shard of intake's log, as in every system that has been started.
+async fn is_in_use(url: &str) -> sqlx::Result<bool> {
     let mut conn = db::connect_options(url, "intake")?.connect().await?;
     let migrated: bool =
         sqlx::query_scalar("-- is_migrated\nselect to_regclass('intake.log_shard') is not null")
             .fetch_one(&mut conn)
             .await?;
-    let worked = migrated
+    let in_use = migrated
         && sqlx::query_scalar(
-            "-- was_worked_with\nselect exists (select from log_shard where position > 0 or owner is not null)",
+            "-- is_in_use\nselect exists (select from log_shard where position > 0 or owner is not null)",
         )
         .fetch_one(&mut conn)
         .await?;
     conn.close().await?;
-    Ok(worked)
+    Ok(in_use)
 }
 
-/// As `client.toml` carries them.
+/// The public keys of checkpoints, in the format of `client.toml`.
 pub(crate) fn checkpoint_keys(keyring: &Keyring) -> Vec<String> {
     keyring
         .public_keys(SigningContext::Checkpoint)

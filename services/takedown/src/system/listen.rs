@@ -1,42 +1,43 @@
-//! Ports: bound before anything is started, so that every role can be told where the others are.
+//! Listeners, bound before anything starts, so that every role can be given the addresses of the others.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context as _, Result};
+use platform::embedded::Progress;
 use tokio::net::TcpListener;
 
 use super::Options;
 use crate::client::Addresses;
 
-/// Where an edge listens.
+/// The address on which an edge listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listen {
-    /// There, or not at all. Port 0 is any free one.
-    At(SocketAddr),
-    /// There, or on a free port of loopback when that one is taken.
+    /// This address only. Port 0 is any free one.
+    Exactly(SocketAddr),
+    /// This port of loopback, or a free one if it is taken.
     Prefer(u16),
 }
 
 impl Listen {
     /// Any free port of loopback.
     pub const fn free() -> Self {
-        Self::At(loopback(0))
+        Self::Exactly(loopback(0))
     }
 
-    async fn bind(self, what: &str, say: &(dyn Fn(&str) + Send + Sync)) -> Result<TcpListener> {
+    async fn bind(self, name: &str, progress: Progress<'_>) -> Result<TcpListener> {
         match self {
-            Self::At(address) => TcpListener::bind(address)
+            Self::Exactly(address) => TcpListener::bind(address)
                 .await
-                .with_context(|| format!("the {what} cannot listen on {address}")),
+                .with_context(|| format!("the {name} cannot listen on {address}")),
             Self::Prefer(port) => match TcpListener::bind(loopback(port)).await {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                    say(&format!(
-                        "port {port} is taken; the {what} takes a free one"
+                    progress(&format!(
+                        "port {port} is taken; the {name} takes a free one"
                     ));
                     Ok(TcpListener::bind(loopback(0)).await?)
                 }
-                bound => bound.with_context(|| format!("the {what} cannot listen on {port}")),
+                bound => bound.with_context(|| format!("the {name} cannot listen on {port}")),
             },
         }
     }
@@ -46,31 +47,28 @@ const fn loopback(port: u16) -> SocketAddr {
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 
-pub(super) struct Listeners {
+pub(super) struct RoleListeners {
     pub(super) intake: TcpListener,
     pub(super) verification: TcpListener,
     pub(super) dispatch: TcpListener,
     pub(super) ledger: TcpListener,
     pub(super) gateway: TcpListener,
-    /// Of the gateway, for mail.
+    /// The gateway's, for inbound mail.
     pub(super) mail: TcpListener,
     pub(super) console: TcpListener,
 }
 
-impl Listeners {
-    pub(super) async fn bind(
-        options: &Options,
-        say: &(dyn Fn(&str) + Send + Sync),
-    ) -> Result<Self> {
+impl RoleListeners {
+    pub(super) async fn bind(options: &Options, progress: Progress<'_>) -> Result<Self> {
         let free = Listen::free();
         Ok(Self {
-            intake: free.bind("intake", say).await?,
-            verification: free.bind("verification", say).await?,
-            dispatch: free.bind("dispatch", say).await?,
-            ledger: free.bind("ledger", say).await?,
-            gateway: options.gateway.bind("gateway", say).await?,
-            mail: options.mail.bind("mail door", say).await?,
-            console: options.console.bind("console", say).await?,
+            intake: free.bind("intake", progress).await?,
+            verification: free.bind("verification", progress).await?,
+            dispatch: free.bind("dispatch", progress).await?,
+            ledger: free.bind("ledger", progress).await?,
+            gateway: options.gateway.bind("gateway", progress).await?,
+            mail: options.mail.bind("inbound mail server", progress).await?,
+            console: options.console.bind("console", progress).await?,
         })
     }
 

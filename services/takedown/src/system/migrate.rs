@@ -1,8 +1,8 @@
-//! Schemas, the database roles that own them, and those that work in them: each service reaches what its grants list in
-//! its own schema, and the logs that it hears.
+//! Schemas and the database roles of each service: an owner, and a runtime role with the rights that its
+//! grants list in its own schema and, on the Local bus, in the logs that it consumes.
 
 use anyhow::Result;
-use platform::bus::{BusConfig, Kind, ensure_topics};
+use platform::bus::{BusConfig, BusKind, ensure_topics};
 use platform::db::{self, Grants, Schema};
 use platform::error::{self, Problem};
 use platform::log;
@@ -17,7 +17,7 @@ pub const SERVICES: [Schema; 4] = [
     ledger::SCHEMA,
 ];
 
-/// Who hears whose log on the Local bus: (producer, consumer).
+/// Which service consumes which log: (producer, consumer).
 pub const SHARED_LOGS: [(&str, &str); 8] = [
     ("intake", "verification"),
     ("intake", "ledger"),
@@ -50,7 +50,7 @@ pub struct Pools {
 }
 
 impl Pools {
-    /// For an administrator's address: each connection takes its service's runtime role.
+    /// Opens the pools with an administrator's address; each connection sets its service's runtime role.
     pub async fn open(url: &str) -> sqlx::Result<Self> {
         let open = |schema: Schema| db::pool_as_role(url, schema.name, CONNECTIONS);
         Ok(Self {
@@ -61,7 +61,7 @@ impl Pools {
         })
     }
 
-    /// Gives the connections back, so that the database ends without breaking any off.
+    /// Closes the connections, so that the database can stop without aborting any.
     pub(crate) async fn close(&self) {
         tokio::join!(
             self.intake.close(),
@@ -72,49 +72,49 @@ impl Pools {
     }
 }
 
-/// Brings every schema up to date and gives each runtime role its rights, for an administrator's address: on the Local
-/// bus also to the logs that it hears. Safe to repeat, and at the same time.
-pub async fn migrate(url: &str, bus: Kind) -> Result<()> {
+/// Migrates every schema and grants each runtime role its rights, with an administrator's address; on the
+/// Local bus also on the logs that it consumes. May be repeated and run concurrently.
+pub async fn migrate(url: &str, bus: BusKind) -> Result<()> {
     migrate_some(url, &|_, _, _| true).await?;
     let mut admin = db::connect_options(url, "public")?.connect().await?;
     for (schema, grants) in SERVICES.iter().zip(GRANTS) {
         db::grant(&mut admin, schema, &[log::GRANTS, grants])
             .await
-            .map_err(rights)?;
+            .map_err(missing_rights)?;
     }
     for (producer, consumer) in SHARED_LOGS {
-        let done = match bus {
-            Kind::Local => db::share_log(&mut admin, producer, consumer).await,
-            Kind::Kafka => db::unshare_log(&mut admin, producer, consumer).await,
+        let shared = match bus {
+            BusKind::Local => db::share_log(&mut admin, producer, consumer).await,
+            BusKind::Kafka => db::unshare_log(&mut admin, producer, consumer).await,
         };
-        done.map_err(rights)?;
+        shared.map_err(missing_rights)?;
     }
     admin.close().await?;
     Ok(())
 }
 
-/// Makes every schema with those migrations only that are `wanted`, by schema, set and version. Nobody is given a right.
+/// Creates every schema with the selected migrations, by schema, set and version. Grants no rights.
 pub(crate) async fn migrate_some(
     url: &str,
-    wanted: &(dyn Fn(&str, &str, i64) -> bool + Sync),
+    is_selected: &(dyn Fn(&str, &str, i64) -> bool + Sync),
 ) -> Result<()> {
     let mut admin = db::connect_options(url, "public")?.connect().await?;
     for schema in &SERVICES {
         db::provision(&mut admin, schema.name)
             .await
-            .map_err(rights)?;
+            .map_err(missing_rights)?;
         let owner = db::pool_as_owner(url, schema.name, 1).await?;
-        let wanted = |set: &str, version| wanted(schema.name, set, version);
-        db::migrate_some(&owner, schema, &wanted).await?;
+        let is_selected = |set: &str, version| is_selected(schema.name, set, version);
+        db::migrate_selected(&owner, schema, &is_selected).await?;
         owner.close().await;
     }
     admin.close().await?;
     Ok(())
 }
 
-/// Makes the topics of whoever says events, where Kafka carries them; their names.
-pub async fn make_topics(bus: &BusConfig) -> Result<Vec<String>> {
-    if bus.kind == Kind::Local {
+/// Creates the topics of all producers, with Kafka; returns their names.
+pub async fn create_topics(bus: &BusConfig) -> Result<Vec<String>> {
+    if bus.kind == BusKind::Local {
         return Ok(Vec::new());
     }
     let mut producers: Vec<&str> = SHARED_LOGS.iter().map(|(producer, _)| *producer).collect();
@@ -126,7 +126,7 @@ pub async fn make_topics(bus: &BusConfig) -> Result<Vec<String>> {
         .collect())
 }
 
-/// Lets each runtime role sign in with its password, for a process of its own. Schemas must have been migrated.
+/// Lets each runtime role log in with its password, for a process of its own. Needs migrated schemas.
 pub async fn set_passwords(url: &str, passwords: &[(&str, SecretString)]) -> Result<()> {
     let mut admin = db::connect_options(url, "public")?.connect().await?;
     for (schema, password) in passwords {
@@ -136,15 +136,15 @@ pub async fn set_passwords(url: &str, passwords: &[(&str, SecretString)]) -> Res
     Ok(())
 }
 
-fn rights(error: sqlx::Error) -> anyhow::Error {
-    let refused = error
+fn missing_rights(error: sqlx::Error) -> anyhow::Error {
+    let is_refused = error
         .as_database_error()
         .is_some_and(|e| e.code().as_deref() == Some("42501"));
-    if refused {
+    if is_refused {
         Problem::new(
             error::Kind::FailedPrecondition,
             "database_rights",
-            "The database user may not make roles and schemas; give it CREATEROLE, and CREATE on the database.",
+            "The database user may not create roles and schemas; grant it CREATEROLE, and CREATE on the database.",
         )
         .into()
     } else {

@@ -1,7 +1,7 @@
 //! The whole system in one process: every role on the Local bus, over one database.
 //!
-//! [`System::start`] does what `takedown up`, the demo and the tests need alike: database, keyring, migrations,
-//! listeners, roles, the local operator and `client.toml`. It must not decide anything that a role decides.
+//! [`System::start`] sets up what `takedown up`, the demo and the tests need: database, keyring, migrations,
+//! listeners, roles, the local operator and `client.toml`.
 
 mod database;
 mod keys;
@@ -19,6 +19,7 @@ use dispatch::policy::Policy;
 use platform::bus::BusConfig;
 use platform::clock::Clock;
 use platform::connector;
+use platform::embedded::Progress;
 use platform::error::{Kind, Problem};
 use platform::sealed::Keyring;
 use platform::shutdown::{CancellationToken, TaskFailed, Tasks};
@@ -31,28 +32,28 @@ use tokio_util::sync::DropGuard;
 use crate::client::{Addresses, Client, Operator, Profile};
 use crate::role::monitor::{self, Monitor};
 use database::Database;
-use listen::Listeners;
+use listen::RoleListeners;
 
 pub use keys::keyring_path;
 pub(crate) use keys::{checkpoint_keys, open as open_keyring};
 pub use listen::Listen;
 pub(crate) use migrate::migrate_some;
-pub use migrate::{Pools, SERVICES, SHARED_LOGS, make_topics, migrate, set_passwords};
+pub use migrate::{Pools, SERVICES, SHARED_LOGS, create_topics, migrate, set_passwords};
 pub(crate) use roles::local_operator;
 
-/// Name of the account that the first start makes.
+/// Name of the account that the first start creates.
 pub const LOCAL_OPERATOR: &str = "local-operator";
 
-/// The escalation policy that a system has by default.
+/// The default escalation policy.
 pub const PRODUCTION_POLICY: &str = include_str!("../../../../deploy/policies/production.yaml");
 
-/// The one whose hours are seconds.
+/// The demo's escalation policy, with seconds instead of hours.
 pub const DEMO_POLICY: &str = include_str!("../../../../deploy/policies/demo.yaml");
 
-/// For the roles to finish what is in flight. The database needs a few seconds more of the 25 that an end may take.
+/// Limit for work in flight. Stopping the database takes a few more seconds of the 25 that shutdown may take.
 const DRAIN: Duration = Duration::from_secs(21);
 
-/// For the connections to come back.
+/// Limit for closing the connection pools.
 const CLOSE: Duration = Duration::from_secs(1);
 
 /// The settings of every role, each with its own defaults.
@@ -72,24 +73,24 @@ pub struct Settings {
 /// What to start, and where.
 #[derive(Clone)]
 pub struct Options {
-    /// Keyring, `client.toml` and, where no address is given, the database.
+    /// Folder of keyring, `client.toml` and, without `database_url`, the database.
     pub data_dir: PathBuf,
     /// None starts the private Postgres of the data folder.
     pub database_url: Option<SecretString>,
     pub gateway: Listen,
-    /// Where mails come back to, for a `dispatch.mail.return_domain`.
+    /// Inbound mail, for `dispatch.mail.return_domain`.
     pub mail: Listen,
     pub console: Listen,
     pub clock: Clock,
-    /// Who is reminded of what, and when; see [`policy`].
+    /// The escalation policy; see [`policy`].
     pub policy: Arc<Policy>,
-    /// For everything that goes out. Its map stays empty, except in the demo and in tests.
+    /// For outgoing connections. Its map is empty except in the demo and in tests.
     pub connector: connector::Policy,
     pub settings: Settings,
 }
 
 impl Options {
-    /// Everything by default, on free ports.
+    /// Defaults, on free ports.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
@@ -98,17 +99,17 @@ impl Options {
             mail: Listen::free(),
             console: Listen::free(),
             clock: Clock::Database,
-            policy: policy(PRODUCTION_POLICY).expect("a test reads the policies that are built in"),
+            policy: policy(PRODUCTION_POLICY).expect("a test parses the built-in policies"),
             connector: connector::Policy::default(),
             settings: Settings::default(),
         }
     }
 }
 
-/// A running system. Dropping it ends it, abruptly for what is in flight; [`System::stop`] waits.
+/// A running system. Dropping it aborts work in flight; [`System::stop`] waits for it.
 pub struct System {
     addresses: Addresses,
-    mail_door: SocketAddr,
+    mail_address: SocketAddr,
     client: Client,
     keyring: Arc<Keyring>,
     new_password: Option<SecretString>,
@@ -117,19 +118,21 @@ pub struct System {
     token: CancellationToken,
     roles: JoinHandle<Result<(), TaskFailed>>,
     telemetry: Telemetry,
-    _end: DropGuard,
+    _cancel_on_drop: DropGuard,
     pools: Pools,
-    /// Freed last: the roles need it until they have ended.
+    /// Dropped last: the roles need it until they have ended.
     database: Database,
 }
 
 impl System {
-    /// Starts everything and waits until every role is ready. `say` is told what takes time and what was decided.
-    pub async fn start(options: Options, say: &(dyn Fn(&str) + Send + Sync)) -> Result<Self> {
-        // Somebody may have chosen one already; then it stays.
+    /// Starts everything and waits until every role is ready. `progress` receives a line about each slow step
+    /// and each choice made.
+    pub async fn start(options: Options, progress: Progress<'_>) -> Result<Self> {
+        // Fails if the process has installed one already, which is then used.
         let _ = rustls::crypto::ring::default_provider().install_default();
 
-        let database = Database::open(&options.data_dir, options.database_url.clone(), say).await?;
+        let database =
+            Database::open(&options.data_dir, options.database_url.clone(), progress).await?;
         let url = database.url().expose_secret();
         let keyring = Arc::new(keys::open(&options.data_dir, url).await?);
         migrate(url, options.settings.bus.kind)
@@ -137,19 +140,20 @@ impl System {
             .context("migrating the database")?;
         let pools = Pools::open(url).await?;
 
-        let listeners = Listeners::bind(&options, say).await?;
+        let listeners = RoleListeners::bind(&options, progress).await?;
         let addresses = listeners.addresses()?;
-        let mail_door = listeners.mail.local_addr()?;
-        let (new_password, session) = roles::local_operator(&pools, &options.clock, say).await?;
+        let mail_address = listeners.mail.local_addr()?;
+        let (new_password, session) =
+            roles::local_operator(&pools, &options.clock, progress).await?;
         let client = Client::new(&addresses, session.clone())?;
 
         let ledger_origin = options.settings.ledger.origin.clone();
         let bus = options.settings.bus.clone();
-        let watching = options.settings.monitor.clone();
+        let monitor_settings = options.settings.monitor.clone();
         let telemetry = Telemetry::start("takedown")?;
         let token = CancellationToken::new();
         let mut tasks = Tasks::new(token.clone());
-        let start = roles::Start {
+        let start = roles::RoleStarter {
             settings: options.settings,
             policy: options.policy,
             connector: options.connector,
@@ -161,9 +165,11 @@ impl System {
         };
         start.spawn(&mut tasks)?;
         let roles = client.channels().into_iter().map(|(_, channel)| channel);
-        let ready = monitor::answers(roles.collect());
-        watching.serve(&mut tasks, ready, telemetry.clone()).await?;
-        let end = token.clone().drop_guard();
+        let ready = monitor::all_are_ready(roles.collect());
+        monitor_settings
+            .serve(&mut tasks, ready, telemetry.clone())
+            .await?;
+        let cancel_on_drop = token.clone().drop_guard();
         let supervised = {
             let token = token.clone();
             async move {
@@ -174,7 +180,7 @@ impl System {
         };
         let system = Self {
             addresses,
-            mail_door,
+            mail_address,
             client,
             keyring,
             new_password,
@@ -183,14 +189,14 @@ impl System {
             token,
             roles: tokio::spawn(supervised),
             telemetry,
-            _end: end,
+            _cancel_on_drop: cancel_on_drop,
             pools,
             database,
         };
-        if let Err(late) = roles::ready(&system.client, &system.token).await {
-            // A role that failed says more than the wait for it.
+        if let Err(timeout) = roles::ready(&system.client, &system.token).await {
+            // If a role failed, return its error instead of the timeout.
             system.stop().await?;
-            return Err(late);
+            return Err(timeout);
         }
         system.profile(session).write(&options.data_dir)?;
         Ok(system)
@@ -200,27 +206,27 @@ impl System {
         &self.addresses
     }
 
-    /// Where mails come back to, by SMTP.
-    pub fn mail_door(&self) -> SocketAddr {
-        self.mail_door
+    /// Address of the SMTP server for inbound mail.
+    pub fn mail_address(&self) -> SocketAddr {
+        self.mail_address
     }
 
-    /// The services as the local operator, who has every role.
+    /// A client of the services as the local operator, who has every staff role.
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Of the local operator's account when this start made it: `say` was told it, and it is kept nowhere.
+    /// The local operator's password, if this start created the account. It is reported once and not stored.
     pub fn new_password(&self) -> Option<&SecretString> {
         self.new_password.as_ref()
     }
 
-    /// With the password in it.
+    /// The database address, with the password.
     pub fn database_url(&self) -> &SecretString {
         self.database.url()
     }
 
-    /// The private Postgres, where there is one: its files, its programs, its process.
+    /// The private Postgres server, if this system started one.
     pub fn embedded(&self) -> Option<&platform::embedded::Embedded> {
         self.database.embedded()
     }
@@ -229,16 +235,17 @@ impl System {
         &self.keyring
     }
 
-    /// Cancel it to begin the end. It is cancelled when a role fails; then [`System::stop`] says which.
+    /// Cancel it to begin shutdown. It is cancelled when a role fails; [`System::stop`] then returns that
+    /// role's error.
     pub fn token(&self) -> CancellationToken {
         self.token.clone()
     }
 
-    /// Waits until somebody cancels the token or a role fails, then ends everything.
+    /// Waits until the token is cancelled or a role fails, then stops everything.
     pub async fn ended(self) -> Result<()> {
         self.token.cancelled().await;
         let outcome = self.roles.await.context("waiting for the roles to end")?;
-        // Whoever still holds a connection after the drain loses it with the database.
+        // A task that still holds a connection after the drain loses it when the database stops.
         let _ = tokio::time::timeout(CLOSE, self.pools.close()).await;
         self.telemetry.end().await;
         let stopped = self.database.stop().await;
@@ -246,7 +253,7 @@ impl System {
         stopped
     }
 
-    /// Ends everything within 25 seconds.
+    /// Stops everything within 25 seconds.
     pub async fn stop(self) -> Result<()> {
         self.token.cancel();
         self.ended().await
@@ -268,14 +275,18 @@ impl System {
     }
 }
 
-/// Reads an escalation policy; its first mistake where there is one.
+/// Parses an escalation policy.
+///
+/// # Errors
+///
+/// `policy_wrong` with the first mistake.
 pub fn policy(text: &str) -> Result<Arc<Policy>, Problem> {
     dispatch::policy::parse(text).map(Arc::new).map_err(|faults| {
         let first = faults.first().map(ToString::to_string).unwrap_or_default();
         Problem::new(
             Kind::Invalid,
             "policy_wrong",
-            format!("The escalation policy is not right, {first}. `takedown policy lint` names every mistake."),
+            format!("The escalation policy has a mistake: {first}. `takedown policy lint` lists all of them."),
         )
     })
 }
@@ -293,7 +304,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_policies_that_are_built_in_are_right() {
+    fn the_built_in_policies_have_no_mistakes() {
         for text in [PRODUCTION_POLICY, DEMO_POLICY] {
             assert_eq!(dispatch::policy::lint(text), []);
         }

@@ -1,4 +1,4 @@
-//! Every role in this process, wired together: what each depends on, and the bells between them.
+//! Starts every role in this process, with its dependencies and the wake-ups between them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,39 +8,40 @@ use dispatch::policy::Policy;
 use platform::bus::Bus;
 use platform::clock::Clock;
 use platform::connector;
+use platform::embedded::Progress;
 use platform::grpc;
-use platform::log::Hint;
+use platform::log::Wakeup;
 use platform::sealed::Keyring;
 use platform::shutdown::{CancellationToken, Tasks};
 use secrecy::SecretString;
 
-use super::listen::Listeners;
+use super::listen::RoleListeners;
 use super::migrate::Pools;
 use super::{LOCAL_OPERATOR, Settings};
 use crate::client::{Addresses, Client};
-use crate::role::spawn::{self, Core, Reach};
+use crate::role::spawn::{self, Core, Egress};
 
-/// From the start of a role to its first word.
-const READY: Duration = Duration::from_secs(30);
+/// Limit for all roles to become ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Makes the local operator's account when there is no account at all, and opens a session for `client.toml`: an
-/// empty one where that account is gone, which stops no role.
+/// Creates the local operator's account if there is no account at all, and opens a session for `client.toml`.
+/// If that account has been revoked, the session is empty and the roles start nevertheless.
 pub(crate) async fn local_operator(
     pools: &Pools,
     clock: &Clock,
-    say: &(dyn Fn(&str) + Send + Sync),
+    progress: Progress<'_>,
 ) -> Result<(Option<SecretString>, SecretString)> {
     let pool = &pools.verification;
     let password = verification::ensure_local_operator(pool, clock, LOCAL_OPERATOR).await?;
     if let Some(password) = &password {
-        // Told at once: the account stands, whatever becomes of this start.
-        say(&format!(
-            "the local operator's account, shown this once: sign in as {LOCAL_OPERATOR} with {password}"
+        // Reported at once: the account exists even if this start fails.
+        progress(&format!(
+            "the local operator's account, shown only once: sign in as {LOCAL_OPERATOR} with {password}"
         ));
     }
     let session = match verification::open_local_session(pool, clock, LOCAL_OPERATOR).await {
         Err(error) if error.code() == "staff_unknown" => {
-            say("the local operator's account was revoked: the commands have no credential here");
+            progress("the local operator's account is revoked: client.toml has no credential");
             String::new()
         }
         session => session?,
@@ -48,7 +49,7 @@ pub(crate) async fn local_operator(
     Ok((password.map(Into::into), session.into()))
 }
 
-pub(super) struct Start<'a> {
+pub(super) struct RoleStarter<'a> {
     pub(super) settings: Settings,
     pub(super) policy: Arc<Policy>,
     pub(super) connector: connector::Policy,
@@ -56,10 +57,10 @@ pub(super) struct Start<'a> {
     pub(super) keyring: Arc<Keyring>,
     pub(super) pools: Pools,
     pub(super) addresses: &'a Addresses,
-    pub(super) listeners: Listeners,
+    pub(super) listeners: RoleListeners,
 }
 
-impl Start<'_> {
+impl RoleStarter<'_> {
     pub(super) fn spawn(self, tasks: &mut Tasks) -> Result<()> {
         let Self {
             mut settings,
@@ -71,7 +72,7 @@ impl Start<'_> {
             addresses,
             listeners,
         } = self;
-        reached_at(&mut settings, &addresses.gateway);
+        set_public_base(&mut settings, &addresses.gateway);
         let intake = grpc::channel(&addresses.intake)?;
         let verification = grpc::channel(&addresses.verification)?;
         let dispatch = grpc::channel(&addresses.dispatch)?;
@@ -80,9 +81,9 @@ impl Start<'_> {
             .with_log("intake", intake.clone())
             .with_log("verification", verification.clone())
             .with_log("dispatch", dispatch.clone());
-        // Rung when a log has new positions, so that whoever hears it need not wait for the next look.
-        let stamped_by_verification = Hint::default();
-        let stamped_by_dispatch = Hint::default();
+        // Notified when a log has new positions, so that consumers need not wait for the next poll.
+        let positioned_by_verification = Wakeup::default();
+        let positioned_by_dispatch = Wakeup::default();
 
         let core = Core {
             pool: pools.intake,
@@ -102,12 +103,12 @@ impl Start<'_> {
             bus: bus.clone(),
             listener: listeners.verification.into(),
         };
-        let hints = verification::Hints {
-            stamped: stamped_by_verification.clone(),
-            dispatch: stamped_by_dispatch.clone(),
+        let wakeups = verification::Wakeups {
+            positioned: positioned_by_verification.clone(),
+            dispatch: positioned_by_dispatch.clone(),
             ..Default::default()
         };
-        spawn::verification(tasks, core, hints);
+        spawn::verification(tasks, core, wakeups);
 
         let core = Core {
             pool: pools.dispatch,
@@ -117,16 +118,16 @@ impl Start<'_> {
             bus: bus.clone(),
             listener: listeners.dispatch.into(),
         };
-        let reach = Reach {
+        let egress = Egress {
             policy,
-            way_out: connector,
+            connector,
             ledger: ledger.clone(),
         };
-        let hints = dispatch::Hints {
-            stamped: stamped_by_dispatch,
-            verification: stamped_by_verification,
+        let wakeups = dispatch::DispatchWakeups {
+            positioned: positioned_by_dispatch,
+            verification: positioned_by_verification,
         };
-        spawn::dispatch(tasks, core, reach, hints);
+        spawn::dispatch(tasks, core, egress, wakeups);
 
         let core = Core {
             pool: pools.ledger,
@@ -158,8 +159,8 @@ impl Start<'_> {
     }
 }
 
-/// Where nobody said how the outside reaches the gateway, it is reached where it listens: links in mails lead there.
-fn reached_at(settings: &mut Settings, gateway: &str) {
+/// Without a configured public address, links in mails use the address on which the gateway listens.
+fn set_public_base(settings: &mut Settings, gateway: &str) {
     let (notices, pages) = (
         &mut settings.dispatch.hotline.public_base,
         &mut settings.gateway.public_base,
@@ -172,7 +173,7 @@ fn reached_at(settings: &mut Settings, gateway: &str) {
     }
 }
 
-/// Waits until every core role says that it can do its work.
+/// Waits until every core role is ready.
 pub(super) async fn ready(client: &Client, token: &CancellationToken) -> Result<()> {
     let all = async {
         for (name, channel) in client.channels() {
@@ -183,7 +184,7 @@ pub(super) async fn ready(client: &Client, token: &CancellationToken) -> Result<
         }
     };
     tokio::select! {
-        done = tokio::time::timeout(READY, all) => done.context("the roles were not ready in time; see the log"),
+        done = tokio::time::timeout(READY_TIMEOUT, all) => done.context("the roles were not ready in time; see the log"),
         () = token.cancelled() => bail!("a role ended before all were ready"),
     }
 }

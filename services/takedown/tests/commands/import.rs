@@ -1,15 +1,15 @@
-//! `report import`: each row its line, whatever the row and wherever an earlier run was cut off.
+//! `report import`: each row gets one line, however often the import was aborted.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::program::{Up, errors};
+use crate::program::{RunningSystem, errors};
 
 const ROWS: usize = 300;
 
-/// Rows good and bad: some of them say the same URL, some are no reports at all.
+/// Valid and invalid rows; some have the same URL.
 fn file() -> Vec<u8> {
     let mut bytes =
         b"external_id,channel,url,sha256,age_band,media,received_at,reporter_country\n".to_vec();
@@ -37,7 +37,7 @@ fn file() -> Vec<u8> {
 fn lines(path: &Path) -> BTreeMap<String, Vec<String>> {
     let mut reader = csv::Reader::from_path(path).unwrap();
     let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
-    assert_eq!(rows.len(), ROWS, "a line a row");
+    assert_eq!(rows.len(), ROWS, "one line per row");
     rows.iter()
         .map(|row| {
             let row: Vec<String> = row.iter().map(str::to_owned).collect();
@@ -47,15 +47,15 @@ fn lines(path: &Path) -> BTreeMap<String, Vec<String>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_row_gets_one_line_however_often_the_import_was_cut_off() {
-    let up = Up::start().await;
+async fn each_row_gets_one_line_however_often_the_import_was_aborted() {
+    let up = RunningSystem::start().await;
     let (rows, out) = (up.path("rows.csv"), up.path("out.csv"));
     std::fs::write(&rows, file()).unwrap();
     let (rows, out_arg) = (rows.to_str().unwrap(), out.to_str().unwrap());
     let import = ["report", "import", rows, "--out", out_arg];
-    let told = up.json(&import);
-    assert_eq!(told["accepted"], 210, "{told}");
-    assert_eq!(told["refused"], 90);
+    let summary = up.json(&import);
+    assert_eq!(summary["accepted"], 210, "{summary}");
+    assert_eq!(summary["refused"], 90);
 
     let first = lines(&out);
     assert_eq!(first["R-0"][1..3], ["refused", "row_malformed"]);
@@ -67,10 +67,10 @@ async fn each_row_gets_one_line_however_often_the_import_was_cut_off() {
         "the same URL is the same case"
     );
 
-    // Cut off anywhere, also within a line: the rest is written, and nothing is reported twice.
-    let whole = std::fs::read(&out).unwrap();
-    for cut in [0, 30, whole.len() / 2, whole.len() - 1] {
-        std::fs::write(&out, &whole[..cut]).unwrap();
+    // Truncated anywhere, also within a line: the missing lines are written, and nothing is reported twice.
+    let complete = std::fs::read(&out).unwrap();
+    for cut in [0, 30, complete.len() / 2, complete.len() - 1] {
+        std::fs::write(&out, &complete[..cut]).unwrap();
         up.json(&import);
         assert_eq!(lines(&out), first, "cut at {cut}");
     }
@@ -86,8 +86,8 @@ async fn each_row_gets_one_line_however_often_the_import_was_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_corrected_row_is_sent_and_another_files_rows_are_not_taken_for_ours() {
-    let up = Up::start().await;
+async fn a_corrected_row_is_sent_and_a_lost_rows_file_is_refused() {
+    let up = RunningSystem::start().await;
     let (rows, out) = (up.path("rows.csv"), up.path("out.csv"));
     let write = |url: &str| {
         let text =
@@ -105,20 +105,20 @@ async fn a_corrected_row_is_sent_and_another_files_rows_are_not_taken_for_ours()
     assert_eq!(up.json(&import)["refused"], 1);
     write("https://a.example/");
     let output = up.command(&import).arg("--json").output().unwrap();
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(told["accepted"], 1, "{told}");
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["accepted"], 1, "{summary}");
     assert_eq!(
-        (&told["passed_over"], &told["changed"]),
+        (&summary["passed_over"], &summary["changed"]),
         (&json!(1), &json!(1))
     );
     assert!(
-        errors(&output).contains("1 rows say something else"),
-        "it is said"
+        errors(&output).contains("1 rows differ from the earlier rows"),
+        "the difference is reported"
     );
     let text = std::fs::read_to_string(&out).unwrap();
-    let of_first: Vec<&str> = text.lines().filter(|l| l.starts_with("R-1,")).collect();
+    let lines_of_first: Vec<&str> = text.lines().filter(|l| l.starts_with("R-1,")).collect();
     assert!(
-        of_first[0].contains("refused") && of_first[1].contains("accepted"),
+        lines_of_first[0].contains("refused") && lines_of_first[1].contains("accepted"),
         "{text}"
     );
     assert_eq!(up.json(&import)["passed_over"], 2);
@@ -128,8 +128,8 @@ async fn a_corrected_row_is_sent_and_another_files_rows_are_not_taken_for_ours()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_none_changes_nothing() {
-    let up = Up::start().await;
+async fn a_file_of_another_format_is_refused_unchanged() {
+    let up = RunningSystem::start().await;
     let (rows, out) = (up.path("rows.csv"), up.path("out.csv"));
     std::fs::write(&rows, "name,age\nx,1\n").unwrap();
     let (rows, out) = (rows.to_str().unwrap(), out.to_str().unwrap());

@@ -1,12 +1,12 @@
-//! The program from outside, on a real database: what operators type, and what they are told.
+//! The program's commands and their output, on a real database.
 
-mod alone;
 mod backup;
-mod desk;
 mod doctor;
 mod import;
 mod on_a_broker;
 mod operators;
+mod private_database;
 mod program;
-mod provider_day;
+mod provider_api_guide;
+mod staff_acts;
 mod start;

@@ -1,4 +1,4 @@
-//! The system in one process with its events over Kafka, and what `doctor` says of Kafka.
+//! The system in one process with Kafka, and the checks of Kafka by `doctor`.
 
 use std::fs;
 
@@ -9,27 +9,27 @@ use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use serde_json::Value;
 
-use crate::program::{Up, errors, folder, takedown, until};
+use crate::program::{RunningSystem, errors, folder, takedown, wait_for};
 
-const CHECK: &str = "ledger hears intake over Kafka";
+const CHECK: &str = "ledger consumes intake over Kafka";
 
-/// What `doctor` says of the ledger's way to intake's events: state, what was found, what to do.
-fn said(up: &Up) -> (String, String, String) {
+/// The result of `doctor` for the ledger's consumption of intake: state, detail, remedy.
+fn kafka_check(up: &RunningSystem) -> (String, String, String) {
     let output = up.command(&["doctor", "--json"]).output().unwrap();
-    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let checks = said["checks"].as_array().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let checks = report["checks"].as_array().unwrap();
     let of_kafka = |check: &&Value| check["check"] == CHECK || check["check"] == "Kafka";
-    let found = checks.iter().find(of_kafka);
-    let found = found.unwrap_or_else(|| panic!("{said:#}"));
-    let text = |name: &str| found[name].as_str().unwrap().to_owned();
-    (text("state"), text("detail"), text("todo"))
+    let check = checks.iter().find(of_kafka);
+    let check = check.unwrap_or_else(|| panic!("{report:#}"));
+    let text = |name: &str| check[name].as_str().unwrap().to_owned();
+    (text("state"), text("detail"), text("remedy"))
 }
 
-/// Waits until `doctor` says so.
-async fn until_said(up: &Up, state: &str, detail: &str) -> String {
-    until(|| {
-        let (now, found, todo) = said(up);
-        (now == state && found.contains(detail)).then_some(todo)
+/// Waits until `doctor` reports this; returns the remedy.
+async fn wait_for_check(up: &RunningSystem, state: &str, detail: &str) -> String {
+    wait_for(|| {
+        let (current_state, current_detail, remedy) = kafka_check(up);
+        (current_state == state && current_detail.contains(detail)).then_some(remedy)
     })
     .await
 }
@@ -40,12 +40,12 @@ async fn delete_topic(bootstrap: &str) {
         .create()
         .unwrap();
     let options = AdminOptions::new();
-    let gone = admin.delete_topics(&["takedown.intake.v1"], &options).await;
-    gone.unwrap().remove(0).unwrap();
+    let deleted = admin.delete_topics(&["takedown.intake.v1"], &options).await;
+    deleted.unwrap().remove(0).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn doctor_names_what_kafka_lost_and_the_way_out() {
+async fn doctor_names_lost_records_and_the_remedy() {
     let dir = folder();
     let mut broker = Broker::start(&dir.path().join("kafka"), &|line| eprintln!("{line}"))
         .await
@@ -58,29 +58,29 @@ async fn doctor_names_what_kafka_lost_and_the_way_out() {
     fs::write(&config, bus).unwrap();
     let config = config.to_str().unwrap().to_owned();
     let database = TestDatabase::new(&[]).await;
-    let make_topics = ["migrate", "--config", &config];
-    let made = takedown(Some(&database), dir.path())
-        .args(make_topics)
+    let create_topics = ["migrate", "--config", &config];
+    let output = takedown(Some(&database), dir.path())
+        .args(create_topics)
         .output()
         .unwrap();
-    assert!(made.status.success(), "{}", errors(&made));
+    assert!(output.status.success(), "{}", errors(&output));
 
-    let up = Up::on(Some(database), dir, &["--config", &config]);
+    let up = RunningSystem::on(Some(database), dir, &["--config", &config]);
     let submit = |url: &str| up.json(&["report", "submit", "--url", url]);
     submit("https://h.example/1");
-    until_said(&up, "ok", "Kafka has what it acknowledged").await;
+    wait_for_check(&up, "ok", "Kafka has every acknowledged record").await;
 
     delete_topic(&broker.bootstrap()).await;
-    let todo = until_said(&up, "problem", "takedown.intake.v1 is not there").await;
-    assert!(todo.contains("takedown migrate"), "{todo}");
-    up.json(&make_topics);
-    // The system runs, so what the topic lacks has long been read from the log: it is named, and nothing is to be done.
-    until_said(&up, "ok", "deleted and made again").await;
+    let remedy = wait_for_check(&up, "problem", "takedown.intake.v1 does not exist").await;
+    assert!(remedy.contains("takedown migrate"), "{remedy}");
+    up.json(&create_topics);
+    // The consumers have read the missing events from the log: the fault is named and needs no action.
+    wait_for_check(&up, "ok", "deleted and created again").await;
 
     broker.kill().await;
-    let todo = until_said(&up, "problem", "no broker answers").await;
-    assert!(todo.contains("bring it back"), "{todo}");
+    let remedy = wait_for_check(&up, "problem", "no broker responds").await;
+    assert!(remedy.contains("bring it back"), "{remedy}");
     broker.restart().await.unwrap();
-    until_said(&up, "ok", "").await;
+    wait_for_check(&up, "ok", "").await;
     broker.stop().await.unwrap();
 }

@@ -1,8 +1,8 @@
-//! What operators do, through the program that they do it with, on a real database.
+//! The operators' commands on a real database.
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::program::{Up, errors, until};
+use crate::program::{RunningSystem, errors, wait_for};
 use platform::log::{self, NewEvent};
 use proto::v1::CaseReopened;
 use proto::v1::event::Body;
@@ -13,9 +13,12 @@ use uuid::Uuid;
 const URL: &str = "https://pictures.host-one.example/a/1.jpg";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_system_a_folder_and_it_ends_when_it_is_told() {
-    let mut up = Up::start().await;
-    assert!(up.said["password"].is_string(), "the first start shows it");
+async fn a_data_folder_has_one_system_which_stops_on_sigterm() {
+    let mut up = RunningSystem::start().await;
+    assert!(
+        up.output["password"].is_string(),
+        "the first start shows it"
+    );
     let mode = std::fs::metadata(up.path("client.toml")).unwrap();
     assert_eq!(mode.permissions().mode() & 0o777, 0o600);
     assert_eq!(up.refusal(&["up"]), "folder_busy");
@@ -26,24 +29,24 @@ async fn one_system_a_folder_and_it_ends_when_it_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_start_goes_on_where_the_first_was_killed() {
-    let mut up = Up::start().await;
+async fn a_start_after_a_kill_continues_with_the_same_data() {
+    let mut up = RunningSystem::start().await;
     let receipt = up.json(&["report", "submit", "--url", URL]);
-    up.killed_and_started_again();
-    assert!(up.said["password"].is_null(), "shown once");
+    up.kill_and_restart();
+    assert!(up.output["password"].is_null(), "shown once");
     let reference = receipt["reference"].as_str().unwrap();
     let status = up.json(&["report", "status", reference]);
     assert!(status["outcome"].is_string());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_is_found_by_whatever_somebody_holds_of_it() {
-    let up = Up::start().await;
+async fn a_case_is_found_by_its_id_a_reference_or_an_external_id() {
+    let up = RunningSystem::start().await;
     let receipt = up.json(&["report", "submit", "--url", URL, "--external-id", "PU-1"]);
     let case = receipt["case_id"].as_str().unwrap();
     let reference = receipt["reference"].as_str().unwrap();
-    for held in [case, reference, "PU-1"] {
-        let shown = up.json(&["case", "show", held]);
+    for identifier in [case, reference, "PU-1"] {
+        let shown = up.json(&["case", "show", identifier]);
         assert_eq!(shown["case_id"], case);
         assert_eq!(shown["timeline_truncated"], false);
         assert!(
@@ -65,8 +68,8 @@ async fn a_report_is_found_by_whatever_somebody_holds_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn providers_and_staff_are_kept_by_operators() {
-    let up = Up::start().await;
+async fn operators_maintain_providers_and_staff() {
+    let up = RunningSystem::start().await;
     let file = up.path("providers.json");
     std::fs::write(
         &file,
@@ -75,8 +78,8 @@ async fn providers_and_staff_are_kept_by_operators() {
              "abuse_contact":"abuse@host-two.example","upstream":"host-one"}]"#,
     )
     .unwrap();
-    let put = up.json(&["provider", "put", file.to_str().unwrap()]);
-    assert_eq!(put["written"], 2, "{put}");
+    let imported = up.json(&["provider", "import", file.to_str().unwrap()]);
+    assert_eq!(imported["written"], 2, "{imported}");
     assert_eq!(up.json(&["provider", "list"]).as_array().unwrap().len(), 2);
     let key = up.json(&["provider", "key", "create", "host-one", "--scope", "read"]);
     assert!(key["key"].as_str().unwrap().starts_with("tdh_"));
@@ -93,12 +96,12 @@ async fn providers_and_staff_are_kept_by_operators() {
     up.json(&["staff", "revoke", staff["subject"].as_str().unwrap()]);
 }
 
-/// An event of intake's that nobody can read: its case and its id.
-pub async fn rotten(up: &Up) -> (String, String) {
+/// Appends an event to intake's log that cannot be decoded; returns its case id and its id.
+pub async fn append_unreadable_event(up: &RunningSystem) -> (String, String) {
     let (case_id, id) = (Uuid::new_v4(), Uuid::new_v4());
     let intake = up.database().pool("intake").await;
     let mut conn = intake.acquire().await.unwrap();
-    let rotten = NewEvent {
+    let event = NewEvent {
         id,
         case_id,
         kind: "ReportReceived",
@@ -107,18 +110,18 @@ pub async fn rotten(up: &Up) -> (String, String) {
         occurred_at: OffsetDateTime::UNIX_EPOCH,
         payload: b"\xff no message".to_vec(),
     };
-    log::append(&mut conn, &[rotten]).await.unwrap();
+    log::append(&mut conn, &[event]).await.unwrap();
     (case_id.to_string(), id.to_string())
 }
 
-fn parked_by_verification(up: &Up) -> Option<Value> {
+fn parked_by_verification(up: &RunningSystem) -> Option<Value> {
     let parked = up.json(&["parked", "list"]);
     let all = parked.as_array().unwrap().clone();
     all.into_iter().find(|p| p["consumer"] == "verification")
 }
 
-/// Sam, a supervisor, and where the password is.
-fn second_person(up: &Up) -> String {
+/// Creates a supervisor, sam; returns the reference to the password.
+fn second_person(up: &RunningSystem) -> String {
     let second = up.path("second");
     std::fs::write(&second, "a long enough password of sam").unwrap();
     std::fs::set_permissions(&second, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -128,19 +131,19 @@ fn second_person(up: &Up) -> String {
     password
 }
 
-fn strs(args: &[String]) -> Vec<&str> {
+fn as_strs(args: &[String]) -> Vec<&str> {
     args.iter().map(String::as_str).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_cannot_be_applied_waits_for_two_people() {
-    let up = Up::start().await;
-    let (case, event) = rotten(&up).await;
+async fn two_people_replay_a_parked_event() {
+    let up = RunningSystem::start().await;
+    let (case, event) = append_unreadable_event(&up).await;
     let parked = || parked_by_verification(&up);
-    let found = until(parked).await;
-    assert_eq!(found["event_id"], event);
+    let parked_event = wait_for(parked).await;
+    assert_eq!(parked_event["event_id"], event);
     let password = second_person(&up);
-    let which = [
+    let selection = [
         "--consumer",
         "verification",
         "--producer",
@@ -149,33 +152,33 @@ async fn an_event_that_cannot_be_applied_waits_for_two_people() {
         &case,
     ];
     let by_sam = ["--confirmed-by", "sam", "--password", &password];
-    let replay = [&["parked", "replay"][..], &which, &by_sam].concat();
+    let replay = [&["parked", "replay"][..], &selection, &by_sam].concat();
     assert_eq!(up.refusal(&replay), "replay_refused");
     assert!(parked().is_some(), "it stays parked");
 
-    // The cause is mended: it can be read now, and verification has nothing to do about it.
+    // The cause is fixed: the event can be decoded, and verification ignores its type.
     let verification = up.database().pool("verification").await;
-    let put = |payload: Vec<u8>| {
+    let set_payload = |payload: Vec<u8>| {
         sqlx::query("update parked_event set payload = $1")
             .bind(payload)
             .execute(&verification)
     };
     let readable = domain::event::encode(Body::CaseReopened(CaseReopened { episode: 2 }));
-    put(readable).await.unwrap();
-    let told = up.json(&replay);
-    assert_eq!(told["replayed"], true, "{told}");
-    assert!(parked().is_none(), "the case flows again");
+    set_payload(readable).await.unwrap();
+    let result = up.json(&replay);
+    assert_eq!(result["replayed"], true, "{result}");
+    assert!(parked().is_none(), "the case is unblocked");
     assert_eq!(up.refusal(&replay), "not_parked");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_nobody_can_read_is_dropped_by_two_people() {
-    let up = Up::start().await;
-    let (case, event) = rotten(&up).await;
+async fn two_people_drop_an_unreadable_event() {
+    let up = RunningSystem::start().await;
+    let (case, event) = append_unreadable_event(&up).await;
     let parked = || parked_by_verification(&up);
-    until(parked).await;
+    wait_for(parked).await;
     let password = second_person(&up);
-    let which = [
+    let selection = [
         "--consumer",
         "verification",
         "--producer",
@@ -185,21 +188,27 @@ async fn an_event_that_nobody_can_read_is_dropped_by_two_people() {
     ];
     let by_sam = ["--confirmed-by", "sam", "--password", &password];
 
-    let by_nobody = ["--confirmed-by", "tom", "--password", &password];
+    let by_stranger = ["--confirmed-by", "tom", "--password", &password];
     let drop = |by: &[&str]| {
-        let args = [&["parked", "drop"][..], &which, &["--event", &event], by].concat();
+        let args = [
+            &["parked", "drop"][..],
+            &selection,
+            &["--event", &event],
+            by,
+        ]
+        .concat();
         args.into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
-    assert_eq!(up.refusal(&strs(&drop(&by_nobody))), "sign_in_refused");
-    let dropped: Value = up.json(&strs(&drop(&by_sam)));
+    assert_eq!(up.refusal(&as_strs(&drop(&by_stranger))), "sign_in_refused");
+    let dropped: Value = up.json(&as_strs(&drop(&by_sam)));
     assert_eq!(dropped["dropped"], true);
     assert!(parked().is_none());
-    assert_eq!(up.refusal(&strs(&drop(&by_sam))), "not_parked");
+    assert_eq!(up.refusal(&as_strs(&drop(&by_sam))), "not_parked");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_ledger_holds_until_one_leaf_is_changed_by_sql() {
-    let up = Up::start().await;
+async fn ledger_verify_finds_a_leaf_that_was_changed_by_sql() {
+    let up = RunningSystem::start().await;
     for n in 0..3 {
         up.json(&[
             "report",
@@ -212,10 +221,10 @@ async fn the_ledger_holds_until_one_leaf_is_changed_by_sql() {
         let verified = up.json(&["ledger", "verify"]);
         (verified["covered"].as_u64()? >= 3).then_some(verified)
     };
-    let verified = until(covered).await;
+    let verified = wait_for(covered).await;
     assert_eq!(verified["ok"], true, "{verified:#}");
 
-    // Whoever holds the database can write anything, and is found out all the same.
+    // A change by someone with full access to the database is detected.
     let ledger = up.database().pool("ledger").await;
     sqlx::query("update leaf set occurred_at = occurred_at + interval '1 hour' where index = 1")
         .execute(&ledger)

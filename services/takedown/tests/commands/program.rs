@@ -1,4 +1,4 @@
-//! The program as its users start it: a running `up`, and commands against it.
+//! A running `takedown up`, and commands against it.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,17 +12,17 @@ use takedown::client::{Client, Profile};
 
 const DEADLINE: Duration = Duration::from_mins(1);
 
-/// A system of its own: a data folder, a database, and `takedown up` on both.
-pub struct Up {
-    /// None for a system that keeps a private Postgres itself.
-    given: Option<TestDatabase>,
+/// A running system with its own data folder and database.
+pub struct RunningSystem {
+    /// `None` for a system with a private Postgres.
+    external: Option<TestDatabase>,
     pub dir: tempfile::TempDir,
-    /// What `up --json` said when it was ready.
-    pub said: Value,
+    /// The output of `up --json`.
+    pub output: Value,
     child: Child,
 }
 
-impl Up {
+impl RunningSystem {
     pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
@@ -32,27 +32,27 @@ impl Up {
         Self::on(Some(TestDatabase::new(&[]).await), folder(), args)
     }
 
-    /// On the private Postgres that `up` keeps where no database is given.
+    /// Without an external database.
     pub fn private() -> Self {
         Self::on(None, folder(), &[])
     }
 
-    pub fn on(given: Option<TestDatabase>, dir: tempfile::TempDir, args: &[&str]) -> Self {
-        let (child, said) = launch(takedown(given.as_ref(), dir.path()), args);
+    pub fn on(external: Option<TestDatabase>, dir: tempfile::TempDir, args: &[&str]) -> Self {
+        let (child, output) = launch(takedown(external.as_ref(), dir.path()), args);
         Self {
-            given,
+            external,
             dir,
-            said,
+            output,
             child,
         }
     }
 
-    /// The database that was given.
+    /// The external database.
     pub fn database(&self) -> &TestDatabase {
-        self.given.as_ref().unwrap()
+        self.external.as_ref().unwrap()
     }
 
-    /// The services, as the local operator.
+    /// A client of the services as the local operator.
     pub fn client(&self) -> Client {
         let profile = Profile::read(self.dir.path()).unwrap();
         Client::new(&profile.addresses, profile.operator.session).unwrap()
@@ -60,19 +60,19 @@ impl Up {
 
     /// A command against this system.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = takedown(self.given.as_ref(), self.dir.path());
+        let mut command = takedown(self.external.as_ref(), self.dir.path());
         command.args(args);
         command
     }
 
-    /// Runs a command, which must end well, and reads its JSON.
+    /// Runs a command, which must succeed; returns its JSON output.
     pub fn json(&self, args: &[&str]) -> Value {
         let output = self.command(args).arg("--json").output().unwrap();
         assert!(output.status.success(), "{args:?}: {}", errors(&output));
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// Runs a command, which must fail, and reads the code of its failure.
+    /// Runs a command, which must fail; returns the code of its error.
     pub fn refusal(&self, args: &[&str]) -> String {
         code(&self.command(args).arg("--json").output().unwrap())
     }
@@ -81,21 +81,21 @@ impl Up {
         self.dir.path().join(name)
     }
 
-    /// Ends as an operator ends it.
+    /// Stops the system with SIGTERM.
     pub fn terminate(&mut self) -> ExitStatus {
         terminate(&mut self.child)
     }
 
-    /// Ends as a power cut ends it, and starts again.
-    pub fn killed_and_started_again(&mut self) {
+    /// Kills the system and starts it again.
+    pub fn kill_and_restart(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        let command = takedown(self.given.as_ref(), self.dir.path());
-        (self.child, self.said) = launch(command, &[]);
+        let command = takedown(self.external.as_ref(), self.dir.path());
+        (self.child, self.output) = launch(command, &[]);
     }
 }
 
-impl Drop for Up {
+impl Drop for RunningSystem {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
             let _ = self.child.kill();
@@ -116,18 +116,18 @@ fn launch(mut up: Command, args: &[&str]) -> (Child, Value) {
     up.args(["up", "--console-listen", "127.0.0.1:0"])
         .args(["--gateway-listen", "127.0.0.1:0"])
         .args(args);
-    announced(up)
+    start_and_wait(up)
 }
 
-/// Starts what runs until it is ended, and waits until it has said in JSON that it is there.
-pub fn announced(mut command: Command) -> (Child, Value) {
+/// Starts a long-running command and waits for its JSON output, which it prints when it is ready.
+pub fn start_and_wait(mut command: Command) -> (Child, Value) {
     let mut child = command
         .arg("--json")
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let out = BufReader::new(child.stdout.take().unwrap());
-    // The announcement is one JSON object over several lines; its last line closes it.
+    // The output is one JSON object over several lines, closed by the last one.
     let mut text = String::new();
     for line in out.lines() {
         let line = line.unwrap();
@@ -136,10 +136,10 @@ pub fn announced(mut command: Command) -> (Child, Value) {
             return (child, serde_json::from_str(&text).unwrap());
         }
     }
-    panic!("it ended before it was ready: {:?}", child.wait());
+    panic!("the process exited before it was ready: {:?}", child.wait());
 }
 
-/// The program on a folder; without a database it keeps its own.
+/// The program on a data folder; without `database` it uses a private one.
 pub fn takedown(database: Option<&TestDatabase>, dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_takedown"));
     command
@@ -153,7 +153,7 @@ pub fn takedown(database: Option<&TestDatabase>, dir: &Path) -> Command {
     command
 }
 
-/// The code of a failure that was asked for in JSON.
+/// The code of an error that was printed as JSON.
 pub fn code(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{}", errors(output));
     let line = errors(output);
@@ -162,27 +162,27 @@ pub fn code(output: &Output) -> String {
     failure["error"]["code"].as_str().unwrap().to_owned()
 }
 
-/// Ends a process as an operator ends it.
+/// Stops a process with SIGTERM.
 pub fn terminate(child: &mut Child) -> ExitStatus {
     signal(child, "-TERM");
     wait(child)
 }
 
-fn signal(child: &Child, which: &str) {
+fn signal(child: &Child, name: &str) {
     let sent = Command::new("kill")
-        .args([which, &child.id().to_string()])
+        .args([name, &child.id().to_string()])
         .status()
         .unwrap();
     assert!(sent.success());
 }
 
 fn wait(child: &mut Child) -> ExitStatus {
-    let began = Instant::now();
+    let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait().unwrap() {
             return status;
         }
-        assert!(began.elapsed() < DEADLINE, "it does not end");
+        assert!(start.elapsed() < DEADLINE, "the process does not exit");
         std::thread::yield_now();
     }
 }
@@ -191,14 +191,14 @@ pub fn errors(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Asks again until the answer fits.
-pub async fn until<T>(mut ask: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
+/// Polls until there is a result.
+pub async fn wait_for<T>(mut poll: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
     loop {
-        if let Some(answer) = ask() {
-            return answer;
+        if let Some(result) = poll() {
+            return result;
         }
-        assert!(began.elapsed() < DEADLINE, "it does not come about");
+        assert!(start.elapsed() < DEADLINE, "timed out");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

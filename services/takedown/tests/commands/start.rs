@@ -1,11 +1,11 @@
-//! What is checked before anything is started: settings, policies, the database's schema.
+//! `up`, `policy lint`, `migrate` and `init`: settings, policies, the database's schema.
 
 use std::path::Path;
 
 use platform::testing::TestDatabase;
 use serde_json::Value;
 
-use crate::program::{Up, code, errors, folder, takedown};
+use crate::program::{RunningSystem, code, errors, folder, takedown};
 
 const POLICIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/policies");
 
@@ -17,7 +17,7 @@ fn file(dir: &Path, name: &str, text: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn up_takes_settings_and_a_policy() {
+async fn up_applies_settings_and_a_policy() {
     let dir = folder();
     let config = file(
         dir.path(),
@@ -25,7 +25,7 @@ async fn up_takes_settings_and_a_policy() {
         "[ledger]\norigin = \"hotline.example/log\"\n",
     );
     let policy = format!("{POLICIES}/demo.yaml");
-    let up = Up::start_with(&["--config", &config, "--policy", &policy]).await;
+    let up = RunningSystem::start_with(&["--config", &config, "--policy", &policy]).await;
     let profile = std::fs::read_to_string(up.path("client.toml")).unwrap();
     assert!(
         profile.contains("hotline.example/log"),
@@ -34,35 +34,37 @@ async fn up_takes_settings_and_a_policy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_password_is_told_whatever_becomes_of_the_start() {
+async fn the_first_password_is_printed_even_if_the_start_fails() {
     let database = TestDatabase::new(&[]).await;
     let dir = folder();
-    // Where a file is to be written last of all stands a folder.
-    let in_the_way = dir.path().join("client.toml");
-    std::fs::create_dir_all(in_the_way.join("something")).unwrap();
+    // A folder instead of the file that is written last.
+    let obstacle = dir.path().join("client.toml");
+    std::fs::create_dir_all(obstacle.join("something")).unwrap();
     let output = takedown(Some(&database), dir.path())
         .args(["up", "--console-listen", "127.0.0.1:0"])
         .args(["--gateway-listen", "127.0.0.1:0"])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
-    let said = errors(&output);
-    let (_, password) = said.split_once("sign in as local-operator with ").unwrap();
+    let result = errors(&output);
+    let (_, password) = result
+        .split_once("sign in as local-operator with ")
+        .unwrap();
     let password = password.lines().next().unwrap().to_owned();
 
-    std::fs::remove_dir_all(in_the_way).unwrap();
-    let up = Up::on(Some(database), dir, &[]);
-    assert!(up.said["password"].is_null(), "told once");
+    std::fs::remove_dir_all(obstacle).unwrap();
+    let up = RunningSystem::on(Some(database), dir, &[]);
+    assert!(up.output["password"].is_null(), "shown once");
     let (client, password) = (up.client(), password.into());
     client.sign_in("local-operator", &password).await.unwrap();
 }
 
 #[test]
-fn up_refuses_what_is_wrong_and_says_so() {
+fn up_refuses_invalid_settings_and_names_the_mistake() {
     let dir = folder();
     let known = file(dir.path(), "unknown.toml", "[ledger]\norigni = \"x\"\n");
     let bad = file(dir.path(), "bad.yaml", "version: 1\nregimes: []\n");
-    for (option, path, wanted, said) in [
+    for (option, path, wanted, message) in [
         (
             "--config",
             "/nowhere/settings.toml",
@@ -83,7 +85,7 @@ fn up_refuses_what_is_wrong_and_says_so() {
             .output()
             .unwrap();
         assert_eq!(code(&output), wanted, "{option} {path}");
-        assert!(errors(&output).contains(said), "{}", errors(&output));
+        assert!(errors(&output).contains(message), "{}", errors(&output));
         assert!(
             !dir.path().join("postgres").exists(),
             "a database was started"
@@ -92,30 +94,30 @@ fn up_refuses_what_is_wrong_and_says_so() {
 }
 
 #[test]
-fn a_policy_is_judged_line_by_line() {
+fn policy_lint_names_the_line_of_a_mistake() {
     let dir = folder();
     let lint = |path: &str| {
         let output = takedown(None, dir.path())
             .args(["policy", "lint", "--json", path])
             .output()
             .unwrap();
-        let judged: Value = serde_json::from_slice(&output.stdout).unwrap();
-        (output.status.code(), judged)
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), report)
     };
     let good = format!("{POLICIES}/production.yaml");
-    let (exit, judged) = lint(&good);
-    assert_eq!((exit, &judged["ok"]), (Some(0), &Value::Bool(true)));
+    let (exit, report) = lint(&good);
+    assert_eq!((exit, &report["ok"]), (Some(0), &Value::Bool(true)));
 
     let text = std::fs::read_to_string(good).unwrap();
     let bad = text.replacen("rung: remind", "rung: shout", 1);
     let at = bad.lines().position(|line| line.contains("shout")).unwrap() + 1;
-    let (exit, judged) = lint(&file(dir.path(), "bad.yaml", &bad));
-    assert_eq!((exit, &judged["ok"]), (Some(1), &Value::Bool(false)));
-    assert_eq!(judged["faults"][0]["line"], at, "{judged}");
+    let (exit, report) = lint(&file(dir.path(), "bad.yaml", &bad));
+    assert_eq!((exit, &report["ok"]), (Some(1), &Value::Bool(false)));
+    assert_eq!(report["faults"][0]["line"], at, "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn migrate_brings_an_empty_database_up_to_date_and_may_be_repeated() {
+async fn migrate_sets_up_an_empty_database_and_may_be_repeated() {
     let database = TestDatabase::new(&[]).await;
     let dir = folder();
     for _ in 0..2 {
@@ -124,18 +126,18 @@ async fn migrate_brings_an_empty_database_up_to_date_and_may_be_repeated() {
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", errors(&output));
-        let said: Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!(said["schemas"].as_array().unwrap().len(), 4, "{said}");
+        let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(result["schemas"].as_array().unwrap().len(), 4, "{result}");
     }
-    let there: bool = sqlx::query_scalar("select to_regclass('report') is not null")
+    let migrated: bool = sqlx::query_scalar("select to_regclass('report') is not null")
         .fetch_one(&database.pool("intake").await)
         .await
         .unwrap();
-    assert!(there);
+    assert!(migrated);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn init_makes_once_what_separate_roles_need_and_may_be_repeated() {
+async fn init_creates_keyring_and_account_once_and_may_be_repeated() {
     let database = TestDatabase::new(&[]).await;
     let dir = folder();
     let config = file(
@@ -151,20 +153,23 @@ async fn init_makes_once_what_separate_roles_need_and_may_be_repeated() {
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", errors(&output));
-        let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let result: Value = serde_json::from_slice(&output.stdout).unwrap();
         let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
-        (said, read("keyring.json"), read("client.toml"))
+        (result, read("keyring.json"), read("client.toml"))
     };
     let (first, keyring, client) = init();
-    assert_eq!(first["keyring_made"], true);
+    assert_eq!(first["keyring_created"], true);
     assert!(client.contains("https://dispatch:7412") && client.contains("hotline.example/log"));
     let (second, same, renewed) = init();
-    assert!(second["password"].is_null(), "told once");
-    assert_eq!((&second["keyring_made"], &same), (&false.into(), &keyring));
-    assert_ne!(client, renewed, "the credential is a fresh one");
+    assert!(second["password"].is_null(), "shown once");
+    assert_eq!(
+        (&second["keyring_created"], &same),
+        (&false.into(), &keyring)
+    );
+    assert_ne!(client, renewed, "the credential is renewed");
 
-    // Keyring and account are those of the installation: whoever starts on them goes on.
-    let up = Up::on(Some(database), dir, &[]);
+    // A system that starts on the folder uses this keyring and account.
+    let up = RunningSystem::on(Some(database), dir, &[]);
     let password = first["password"].as_str().unwrap().to_owned().into();
     up.client()
         .sign_in("local-operator", &password)

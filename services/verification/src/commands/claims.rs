@@ -1,4 +1,4 @@
-//! Taking cases in hand and putting them back. A claim is a lease: it names itself by a token and ends by itself.
+//! Claims and their release. A claim is a lease: it has a token and expires by itself.
 
 use domain::id::CaseId;
 use platform::lease::Lease;
@@ -9,76 +9,81 @@ use uuid::Uuid;
 
 use super::lock_one;
 use crate::auth::Person;
-use crate::case::{Case, Claim, Spent};
-use crate::error::{Error, Refusal};
+use crate::case::{Case, Claim, EndedClaim};
+use crate::context::CommandContext;
+use crate::eligible_staff::Claimant;
+use crate::error::{CommandRefusal, Error};
 use crate::lifecycle::Command;
-use crate::means::Means;
-use crate::roster::Seeker;
 use crate::store;
 
-/// How a claim ended that was given back or ran out.
-const PUT_BACK: &str = "put_back";
+/// Result of a claim that was released or expired.
+const RELEASED: &str = "released";
 
-/// Gives the caller up to `limit` of the most urgent cases that they may take.
-pub(crate) async fn urgent(
+/// Claims up to `limit` of the most urgent cases that the caller may take.
+pub(crate) async fn claim_most_urgent(
     conn: &mut PgConnection,
-    means: &Means,
+    context: &CommandContext,
     person: &Person,
     now: OffsetDateTime,
     limit: i64,
 ) -> Result<Vec<Case>, Error> {
-    let seeker = seeker(person)?;
-    let roster = store::staff::roster(conn).await?;
-    let mut cases = store::queue::lock_urgent(conn, &roster, seeker, limit).await?;
+    let claimant = claimant(person)?;
+    let eligible_staff = store::staff::eligible_staff(conn).await?;
+    let mut cases = store::queue::lock_urgent(conn, &eligible_staff, claimant, limit).await?;
     for case in &mut cases {
-        take(means, case, person, now)?;
+        claim(context, case, person, now)?;
     }
     store::cases::save(conn, &cases).await?;
     Ok(cases)
 }
 
-/// Gives the caller this case. Who has it already keeps the claim, for a full term from now.
-pub(crate) async fn this(
+/// Claims this case. A claim that the caller already has is extended to a full term from now.
+pub(crate) async fn claim_one(
     conn: &mut PgConnection,
-    means: &Means,
+    context: &CommandContext,
     person: &Person,
     now: OffsetDateTime,
     id: CaseId,
 ) -> Result<Case, Error> {
-    let seeker = seeker(person)?;
-    let roster = store::staff::roster(conn).await?;
+    let claimant = claimant(person)?;
+    let eligible_staff = store::staff::eligible_staff(conn).await?;
     let mut case = lock_one(conn, id).await?;
     if case.claim.is_some_and(|claim| claim.until <= now) {
-        put_back(&mut case)?;
+        release_claim(&mut case)?;
     }
     match &mut case.claim {
         Some(claim) if claim.by == person.subject => {
-            claim.until = Lease::new(claim.token, now, means.config.claim()).until;
+            claim.until = Lease::new(claim.token, now, context.config.claim()).until;
         }
         _ => {
-            if case.state.waits_for_a_person() {
-                roster.may_take(&case, seeker)?;
+            if case.state.awaits_claim() {
+                eligible_staff.check_may_claim(&case, claimant)?;
             }
-            take(means, &mut case, person, now)?;
+            claim(context, &mut case, person, now)?;
         }
     }
     store::cases::save(conn, std::slice::from_ref(&case)).await?;
     Ok(case)
 }
 
-pub(super) fn seeker(person: &Person) -> Result<Seeker, Error> {
+pub(super) fn claimant(person: &Person) -> Result<Claimant, Error> {
     person.require_any([Role::Analyst, Role::Supervisor])?;
-    Ok(Seeker {
+    Ok(Claimant {
         subject: person.subject.uuid(),
         analyst: person.has(Role::Analyst),
         supervisor: person.has(Role::Supervisor),
     })
 }
 
-fn take(means: &Means, case: &mut Case, person: &Person, now: OffsetDateTime) -> Result<(), Error> {
+fn claim(
+    context: &CommandContext,
+    case: &mut Case,
+    person: &Person,
+    now: OffsetDateTime,
+) -> Result<(), Error> {
     case.apply(Command::Claim)?;
-    let lease = Lease::new(Uuid::new_v4(), now, means.config.claim());
-    case.attempts += 1;
+    let lease = Lease::new(Uuid::new_v4(), now, context.config.claim());
+    case.claim_attempts += 1;
     case.claim = Some(Claim {
         by: person.subject,
         token: lease.token,
@@ -87,7 +92,7 @@ fn take(means: &Means, case: &mut Case, person: &Person, now: OffsetDateTime) ->
     Ok(())
 }
 
-/// Gives a case back. Giving it back twice is once.
+/// Releases a claim. Repeating the call has no further effect.
 pub(crate) async fn release(
     conn: &mut PgConnection,
     person: &Person,
@@ -95,40 +100,40 @@ pub(crate) async fn release(
     token: Uuid,
 ) -> Result<(), Error> {
     let mut case = lock_one(conn, id).await?;
-    let before = Spent {
+    let released = EndedClaim {
         token,
-        verdict: PUT_BACK.to_owned(),
+        result: RELEASED.to_owned(),
     };
-    if case.spent.as_ref() == Some(&before) {
+    if case.ended_claim.as_ref() == Some(&released) {
         return Ok(());
     }
-    let holds = case
+    let is_theirs = case
         .claim
         .is_some_and(|claim| claim.token == token && claim.by == person.subject);
-    if !holds {
-        return Err(Refusal::CLAIM_FOREIGN.into());
+    if !is_theirs {
+        return Err(CommandRefusal::CLAIM_LOST.into());
     }
-    put_back(&mut case)?;
+    release_claim(&mut case)?;
     store::cases::save(conn, std::slice::from_ref(&case)).await?;
     Ok(())
 }
 
-/// Puts back claims that ran out. Returns how many.
-pub(crate) async fn expire(
+/// Releases expired claims. Returns how many.
+pub(crate) async fn release_expired(
     conn: &mut PgConnection,
     now: OffsetDateTime,
     limit: i64,
 ) -> Result<usize, Error> {
-    let mut cases = store::queue::lock_expired(conn, now, limit).await?;
+    let mut cases = store::queue::lock_expired_claims(conn, now, limit).await?;
     for case in &mut cases {
-        put_back(case)?;
+        release_claim(case)?;
     }
     store::cases::save(conn, &cases).await?;
     Ok(cases.len())
 }
 
-fn put_back(case: &mut Case) -> Result<(), Error> {
-    case.apply(Command::PutBack)?;
-    case.spend_claim(PUT_BACK.to_owned());
+fn release_claim(case: &mut Case) -> Result<(), Error> {
+    case.apply(Command::ReleaseClaim)?;
+    case.end_claim(RELEASED.to_owned());
     Ok(())
 }

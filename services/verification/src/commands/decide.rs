@@ -1,101 +1,108 @@
-//! What analysts say of the cases they claimed. Each verdict is judged on its own; the good ones commit together.
+//! Decisions of analysts on the cases that they claimed. Each one is checked on its own; those that are
+//! accepted commit together.
 
 use std::collections::{HashMap, HashSet};
 
+use domain::enums::{Category, NotActionableReason};
 use domain::event::Body;
-use domain::id::{CaseId, DecisionId, ReviewId};
-use domain::word::{Category, NotActionableReason};
+use domain::id::{CaseId, DecisionId, ReviewId, Subject};
 use proto::v1;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::claims::seeker;
-use super::looks::Before;
+use super::claims::claimant;
+use super::second_opinions::PriorVerdict;
 use super::{Outbox, ascending, verdict};
 use crate::auth::Person;
-use crate::case::{ANALYST, Case, Finding};
-use crate::error::{Error, Refusal};
-use crate::lifecycle::{Command, Saying};
-use crate::matching::Known;
-use crate::means::Means;
-use crate::roster::{Roster, Seeker};
+use crate::case::{ANALYST, Case, CaseVerdict, VerdictWithBasis};
+use crate::context::{CommandContext, OpenedContent};
+use crate::eligible_staff::{Claimant, EligibleStaff};
+use crate::error::{CommandRefusal, Error};
+use crate::lifecycle::{Command, Decision};
 use crate::store;
 
+/// A verdict, or what an analyst may decide instead of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum SubmittedVerdict {
     Actionable(Category),
     NotActionable(NotActionableReason),
-    SecondLook,
+    SecondOpinion,
     NeedsInformation,
     Uphold,
-    Gone,
+    Offline,
     Withdraw,
 }
 
-impl Verdict {
-    /// As it is remembered with the claim that it ended.
+impl SubmittedVerdict {
+    /// As it is stored with the claim that it ended.
     fn text(self) -> String {
         match self {
             Self::Actionable(category) => format!("actionable:{category}"),
             Self::NotActionable(reason) => format!("not_actionable:{reason}"),
-            Self::SecondLook => "second_look".to_owned(),
+            Self::SecondOpinion => "second_opinion".to_owned(),
             Self::NeedsInformation => "needs_information".to_owned(),
             Self::Uphold => "uphold".to_owned(),
-            Self::Gone => "gone".to_owned(),
+            Self::Offline => "offline".to_owned(),
             Self::Withdraw => "withdraw".to_owned(),
         }
     }
 }
 
+/// The decision on one claimed case.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Item {
+pub(crate) struct ClaimDecision {
     pub(crate) case: CaseId,
-    pub(crate) token: Uuid,
+    pub(crate) claim_token: Uuid,
+    /// The version of the case that the analyst read.
     pub(crate) version: i64,
-    pub(crate) verdict: Verdict,
+    pub(crate) verdict: SubmittedVerdict,
 }
 
+/// Returns one result per decision, in order.
 pub(crate) async fn decide(
     conn: &mut PgConnection,
-    means: &Means,
+    context: &CommandContext,
     person: &Person,
     now: OffsetDateTime,
-    items: &[Item],
+    decisions: &[ClaimDecision],
 ) -> Result<Vec<Result<Case, Error>>, Error> {
-    let seeker = seeker(person)?;
-    let roster = store::staff::roster(conn).await?;
-    let mut cases: HashMap<Uuid, Case> =
-        store::cases::lock(conn, &ascending(items.iter().map(|item| item.case)))
-            .await?
-            .into_iter()
-            .map(|case| (case.id.uuid(), case))
-            .collect();
-    let said_gone = items.iter().filter(|item| item.verdict == Verdict::Gone);
-    let said_gone: Vec<Uuid> = said_gone.map(|item| item.case.uuid()).collect();
-    let desk = Desk {
-        means,
+    let claimant = claimant(person)?;
+    let eligible_staff = store::staff::eligible_staff(conn).await?;
+    let ids = ascending(decisions.iter().map(|decision| decision.case));
+    let mut cases: HashMap<Uuid, Case> = store::cases::lock(conn, &ids)
+        .await?
+        .into_iter()
+        .map(|case| (case.id.uuid(), case))
+        .collect();
+    let offline: Vec<Uuid> = decisions
+        .iter()
+        .filter(|decision| decision.verdict == SubmittedVerdict::Offline)
+        .map(|decision| decision.case.uuid())
+        .collect();
+    let deciding = DecidingAnalyst {
+        context,
         person,
-        seeker,
-        roster,
-        page_changed: store::acts::asked_about_page(conn, &said_gone).await?,
+        claimant,
+        eligible_staff,
+        page_reviews: store::reviews::open_page_reviews(conn, &offline).await?,
     };
     let mut out = Outbox::new(now);
-    let mut reviews = Reviews::default();
+    let mut reviews = AnsweredReviews::default();
     let mut changed = HashSet::new();
-    let mut answers = Vec::with_capacity(items.len());
-    for item in items {
-        let Some(case) = cases.get_mut(&item.case.uuid()) else {
-            answers.push(Err(Refusal::CASE_UNKNOWN.into()));
+    let mut results = Vec::with_capacity(decisions.len());
+    for decision in decisions {
+        let Some(case) = cases.get_mut(&decision.case.uuid()) else {
+            results.push(Err(CommandRefusal::CASE_UNKNOWN.into()));
             continue;
         };
-        match judge(&desk, case, *item, &mut out, &mut reviews) {
-            Ok(Done::Now) => {
-                changed.insert(item.case.uuid());
-                answers.push(Ok(case.clone()));
+        match deciding.decide_one(case, *decision, &mut out, &mut reviews) {
+            Ok(DecisionEffect::Changed) => {
+                changed.insert(decision.case.uuid());
+                results.push(Ok(case.clone()));
             }
-            Ok(Done::Before) => answers.push(Ok(case.clone())),
-            Err(error) => answers.push(Err(error)),
+            Ok(DecisionEffect::Repeated) => results.push(Ok(case.clone())),
+            Err(error) => results.push(Err(error)),
         }
     }
     let changed: Vec<Case> = cases
@@ -104,209 +111,243 @@ pub(crate) async fn decide(
         .collect();
     store::cases::save(conn, &changed).await?;
     reviews.close(conn, &changed, &mut out).await?;
-    out.write(conn).await?;
-    Ok(answers)
+    out.store(conn).await?;
+    Ok(results)
 }
 
-/// Who decides, and with what.
-struct Desk<'a> {
-    means: &'a Means,
+/// The analyst, and what their decisions are checked against.
+struct DecidingAnalyst<'a> {
+    context: &'a CommandContext,
     person: &'a Person,
-    seeker: Seeker,
-    roster: Roster,
-    /// Cases that are said to be gone, and of which an open question asks about a changed page.
-    page_changed: HashSet<Uuid>,
+    claimant: Claimant,
+    eligible_staff: EligibleStaff,
+    /// Of the cases that were decided as offline, those with an open review of a changed page.
+    page_reviews: HashSet<Uuid>,
 }
 
-enum Done {
-    Now,
-    /// A repeat of the verdict that ended this claim.
-    Before,
+enum DecisionEffect {
+    Changed,
+    /// The decision had ended this claim before.
+    Repeated,
 }
 
-/// Cases whose questions this batch has answered.
+/// The cases whose reviews this batch has answered, by the answer.
 #[derive(Default)]
-struct Reviews {
+struct AnsweredReviews {
     upheld: Vec<Uuid>,
-    /// What is there now is something else: so far as a question is about that. Any other is upheld.
-    gone: Vec<Uuid>,
+    /// Closes the reviews of a changed page as offline, and all other reviews of these cases as upheld.
+    offline: Vec<Uuid>,
     withdrawn: Vec<Uuid>,
 }
 
-fn judge(
-    desk: &Desk<'_>,
-    case: &mut Case,
-    item: Item,
-    out: &mut Outbox,
-    reviews: &mut Reviews,
-) -> Result<Done, Error> {
-    let Desk { means, person, .. } = *desk;
-    if let Some(spent) = &case.spent
-        && spent.token == item.token
-    {
-        return if spent.verdict == item.verdict.text() {
-            Ok(Done::Before)
-        } else {
-            Err(Refusal::CLAIM_SPENT.into())
-        };
-    }
-    let claim = case
-        .claim
-        .filter(|claim| claim.token == item.token && claim.by == person.subject)
-        .ok_or(Refusal::CLAIM_FOREIGN)?;
-    if claim.until <= out.now {
-        return Err(Refusal::CLAIM_OVER.into());
-    }
-    if case.version != item.version {
-        return Err(Refusal::STALE.into());
-    }
-    // Looked at again: a report of their own may have come while they had it in hand.
-    desk.roster.may_take(case, desk.seeker)?;
-    let saying = saying(means, case, item.verdict);
-    // What can fail comes before anything is changed: this item may be refused while its neighbours commit.
-    let opened = match saying {
-        Saying::Actionable | Saying::NotActionable => Some(means.open(case)?),
-        Saying::FirstOfTwo
-        | Saying::SecondLook
-        | Saying::NeedsInformation
-        | Saying::Uphold
-        | Saying::Gone
-        | Saying::Withdraw => None,
-    };
-    if saying == Saying::Gone && !desk.page_changed.contains(&case.id.uuid()) {
-        // Where no verdict is in question at all, that is what is said.
-        case.state.apply(Command::Say(saying))?;
-        return Err(Refusal::NO_CHANGED_PAGE.into());
-    }
-    let before = Before::of(case);
-    case.apply(Command::Say(saying))?;
-    case.spend_claim(item.verdict.text());
-
-    let me = person.subject;
-    let actor = person.principal.actor();
-    match (item.verdict, opened) {
-        (Verdict::Actionable(category), None) => {
-            out.act(case.id, "first_of_two", &actor).finding = Some(category.as_str());
-            case.first = Some((me, category));
-            // Whoever passed it on before is needed again: their word is about another question now.
-            case.not_for = vec![me.uuid()];
-        }
-        (Verdict::Actionable(category), Some(open)) => {
-            let first = case.first.filter(|(_, theirs)| *theirs == category);
-            let approvers = first.map(|(by, _)| by.uuid()).into_iter();
-            let known = Known {
-                finding: Finding::Actionable(category),
-                basis: ANALYST.to_owned(),
-                approvers: approvers.chain([me.uuid()]).collect(),
-            };
-            verdict::settle(means, case, &open, known, &actor, out);
-        }
-        (Verdict::NotActionable(reason), Some(open)) => {
-            let known = Known {
-                finding: Finding::NotActionable(reason),
-                basis: ANALYST.to_owned(),
-                approvers: vec![me.uuid()],
-            };
-            verdict::settle(means, case, &open, known, &actor, out);
-        }
-        (Verdict::SecondLook, _) => {
-            out.act(case.id, "second_look", &actor);
-            case.not_for.retain(|one| *one != me.uuid());
-            case.not_for.push(me.uuid());
-        }
-        (Verdict::NeedsInformation, _) => {
-            out.act(case.id, "needs_information", &actor);
-            case.first = None;
-            case.not_for.clear();
-        }
-        (Verdict::Uphold, _) => {
-            out.act(case.id, "uphold", &actor);
-            close_review(case);
-            verdict::announce_what_is_due(means, case, out)?;
-            reviews.upheld.push(case.id.uuid());
-        }
-        (Verdict::Gone, _) => {
-            out.act(case.id, "gone", &actor);
-            close_review(case);
-            verdict::announce_what_is_due(means, case, out)?;
-            reviews.gone.push(case.id.uuid());
-        }
-        (Verdict::Withdraw, _) => {
-            let decision = decision_of(case)?;
-            out.act(case.id, "withdraw", &actor).decision = Some(decision);
-            out.say(case, withdrawn(decision));
-            close_review(case);
-            reviews.withdrawn.push(case.id.uuid());
-        }
-        (Verdict::NotActionable(_), None) => {
-            return Err(Error::bad_row("assessment", "sealed_item", case.id));
-        }
-    }
-    before.compare(item.verdict, me, out);
-    Ok(Done::Now)
-}
-
-/// A category that needs two analysts is confirmed only by a second one who says the same.
-fn saying(means: &Means, case: &Case, verdict: Verdict) -> Saying {
-    match verdict {
-        Verdict::Actionable(category) => {
-            let confirmed = case.first.is_some_and(|(_, theirs)| theirs == category);
-            if means.config.second_analyst.contains(&category) && !confirmed {
-                Saying::FirstOfTwo
+impl DecidingAnalyst<'_> {
+    fn decide_one(
+        &self,
+        case: &mut Case,
+        item: ClaimDecision,
+        out: &mut Outbox,
+        reviews: &mut AnsweredReviews,
+    ) -> Result<DecisionEffect, Error> {
+        if let Some(ended) = &case.ended_claim
+            && ended.token == item.claim_token
+        {
+            return if ended.result == item.verdict.text() {
+                Ok(DecisionEffect::Repeated)
             } else {
-                Saying::Actionable
+                Err(CommandRefusal::CLAIM_SPENT.into())
+            };
+        }
+        self.check_claim(case, item, out.now)?;
+        let decision = lifecycle_decision(self.context, case, item.verdict);
+        // Everything that can fail comes before the first change: this decision may be refused while others
+        // commit.
+        let opened = match decision {
+            Decision::Actionable | Decision::NotActionable => Some(self.context.open(case)?),
+            Decision::FirstOfTwo
+            | Decision::SecondOpinion
+            | Decision::NeedsInformation
+            | Decision::Uphold
+            | Decision::Offline
+            | Decision::Withdraw => None,
+        };
+        if decision == Decision::Offline && !self.page_reviews.contains(&case.id.uuid()) {
+            // A case that is not under review at all is refused for that reason.
+            case.state.apply(Command::Decide(decision))?;
+            return Err(CommandRefusal::NO_CHANGED_PAGE.into());
+        }
+        let prior = PriorVerdict::from_case(case);
+        case.apply(Command::Decide(decision))?;
+        case.end_claim(item.verdict.text());
+        self.record(case, item.verdict, opened, out, reviews)?;
+        prior.record_opinion(item.verdict, self.person.subject, out);
+        Ok(DecisionEffect::Changed)
+    }
+
+    fn check_claim(
+        &self,
+        case: &Case,
+        item: ClaimDecision,
+        now: OffsetDateTime,
+    ) -> Result<(), Error> {
+        let claim = case
+            .claim
+            .filter(|claim| claim.token == item.claim_token && claim.by == self.person.subject)
+            .ok_or(CommandRefusal::CLAIM_LOST)?;
+        if claim.until <= now {
+            return Err(CommandRefusal::CLAIM_EXPIRED.into());
+        }
+        if case.version != item.version {
+            return Err(CommandRefusal::STALE.into());
+        }
+        // Checked again: the analyst may have reported the URL since they claimed the case.
+        self.eligible_staff.check_may_claim(case, self.claimant)?;
+        Ok(())
+    }
+
+    /// Writes an accepted decision into the case, with its act and its events.
+    fn record(
+        &self,
+        case: &mut Case,
+        submitted: SubmittedVerdict,
+        opened: Option<OpenedContent>,
+        out: &mut Outbox,
+        reviews: &mut AnsweredReviews,
+    ) -> Result<(), Error> {
+        let Self {
+            context, person, ..
+        } = *self;
+        let me: Subject = person.subject;
+        let actor = person.principal.actor();
+        match (submitted, opened) {
+            (SubmittedVerdict::Actionable(category), None) => {
+                out.record_act(case.id, "first_of_two", &actor).verdict = Some(category.as_str());
+                case.first_verdict = Some((me, category));
+                // Staff who passed the case on may give the second verdict.
+                case.excluded_staff = vec![me.uuid()];
+            }
+            (SubmittedVerdict::Actionable(category), Some(content)) => {
+                let first = case.first_verdict.filter(|(_, first)| *first == category);
+                let approvers = first.map(|(by, _)| by.uuid()).into_iter();
+                let verdict = VerdictWithBasis {
+                    verdict: CaseVerdict::Actionable(category),
+                    basis: ANALYST.to_owned(),
+                    approvers: approvers.chain([me.uuid()]).collect(),
+                };
+                verdict::record(context, case, &content, verdict, &actor, out);
+            }
+            (SubmittedVerdict::NotActionable(reason), Some(content)) => {
+                let verdict = VerdictWithBasis {
+                    verdict: CaseVerdict::NotActionable(reason),
+                    basis: ANALYST.to_owned(),
+                    approvers: vec![me.uuid()],
+                };
+                verdict::record(context, case, &content, verdict, &actor, out);
+            }
+            (SubmittedVerdict::SecondOpinion, _) => {
+                out.record_act(case.id, "second_opinion", &actor);
+                case.excluded_staff.retain(|subject| *subject != me.uuid());
+                case.excluded_staff.push(me.uuid());
+            }
+            (SubmittedVerdict::NeedsInformation, _) => {
+                out.record_act(case.id, "needs_information", &actor);
+                case.first_verdict = None;
+                case.excluded_staff.clear();
+            }
+            (SubmittedVerdict::Uphold, _) => {
+                out.record_act(case.id, "uphold", &actor);
+                close_review(case);
+                verdict::emit_due_reannouncement(context, case, out)?;
+                reviews.upheld.push(case.id.uuid());
+            }
+            (SubmittedVerdict::Offline, _) => {
+                out.record_act(case.id, "offline", &actor);
+                close_review(case);
+                verdict::emit_due_reannouncement(context, case, out)?;
+                reviews.offline.push(case.id.uuid());
+            }
+            (SubmittedVerdict::Withdraw, _) => {
+                let decision = decision_id(case)?;
+                out.record_act(case.id, "withdraw", &actor).decision = Some(decision);
+                out.emit(case, verdict_withdrawn(decision));
+                close_review(case);
+                reviews.withdrawn.push(case.id.uuid());
+            }
+            (SubmittedVerdict::NotActionable(_), None) => {
+                return Err(Error::bad_row("assessment", "sealed_content", case.id));
             }
         }
-        Verdict::NotActionable(_) => Saying::NotActionable,
-        Verdict::SecondLook => Saying::SecondLook,
-        Verdict::NeedsInformation => Saying::NeedsInformation,
-        Verdict::Uphold => Saying::Uphold,
-        Verdict::Gone => Saying::Gone,
-        Verdict::Withdraw => Saying::Withdraw,
+        Ok(())
+    }
+}
+
+/// A category that needs two analysts is final only once a second one gives the same.
+fn lifecycle_decision(
+    context: &CommandContext,
+    case: &Case,
+    submitted: SubmittedVerdict,
+) -> Decision {
+    match submitted {
+        SubmittedVerdict::Actionable(category) => {
+            let confirmed = case
+                .first_verdict
+                .is_some_and(|(_, first)| first == category);
+            if context.config.second_analyst.contains(&category) && !confirmed {
+                Decision::FirstOfTwo
+            } else {
+                Decision::Actionable
+            }
+        }
+        SubmittedVerdict::NotActionable(_) => Decision::NotActionable,
+        SubmittedVerdict::SecondOpinion => Decision::SecondOpinion,
+        SubmittedVerdict::NeedsInformation => Decision::NeedsInformation,
+        SubmittedVerdict::Uphold => Decision::Uphold,
+        SubmittedVerdict::Offline => Decision::Offline,
+        SubmittedVerdict::Withdraw => Decision::Withdraw,
     }
 }
 
 pub(super) fn close_review(case: &mut Case) {
     case.review = None;
-    case.for_supervisor = false;
-    case.not_for.clear();
+    case.needs_supervisor = false;
+    case.excluded_staff.clear();
 }
 
-pub(super) fn decision_of(case: &Case) -> Result<DecisionId, Error> {
+pub(super) fn decision_id(case: &Case) -> Result<DecisionId, Error> {
     case.decision
         .as_ref()
         .map(|decision| decision.id)
         .ok_or_else(|| Error::bad_row("assessment", "decision_id", case.id))
 }
 
-pub(super) fn withdrawn(decision: DecisionId) -> Body {
+pub(super) fn verdict_withdrawn(decision: DecisionId) -> Body {
     Body::VerdictWithdrawn(v1::VerdictWithdrawn {
         decision_id: decision.to_string(),
     })
 }
 
-impl Reviews {
+impl AnsweredReviews {
     async fn close(
         &self,
         conn: &mut PgConnection,
         cases: &[Case],
         out: &mut Outbox,
     ) -> Result<(), Error> {
-        store::acts::close_reviews(conn, &self.withdrawn, "withdrawn", out.now).await?;
-        let gone = store::acts::close_gone(conn, &self.gone, out.now).await?;
-        let stands = [self.upheld.as_slice(), &self.gone].concat();
-        let upheld = store::acts::close_reviews(conn, &stands, "upheld", out.now).await?;
-        let answered = gone.into_iter().map(|closed| (closed, true));
-        for ((case_id, review), gone) in answered.chain(upheld.into_iter().map(|c| (c, false))) {
+        store::reviews::close(conn, &self.withdrawn, "withdrawn", out.now).await?;
+        let offline = store::reviews::close_page_reviews(conn, &self.offline, out.now).await?;
+        let stands = [self.upheld.as_slice(), &self.offline].concat();
+        let upheld = store::reviews::close(conn, &stands, "upheld", out.now).await?;
+        let offline = offline.into_iter().map(|closed| (closed, true));
+        let upheld = upheld.into_iter().map(|closed| (closed, false));
+        for ((case_id, review), offline) in offline.chain(upheld) {
             let Some(case) = cases.iter().find(|case| case.id.uuid() == case_id) else {
                 continue;
             };
             let body = Body::VerdictUpheld(v1::VerdictUpheld {
-                decision_id: decision_of(case)?.to_string(),
+                decision_id: decision_id(case)?.to_string(),
                 review_id: ReviewId::new(review).to_string(),
-                gone,
+                offline,
             });
-            out.say(case, body);
+            out.emit(case, body);
         }
         Ok(())
     }

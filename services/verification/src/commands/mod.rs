@@ -1,17 +1,17 @@
-//! One function for each thing that can be asked: lock, apply, store, append events. Never begins or commits.
-//! Must not speak gRPC or read a clock.
+//! One function per command: lock, apply, store, append events. The caller begins and commits, and passes the
+//! time in. No gRPC.
 
 pub(crate) mod claims;
 pub(crate) mod decide;
-pub(crate) mod hold;
-pub(crate) mod lists;
-mod looks;
-pub(crate) mod renew;
+pub(crate) mod hash_lists;
+pub(crate) mod police_hold;
+pub(crate) mod rematch;
+pub(crate) mod renew_proofs;
 pub(crate) mod reports;
 pub(crate) mod reveal;
 pub(crate) mod review;
 pub(crate) mod rules;
-pub(crate) mod sweep;
+mod second_opinions;
 mod verdict;
 pub(crate) mod withdraw;
 
@@ -24,21 +24,22 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::case::Case;
-use crate::error::{Error, Refusal};
-use crate::means::Means;
+use crate::context::CommandContext;
+use crate::error::{CommandRefusal, Error};
 use crate::store;
-use crate::store::acts::Judgement;
-use crate::store::looks::SecondLook;
+use crate::store::case_acts::CaseAct;
+use crate::store::second_opinions::SecondOpinion;
 
-/// Who acts when no person does.
+/// Actor of the acts that no person did.
 const SYSTEM: &str = "system:verification";
 
-/// What a command says and records, written at its end. Ids are drawn here: a try that was rolled back leaves none.
+/// The events and records of a command, written at its end. Their ids are drawn when they are added, so a
+/// retried transaction has new ones.
 struct Outbox {
     now: OffsetDateTime,
     events: Vec<NewEvent>,
-    acts: Vec<Judgement>,
-    looks: Vec<SecondLook>,
+    acts: Vec<CaseAct>,
+    second_opinions: Vec<SecondOpinion>,
 }
 
 impl Outbox {
@@ -47,14 +48,16 @@ impl Outbox {
             now,
             events: Vec::new(),
             acts: Vec::new(),
-            looks: Vec::new(),
+            second_opinions: Vec::new(),
         }
     }
 
-    fn say(&mut self, case: &Case, body: Body) {
-        // A decision goes on in the trace of the report, whoever makes it and when; what comes later has its own.
-        let of_report = match &body {
-            Body::CaseActionable(_) | Body::CaseNotActionable(_) => case.item.traceparent.clone(),
+    fn emit(&mut self, case: &Case, body: Body) {
+        // A decision continues the trace of the report; later events have traces of their own.
+        let report_trace = match &body {
+            Body::CaseActionable(_) | Body::CaseNotActionable(_) => {
+                case.first_report.traceparent.clone()
+            }
             _ => None,
         };
         self.events.push(NewEvent {
@@ -63,20 +66,20 @@ impl Outbox {
             kind: event::name(&body),
             caused_by: Some(case.cause),
             occurred_at: self.now,
-            traceparent: of_report.or_else(|| trace::of(Some(case.cause))),
+            traceparent: report_trace.or_else(|| trace::traceparent_of(Some(case.cause))),
             payload: event::encode(body),
         });
     }
 
-    /// Records an act; the answer may be filled in further.
-    fn act(&mut self, case: CaseId, act: &'static str, actor: &str) -> &mut Judgement {
-        self.acts.push(Judgement {
+    /// Records an act. The caller may fill in the optional fields.
+    fn record_act(&mut self, case: CaseId, act: &'static str, actor: &str) -> &mut CaseAct {
+        self.acts.push(CaseAct {
             id: Uuid::now_v7(),
             case,
             act,
             actor: actor.to_owned(),
             basis: None,
-            finding: None,
+            verdict: None,
             decision: None::<DecisionId>,
             sealed_note: None,
             at: self.now,
@@ -85,23 +88,31 @@ impl Outbox {
         &mut self.acts[last]
     }
 
-    /// Notes what the act that was recorded last says of the verdict before it.
-    fn look(&mut self, look: impl FnOnce(Uuid, OffsetDateTime) -> SecondLook) {
+    /// Records that the last recorded act confirmed or contradicted the verdict before it.
+    fn record_second_opinion(
+        &mut self,
+        opinion: impl FnOnce(Uuid, OffsetDateTime) -> SecondOpinion,
+    ) {
         if let Some(act) = self.acts.last() {
-            self.looks.push(look(act.id, self.now));
+            self.second_opinions.push(opinion(act.id, self.now));
         }
     }
 
-    async fn write(self, conn: &mut PgConnection) -> sqlx::Result<()> {
-        store::acts::record(conn, &self.acts).await?;
-        store::looks::record(conn, &self.looks).await?;
+    async fn store(self, conn: &mut PgConnection) -> sqlx::Result<()> {
+        store::case_acts::insert(conn, &self.acts).await?;
+        store::second_opinions::insert(conn, &self.second_opinions).await?;
         log::append(conn, &self.events).await
     }
 }
 
-/// Keeps a person's reason with an act, sealed: what they write may hold anything.
-fn note(means: &Means, case: &Case, act: &mut Judgement, reason: &str) -> Result<(), Error> {
-    let sealed = means.seal_note(case, act.id, reason)?;
+/// Stores a person's reason with an act. It is sealed, because free text may contain anything.
+fn seal_reason(
+    context: &CommandContext,
+    case: &Case,
+    act: &mut CaseAct,
+    reason: &str,
+) -> Result<(), Error> {
+    let sealed = context.seal_note(case, act.id, reason)?;
     act.sealed_note = Some(sealed);
     Ok(())
 }
@@ -111,10 +122,10 @@ async fn lock_one(conn: &mut PgConnection, id: CaseId) -> Result<Case, Error> {
     store::cases::lock(conn, &[id.uuid()])
         .await?
         .pop()
-        .ok_or(Refusal::CASE_UNKNOWN.into())
+        .ok_or(CommandRefusal::CASE_UNKNOWN.into())
 }
 
-/// Ids without repeats, ascending: the order in which rows are locked.
+/// Unique ids in ascending order, the order in which rows are locked.
 fn ascending(ids: impl IntoIterator<Item = CaseId>) -> Vec<Uuid> {
     let mut ids: Vec<Uuid> = ids.into_iter().map(CaseId::uuid).collect();
     ids.sort_unstable();

@@ -1,5 +1,5 @@
-//! Reports heard from intake: a case is opened or joined, and decided at once where a list or a rule knows it.
-//! A report never disturbs a decision or a proof.
+//! Reports received from intake: each opens or joins a case, which is decided at once if a list or a rule
+//! matches. A report never changes a decision or a proof.
 
 use std::collections::HashMap;
 
@@ -11,109 +11,112 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Outbox, ascending, verdict};
-use crate::case::{Case, Item};
+use crate::case::{Case, StoredReport};
+use crate::context::{CommandContext, OpenedContent};
 use crate::error::Error;
 use crate::lifecycle::Command;
-use crate::matching::{self, Marks};
-use crate::means::{Means, OpenItem};
+use crate::matching::{self, MatchKeys};
 use crate::store;
-use crate::store::reports::NewReport;
+use crate::store::reports::CountedReport;
 
-/// A report as the event tells it, already opened.
-pub(crate) struct Received {
+/// A report from an event, with its content opened.
+pub(crate) struct ReceivedReport {
     pub(crate) event: Uuid,
     pub(crate) case: CaseId,
-    pub(crate) item: Item,
+    pub(crate) stored: StoredReport,
     pub(crate) self_reported: bool,
     pub(crate) under_13: bool,
-    /// A member of staff who reported it.
+    /// The member of staff who sent it, if one did.
     pub(crate) submitted_by: Option<Subject>,
-    pub(crate) open: OpenItem,
+    pub(crate) content: OpenedContent,
 }
 
-/// A case of the batch while it is worked on.
-struct Work<'a> {
+/// A case with the new reports of the batch.
+struct JoinedCase<'a> {
     case: Case,
     is_new: bool,
-    /// The last of its new reports.
-    open: &'a OpenItem,
-    marks: Marks,
+    /// Content of the last of them.
+    content: &'a OpenedContent,
+    keys: MatchKeys,
 }
 
 pub(crate) async fn receive(
     conn: &mut PgConnection,
-    means: &Means,
+    context: &CommandContext,
     now: OffsetDateTime,
-    batch: &[Received],
+    batch: &[ReceivedReport],
 ) -> Result<(), Error> {
-    // Before any case is locked: reading the approved lists and rules again may take a while.
-    let held = means.library.current(conn).await?;
-    let ids: Vec<Uuid> = batch
-        .iter()
-        .map(|report| report.item.report.uuid())
-        .collect();
+    // Before any case is locked, because loading changed lists and rules may take a while.
+    let index = context.match_index.current(conn).await?;
+    let ids: Vec<Uuid> = batch.iter().map(|report| report.stored.id.uuid()).collect();
     let mut known_cases: HashMap<Uuid, Case> =
         store::cases::lock(conn, &ascending(batch.iter().map(|report| report.case)))
             .await?
             .into_iter()
             .map(|case| (case.id.uuid(), case))
             .collect();
-    // A report that was heard before counts once.
-    let mut heard = store::reports::known(conn, &ids).await?;
-    let fresh: Vec<&Received> = batch
+    // Each report counts once, however often its event is received.
+    let mut counted = store::reports::counted(conn, &ids).await?;
+    let new_reports: Vec<&ReceivedReport> = batch
         .iter()
-        .filter(|report| heard.insert(report.item.report.uuid()))
+        .filter(|report| counted.insert(report.stored.id.uuid()))
         .collect();
 
-    let mut works: Vec<Work<'_>> = Vec::new();
-    for (id, places) in by_key(&fresh, |report| report.case) {
-        let reports: Vec<&Received> = places.into_iter().map(|place| fresh[place]).collect();
-        works.push(join(
-            means,
+    let mut joined_cases: Vec<JoinedCase<'_>> = Vec::new();
+    for (id, positions) in by_key(&new_reports, |report| report.case) {
+        let reports: Vec<&ReceivedReport> = positions
+            .into_iter()
+            .map(|position| new_reports[position])
+            .collect();
+        joined_cases.push(join(
+            context,
             known_cases.remove(&id.uuid()),
             &reports,
-            held.epoch,
+            index.version,
         )?);
     }
 
     let mut out = Outbox::new(now);
-    let asked: Vec<usize> = (0..works.len())
-        .filter(|place| works[*place].case.waits_for_match())
+    let matchable: Vec<usize> = (0..joined_cases.len())
+        .filter(|position| joined_cases[*position].case.awaits_match())
         .collect();
-    let marks: Vec<&Marks> = asked.iter().map(|place| &works[*place].marks).collect();
-    let found = matching::known(conn, &held, &marks).await?;
-    for (place, known) in asked.into_iter().zip(found) {
-        let work = &mut works[place];
-        if let Some(known) = known {
-            verdict::apply_known(means, &mut work.case, work.open, known, &mut out)?;
+    let keys: Vec<&MatchKeys> = matchable
+        .iter()
+        .map(|position| &joined_cases[*position].keys)
+        .collect();
+    let found = matching::find_matches(conn, &index, &keys).await?;
+    for (position, matched) in matchable.into_iter().zip(found) {
+        let joined = &mut joined_cases[position];
+        if let Some(matched) = matched {
+            verdict::apply_match(context, &mut joined.case, joined.content, matched, &mut out)?;
         }
     }
-    for work in &mut works {
-        let case = &mut work.case;
-        case.announce_due |= case.state.stands() && case.dispatch_closed;
-        verdict::announce_what_is_due(means, case, &mut out)?;
+    for joined in &mut joined_cases {
+        let case = &mut joined.case;
+        case.reannounce_due |= case.state.has_actionable_verdict() && case.dispatch_closed;
+        verdict::emit_due_reannouncement(context, case, &mut out)?;
     }
-    write(conn, works, &fresh, out).await
+    write(conn, joined_cases, &new_reports, out).await
 }
 
 /// Counts new reports into their case.
 fn join<'a>(
-    means: &Means,
+    context: &CommandContext,
     known: Option<Case>,
-    reports: &[&'a Received],
-    epoch: i64,
-) -> Result<Work<'a>, Error> {
-    // A group has at least one member.
+    reports: &[&'a ReceivedReport],
+    version: i64,
+) -> Result<JoinedCase<'a>, Error> {
+    // A group has at least one report.
     let (first, last) = (reports[0], reports[reports.len() - 1]);
     let is_new = known.is_none();
     let mut case = known.unwrap_or_else(|| {
-        let mut case = Case::opened(first.case, first.item.clone(), first.event);
-        case.matched_epoch = epoch;
+        let mut case = Case::new(first.case, first.stored.clone(), first.event);
+        case.matched_version = version;
         case
     });
-    let mut marks = Marks {
-        url: Some(last.open.url.clone()),
-        ..Marks::default()
+    let mut keys = MatchKeys {
+        url: Some(last.content.url.clone()),
+        ..MatchKeys::default()
     };
     for report in reports {
         case.reports += 1;
@@ -124,65 +127,69 @@ fn join<'a>(
         {
             case.submitted_by.push(subject.uuid());
         }
-        case.hash_kinds.join(report.open.kinds());
+        case.hash_kinds.join(report.content.hash_kinds());
         case.apply(Command::Join)?;
-        marks.add(&means.keyring, &report.open.hashes);
+        keys.add(&context.keyring, &report.content.hashes);
     }
     case.cause = last.event;
-    marks.withdrawn.clone_from(&case.withdrawn);
-    if !marks.tags.is_empty() && !case.waits_for_match() {
-        // Matched when it comes back to the queue.
-        case.unmatch();
+    keys.withdrawn_bases.clone_from(&case.withdrawn_bases);
+    if !keys.tags.is_empty() && !case.awaits_match() {
+        // Matched when the case returns to the queue.
+        case.request_match();
     }
-    Ok(Work {
+    Ok(JoinedCase {
         case,
         is_new,
-        open: &last.open,
-        marks,
+        content: &last.content,
+        keys,
     })
 }
 
 async fn write(
     conn: &mut PgConnection,
-    works: Vec<Work<'_>>,
-    fresh: &[&Received],
+    joined_cases: Vec<JoinedCase<'_>>,
+    new_reports: &[&ReceivedReport],
     out: Outbox,
 ) -> Result<(), Error> {
-    let tags: Vec<(Uuid, [u8; 32])> = works
+    let tags: Vec<(Uuid, [u8; 32])> = joined_cases
         .iter()
-        .flat_map(|work| {
-            let id = work.case.id.uuid();
-            work.marks.tags.iter().map(move |tag| (id, *tag))
+        .flat_map(|joined| {
+            let id = joined.case.id.uuid();
+            joined.keys.tags.iter().map(move |tag| (id, *tag))
         })
         .collect();
-    let (new, changed): (Vec<Work<'_>>, Vec<Work<'_>>) =
-        works.into_iter().partition(|work| work.is_new);
-    let new: Vec<Case> = new.into_iter().map(|work| work.case).collect();
-    let changed: Vec<Case> = changed.into_iter().map(|work| work.case).collect();
-    if store::cases::open(conn, &new).await? != new.len() {
-        return Err(Error::Raced);
+    let (new, changed): (Vec<JoinedCase<'_>>, Vec<JoinedCase<'_>>) =
+        joined_cases.into_iter().partition(|joined| joined.is_new);
+    let new: Vec<Case> = new.into_iter().map(|joined| joined.case).collect();
+    let changed: Vec<Case> = changed.into_iter().map(|joined| joined.case).collect();
+    if store::cases::insert(conn, &new).await? != new.len() {
+        return Err(Error::Concurrent);
     }
     store::cases::save(conn, &changed).await?;
 
-    let reports: Vec<NewReport<'_>> = fresh
+    let reports: Vec<CountedReport<'_>> = new_reports
         .iter()
-        .map(|report| NewReport {
-            id: report.item.report,
+        .map(|report| CountedReport {
+            id: report.stored.id,
             case: report.case,
-            sealed_item: has_near(&report.open).then_some(report.item.sealed.as_slice()),
+            sealed_content: has_pdq(&report.content)
+                .then_some(report.stored.sealed_content.as_slice()),
         })
         .collect();
     store::reports::insert(conn, &reports).await?;
     store::reports::insert_tags(conn, &tags).await?;
-    out.write(conn).await?;
+    out.store(conn).await?;
     Ok(())
 }
 
-fn has_near(open: &OpenItem) -> bool {
-    open.hashes.iter().any(|hash| matches!(hash, Hash::Pdq(_)))
+fn has_pdq(content: &OpenedContent) -> bool {
+    content
+        .hashes
+        .iter()
+        .any(|hash| matches!(hash, Hash::Pdq(_)))
 }
 
-/// A reporter took a report back. The case stays: the URL is no less there.
+/// Counts withdrawn reports. The case stays: a withdrawal does not take the URL offline.
 pub(crate) async fn withdraw(
     conn: &mut PgConnection,
     batch: &[(CaseId, ReportId)],
@@ -190,15 +197,17 @@ pub(crate) async fn withdraw(
     let ids: Vec<Uuid> = batch.iter().map(|(_, report)| report.uuid()).collect();
     let mut cases =
         store::cases::lock(conn, &ascending(batch.iter().map(|(case, _)| *case))).await?;
-    let known = store::reports::known(conn, &ids).await?;
-    if ids.iter().any(|id| !known.contains(id)) {
-        return Err(Error::Rotten("withdraws a report that was never heard"));
+    let counted = store::reports::counted(conn, &ids).await?;
+    if ids.iter().any(|id| !counted.contains(id)) {
+        return Err(Error::UnprocessableEvent("withdraws an unknown report"));
     }
     for case_id in store::reports::withdraw(conn, &ids).await? {
         let case = cases
             .iter_mut()
             .find(|case| case.id.uuid() == case_id)
-            .ok_or(Error::Rotten("withdraws a report of another case"))?;
+            .ok_or(Error::UnprocessableEvent(
+                "withdraws a report of another case",
+            ))?;
         case.withdrawn_reports += 1;
     }
     store::cases::save(conn, &cases).await?;

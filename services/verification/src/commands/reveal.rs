@@ -1,5 +1,5 @@
-//! Showing the URL of a claimed case to its analyst: an act with a reason, recorded, and counted against the exposure
-//! budget of their shift.
+//! Reveals the URL of a claimed case to its analyst. Each reveal has a reason, is recorded, and counts
+//! against the exposure budget of the shift.
 
 use domain::event::Body;
 use domain::id::CaseId;
@@ -11,10 +11,11 @@ use uuid::Uuid;
 
 use super::{Outbox, lock_one};
 use crate::auth::Person;
-use crate::error::{Error, Refusal};
-use crate::means::Means;
+use crate::context::CommandContext;
+use crate::error::{CommandRefusal, Error};
 use crate::store;
 
+/// A revealed URL, with the number of reveals in this shift and the limit.
 pub(crate) struct Revealed {
     pub(crate) url: CanonicalUrl,
     pub(crate) used: u32,
@@ -23,7 +24,7 @@ pub(crate) struct Revealed {
 
 pub(crate) async fn reveal(
     conn: &mut PgConnection,
-    means: &Means,
+    context: &CommandContext,
     person: &Person,
     now: OffsetDateTime,
     id: CaseId,
@@ -33,28 +34,28 @@ pub(crate) async fn reveal(
     let claim = case
         .claim
         .filter(|claim| claim.by == person.subject)
-        .ok_or(Refusal::NOT_CLAIMED)?;
+        .ok_or(CommandRefusal::NOT_CLAIMED)?;
     if claim.until <= now {
-        return Err(Refusal::CLAIM_OVER.into());
+        return Err(CommandRefusal::CLAIM_EXPIRED.into());
     }
-    let allowed = means.config.reveals_per_shift;
-    let since = now - means.config.shift();
-    let used = store::acts::reveals_since(conn, person.subject, since).await?;
+    let allowed = context.config.reveals_per_shift;
+    let since = now - context.config.shift();
+    let used = store::reveals::count_since(conn, person.subject, since).await?;
     if used >= i64::from(allowed) {
-        return Err(Refusal::BUDGET_SPENT.into());
+        return Err(CommandRefusal::BUDGET_SPENT.into());
     }
-    let url = means.open(&case)?.url;
+    let url = context.open(&case)?.url;
     let reveal = Uuid::now_v7();
-    store::acts::reveal(conn, reveal, person.subject, id, now).await?;
+    store::reveals::insert(conn, reveal, person.subject, id, now).await?;
     let mut out = Outbox::new(now);
     let body = Body::UrlRevealed(v1::UrlRevealed {
         subject: person.subject.to_string(),
-        sealed_reason: means.seal_note(&case, reveal, reason)?.into(),
+        sealed_reason: context.seal_note(&case, reveal, reason)?.into(),
         reveal_id: reveal.to_string(),
         ..v1::UrlRevealed::default()
     });
-    out.say(&case, body);
-    out.write(conn).await?;
+    out.emit(&case, body);
+    out.store(conn).await?;
     Ok(Revealed {
         url,
         used: used as u32 + 1,

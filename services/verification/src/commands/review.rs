@@ -1,10 +1,10 @@
-//! What dispatch tells: questions about a standing verdict, and that it closed a case or works on it again.
-//! Must not take a verdict back by itself.
+//! Applies dispatch's updates: it requests a review of a verdict, closes a case, or works on it again. Never
+//! withdraws a verdict: only people do.
 
 use std::collections::HashMap;
 
+use domain::enums::ReviewReason;
 use domain::id::CaseId;
-use domain::word::ReviewReason;
 use platform::batch::fold::by_key;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -12,50 +12,51 @@ use uuid::Uuid;
 
 use super::ascending;
 use crate::case::{ANALYST, Case};
+use crate::context::CommandContext;
 use crate::error::Error;
-use crate::lifecycle::{Command, Desk, Rest, State};
-use crate::means::Means;
+use crate::lifecycle::{Command, Stage, State, Waiting};
 use crate::store;
-use crate::store::acts::NewReview;
+use crate::store::reviews::NewReview;
 
-pub(crate) enum Told {
+/// What dispatch did with a case.
+pub(crate) enum DispatchUpdate {
     Review(NewReview),
     Closed,
-    /// Reappeared, or re-opened.
-    Open,
+    /// Re-opened, or its content has re-appeared.
+    Reopened,
 }
 
-/// One thing told about a case, by which event.
-pub(crate) struct News {
+/// An update of one case, with the event that brought it.
+pub(crate) struct CaseUpdate {
     pub(crate) case: CaseId,
     pub(crate) event: Uuid,
-    pub(crate) told: Told,
+    pub(crate) update: DispatchUpdate,
 }
 
-pub(crate) async fn hear(
+pub(crate) async fn apply_updates(
     conn: &mut PgConnection,
-    means: &Means,
+    context: &CommandContext,
     now: OffsetDateTime,
-    batch: &[News],
+    batch: &[CaseUpdate],
 ) -> Result<(), Error> {
     let mut cases: HashMap<Uuid, Case> =
-        store::cases::lock(conn, &ascending(batch.iter().map(|news| news.case)))
+        store::cases::lock(conn, &ascending(batch.iter().map(|update| update.case)))
             .await?
             .into_iter()
             .map(|case| (case.id.uuid(), case))
             .collect();
     let mut changed = Vec::with_capacity(cases.len());
-    for (id, places) in by_key(batch, |news| news.case) {
+    for (id, positions) in by_key(batch, |update| update.case) {
         let mut case = cases
             .remove(&id.uuid())
-            .ok_or(Error::Rotten("dispatch speaks of a case that is not here"))?;
-        for news in places.into_iter().map(|place| &batch[place]) {
-            match &news.told {
-                Told::Closed => case.dispatch_closed = true,
-                Told::Open => case.dispatch_closed = false,
-                Told::Review(review) => {
-                    if ask(conn, means, now, &mut case, review).await? {
-                        case.cause = news.event;
+            .ok_or(Error::UnprocessableEvent("dispatch names an unknown case"))?;
+        for update in positions.into_iter().map(|position| &batch[position]) {
+            match &update.update {
+                DispatchUpdate::Closed => case.dispatch_closed = true,
+                DispatchUpdate::Reopened => case.dispatch_closed = false,
+                DispatchUpdate::Review(review) => {
+                    if open_review(conn, context, now, &mut case, review).await? {
+                        case.cause = update.event;
                     }
                 }
             }
@@ -66,37 +67,40 @@ pub(crate) async fn hear(
     Ok(())
 }
 
-/// Dispatch works on these cases: the proofs of their verdicts have done what they were for.
-pub(crate) async fn opened(conn: &mut PgConnection, mut cases: Vec<Uuid>) -> Result<(), Error> {
+/// Records that dispatch has opened these cases, so that the expiry of their proofs no longer matters.
+pub(crate) async fn mark_opened(
+    conn: &mut PgConnection,
+    mut cases: Vec<Uuid>,
+) -> Result<(), Error> {
     cases.sort_unstable();
     cases.dedup();
-    store::cases::opened(conn, &cases).await?;
+    store::cases::mark_opened(conn, &cases).await?;
     Ok(())
 }
 
-/// Puts the question to the people; false where it is known already, or the verdict no longer stands.
-async fn ask(
+/// Opens a review; false if it is known already, or the verdict no longer stands.
+async fn open_review(
     conn: &mut PgConnection,
-    means: &Means,
+    context: &CommandContext,
     now: OffsetDateTime,
     case: &mut Case,
     review: &NewReview,
 ) -> Result<bool, Error> {
     let before = case.state;
-    case.apply(Command::AskReview)?;
-    if !is_reviewed(case.state) || !store::acts::ask(conn, review, now).await? {
+    case.apply(Command::RequestReview)?;
+    if !is_under_review(case.state) || !store::reviews::insert(conn, review, now).await? {
         return Ok(false);
     }
-    let first = !is_reviewed(before);
-    // Nobody can look for a contact on the page: a supervisor has to find one.
+    let first = !is_under_review(before);
+    // The page itself does not help to find a contact: this is a supervisor's task.
     let asks_supervisor = matches!(review.reason, ReviewReason::NoContact | ReviewReason::Onion);
-    case.for_supervisor = asks_supervisor && (first || case.for_supervisor);
+    case.needs_supervisor = asks_supervisor && (first || case.needs_supervisor);
     case.review = Some(review.reason);
     if !first {
-        // The same state, but another question: a decision made on the old one is stale.
+        // The state stays, but a decision made before this review was requested is stale.
         case.version += 1;
     }
-    if means.config.review_by_another && review.reason == ReviewReason::Disputed {
+    if context.config.review_by_another && review.reason == ReviewReason::Disputed {
         let deciders = case
             .decision
             .iter()
@@ -104,19 +108,19 @@ async fn ask(
             .flat_map(|decision| decision.approvers.iter().copied())
             .collect::<Vec<_>>();
         for subject in deciders {
-            if !case.not_for.contains(&subject) {
-                case.not_for.push(subject);
+            if !case.excluded_staff.contains(&subject) {
+                case.excluded_staff.push(subject);
             }
         }
     }
     Ok(true)
 }
 
-fn is_reviewed(state: State) -> bool {
+fn is_under_review(state: State) -> bool {
     matches!(
         state,
-        State::At(Rest::UnderReview)
-            | State::Held(Rest::UnderReview)
-            | State::Claimed(Desk::Review)
+        State::Unclaimed(Waiting::UnderReview)
+            | State::OnPoliceHold(Waiting::UnderReview)
+            | State::Claimed(Stage::Review)
     )
 }

@@ -1,4 +1,4 @@
-//! Standing rules: proposed by one person, approved by another, retired by a supervisor.
+//! Rules: proposed by one person, approved by another, retired by a supervisor.
 
 use domain::id::RuleId;
 use platform::principal::Role;
@@ -8,72 +8,72 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::auth::Person;
-use crate::case::Finding;
-use crate::error::{Error, Refusal};
-use crate::matching::rules::{Pattern, place};
-use crate::means::Means;
+use crate::case::CaseVerdict;
+use crate::context::CommandContext;
+use crate::error::{CommandRefusal, Error};
+use crate::matching::rules::{RulePattern, rule_seal_scope};
 use crate::store;
 use crate::store::rules::{NewRule, RuleRow};
 
-/// What somebody proposes.
-pub(crate) struct Proposal {
-    /// A new version of this rule; None for a new rule.
-    pub(crate) of: Option<RuleId>,
-    pub(crate) pattern: Pattern,
-    pub(crate) finding: Finding,
+/// A proposed rule, or a proposed new version of one.
+pub(crate) struct RuleProposal {
+    /// The rule to change; None for a new rule.
+    pub(crate) rule: Option<RuleId>,
+    pub(crate) pattern: RulePattern,
+    pub(crate) verdict: CaseVerdict,
     pub(crate) reason: String,
 }
 
-/// A rule as people see it.
-pub(crate) struct Shown {
+/// A version of a rule with its sealed fields opened.
+pub(crate) struct RuleView {
     pub(crate) row: RuleRow,
-    pub(crate) pattern: Pattern,
-    pub(crate) finding: Finding,
+    pub(crate) pattern: RulePattern,
+    pub(crate) verdict: CaseVerdict,
     pub(crate) reason: String,
 }
 
-impl Shown {
-    /// The same words of the same person: said again, not something new.
-    fn is_repeat(&self, proposal: &Proposal, person: &Person) -> bool {
+impl RuleView {
+    /// The same person has proposed the same before.
+    fn is_repeat(&self, proposal: &RuleProposal, person: &Person) -> bool {
         self.row.proposed_by == person.subject.uuid()
             && self.pattern == proposal.pattern
-            && self.finding == proposal.finding
+            && self.verdict == proposal.verdict
             && self.reason == proposal.reason
     }
 }
 
-/// Proposes a rule, or a new version of one. Proposing the same twice is once.
+/// Proposes a rule, or a new version of one. Repeating the call has no further effect.
 pub(crate) async fn propose(
     conn: &mut PgConnection,
-    means: &Means,
+    context: &CommandContext,
     person: &Person,
     now: OffsetDateTime,
-    proposal: Proposal,
-) -> Result<Shown, Error> {
+    proposal: RuleProposal,
+) -> Result<RuleView, Error> {
     person.require_any([Role::Supervisor, Role::Analyst])?;
-    let (id, version) = match proposal.of {
+    let (id, version) = match proposal.rule {
         None => {
-            let theirs = store::rules::proposed_by(conn, person.subject.uuid()).await?;
-            for row in theirs {
-                // One that cannot be read is no reason to refuse another; it is alarmed where it would decide.
-                match show(means, row) {
-                    Ok(shown) if shown.is_repeat(&proposal, person) => return Ok(shown),
+            let proposed = store::rules::proposed_by(conn, person.subject.uuid()).await?;
+            for row in proposed {
+                // A rule that cannot be opened does not block a new one. Matching raises the alarm for it.
+                match open(context, row) {
+                    Ok(rule) if rule.is_repeat(&proposal, person) => return Ok(rule),
                     Ok(_) | Err(_) => {}
                 }
             }
             (RuleId::new(Uuid::now_v7()), 1)
         }
         Some(id) => {
-            let versions = locked(conn, id).await?;
+            let versions = lock_versions(conn, id).await?;
             let newest = &versions[versions.len() - 1];
-            let shown = show(means, newest.clone())?;
-            if shown.is_repeat(&proposal, person) {
-                return Ok(shown);
+            let rule = open(context, newest.clone())?;
+            if rule.is_repeat(&proposal, person) {
+                return Ok(rule);
             }
             (id, newest.version + 1)
         }
     };
-    let keyring = &means.keyring;
+    let keyring = &context.keyring;
     let rule = NewRule {
         id,
         version,
@@ -81,96 +81,104 @@ pub(crate) async fn propose(
         sealed_note: keyring
             .seal_provider(
                 Purpose::Note,
-                &place(version),
+                &rule_seal_scope(version),
                 id.uuid(),
                 proposal.reason.as_bytes(),
             )
             .into_bytes(),
-        finding: proposal.finding,
+        verdict: proposal.verdict,
         by: person.subject.uuid(),
     };
     store::rules::insert(conn, &rule, now).await?;
-    newest(conn, means, id).await
+    newest_version(conn, context, id).await
 }
 
-/// Lets this version decide: the newest, and the one that was read. Approving it twice is once.
+/// Puts this version into force. It must be the newest, which is the one that the approver read. Repeating
+/// the call has no further effect.
 pub(crate) async fn approve(
     conn: &mut PgConnection,
-    means: &Means,
+    context: &CommandContext,
     person: &Person,
     now: OffsetDateTime,
     id: RuleId,
     version: i32,
-) -> Result<Shown, Error> {
+) -> Result<RuleView, Error> {
     person.require(Role::Supervisor)?;
-    let versions = locked(conn, id).await?;
+    let versions = lock_versions(conn, id).await?;
     let row = &versions[versions.len() - 1];
     if row.version != version {
-        return Err(Refusal::STALE.into());
+        return Err(CommandRefusal::STALE.into());
     }
     if row.approved_by.is_none() {
         if row.proposed_by == person.subject.uuid() {
-            return Err(Refusal::OWN_RULE.into());
+            return Err(CommandRefusal::OWN_RULE.into());
         }
         store::rules::approve(conn, id, row.version, person.subject.uuid(), now).await?;
-        store::lists::next_epoch(conn).await?;
+        store::matching_version::advance(conn).await?;
     }
-    newest(conn, means, id).await
+    newest_version(conn, context, id).await
 }
 
-/// Ends a rule with all its versions. What it decided stands. Retiring it twice is once.
+/// Retires a rule with all its versions. Its decisions stand. Repeating the call has no further effect.
 pub(crate) async fn retire(
     conn: &mut PgConnection,
-    means: &Means,
+    context: &CommandContext,
     person: &Person,
     now: OffsetDateTime,
     id: RuleId,
-) -> Result<Shown, Error> {
+) -> Result<RuleView, Error> {
     person.require(Role::Supervisor)?;
-    match locked(conn, id).await {
+    match lock_versions(conn, id).await {
         Ok(_) => {
             store::rules::retire(conn, id, person.subject.uuid(), now).await?;
-            store::lists::next_epoch(conn).await?;
+            store::matching_version::advance(conn).await?;
         }
-        Err(Error::Refused(Refusal::RULE_RETIRED)) => {}
+        Err(Error::Refused(CommandRefusal::RULE_RETIRED)) => {}
         Err(error) => return Err(error),
     }
-    newest(conn, means, id).await
+    newest_version(conn, context, id).await
 }
 
-pub(crate) async fn list(conn: &mut PgConnection, means: &Means) -> Result<Vec<Shown>, Error> {
+pub(crate) async fn list(
+    conn: &mut PgConnection,
+    context: &CommandContext,
+) -> Result<Vec<RuleView>, Error> {
     let rows = store::rules::all(conn).await?;
-    rows.into_iter().map(|row| show(means, row)).collect()
+    rows.into_iter().map(|row| open(context, row)).collect()
 }
 
-/// All versions of a rule that is there and not retired; at least one.
-async fn locked(conn: &mut PgConnection, id: RuleId) -> Result<Vec<RuleRow>, Error> {
+/// Locks all versions, at least one, of a rule that is not retired.
+async fn lock_versions(conn: &mut PgConnection, id: RuleId) -> Result<Vec<RuleRow>, Error> {
     let versions = store::rules::lock(conn, id).await?;
     match versions.last() {
-        None => Err(Refusal::RULE_UNKNOWN.into()),
-        Some(row) if row.retired_at.is_some() => Err(Refusal::RULE_RETIRED.into()),
+        None => Err(CommandRefusal::RULE_UNKNOWN.into()),
+        Some(row) if row.retired_at.is_some() => Err(CommandRefusal::RULE_RETIRED.into()),
         Some(_) => Ok(versions),
     }
 }
 
-async fn newest(conn: &mut PgConnection, means: &Means, id: RuleId) -> Result<Shown, Error> {
+async fn newest_version(
+    conn: &mut PgConnection,
+    context: &CommandContext,
+    id: RuleId,
+) -> Result<RuleView, Error> {
     let row = store::rules::lock(conn, id)
         .await?
         .pop()
-        .ok_or(Refusal::RULE_UNKNOWN)?;
-    show(means, row)
+        .ok_or(CommandRefusal::RULE_UNKNOWN)?;
+    open(context, row)
 }
 
-fn show(means: &Means, row: RuleRow) -> Result<Shown, Error> {
-    let note = means.keyring.open_provider(
+fn open(context: &CommandContext, row: RuleRow) -> Result<RuleView, Error> {
+    let note = context.keyring.open_provider(
         Purpose::Note,
-        &place(row.version),
+        &rule_seal_scope(row.version),
         row.rule_id,
         &row.sealed_note,
     )?;
-    Ok(Shown {
-        pattern: Pattern::open(&means.keyring, &row)?,
-        finding: row.finding()?,
+    Ok(RuleView {
+        pattern: RulePattern::open(&context.keyring, &row)?,
+        verdict: row.case_verdict()?,
         reason: note.text()?.to_owned(),
         row,
     })

@@ -1,139 +1,138 @@
-//! What a decision writes and says, whoever made it: an analyst, a list, a rule.
-//! Must not change the state; the lifecycle has already allowed it.
+//! Writes a decision of an analyst, a list or a rule into its case, and emits it. Must not change the state:
+//! the lifecycle has done so before.
 
+use domain::enums::{Category, Media};
 use domain::event::Body;
 use domain::id::DecisionId;
 use domain::wire::timestamp;
-use domain::word::Media;
 use proto::v1;
 use uuid::Uuid;
 
 use super::{Outbox, SYSTEM};
-use crate::case::{Case, Decision, Finding, Proof};
+use crate::case::{Case, CaseVerdict, DecisionRecord, Proof, VerdictWithBasis};
+use crate::context::{CommandContext, OpenedContent};
 use crate::error::Error;
-use crate::lifecycle::{Command, Rest, State};
-use crate::matching::Known;
-use crate::means::{Means, OpenItem};
+use crate::lifecycle::{Command, State, Waiting};
 use crate::proof;
 
-/// Writes a new decision into the case, with its proof where it is actionable, and says so.
-pub(super) fn settle(
-    means: &Means,
+/// Writes a new decision into the case, with a proof if it is actionable, and emits it.
+pub(super) fn record(
+    context: &CommandContext,
     case: &mut Case,
-    item: &OpenItem,
-    known: Known,
+    content: &OpenedContent,
+    decided: VerdictWithBasis,
     actor: &str,
     out: &mut Outbox,
 ) {
-    let Known {
-        finding,
+    let VerdictWithBasis {
+        verdict,
         basis,
         approvers,
-    } = known;
-    let decision = Decision {
+    } = decided;
+    let decision = DecisionRecord {
         id: DecisionId::new(Uuid::now_v7()),
-        finding,
+        verdict,
         basis: basis.clone(),
         approvers,
         at: out.now,
     };
-    let act = out.act(case.id, act_of(finding), actor);
+    let act = out.record_act(case.id, act_name(verdict), actor);
     act.basis = Some(basis);
-    act.finding = Some(finding.as_str());
+    act.verdict = Some(verdict.as_str());
     act.decision = Some(decision.id);
 
-    case.first = None;
-    case.not_for.clear();
+    case.first_verdict = None;
+    case.excluded_staff.clear();
     case.review = None;
-    case.for_supervisor = false;
+    case.needs_supervisor = false;
     case.dispatch_opened = false;
-    match finding {
-        Finding::Actionable(category) => {
-            let proof = proof::make(means, case.id, category, &decision, item, out.now);
-            announce(case, category, &decision, &proof, out);
+    match verdict {
+        CaseVerdict::Actionable(category) => {
+            let proof = proof::make(context, case.id, category, &decision, content, out.now);
+            emit_actionable(case, category, &decision, &proof, out);
             case.proof = Some(proof);
         }
-        Finding::NotActionable(reason) => {
+        CaseVerdict::NotActionable(reason) => {
             case.proof = None;
             let body = Body::CaseNotActionable(v1::CaseNotActionable {
                 decision_id: decision.id.to_string(),
                 reason: reason.wire(),
                 decided_at: Some(timestamp(decision.at)),
             });
-            out.say(case, body);
+            out.emit(case, body);
         }
     }
     case.decision = Some(decision);
 }
 
-/// Lets a list or a rule decide, where the case waits for that. What a person has in hand is left to them.
-pub(super) fn apply_known(
-    means: &Means,
+/// Applies the verdict of a list or a rule, if the case awaits one. A claimed case is left to its analyst.
+pub(super) fn apply_match(
+    context: &CommandContext,
     case: &mut Case,
-    item: &OpenItem,
-    known: Known,
+    content: &OpenedContent,
+    matched: VerdictWithBasis,
     out: &mut Outbox,
 ) -> Result<(), Error> {
-    if case.waits_for_match() {
+    if case.awaits_match() {
         case.apply(Command::Match {
-            actionable: known.finding.is_actionable(),
+            actionable: matched.verdict.is_actionable(),
         })?;
-        settle(means, case, item, known, SYSTEM, out);
+        record(context, case, content, matched, SYSTEM, out);
     }
     Ok(())
 }
 
-/// Says what could not be said while the verdict was held or questioned: that a report came, so that dispatch looks
-/// whether what it closed is back.
-pub(super) fn announce_what_is_due(
-    means: &Means,
+/// Emits the verdict again if a report arrived while it was on hold or under review, so that dispatch checks
+/// whether the content of the closed case is online again.
+pub(super) fn emit_due_reannouncement(
+    context: &CommandContext,
     case: &mut Case,
     out: &mut Outbox,
 ) -> Result<(), Error> {
-    if case.announce_due && case.state == State::At(Rest::Actionable) {
-        announce_again(means, case, out)?;
-        case.announce_due = false;
+    if case.reannounce_due && case.state == State::Unclaimed(Waiting::Actionable) {
+        emit_again(context, case, out)?;
+        case.reannounce_due = false;
     }
     Ok(())
 }
 
-/// Says a standing verdict once more. The proof is the same until it has expired; then there is a new one under the
-/// same decision.
-pub(super) fn announce_again(
-    means: &Means,
+/// Emits an actionable verdict once more, with the same proof or, if that has expired, with a new proof of
+/// the same decision.
+pub(super) fn emit_again(
+    context: &CommandContext,
     case: &mut Case,
     out: &mut Outbox,
 ) -> Result<(), Error> {
     let Some(decision) = case.decision.clone() else {
         return Ok(());
     };
-    let Finding::Actionable(category) = decision.finding else {
+    let CaseVerdict::Actionable(category) = decision.verdict else {
         return Ok(());
     };
-    let standing = case
+    let valid = case
         .proof
         .clone()
         .filter(|proof| proof.expires_at > out.now);
-    let proof = match standing {
+    let proof = match valid {
         Some(proof) => proof,
         None => proof::make(
-            means,
+            context,
             case.id,
             category,
             &decision,
-            &means.open(case)?,
+            &context.open(case)?,
             out.now,
         ),
     };
-    announce(case, category, &decision, &proof, out);
+    emit_actionable(case, category, &decision, &proof, out);
     case.proof = Some(proof);
     Ok(())
 }
 
-fn announce(
+fn emit_actionable(
     case: &Case,
-    category: domain::word::Category,
-    decision: &Decision,
+    category: Category,
+    decision: &DecisionRecord,
     proof: &Proof,
     out: &mut Outbox,
 ) {
@@ -145,20 +144,20 @@ fn announce(
             signature: proof.signature.clone().into(),
             key_id: proof.key_id.clone(),
         }),
-        wrapped_key: case.item.wrapped_key.clone().into(),
-        sealed_item: case.item.sealed.clone().into(),
-        sealed_item_report_id: case.item.report.to_string(),
-        received_at: Some(timestamp(case.item.received_at)),
+        wrapped_key: case.first_report.wrapped_key.clone().into(),
+        sealed_content: case.first_report.sealed_content.clone().into(),
+        sealed_content_report_id: case.first_report.id.to_string(),
+        received_at: Some(timestamp(case.first_report.received_at)),
         decided_at: Some(timestamp(decision.at)),
-        media: case.item.media.map_or(0, Media::wire),
+        media: case.first_report.media.map_or(0, Media::wire),
         self_reported: case.self_reported,
     });
-    out.say(case, body);
+    out.emit(case, body);
 }
 
-const fn act_of(finding: Finding) -> &'static str {
-    match finding {
-        Finding::Actionable(_) => "actionable",
-        Finding::NotActionable(_) => "not_actionable",
+const fn act_name(verdict: CaseVerdict) -> &'static str {
+    match verdict {
+        CaseVerdict::Actionable(_) => "actionable",
+        CaseVerdict::NotActionable(_) => "not_actionable",
     }
 }

@@ -1,117 +1,117 @@
-//! A verdict is taken back: by a supervisor, or soon after by whoever alone gave it. Notices that stand on it are
-//! retracted by who hears of it.
+//! Withdrawal of a verdict: by a supervisor, or for a short time by the analyst who alone gave it. Dispatch
+//! retracts the notices that rest on it.
 
+use domain::id::CaseId;
+use platform::principal::Role;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use domain::id::CaseId;
-use platform::principal::Role;
-
-use super::decide::{close_review, decision_of, withdrawn};
-use super::looks::Before;
-use super::{Outbox, lock_one, note};
+use super::decide::{close_review, decision_id, verdict_withdrawn};
+use super::second_opinions::PriorVerdict;
+use super::{Outbox, lock_one, seal_reason};
 use crate::auth::Person;
 use crate::case::{ANALYST, Case};
 use crate::config::Config;
-use crate::error::{Error, Refusal};
-use crate::lifecycle::{Command, Rest, State};
-use crate::means::Means;
+use crate::context::CommandContext;
+use crate::error::{CommandRefusal, Error};
+use crate::lifecycle::{Command, State, Waiting};
 use crate::store;
 
-pub(crate) struct Asked<'a> {
+/// A request to withdraw a verdict.
+pub(crate) struct WithdrawalRequest<'a> {
     pub(crate) case: CaseId,
     pub(crate) reason: &'a str,
-    /// And into the queue again at once.
-    pub(crate) again: bool,
+    /// Put the case back into the queue at once.
+    pub(crate) assess_again: bool,
 }
 
 pub(crate) async fn withdraw(
     conn: &mut PgConnection,
-    means: &Means,
+    context: &CommandContext,
     person: &Person,
     now: OffsetDateTime,
-    asked: &Asked<'_>,
+    request: &WithdrawalRequest<'_>,
 ) -> Result<Case, Error> {
     person.require_any([Role::Supervisor, Role::Analyst])?;
-    let id = asked.case;
+    let id = request.case;
     let mut case = lock_one(conn, id).await?;
     let before = case.state;
-    if before.is_assessed() && case.decision.is_none() && !case.withdrawn.is_empty() {
-        // Taken back before, and nothing was decided since.
+    if before.awaits_verdict() && case.decision.is_none() && !case.withdrawn_bases.is_empty() {
+        // Withdrawn before, and no verdict was given since.
         return Ok(case);
     }
     if before.apply(Command::WithdrawVerdict)? == before {
         return Ok(case);
     }
-    may_withdraw(means, person, &case, now)?;
-    let decision = decision_of(&case)?;
-    let verdict = Before::of(&case);
-    // Before the case is begun anew, which says for whom it is not.
+    check_may_withdraw(context, person, &case, now)?;
+    let decision = decision_id(&case)?;
+    let prior = PriorVerdict::from_case(&case);
+    // Before the transition, which then sets `excluded_staff`.
     close_review(&mut case);
     case.apply(Command::WithdrawVerdict)?;
     let actor = person.principal.actor();
     let mut out = Outbox::new(now);
-    let act = out.act(id, "withdraw", &actor);
+    let act = out.record_act(id, "withdraw", &actor);
     act.decision = Some(decision);
-    note(means, &case, act, asked.reason)?;
-    verdict.taken_back(person.subject, &mut out);
-    out.say(&case, withdrawn(decision));
-    case.spend_claim("withdrawn".to_owned());
-    // Nobody makes a case end by changing their mind: what an analyst takes back, another looks at.
-    if (asked.again || !person.has(Role::Supervisor)) && !case.state.is_assessed() {
+    seal_reason(context, &case, act, request.reason)?;
+    prior.record_withdrawal(person.subject, &mut out);
+    out.emit(&case, verdict_withdrawn(decision));
+    case.end_claim("withdrawn".to_owned());
+    // An analyst must not end a case by a withdrawal: another analyst assesses it again.
+    if (request.assess_again || !person.has(Role::Supervisor)) && !case.state.awaits_verdict() {
         case.apply(Command::AssessAgain)?;
-        out.act(id, "assess_again", &actor);
+        out.record_act(id, "assess_again", &actor);
     }
-    store::acts::close_reviews(conn, &[id.uuid()], "withdrawn", now).await?;
+    store::reviews::close(conn, &[id.uuid()], "withdrawn", now).await?;
     store::cases::save(conn, std::slice::from_ref(&case)).await?;
-    out.write(conn).await?;
+    out.store(conn).await?;
     Ok(case)
 }
 
-/// Subjects who stand behind the verdict; none where a list or a rule decided.
-pub(crate) fn people_behind(case: &Case) -> &[Uuid] {
+/// Subjects who gave the verdict; none if a list or a rule did.
+pub(crate) fn approving_staff(case: &Case) -> &[Uuid] {
     match &case.decision {
         Some(decision) if decision.basis == ANALYST => &decision.approvers,
         Some(_) | None => &[],
     }
 }
 
-/// Until when whoever alone gave the verdict may take it back. Not while somebody questions it, or the police hold it:
-/// then it is no slip any more.
+/// Until when the analyst who alone gave the verdict may withdraw it. None under review or during a police
+/// hold: then the withdrawal is no longer the correction of a slip.
 pub(crate) fn undo_until(config: &Config, case: &Case) -> Option<OffsetDateTime> {
     let stands = matches!(
         case.state,
-        State::At(Rest::Actionable | Rest::NotActionable)
+        State::Unclaimed(Waiting::Actionable | Waiting::NotActionable)
     );
-    let alone = people_behind(case).len() == 1;
+    let is_alone = approving_staff(case).len() == 1;
     let decision = case.decision.as_ref()?;
-    (stands && alone && !config.withdraw_by_another && config.undo_seconds > 0)
+    (stands && is_alone && !config.withdraw_by_another && config.undo_seconds > 0)
         .then(|| decision.at + config.undo())
 }
 
-fn may_withdraw(
-    means: &Means,
+fn check_may_withdraw(
+    context: &CommandContext,
     person: &Person,
     case: &Case,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
-    let own = people_behind(case).contains(&person.subject.uuid());
-    if own && means.config.withdraw_by_another {
-        return Err(Refusal::WITHDRAW_OWN.into());
+    let own = approving_staff(case).contains(&person.subject.uuid());
+    if own && context.config.withdraw_by_another {
+        return Err(CommandRefusal::WITHDRAW_OWN.into());
     }
-    let in_time = undo_until(&means.config, case).is_some_and(|until| now < until);
+    let in_time = undo_until(&context.config, case).is_some_and(|until| now < until);
     if person.has(Role::Supervisor) || (own && in_time) {
         Ok(())
     } else {
-        Err(Refusal::UNDO_NOT_YOURS.into())
+        Err(CommandRefusal::UNDO_NOT_YOURS.into())
     }
 }
 
-/// Has a case assessed anew whose verdict was taken back. Asking twice is once.
+/// Puts a case whose verdict was withdrawn back into the queue. Repeating the call has no further effect.
 pub(crate) async fn assess_again(
     conn: &mut PgConnection,
-    means: &Means,
+    context: &CommandContext,
     person: &Person,
     now: OffsetDateTime,
     id: CaseId,
@@ -126,8 +126,13 @@ pub(crate) async fn assess_again(
     }
     let mut out = Outbox::new(now);
     let actor = person.principal.actor();
-    note(means, &case, out.act(id, "assess_again", &actor), reason)?;
+    seal_reason(
+        context,
+        &case,
+        out.record_act(id, "assess_again", &actor),
+        reason,
+    )?;
     store::cases::save(conn, std::slice::from_ref(&case)).await?;
-    out.write(conn).await?;
+    out.store(conn).await?;
     Ok(case)
 }

@@ -1,19 +1,19 @@
-//! The gRPC face: parse, begin, command, commit, reply. No SQL, no branching on state.
+//! The gRPC service: parse, begin, run the command, commit, reply. No SQL, no branching on state.
 
-mod lists;
+mod lists_and_rules;
 mod parse;
+mod police_holds_and_withdrawals;
 mod queue;
-mod show;
 mod staff;
-mod standing;
+mod to_proto;
 mod workload;
 
 use std::sync::Arc;
 
-use platform::batch::{Class, Fault};
+use platform::batch::{BatchError, ErrorClass};
 use platform::clock::Clock;
 use platform::error::Problem;
-use platform::log::Hint;
+use platform::log::Wakeup;
 use proto::v1;
 use proto::v1::verification_service_server::VerificationService;
 use sqlx::PgPool;
@@ -21,76 +21,81 @@ use tonic::{Request, Response, Status};
 
 pub(crate) use self::parse::staff_name;
 use crate::Deps;
-use crate::auth::{Doorkeeper, Person};
+use crate::auth::{Authenticator, Person};
 use crate::case::Case;
+use crate::context::CommandContext;
+use crate::eligible_staff::EligibleStaff;
 use crate::error::Error;
-use crate::means::Means;
-use crate::roster::Roster;
-use crate::staff::Reception;
+use crate::staff::Sessions;
 use crate::store;
 
-/// How often a call that lost a deadlock is tried before it is refused as unavailable.
-const TRIES: u32 = 8;
+/// How often a call is attempted that loses deadlocks; then it is refused as unavailable.
+const MAX_ATTEMPTS: u32 = 8;
 
 pub(crate) struct Grpc {
     pool: PgPool,
     clock: Clock,
-    means: Arc<Means>,
-    doorkeeper: Doorkeeper,
-    reception: Reception,
-    appended: Hint,
-    approved: Hint,
+    context: Arc<CommandContext>,
+    authenticator: Authenticator,
+    sessions: Sessions,
+    appended: Wakeup,
+    approved: Wakeup,
 }
 
 impl Grpc {
-    pub(crate) fn new(deps: &Deps, means: Arc<Means>, appended: Hint, approved: Hint) -> Self {
+    pub(crate) fn new(
+        deps: &Deps,
+        context: Arc<CommandContext>,
+        appended: Wakeup,
+        approved: Wakeup,
+    ) -> Self {
         Self {
             pool: deps.pool.clone(),
             clock: deps.clock.clone(),
-            doorkeeper: Doorkeeper::new(&deps.keyring),
-            reception: Reception::new(
+            authenticator: Authenticator::new(&deps.keyring),
+            sessions: Sessions::new(
                 deps.pool.clone(),
                 deps.clock.clone(),
                 deps.config.clone(),
                 &deps.keyring,
             ),
-            means,
+            context,
             appended,
             approved,
         }
     }
 
-    /// Who is there to take cases.
-    async fn roster(&self) -> Result<Roster, Error> {
+    async fn eligible_staff(&self) -> Result<EligibleStaff, Error> {
         let mut conn = self.pool.acquire().await?;
-        Ok(store::staff::roster(&mut conn).await?)
+        Ok(store::staff::eligible_staff(&mut conn).await?)
     }
 
-    async fn shown(&self, cases: &[Case]) -> Result<Vec<v1::Assessment>, Error> {
-        let roster = self.roster().await?;
+    async fn assessments(&self, cases: &[Case]) -> Result<Vec<v1::Assessment>, Error> {
+        let eligible_staff = self.eligible_staff().await?;
         Ok(cases
             .iter()
-            .map(|case| show::assessment(&self.means, &roster, case))
+            .map(|case| to_proto::assessment(&self.context, &eligible_staff, case))
             .collect())
     }
 
-    async fn shown_one(&self, case: Case) -> Result<Option<v1::Assessment>, Error> {
-        Ok(self.shown(&[case]).await?.pop())
+    async fn assessment(&self, case: Case) -> Result<Option<v1::Assessment>, Error> {
+        Ok(self.assessments(&[case]).await?.pop())
     }
 
-    /// Who asks, and what.
-    fn admit<T>(&self, request: Request<T>) -> Result<(Person, T), Error> {
-        let person = self.doorkeeper.admit(request.metadata())?;
+    /// The authenticated caller and the message.
+    fn authenticate<T>(&self, request: Request<T>) -> Result<(Person, T), Error> {
+        let person = self.authenticator.authenticate(request.metadata())?;
         Ok((person, request.into_inner()))
     }
 }
 
-/// One command in one transaction, with the time read once; tried again while it loses to its neighbours.
+/// Runs one command in one transaction with one reading of the clock; repeated while it loses to concurrent
+/// transactions.
 macro_rules! transact {
     ($grpc:expr, |$conn:ident, $now:ident| $command:expr) => {{
-        let mut tries = 1_u32;
+        let mut attempt = 1_u32;
         loop {
-            let attempt: Result<_, Error> = async {
+            let result: Result<_, Error> = async {
                 let mut tx = $grpc.pool.begin().await?;
                 let $conn = &mut *tx;
                 let $now = $grpc.clock.now($conn).await?;
@@ -99,10 +104,10 @@ macro_rules! transact {
                 Ok(done)
             }
             .await;
-            match attempt {
-                Err(error) if $crate::grpc::is_bad_luck(&error, tries) => {
-                    $crate::grpc::pause(tries).await;
-                    tries += 1;
+            match result {
+                Err(error) if $crate::grpc::should_retry(&error, attempt) => {
+                    $crate::grpc::pause(attempt).await;
+                    attempt += 1;
                 }
                 done => break done,
             }
@@ -111,16 +116,16 @@ macro_rules! transact {
 }
 use transact;
 
-fn is_bad_luck(error: &Error, tries: u32) -> bool {
-    error.class() == Class::Retry && tries < TRIES
+fn should_retry(error: &Error, attempt: u32) -> bool {
+    error.class() == ErrorClass::Retry && attempt < MAX_ATTEMPTS
 }
 
-async fn pause(tries: u32) {
-    tokio::time::sleep(std::time::Duration::from_millis(u64::from(tries) * 5)).await;
+async fn pause(attempt: u32) {
+    tokio::time::sleep(std::time::Duration::from_millis(u64::from(attempt) * 5)).await;
 }
 
-fn reply<T>(answer: Result<T, Error>) -> Result<Response<T>, Status> {
-    answer
+fn reply<T>(result: Result<T, Error>) -> Result<Response<T>, Status> {
+    result
         .map(Response::new)
         .map_err(|error| Problem::from(error).into())
 }

@@ -1,36 +1,40 @@
-//! From the wire into our own types; what does not fit is refused with its place and what to send instead.
+//! Parses messages into domain types. A refusal names the field and what to send instead.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::Invalid;
+use domain::enums::{Category, HashKind, NotActionableReason, StaffRole};
 use domain::hash::Hash;
 use domain::invalid::{optional_text, text};
 use domain::wire::{time, timestamp};
-use domain::word::{Category, HashKind, NotActionableReason, StaffRole};
 use platform::principal::{Role, Roles};
 use proto::v1;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::case::Finding;
-use crate::commands::decide::{Item, Verdict};
-use crate::commands::lists::Line;
-use crate::store::queue::Place;
+use crate::case::CaseVerdict;
+use crate::commands::decide::{ClaimDecision, SubmittedVerdict};
+use crate::commands::hash_lists::ImportEntry;
+use crate::store::queue::QueuePosition;
 
-const PAGE: u32 = 50;
-const MAX_PAGE: u32 = 100;
-/// In a staff token a name has at most 200 bytes, and a character up to four.
+const DEFAULT_PAGE_SIZE: u32 = 50;
+const MAX_PAGE_SIZE: u32 = 100;
+/// Characters. A staff token holds at most 200 bytes of the name, and a character has up to four.
 const MAX_NAME: usize = 50;
+/// Characters.
 const MIN_PASSWORD: usize = 12;
+/// Bytes.
 const MAX_PASSWORD: usize = 200;
+/// Characters.
 const MAX_REASON: usize = 500;
-const MAX_LIST: usize = 64;
+/// Bytes.
+const MAX_LIST_NAME: usize = 64;
 
 pub(crate) fn staff_name(name: &str) -> Result<String, Invalid> {
     text("name", name, MAX_NAME)
 }
 
-/// A new password. It is long or refused; what is in it is its owner's business.
+/// A new password. Only its length is checked (NIST SP 800-63B: no composition rules).
 pub(super) fn new_password(password: String) -> Result<String, Invalid> {
     if password.is_empty() {
         return Err(Invalid::missing("password"));
@@ -45,7 +49,7 @@ pub(super) fn new_password(password: String) -> Result<String, Invalid> {
     Ok(password)
 }
 
-/// A password or session that is only compared: bounded, so that nobody makes us hash a book.
+/// A password or session id that is only compared. Bounded, because it is hashed.
 pub(super) fn secret<'a>(field: &str, value: &'a str) -> Result<&'a str, Invalid> {
     if value.is_empty() {
         return Err(Invalid::missing(field));
@@ -66,9 +70,9 @@ pub(super) fn roles(wire: &[i32]) -> Result<Roles, Invalid> {
     }
     wire.iter()
         .enumerate()
-        .map(|(place, number)| {
+        .map(|(index, number)| {
             let role = StaffRole::from_wire(*number).map_err(|mut invalid| {
-                invalid.field = format!("roles[{place}]");
+                invalid.field = format!("roles[{index}]");
                 invalid
             })?;
             Ok(match role {
@@ -81,12 +85,12 @@ pub(super) fn roles(wire: &[i32]) -> Result<Roles, Invalid> {
         .collect()
 }
 
-/// A person's reason, kept sealed.
+/// The reason that a person gives; stored sealed.
 pub(super) fn reason(value: &str) -> Result<String, Invalid> {
     text("reason", value, MAX_REASON)
 }
 
-/// Why somebody proposes a rule, if they say so; kept sealed.
+/// The optional reason for a proposed rule; stored sealed.
 pub(super) fn rule_reason(value: &str) -> Result<String, Invalid> {
     optional_text("rule.reason", value, MAX_REASON)
 }
@@ -95,7 +99,7 @@ pub(super) fn too_many(field: &str, detail: &str) -> Invalid {
     Invalid::new("too_many_items", field, detail)
 }
 
-pub(super) fn token(value: &str) -> Result<Uuid, Invalid> {
+pub(super) fn claim_token(value: &str) -> Result<Uuid, Invalid> {
     if value.is_empty() {
         return Err(Invalid::missing("claim_token"));
     }
@@ -114,30 +118,30 @@ pub(super) fn limit(wire: u32) -> Result<i64, Invalid> {
         _ => Err(Invalid::new(
             "limit_out_of_range",
             "limit",
-            "`limit` is 1 to 100 where no case is named",
+            "`limit` is 1 to 100 if `case_id` is empty",
         )),
     }
 }
 
-pub(super) fn item(wire: &v1::DecisionItem) -> Result<Item, Invalid> {
-    Ok(Item {
+pub(super) fn claim_decision(wire: &v1::DecisionItem) -> Result<ClaimDecision, Invalid> {
+    Ok(ClaimDecision {
         case: wire.case_id.parse()?,
-        token: token(&wire.claim_token)?,
+        claim_token: claim_token(&wire.claim_token)?,
         version: i64::try_from(wire.version)
             .ok()
             .filter(|version| *version > 0)
             .ok_or_else(|| Invalid::missing("version"))?,
-        verdict: verdict(wire.verdict.as_ref())?,
+        verdict: submitted_verdict(wire.verdict.as_ref())?,
     })
 }
 
-fn verdict(wire: Option<&v1::Verdict>) -> Result<Verdict, Invalid> {
+fn submitted_verdict(wire: Option<&v1::Verdict>) -> Result<SubmittedVerdict, Invalid> {
     use v1::verdict::Verdict as Wire;
     let missing = || {
         Invalid::new(
             "verdict_missing",
             "verdict",
-            "send one verdict: actionable with a category, not_actionable with a reason, second_look, needs_information, uphold, gone or withdraw",
+            "send one verdict: actionable with a category, not_actionable with a reason, second_opinion, needs_information, uphold, offline or withdraw",
         )
     };
     let within = |invalid: Invalid| invalid.within("verdict");
@@ -146,25 +150,25 @@ fn verdict(wire: Option<&v1::Verdict>) -> Result<Verdict, Invalid> {
         .ok_or_else(missing)?
     {
         Wire::Actionable(category) => Category::from_wire(category)
-            .map(Verdict::Actionable)
+            .map(SubmittedVerdict::Actionable)
             .map_err(within),
         Wire::NotActionable(reason) => NotActionableReason::from_wire(reason)
-            .map(Verdict::NotActionable)
+            .map(SubmittedVerdict::NotActionable)
             .map_err(within),
-        Wire::SecondLook(true) => Ok(Verdict::SecondLook),
-        Wire::NeedsInformation(true) => Ok(Verdict::NeedsInformation),
-        Wire::Uphold(true) => Ok(Verdict::Uphold),
-        Wire::Withdraw(true) => Ok(Verdict::Withdraw),
-        Wire::Gone(true) => Ok(Verdict::Gone),
-        Wire::SecondLook(false)
+        Wire::SecondOpinion(true) => Ok(SubmittedVerdict::SecondOpinion),
+        Wire::NeedsInformation(true) => Ok(SubmittedVerdict::NeedsInformation),
+        Wire::Uphold(true) => Ok(SubmittedVerdict::Uphold),
+        Wire::Withdraw(true) => Ok(SubmittedVerdict::Withdraw),
+        Wire::Offline(true) => Ok(SubmittedVerdict::Offline),
+        Wire::SecondOpinion(false)
         | Wire::NeedsInformation(false)
         | Wire::Uphold(false)
         | Wire::Withdraw(false)
-        | Wire::Gone(false) => Err(missing()),
+        | Wire::Offline(false) => Err(missing()),
     }
 }
 
-/// The version of a list or a rule that somebody read.
+/// The version of a list or a rule that the caller read.
 pub(super) fn version(wire: u32) -> Result<i32, Invalid> {
     i32::try_from(wire)
         .ok()
@@ -178,7 +182,7 @@ pub(super) fn list_name(value: &str) -> Result<String, Invalid> {
     }
     let fits =
         |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.');
-    if value.len() > MAX_LIST || !value.chars().all(fits) {
+    if value.len() > MAX_LIST_NAME || !value.chars().all(fits) {
         return Err(Invalid::new(
             "list_malformed",
             "list",
@@ -188,31 +192,31 @@ pub(super) fn list_name(value: &str) -> Result<String, Invalid> {
     Ok(value.to_owned())
 }
 
-pub(super) fn line(place: usize, wire: &v1::HashEntry) -> Result<Line, Invalid> {
+pub(super) fn import_entry(index: usize, wire: &v1::HashEntry) -> Result<ImportEntry, Invalid> {
     use v1::hash_entry::Verdict as Wire;
     let hash = wire.hash.as_ref().ok_or_else(|| Invalid::missing("hash"))?;
     let kind = HashKind::from_wire(hash.kind).map_err(|mut invalid| {
         "hash.kind".clone_into(&mut invalid.field);
         invalid
     })?;
-    let hash = Hash::parse(kind, &hash.value).map_err(|e| e.at("hash.value"))?;
-    let finding = match wire.verdict {
+    let hash = Hash::parse(kind, &hash.value).map_err(|e| e.into_invalid("hash.value"))?;
+    let verdict = match wire.verdict {
         Some(Wire::Actionable(category)) => Some(Ok(category)),
         Some(Wire::NotActionable(reason)) => Some(Err(reason)),
         None => None,
     };
-    Ok(Line {
+    Ok(ImportEntry {
         hash,
-        finding: self::finding(finding)?,
-        place,
+        verdict: self::case_verdict(verdict)?,
+        index,
     })
 }
 
-/// What a list or a rule decides: a category (`Ok`) or a reason (`Err`).
-pub(super) fn finding(wire: Option<Result<i32, i32>>) -> Result<Finding, Invalid> {
+/// The verdict of a list entry or a rule: a category (`Ok`) or a reason (`Err`).
+pub(super) fn case_verdict(wire: Option<Result<i32, i32>>) -> Result<CaseVerdict, Invalid> {
     match wire {
-        Some(Ok(category)) => Category::from_wire(category).map(Finding::Actionable),
-        Some(Err(reason)) => NotActionableReason::from_wire(reason).map(Finding::NotActionable),
+        Some(Ok(category)) => Category::from_wire(category).map(CaseVerdict::Actionable),
+        Some(Err(reason)) => NotActionableReason::from_wire(reason).map(CaseVerdict::NotActionable),
         None => Err(Invalid::new(
             "verdict_missing",
             "verdict",
@@ -223,30 +227,30 @@ pub(super) fn finding(wire: Option<Result<i32, i32>>) -> Result<Finding, Invalid
 
 pub(super) fn page_size(page: Option<&v1::Page>) -> u32 {
     match page.map_or(0, |page| page.size) {
-        0 => PAGE,
-        size => size.min(MAX_PAGE),
+        0 => DEFAULT_PAGE_SIZE,
+        size => size.min(MAX_PAGE_SIZE),
     }
 }
 
-pub(super) fn cursor(page: Option<&v1::Page>) -> Result<Option<Place>, Invalid> {
+pub(super) fn cursor(page: Option<&v1::Page>) -> Result<Option<QueuePosition>, Invalid> {
     let text = page.map_or("", |page| page.cursor.as_str());
     if text.is_empty() {
         return Ok(None);
     }
     let bytes = URL_SAFE_NO_PAD.decode(text).ok();
-    let place = bytes.as_deref().and_then(place);
-    place.map(Some).ok_or_else(bad_cursor)
+    let position = bytes.as_deref().and_then(queue_position);
+    position.map(Some).ok_or_else(bad_cursor)
 }
 
 fn bad_cursor() -> Invalid {
     Invalid::new(
         "cursor_malformed",
         "page.cursor",
-        "send the cursor of the previous answer as it was, or none for the first page",
+        "send the cursor of the previous response unchanged, or none for the first page",
     )
 }
 
-/// The cursor of a list that is in the order of its ids.
+/// The cursor of a list that is sorted by id.
 pub(super) fn id_cursor(page: Option<&v1::Page>) -> Result<Option<Uuid>, Invalid> {
     match page.map_or("", |page| page.cursor.as_str()) {
         "" => Ok(None),
@@ -254,21 +258,21 @@ pub(super) fn id_cursor(page: Option<&v1::Page>) -> Result<Option<Uuid>, Invalid
     }
 }
 
-fn place(bytes: &[u8]) -> Option<Place> {
+fn queue_position(bytes: &[u8]) -> Option<QueuePosition> {
     let (priority, rest) = bytes.split_first_chunk::<4>()?;
     let (nanos, rest) = rest.split_first_chunk::<16>()?;
     let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from_be_bytes(*nanos)).ok()?;
-    Some(Place {
+    Some(QueuePosition {
         priority: i32::from_be_bytes(*priority),
-        // No time that we gave out lies beyond these bounds, and the database has others than the calendar.
+        // Rejects times outside the range of the database; a cursor that we issued never has one.
         received_at: time("page.cursor", &timestamp(at)).ok()?,
         case_id: Uuid::from_slice(rest).ok()?,
     })
 }
 
-pub(super) fn write_cursor(place: Place) -> String {
-    let mut bytes = place.priority.to_be_bytes().to_vec();
-    bytes.extend_from_slice(&place.received_at.unix_timestamp_nanos().to_be_bytes());
-    bytes.extend_from_slice(place.case_id.as_bytes());
+pub(super) fn write_cursor(position: QueuePosition) -> String {
+    let mut bytes = position.priority.to_be_bytes().to_vec();
+    bytes.extend_from_slice(&position.received_at.unix_timestamp_nanos().to_be_bytes());
+    bytes.extend_from_slice(position.case_id.as_bytes());
     URL_SAFE_NO_PAD.encode(bytes)
 }

@@ -1,32 +1,32 @@
-//! Calls about cases in the queue: who waits, claims, reveals, verdicts.
+//! Calls about cases in the queue: lists, claims, decisions, reveals, counts.
 
 use domain::Invalid;
+use domain::enums::AssessmentState;
 use domain::id::CaseId;
 use domain::wire::timestamp;
-use domain::word::AssessmentState;
 use proto::v1;
 use tonic::Request;
 
-use super::{Grpc, parse, show, transact};
+use super::{Grpc, parse, to_proto, transact};
 use platform::metrics;
 
 use crate::case::Case;
 use crate::commands::{claims, decide, reveal};
-use crate::error::{Error, Refusal};
-use crate::roster::Roster;
-use crate::signs::SIGNS;
+use crate::eligible_staff::EligibleStaff;
+use crate::error::{CommandRefusal, Error};
+use crate::gauges::GAUGES;
 use crate::store;
-use crate::store::queue::Place;
+use crate::store::queue::QueuePosition;
 
-/// Verdicts in one call.
-const MAX_ITEMS: usize = 100;
+/// Decisions per call.
+const MAX_DECISIONS: usize = 100;
 
 impl Grpc {
     pub(super) async fn list_queue(
         &self,
         request: Request<v1::ListQueueRequest>,
     ) -> Result<v1::ListQueueResponse, Error> {
-        let (_, request) = self.admit(request)?;
+        let (_, request) = self.authenticate(request)?;
         let size = i64::from(parse::page_size(request.page.as_ref()));
         let after = parse::cursor(request.page.as_ref())?;
         let states = request
@@ -38,7 +38,7 @@ impl Grpc {
         let cases = if states.is_empty() {
             store::queue::page_waiting(&mut conn, after, size).await?
         } else {
-            store::queue::page_of(&mut conn, &states, after, size).await?
+            store::queue::page_in_states(&mut conn, &states, after, size).await?
         };
         let waiting = store::queue::count_waiting(&mut conn).await?;
         drop(conn);
@@ -46,14 +46,14 @@ impl Grpc {
         Ok(v1::ListQueueResponse {
             next_cursor: next
                 .map(|case| {
-                    parse::write_cursor(Place {
+                    parse::write_cursor(QueuePosition {
                         priority: case.priority(),
-                        received_at: case.item.received_at,
+                        received_at: case.first_report.received_at,
                         case_id: case.id.uuid(),
                     })
                 })
                 .unwrap_or_default(),
-            cases: self.shown(&cases).await?,
+            cases: self.assessments(&cases).await?,
             waiting: waiting as u64,
         })
     }
@@ -62,33 +62,33 @@ impl Grpc {
         &self,
         request: Request<v1::ClaimCasesRequest>,
     ) -> Result<v1::ClaimCasesResponse, Error> {
-        let (person, request) = self.admit(request)?;
+        let (person, request) = self.authenticate(request)?;
         let cases = if request.case_id.is_empty() {
             let limit = parse::limit(request.limit)?;
-            transact!(self, |conn, now| claims::urgent(
+            transact!(self, |conn, now| claims::claim_most_urgent(
                 conn,
-                &self.means,
+                &self.context,
                 &person,
                 now,
                 limit
             ))?
         } else {
             let id: CaseId = request.case_id.parse()?;
-            vec![transact!(self, |conn, now| claims::this(
+            vec![transact!(self, |conn, now| claims::claim_one(
                 conn,
-                &self.means,
+                &self.context,
                 &person,
                 now,
                 id
             ))?]
         };
         let claimed = self
-            .shown(&cases)
+            .assessments(&cases)
             .await?
             .into_iter()
             .zip(&cases)
-            .map(|(shown, case)| v1::ClaimedCase {
-                assessment: Some(shown),
+            .map(|(assessment, case)| v1::ClaimedCase {
+                assessment: Some(assessment),
                 claim_token: case
                     .claim
                     .map(|claim| claim.token.to_string())
@@ -102,9 +102,9 @@ impl Grpc {
         &self,
         request: Request<v1::ReleaseClaimRequest>,
     ) -> Result<v1::ReleaseClaimResponse, Error> {
-        let (person, request) = self.admit(request)?;
+        let (person, request) = self.authenticate(request)?;
         let id: CaseId = request.case_id.parse()?;
-        let token = parse::token(&request.claim_token)?;
+        let token = parse::claim_token(&request.claim_token)?;
         transact!(self, |conn, _now| claims::release(conn, &person, id, token))?;
         Ok(v1::ReleaseClaimResponse {})
     }
@@ -113,60 +113,65 @@ impl Grpc {
         &self,
         request: Request<v1::DecideCasesRequest>,
     ) -> Result<v1::DecideCasesResponse, Error> {
-        let (person, request) = self.admit(request)?;
+        let (person, request) = self.authenticate(request)?;
         person.require_any([
             platform::principal::Role::Analyst,
             platform::principal::Role::Supervisor,
         ])?;
-        if request.items.is_empty() {
-            return Err(Invalid::missing("items").into());
+        if request.decisions.is_empty() {
+            return Err(Invalid::missing("decisions").into());
         }
-        if request.items.len() > MAX_ITEMS {
-            return Err(parse::too_many("items", "a call takes at most 100 verdicts").into());
+        if request.decisions.len() > MAX_DECISIONS {
+            return Err(parse::too_many("decisions", "a call takes at most 100 decisions").into());
         }
-        let parsed: Vec<Result<decide::Item, Invalid>> =
-            request.items.iter().map(parse::item).collect();
-        let good: Vec<decide::Item> = parsed.iter().flatten().copied().collect();
-        let mut answers = transact!(self, |conn, now| decide::decide(
+        let parsed: Vec<Result<decide::ClaimDecision, Invalid>> = request
+            .decisions
+            .iter()
+            .map(parse::claim_decision)
+            .collect();
+        let valid: Vec<decide::ClaimDecision> = parsed.iter().flatten().copied().collect();
+        let mut results_of_valid = transact!(self, |conn, now| decide::decide(
             conn,
-            &self.means,
+            &self.context,
             &person,
             now,
-            &good
+            &valid
         ))?
         .into_iter();
-        self.appended.ring();
+        self.appended.notify();
 
-        let roster = self.roster().await?;
+        let eligible_staff = self.eligible_staff().await?;
         let results = parsed
             .into_iter()
-            .zip(request.items)
+            .zip(request.decisions)
             .enumerate()
-            .map(|(place, (parsed, wire))| {
-                let answer = match parsed {
-                    // Each good item has its answer, in order.
-                    Ok(_) => answers
+            .map(|(index, (parsed, wire))| {
+                let result = match parsed {
+                    // Every valid decision has its result, in order.
+                    Ok(_) => results_of_valid
                         .next()
-                        .unwrap_or_else(|| Err(Refusal::CASE_UNKNOWN.into())),
+                        .unwrap_or_else(|| Err(CommandRefusal::CASE_UNKNOWN.into())),
                     Err(invalid) => Err(invalid.into()),
                 };
-                self.result(&roster, place, wire.case_id, answer)
+                self.decision_result(&eligible_staff, index, wire.case_id, result)
             })
             .collect();
         Ok(v1::DecideCasesResponse { results })
     }
 
-    fn result(
+    fn decision_result(
         &self,
-        roster: &Roster,
-        place: usize,
+        eligible_staff: &EligibleStaff,
+        index: usize,
         case_id: String,
-        answer: Result<Case, Error>,
+        result: Result<Case, Error>,
     ) -> v1::DecisionResult {
         use v1::decision_result::Result as Wire;
-        let result = match answer {
-            Ok(case) => Wire::Assessment(show::assessment(&self.means, roster, &case)),
-            Err(error) => Wire::Problem(show::problem(error, &format!("items[{place}]"))),
+        let result = match result {
+            Ok(case) => {
+                Wire::Assessment(to_proto::assessment(&self.context, eligible_staff, &case))
+            }
+            Err(error) => Wire::Problem(to_proto::problem(error, &format!("decisions[{index}]"))),
         };
         v1::DecisionResult {
             case_id,
@@ -178,14 +183,14 @@ impl Grpc {
         &self,
         request: Request<v1::GetAssessmentRequest>,
     ) -> Result<v1::GetAssessmentResponse, Error> {
-        let (_, request) = self.admit(request)?;
+        let (_, request) = self.authenticate(request)?;
         let id: CaseId = request.case_id.parse()?;
         let mut conn = self.pool.acquire().await?;
         let case = store::cases::find(&mut conn, id)
             .await?
-            .ok_or(Refusal::CASE_UNKNOWN)?;
+            .ok_or(CommandRefusal::CASE_UNKNOWN)?;
         Ok(v1::GetAssessmentResponse {
-            assessment: self.shown_one(case).await?,
+            assessment: self.assessment(case).await?,
         })
     }
 
@@ -193,18 +198,18 @@ impl Grpc {
         &self,
         request: Request<v1::RevealUrlRequest>,
     ) -> Result<v1::RevealUrlResponse, Error> {
-        let (person, request) = self.admit(request)?;
+        let (person, request) = self.authenticate(request)?;
         let id: CaseId = request.case_id.parse()?;
         let reason = parse::reason(&request.reason)?;
         let revealed = transact!(self, |conn, now| reveal::reveal(
             conn,
-            &self.means,
+            &self.context,
             &person,
             now,
             id,
             &reason
         ))?;
-        self.appended.ring();
+        self.appended.notify();
         Ok(v1::RevealUrlResponse {
             url: revealed.url.reveal().to_owned(),
             used: revealed.used,
@@ -216,13 +221,13 @@ impl Grpc {
         &self,
         request: Request<v1::GetVerificationCountsRequest>,
     ) -> Result<v1::GetVerificationCountsResponse, Error> {
-        self.admit(request)?;
+        self.authenticate(request)?;
         let mut conn = self.pool.acquire().await?;
         let counts = store::queue::counts(&mut conn).await?;
         let now = self.clock.now(&mut conn).await?;
-        let signs = metrics::signs(&mut conn, now, SIGNS).await?;
-        let sum = |stage: &str, of: &dyn Fn(&store::queue::Count) -> bool| {
-            let these = || counts.iter().filter(|count| of(count));
+        let gauges = metrics::readings(&mut conn, now, GAUGES).await?;
+        let sum = |stage: &str, counts_in: &dyn Fn(&store::queue::StateCount) -> bool| {
+            let these = || counts.iter().filter(|count| counts_in(count));
             v1::StageCount {
                 stage: stage.to_owned(),
                 count: these().map(|count| count.cases as u64).sum(),
@@ -232,16 +237,22 @@ impl Grpc {
         Ok(v1::GetVerificationCountsResponse {
             by_state: AssessmentState::ALL
                 .iter()
-                .map(|state| sum(state.as_str(), &|count| count.state.word() == *state))
+                .map(|state| {
+                    sum(state.as_str(), &|count| {
+                        count.state.assessment_state() == *state
+                    })
+                })
                 .collect(),
-            waiting: Some(sum("waiting", &|count| count.state.waits_for_a_person())),
-            standing: Some(sum("standing", &|count| count.state.stands())),
+            waiting: Some(sum("waiting", &|count| count.state.awaits_claim())),
+            standing: Some(sum("standing", &|count| {
+                count.state.has_actionable_verdict()
+            })),
             cases: counts.iter().map(|count| count.cases as u64).sum(),
             decided_by: ["analyst", "list", "rule"]
                 .into_iter()
                 .map(|by| sum(by, &|count| count.decided_by == by))
                 .collect(),
-            signs,
+            gauges,
         })
     }
 }

@@ -1,11 +1,12 @@
-//! Calls about staff. Signing in, signing out and exchanging a session carry their own credential; the rest need a token.
+//! Calls about staff accounts and sessions. Signing in, signing out and exchanging a session carry their own
+//! credential; all other calls need a token.
 
 use domain::id::Subject;
 use domain::wire::timestamp;
 use proto::v1;
 use tonic::Request;
 
-use super::{Grpc, parse, show};
+use super::{Grpc, parse, to_proto};
 use crate::error::Error;
 
 impl Grpc {
@@ -16,10 +17,10 @@ impl Grpc {
         let request = request.into_inner();
         let name = parse::staff_name(&request.name)?;
         let password = parse::secret("password", &request.password)?;
-        let signed_in = self.reception.sign_in(&name, password).await?;
+        let signed_in = self.sessions.sign_in(&name, password).await?;
         Ok(v1::SignInResponse {
             session: signed_in.session,
-            staff: Some(show::staff(&signed_in.member)),
+            staff: Some(to_proto::staff(&signed_in.member)),
             expires_at: Some(timestamp(signed_in.expires_at)),
         })
     }
@@ -30,7 +31,7 @@ impl Grpc {
     ) -> Result<v1::SignOutResponse, Error> {
         let request = request.into_inner();
         let session = parse::secret("session", &request.session)?;
-        self.reception.sign_out(session).await?;
+        self.sessions.sign_out(session).await?;
         Ok(v1::SignOutResponse {})
     }
 
@@ -40,11 +41,11 @@ impl Grpc {
     ) -> Result<v1::ExchangeSessionResponse, Error> {
         let request = request.into_inner();
         let session = parse::secret("session", &request.session)?;
-        let exchanged = self.reception.exchange(session, &request.audience).await?;
+        let exchanged = self.sessions.exchange(session, &request.audience).await?;
         Ok(v1::ExchangeSessionResponse {
             token: exchanged.token,
             expires_at: Some(timestamp(exchanged.expires_at)),
-            staff: Some(show::staff(&exchanged.member)),
+            staff: Some(to_proto::staff(&exchanged.member)),
         })
     }
 
@@ -52,16 +53,13 @@ impl Grpc {
         &self,
         request: Request<v1::CreateStaffRequest>,
     ) -> Result<v1::CreateStaffResponse, Error> {
-        let (person, request) = self.admit(request)?;
+        let (person, request) = self.authenticate(request)?;
         let name = parse::staff_name(&request.name)?;
         let password = parse::new_password(request.password)?;
         let roles = parse::roles(&request.roles)?;
-        let member = self
-            .reception
-            .create(&person, name, password, roles)
-            .await?;
+        let member = self.sessions.create(&person, name, password, roles).await?;
         Ok(v1::CreateStaffResponse {
-            staff: Some(show::staff(&member)),
+            staff: Some(to_proto::staff(&member)),
         })
     }
 
@@ -69,10 +67,10 @@ impl Grpc {
         &self,
         request: Request<v1::ListStaffRequest>,
     ) -> Result<v1::ListStaffResponse, Error> {
-        self.admit(request)?;
-        let members = self.reception.list().await?;
+        self.authenticate(request)?;
+        let members = self.sessions.list().await?;
         Ok(v1::ListStaffResponse {
-            staff: members.iter().map(show::staff).collect(),
+            staff: members.iter().map(to_proto::staff).collect(),
         })
     }
 
@@ -80,9 +78,9 @@ impl Grpc {
         &self,
         request: Request<v1::RevokeStaffRequest>,
     ) -> Result<v1::RevokeStaffResponse, Error> {
-        let (person, request) = self.admit(request)?;
+        let (person, request) = self.authenticate(request)?;
         let subject: Subject = request.subject.parse()?;
-        self.reception.revoke(&person, subject).await?;
+        self.sessions.revoke(&person, subject).await?;
         Ok(v1::RevokeStaffResponse {})
     }
 }

@@ -1,4 +1,4 @@
-//! Calls about the people who do the work: how it lies on them, and where they do not agree.
+//! Calls about the workload of staff and the agreement of their verdicts.
 
 use domain::id::{CaseId, Subject};
 use domain::wire::timestamp;
@@ -7,40 +7,41 @@ use proto::v1;
 use time::{Duration, OffsetDateTime};
 use tonic::Request;
 
-use super::{Grpc, parse, show};
+use super::{Grpc, parse, to_proto};
 use crate::auth::Person;
 use crate::error::Error;
 use crate::store;
-use crate::store::looks::Disagreement;
-use crate::store::workload::Load;
+use crate::store::second_opinions::DisagreementRow;
+use crate::store::workload::StaffWorkload;
 
-/// Second looks are counted over so long.
-const LOOKED_AT: Duration = Duration::days(30);
+/// Period over which second opinions are counted.
+const AGREEMENT_PERIOD: Duration = Duration::days(30);
 
-/// They see what concerns everybody.
-const OVERSEERS: [Role; 2] = [Role::Supervisor, Role::Auditor];
+/// The roles that see the work of all staff.
+const OVERSIGHT_ROLES: [Role; 2] = [Role::Supervisor, Role::Auditor];
 
 impl Grpc {
     pub(super) async fn get_workload(
         &self,
         request: Request<v1::GetWorkloadRequest>,
     ) -> Result<v1::GetWorkloadResponse, Error> {
-        let (person, v1::GetWorkloadRequest {}) = self.admit(request)?;
-        let only = (!oversees(&person)).then(|| person.subject.uuid());
+        let (person, v1::GetWorkloadRequest {}) = self.authenticate(request)?;
+        let only = (!has_oversight(&person)).then(|| person.subject.uuid());
         let mut conn = self.pool.acquire().await?;
         let now = self.clock.now(&mut conn).await?;
-        let since = now - self.means.config.shift();
-        let people = store::workload::people(&mut conn, only, since, now).await?;
-        let roster = store::staff::roster(&mut conn).await?;
-        let for_nobody = store::queue::for_nobody(&mut conn, &roster).await?;
+        let since = now - self.context.config.shift();
+        let people = store::workload::by_person(&mut conn, only, since, now).await?;
+        let eligible_staff = store::staff::eligible_staff(&mut conn).await?;
+        let without_eligible_staff =
+            store::queue::count_without_eligible_staff(&mut conn, &eligible_staff).await?;
         Ok(v1::GetWorkloadResponse {
             people: people
                 .into_iter()
                 .map(workload)
                 .collect::<Result<_, Error>>()?,
             since: Some(timestamp(since)),
-            reveals_allowed: self.means.config.reveals_per_shift,
-            for_nobody: for_nobody as u64,
+            reveals_allowed: self.context.config.reveals_per_shift,
+            without_eligible_staff: without_eligible_staff as u64,
         })
     }
 
@@ -48,24 +49,24 @@ impl Grpc {
         &self,
         request: Request<v1::ListDisagreementsRequest>,
     ) -> Result<v1::ListDisagreementsResponse, Error> {
-        let (person, request) = self.admit(request)?;
-        person.require_any(OVERSEERS)?;
+        let (person, request) = self.authenticate(request)?;
+        person.require_any(OVERSIGHT_ROLES)?;
         let size = i64::from(parse::page_size(request.page.as_ref()));
         let after = parse::id_cursor(request.page.as_ref())?;
         let mut conn = self.pool.acquire().await?;
         let now: OffsetDateTime = self.clock.now(&mut conn).await?;
-        let rows = store::looks::disagreements(&mut conn, after, size).await?;
-        let looks = store::looks::counts(&mut conn, now - LOOKED_AT).await?;
+        let rows = store::second_opinions::disagreements(&mut conn, after, size).await?;
+        let counts = store::second_opinions::counts(&mut conn, now - AGREEMENT_PERIOD).await?;
         let next = rows.last().filter(|_| rows.len() as i64 == size);
         Ok(v1::ListDisagreementsResponse {
             next_cursor: next
-                .map(|row| row.judgement_id.to_string())
+                .map(|row| row.case_act_id.to_string())
                 .unwrap_or_default(),
             disagreements: rows.into_iter().map(disagreement).collect(),
-            looks: looks
+            agreement: counts
                 .into_iter()
-                .map(|(look, agreed, disagreed)| v1::LookCount {
-                    look,
+                .map(|(kind, agreed, disagreed)| v1::AgreementCount {
+                    kind,
                     agreed: agreed as u64,
                     disagreed: disagreed as u64,
                 })
@@ -74,20 +75,19 @@ impl Grpc {
     }
 }
 
-fn oversees(person: &Person) -> bool {
-    OVERSEERS.into_iter().any(|role| person.has(role))
+fn has_oversight(person: &Person) -> bool {
+    OVERSIGHT_ROLES.into_iter().any(|role| person.has(role))
 }
 
-fn workload(load: Load) -> Result<v1::Workload, Error> {
-    let roles = load
-        .roles
-        .iter()
-        .map(|role| store::parsed::<Role>(role, "staff", "roles", load.subject).map(show::role));
+fn workload(load: StaffWorkload) -> Result<v1::Workload, Error> {
+    let roles = load.roles.iter().map(|role| {
+        store::parse_column::<Role>(role, "staff", "roles", load.subject).map(to_proto::role)
+    });
     Ok(v1::Workload {
         subject: Subject::new(load.subject).to_string(),
         roles: roles.collect::<Result<_, Error>>()?,
         name: load.name,
-        in_hand: load.in_hand as u64,
+        claimed: load.claimed as u64,
         claim_ends_at: load.claim_ends_at.map(timestamp),
         verdicts: load.verdicts as u64,
         passed_on: load.passed_on as u64,
@@ -96,10 +96,10 @@ fn workload(load: Load) -> Result<v1::Workload, Error> {
     })
 }
 
-fn disagreement(row: Disagreement) -> v1::Disagreement {
+fn disagreement(row: DisagreementRow) -> v1::Disagreement {
     v1::Disagreement {
         case_id: CaseId::new(row.case_id).to_string(),
-        look: row.look,
+        kind: row.kind,
         first_by: row.first_by.iter().map(ToString::to_string).collect(),
         first: row.first,
         second_by: row.second_by.to_string(),

@@ -1,62 +1,53 @@
-//! What is known already: hashes on approved lists, exactly or (PDQ) nearly, and approved rules by host.
-//! Must not decide what a match does to a case; that is the lifecycle's.
+//! Matching against approved hash lists (exactly, or by distance for PDQ hashes) and approved rules by host.
+//! What a match does to a case is decided by the lifecycle.
 //!
-//! Where sources disagree: a list knows the very material and wins over a rule, which knows only where it lies.
-//! Among lists, actionable wins over not actionable, then the severer category: missing what must go is worse than
-//! looking twice.
+//! If sources disagree, a list wins over a rule, because it identifies the material itself and not only its
+//! location. Among lists, actionable wins over not actionable, then the more severe category: leaving illegal
+//! material online is worse than an unnecessary second assessment.
 
-mod near;
+mod pdq_index;
 pub(crate) mod rules;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use domain::enums::Category;
 use domain::hash::{Hash, Pdq};
 use domain::url::CanonicalUrl;
 use platform::sealed::{Keyring, Purpose, TagPurpose};
 use sqlx::PgConnection;
 use tokio::sync::Mutex;
-use uuid::Uuid;
 
-use self::near::NearIndex;
-use self::rules::Rules;
-use crate::case::Finding;
+use self::pdq_index::PdqIndex;
+use self::rules::RuleIndex;
+use crate::case::{CaseVerdict, VerdictWithBasis};
 use crate::error::Error;
 use crate::store;
-use crate::store::lists::NearRow;
+use crate::store::hash_lists::PdqEntryRow;
 use crate::store::rules::RuleRow;
-
-/// What a list or a rule says, and who stands behind it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Known {
-    pub(crate) finding: Finding,
-    /// `list:<name>@<version>` or `rule:<id>@<version>`.
-    pub(crate) basis: String,
-    pub(crate) approvers: Vec<Uuid>,
-}
 
 /// What a case is matched by.
 #[derive(Default)]
-pub(crate) struct Marks {
+pub(crate) struct MatchKeys {
     pub(crate) tags: Vec<[u8; 32]>,
-    pub(crate) near: Vec<Pdq>,
+    pub(crate) pdq: Vec<Pdq>,
     pub(crate) url: Option<CanonicalUrl>,
-    /// Bases that were wrong about the case: they are not asked again.
-    pub(crate) withdrawn: Vec<String>,
+    /// Bases that were wrong about the case; they do not match it again.
+    pub(crate) withdrawn_bases: Vec<String>,
 }
 
-impl Marks {
+impl MatchKeys {
     pub(crate) fn add(&mut self, keyring: &Keyring, hashes: &[Hash]) {
         for hash in hashes {
             self.tags.extend(tags(keyring, hash));
             if let Hash::Pdq(pdq) = hash {
-                self.near.push(*pdq);
+                self.pdq.push(*pdq);
             }
         }
     }
 }
 
-/// The tags of a hash, under every index key in use.
+/// The tags of a hash under every index key in use, the current key first.
 pub(crate) fn tags(keyring: &Keyring, hash: &Hash) -> Vec<[u8; 32]> {
     let mut value = hash.kind().as_str().as_bytes().to_vec();
     value.push(0);
@@ -68,152 +59,168 @@ pub(crate) fn tags(keyring: &Keyring, hash: &Hash) -> Vec<[u8; 32]> {
         .collect()
 }
 
-/// Where a list's sealed hash belongs.
-pub(crate) fn list_place(list: &str, version: i32) -> String {
+/// To which sealed hashes of a list version are bound.
+pub(crate) fn list_seal_scope(list: &str, version: i32) -> String {
     format!("list/{list}@{version}")
 }
 
-/// The approved rules and near-matched hashes in memory, read again when another process or this one approves some.
-pub(crate) struct Library {
+/// The approved rules and PDQ hashes in memory. Loaded again when `matching_version` has grown.
+pub(crate) struct MatchIndexCache {
     keyring: Arc<Keyring>,
-    held: RwLock<Arc<Held>>,
-    /// Held by whoever reads them again; the others wait for what they read.
-    reading: Mutex<()>,
+    index: RwLock<Arc<MatchIndex>>,
+    /// Held while one task loads the index; the others wait for its result.
+    loading: Mutex<()>,
 }
 
-/// What was approved at some epoch.
+/// The rules and PDQ hashes that were approved at a matching version. The other hashes are looked up in the
+/// database.
 #[derive(Default)]
-pub(crate) struct Held {
-    pub(crate) epoch: i64,
-    rules: Rules,
-    near: NearIndex,
-    near_known: Vec<Known>,
+pub(crate) struct MatchIndex {
+    pub(crate) version: i64,
+    rules: RuleIndex,
+    pdq: PdqIndex,
+    pdq_verdicts: Vec<VerdictWithBasis>,
 }
 
-impl Library {
+impl MatchIndexCache {
     pub(crate) fn new(keyring: Arc<Keyring>) -> Self {
         Self {
             keyring,
-            held: RwLock::default(),
-            reading: Mutex::default(),
+            index: RwLock::default(),
+            loading: Mutex::default(),
         }
     }
 
-    /// What is approved now. The epoch is read first, so that what changes meanwhile is found by the next sweep. To be
-    /// asked before any case is locked. It can fail by the database alone: one entry that cannot be read must not keep
-    /// the others from deciding, nor any report from being heard.
-    pub(crate) async fn current(&self, conn: &mut PgConnection) -> sqlx::Result<Arc<Held>> {
-        let epoch = store::lists::epoch(conn).await?;
-        if let Some(held) = self.at(epoch) {
-            return Ok(held);
+    /// What is approved now. The version is read first, so that a concurrent change is found by the next
+    /// timer round. To be called before any case is locked.
+    ///
+    /// # Errors
+    ///
+    /// Only database errors: an unreadable entry must not block the other entries, nor any report.
+    pub(crate) async fn current(&self, conn: &mut PgConnection) -> sqlx::Result<Arc<MatchIndex>> {
+        let version = store::matching_version::current(conn).await?;
+        if let Some(index) = self.cached(version) {
+            return Ok(index);
         }
-        let _alone = self.reading.lock().await;
-        if let Some(held) = self.at(epoch) {
-            return Ok(held);
+        let _loading = self.loading.lock().await;
+        if let Some(index) = self.cached(version) {
+            return Ok(index);
         }
-        let rules = store::rules::standing(conn).await?;
-        let near = store::lists::near(conn).await?;
-        let held = Arc::new(Held::read(&self.keyring, epoch, &rules, near));
-        *self.held.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&held);
-        Ok(held)
+        let rules = store::rules::in_force(conn).await?;
+        let pdq_entries = store::hash_lists::pdq_entries(conn).await?;
+        let index = Arc::new(MatchIndex::load(
+            &self.keyring,
+            version,
+            &rules,
+            pdq_entries,
+        ));
+        *self.index.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&index);
+        Ok(index)
     }
 
-    /// What is held, where it is not older.
-    fn at(&self, epoch: i64) -> Option<Arc<Held>> {
-        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
-        (held.epoch >= epoch).then(|| Arc::clone(&held))
+    /// The cached index, if it is not older than this version.
+    fn cached(&self, version: i64) -> Option<Arc<MatchIndex>> {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        (index.version >= version).then(|| Arc::clone(&index))
     }
 }
 
-impl Held {
-    fn read(keyring: &Keyring, epoch: i64, rules: &[RuleRow], near: Vec<NearRow>) -> Self {
-        let mut hashes = Vec::with_capacity(near.len());
-        let mut near_known = Vec::with_capacity(near.len());
-        for row in near {
-            let Some((hash, finding)) = readable(open(keyring, &row)) else {
+impl MatchIndex {
+    fn load(
+        keyring: &Keyring,
+        version: i64,
+        rules: &[RuleRow],
+        pdq_entries: Vec<PdqEntryRow>,
+    ) -> Self {
+        let mut hashes = Vec::with_capacity(pdq_entries.len());
+        let mut pdq_verdicts = Vec::with_capacity(pdq_entries.len());
+        for row in pdq_entries {
+            let Some((hash, verdict)) = readable_or_alarm(open(keyring, &row)) else {
                 continue;
             };
             hashes.push(hash);
-            near_known.push(Known {
-                finding,
+            pdq_verdicts.push(VerdictWithBasis {
+                verdict,
                 basis: format!("list:{}@{}", row.list, row.version),
                 approvers: row.approvers,
             });
         }
         Self {
-            epoch,
-            rules: Rules::new(keyring, rules),
-            near: NearIndex::new(hashes),
-            near_known,
+            version,
+            rules: RuleIndex::new(keyring, rules),
+            pdq: PdqIndex::new(hashes),
+            pdq_verdicts,
         }
     }
 }
 
-fn open(keyring: &Keyring, row: &NearRow) -> Result<(Pdq, Finding), Error> {
-    let place = list_place(&row.list, row.version);
-    let opened = keyring.open_provider(Purpose::Hash, &place, row.entry_id, &row.sealed_hash)?;
-    Ok((Pdq::from_octets(opened.array()?), row.finding()?))
+fn open(keyring: &Keyring, row: &PdqEntryRow) -> Result<(Pdq, CaseVerdict), Error> {
+    let scope = list_seal_scope(&row.list, row.version);
+    let opened = keyring.open_provider(Purpose::Hash, &scope, row.entry_id, &row.sealed_hash)?;
+    Ok((Pdq::from_octets(opened.array()?), row.case_verdict()?))
 }
 
-/// An entry of a list or a rule that can be read; another one is alarmed and decides nothing.
-fn readable<T>(entry: Result<T, Error>) -> Option<T> {
+/// Raises an alarm for a rule or list entry that cannot be read; it then decides nothing.
+fn readable_or_alarm<T>(entry: Result<T, Error>) -> Option<T> {
     entry
         .inspect_err(|error| {
-            tracing::error!(alarm = "knowledge_unreadable", %error, error.code = error.code(), "a rule or an entry of a list decides nothing");
+            tracing::error!(alarm = "list_or_rule_unreadable", %error, error.code = error.code(), "a rule or a list entry cannot be read and decides nothing");
         })
         .ok()
 }
 
-/// What is known of each of these, by one look-up for all.
-pub(crate) async fn known(
+/// The verdict of lists and rules on each of these, with one query for all.
+pub(crate) async fn find_matches(
     conn: &mut PgConnection,
-    held: &Held,
-    marks: &[&Marks],
-) -> sqlx::Result<Vec<Option<Known>>> {
-    let tags: HashSet<&[u8]> = marks
+    index: &MatchIndex,
+    keys: &[&MatchKeys],
+) -> sqlx::Result<Vec<Option<VerdictWithBasis>>> {
+    let tags: HashSet<&[u8]> = keys
         .iter()
-        .flat_map(|marks| marks.tags.iter().map(<[u8; 32]>::as_slice))
+        .flat_map(|keys| keys.tags.iter().map(<[u8; 32]>::as_slice))
         .collect();
     let tags: Vec<&[u8]> = tags.into_iter().collect();
-    let mut by_tag: HashMap<Vec<u8>, Vec<Known>> = HashMap::new();
-    for hash in store::lists::known_tags(conn, &tags).await? {
-        let Some(finding) = readable(hash.finding()) else {
+    let mut by_tag: HashMap<Vec<u8>, Vec<VerdictWithBasis>> = HashMap::new();
+    for entry in store::hash_lists::match_tags(conn, &tags).await? {
+        let Some(verdict) = readable_or_alarm(entry.case_verdict()) else {
             continue;
         };
-        by_tag.entry(hash.tag).or_default().push(Known {
-            finding,
-            basis: format!("list:{}@{}", hash.list, hash.version),
-            approvers: hash.approvers,
+        by_tag.entry(entry.tag).or_default().push(VerdictWithBasis {
+            verdict,
+            basis: format!("list:{}@{}", entry.list, entry.version),
+            approvers: entry.approvers,
         });
     }
-    Ok(marks
+    Ok(keys
         .iter()
-        .map(|marks| {
-            let exact = marks
+        .map(|keys| {
+            let exact = keys
                 .tags
                 .iter()
                 .filter_map(|tag| by_tag.get(tag.as_slice()))
                 .flatten();
-            let near = marks
-                .near
+            let near = keys
+                .pdq
                 .iter()
-                .flat_map(|pdq| held.near.near(pdq))
-                .map(|place| &held.near_known[place]);
-            let is_asked = |known: &&Known| !marks.withdrawn.contains(&known.basis);
+                .flat_map(|pdq| index.pdq.find_near(pdq))
+                .map(|position| &index.pdq_verdicts[position]);
+            let is_trusted =
+                |matched: &&VerdictWithBasis| !keys.withdrawn_bases.contains(&matched.basis);
             exact
                 .chain(near)
-                .filter(is_asked)
-                .min_by_key(|known| list_rank(known))
-                .or_else(|| held.rules.decide(marks.url.as_ref()?, is_asked))
+                .filter(is_trusted)
+                .min_by_key(|matched| list_rank(matched))
+                .or_else(|| index.rules.decide(keys.url.as_ref()?, is_trusted))
                 .cloned()
         })
         .collect())
 }
 
-fn list_rank(known: &Known) -> (bool, Option<domain::word::Category>, &str) {
+/// Orders the matches of lists; the lowest wins.
+fn list_rank(matched: &VerdictWithBasis) -> (bool, Option<Category>, &str) {
     (
-        !known.finding.is_actionable(),
-        known.finding.category(),
-        &known.basis,
+        !matched.verdict.is_actionable(),
+        matched.verdict.category(),
+        &matched.basis,
     )
 }

@@ -1,4 +1,4 @@
-//! Standing rules in memory, by host. Must not look at anything of a URL but host and path.
+//! The rules in force, in memory, by host. A rule matches only host and path of a URL.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -8,24 +8,24 @@ use domain::url::{CanonicalUrl, DomainName};
 use platform::sealed::{Keyring, Purpose, SealedError};
 use uuid::Uuid;
 
-use super::{Known, readable};
-use crate::case::Finding;
+use super::readable_or_alarm;
+use crate::case::VerdictWithBasis;
 use crate::error::Error;
 use crate::store::rules::RuleRow;
 
 /// Longest path prefix, in characters.
 const MAX_PREFIX: usize = 500;
 
-/// What a rule matches. It is kept sealed: a host on a rule is as telling as a URL.
+/// What a rule matches. Stored sealed, because a host of a rule is as sensitive as a URL.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Pattern {
+pub(crate) struct RulePattern {
     pub(crate) host: DomainName,
-    /// Empty for all, or begins with `/`.
+    /// Empty for all paths; otherwise begins with `/`.
     pub(crate) path_prefix: String,
 }
 
-impl Pattern {
-    /// Reads what a person wrote.
+impl RulePattern {
+    /// Parses what a person entered.
     pub(crate) fn parse(host: &str, path_prefix: &str) -> Result<Self, Invalid> {
         if host.trim().is_empty() {
             return Err(Invalid::missing("rule.host"));
@@ -34,7 +34,7 @@ impl Pattern {
             Invalid::new(
                 "host_malformed",
                 "rule.host",
-                "a rule names a host by its whole name of at least two labels, without scheme or path",
+                "a rule needs the complete name of a host, with at least two labels and without scheme or path",
             )
         })?;
         let prefix = path_prefix.trim();
@@ -56,14 +56,19 @@ impl Pattern {
     pub(crate) fn seal(&self, keyring: &Keyring, rule: Uuid, version: i32) -> Vec<u8> {
         let text = format!("{}\n{}", self.host.reveal(), self.path_prefix);
         keyring
-            .seal_provider(Purpose::Url, &place(version), rule, text.as_bytes())
+            .seal_provider(
+                Purpose::Url,
+                &rule_seal_scope(version),
+                rule,
+                text.as_bytes(),
+            )
             .into_bytes()
     }
 
     pub(crate) fn open(keyring: &Keyring, row: &RuleRow) -> Result<Self, Error> {
         let opened = keyring.open_provider(
             Purpose::Url,
-            &place(row.version),
+            &rule_seal_scope(row.version),
             row.rule_id,
             &row.sealed_match,
         )?;
@@ -74,8 +79,8 @@ impl Pattern {
         Ok(Self::parse(host, path_prefix)?)
     }
 
-    /// A prefix ends at a boundary: `/a` holds for `/a`, `/a/b` and `/a?b`, not for `/ab`.
-    fn holds_for(&self, path: &str) -> bool {
+    /// A prefix ends at a boundary: `/a` matches `/a`, `/a/b` and `/a?b`, but not `/ab`.
+    fn matches_path(&self, path: &str) -> bool {
         let Some(rest) = path.strip_prefix(&self.path_prefix) else {
             return false;
         };
@@ -86,30 +91,32 @@ impl Pattern {
     }
 }
 
-/// Sealed values of a rule are bound to its version too, so that none can be put in another's place.
-pub(crate) fn place(version: i32) -> String {
+/// To which sealed values of a rule version are bound, so that none can be replaced by that of another
+/// version.
+pub(crate) fn rule_seal_scope(version: i32) -> String {
     format!("rule@{version}")
 }
 
-struct Standing {
-    pattern: Pattern,
-    known: Known,
-    finding: Finding,
+struct ActiveRule {
+    pattern: RulePattern,
+    decides: VerdictWithBasis,
 }
 
+/// The rules in force, by host.
 #[derive(Default)]
-pub(super) struct Rules(HashMap<String, Vec<Standing>>);
+pub(super) struct RuleIndex(HashMap<String, Vec<ActiveRule>>);
 
-impl Rules {
+impl RuleIndex {
     pub(super) fn new(keyring: &Keyring, rows: &[RuleRow]) -> Self {
-        let mut by_host: HashMap<String, Vec<Standing>> = HashMap::new();
+        let mut by_host: HashMap<String, Vec<ActiveRule>> = HashMap::new();
         for row in rows {
-            let entry = Pattern::open(keyring, row).and_then(|it| Ok((it, row.finding()?)));
-            let Some((pattern, finding)) = readable(entry) else {
+            let entry = RulePattern::open(keyring, row)
+                .and_then(|pattern| Ok((pattern, row.case_verdict()?)));
+            let Some((pattern, verdict)) = readable_or_alarm(entry) else {
                 continue;
             };
-            let known = Known {
-                finding,
+            let decides = VerdictWithBasis {
+                verdict,
                 basis: format!("rule:{}@{}", row.rule_id, row.version),
                 approvers: row
                     .approved_by
@@ -117,26 +124,22 @@ impl Rules {
                     .chain([row.proposed_by])
                     .collect(),
             };
-            let standing = Standing {
-                known,
-                finding,
-                pattern: pattern.clone(),
-            };
             by_host
                 .entry(pattern.host.reveal().to_owned())
                 .or_default()
-                .push(standing);
+                .push(ActiveRule { pattern, decides });
         }
         Self(by_host)
     }
 
-    /// The rule that decides this URL, among those that are asked. Where several hold, one that is actionable comes before one that is not
-    /// (missing what must go is worse than looking twice), then the longer host, then the longer path.
+    /// The verdict of the rules on this URL, among the trusted ones. If several rules match, an actionable
+    /// one wins over another one (see the module's header), then the longer host, then the longer path
+    /// prefix.
     pub(super) fn decide(
         &self,
         url: &CanonicalUrl,
-        is_asked: impl Fn(&&Known) -> bool,
-    ) -> Option<&Known> {
+        is_trusted: impl Fn(&&VerdictWithBasis) -> bool,
+    ) -> Option<&VerdictWithBasis> {
         if self.0.is_empty() {
             return None;
         }
@@ -146,16 +149,16 @@ impl Rules {
             .ancestry()
             .filter_map(|host| self.0.get(host))
             .flatten()
-            .filter(|rule| rule.pattern.holds_for(path) && is_asked(&&rule.known))
+            .filter(|rule| rule.pattern.matches_path(path) && is_trusted(&&rule.decides))
             .min_by_key(|rule| {
                 (
-                    !rule.finding.is_actionable(),
+                    !rule.decides.verdict.is_actionable(),
                     Reverse(rule.pattern.host.reveal().len()),
                     Reverse(rule.pattern.path_prefix.len()),
-                    rule.known.basis.clone(),
+                    rule.decides.basis.clone(),
                 )
             })
-            .map(|rule| &rule.known)
+            .map(|rule| &rule.decides)
     }
 }
 
@@ -165,16 +168,20 @@ mod tests {
 
     #[test]
     fn a_prefix_ends_at_a_boundary() {
-        let pattern = Pattern::parse("Host.Example", "/a").unwrap();
+        let pattern = RulePattern::parse("Host.Example", "/a").unwrap();
         for path in ["/a", "/a/b", "/a?b"] {
-            assert!(pattern.holds_for(path), "{path}");
+            assert!(pattern.matches_path(path), "{path}");
         }
-        assert!(!pattern.holds_for("/ab"));
-        assert!(Pattern::parse("host.example", "").unwrap().holds_for("/ab"));
+        assert!(!pattern.matches_path("/ab"));
+        assert!(
+            RulePattern::parse("host.example", "")
+                .unwrap()
+                .matches_path("/ab")
+        );
     }
 
     #[test]
-    fn a_rule_names_a_host_and_a_path() {
+    fn a_rule_needs_a_host_name_and_an_absolute_path_prefix() {
         for (host, path) in [
             ("", ""),
             ("https://host.example/", ""),
@@ -182,7 +189,7 @@ mod tests {
             ("host.example", "a"),
             ("host.example", "/\u{7f}"),
         ] {
-            assert!(Pattern::parse(host, path).is_err(), "{host:?} {path:?}");
+            assert!(RulePattern::parse(host, path).is_err(), "{host:?} {path:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The first account of an installation, and a session for whoever has the database anyway.
+//! Creates the first account of an installation, and opens sessions without a password.
 //!
-//! Neither is reachable by any request: they are for the program that starts the roles, which holds the database's
-//! credentials and could write the same rows itself.
+//! Not reachable by any request: both are for the process that starts the roles, which has the credentials of
+//! the database and could write the same rows itself.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,12 +15,16 @@ use uuid::Uuid;
 use super::open_session;
 use super::passwords::Passwords;
 use crate::config::Config;
-use crate::error::{Error, Refusal};
+use crate::error::{CommandRefusal, Error};
 use crate::store::staff as store;
-use crate::store::staff::Member;
+use crate::store::staff::StaffMember;
 
-/// Creates an account with every role where there is no account at all, and answers its password: the only time it
-/// is told. None when there is somebody already.
+/// Creates an account with every role if there is no account at all, and returns its password, which is not
+/// available later. None if there is an account already.
+///
+/// # Errors
+///
+/// An invalid name, or a database error.
 pub async fn ensure_local_operator(
     pool: &PgPool,
     clock: &Clock,
@@ -35,7 +39,7 @@ pub async fn ensure_local_operator(
     let password = URL_SAFE_NO_PAD.encode(random::<15>());
     let password_hash = Passwords::default().hash(password.clone()).await?;
     let mut tx = pool.begin().await?;
-    let member = Member {
+    let member = StaffMember {
         subject: Subject::new(Uuid::now_v7()),
         name,
         password_hash,
@@ -48,14 +52,18 @@ pub async fn ensure_local_operator(
     Ok(inserted.then_some(password))
 }
 
-/// Opens a session for this member of staff without a password, and answers its id.
+/// Opens a session for this account without a password, and returns its secret id.
+///
+/// # Errors
+///
+/// `staff_unknown` if there is no active account of this name; a database error.
 pub async fn open_local_session(pool: &PgPool, clock: &Clock, name: &str) -> Result<String, Error> {
     let mut tx = pool.begin().await?;
     let now = clock.now(&mut tx).await?;
     let member = store::by_name(&mut tx, name)
         .await?
         .filter(|member| member.revoked_at.is_none())
-        .ok_or(Refusal::STAFF_UNKNOWN)?;
+        .ok_or(CommandRefusal::STAFF_UNKNOWN)?;
     let idle = Config::default().session_idle();
     let signed_in = open_session(&mut tx, &member, now, idle).await?;
     tx.commit().await?;

@@ -1,5 +1,6 @@
-//! Local accounts and their sessions: signing in, exchanging a session for a short token, revoking.
-//! Must not keep a password or a session id in the clear, nor tell an unknown name from a wrong password.
+//! Local staff accounts and their sessions: signing in, exchanging a session for a short-lived token,
+//! revoking. Passwords and session ids are stored as hashes only, and an unknown name is answered like a
+//! wrong password.
 
 mod bootstrap;
 mod passwords;
@@ -23,17 +24,17 @@ pub use self::bootstrap::{ensure_local_operator, open_local_session};
 use self::passwords::Passwords;
 use crate::auth::Person;
 use crate::config::Config;
-use crate::error::{Error, Refusal};
+use crate::error::{CommandRefusal, Error};
 use crate::store::staff as store;
-use crate::store::staff::Member;
+use crate::store::staff::StaffMember;
 
-/// The owners that check tokens.
+/// The services that accept tokens.
 const AUDIENCES: [&str; 4] = ["intake", "verification", "dispatch", "ledger"];
 
-/// How often a session's last use is written down.
-const USED: Duration = Duration::minutes(1);
+/// Precision of the stored time of a session's last use.
+const LAST_USE_PRECISION: Duration = Duration::minutes(1);
 
-pub(crate) struct Reception {
+pub(crate) struct Sessions {
     pool: PgPool,
     clock: Clock,
     config: Config,
@@ -41,43 +42,44 @@ pub(crate) struct Reception {
     passwords: Passwords,
 }
 
-/// A session as its holder gets it.
+/// A new session, with its secret id.
 pub(crate) struct SignedIn {
     pub(crate) session: String,
-    pub(crate) member: Member,
+    pub(crate) member: StaffMember,
     pub(crate) expires_at: OffsetDateTime,
 }
 
-pub(crate) struct Exchanged {
+pub(crate) struct ExchangedToken {
     pub(crate) token: String,
-    pub(crate) member: Member,
+    pub(crate) member: StaffMember,
     pub(crate) expires_at: OffsetDateTime,
 }
 
-impl Reception {
+impl Sessions {
     pub(crate) fn new(pool: PgPool, clock: Clock, config: Config, keyring: &Arc<Keyring>) -> Self {
         let signer = keyring.signer(SigningContext::StaffToken);
         Self {
             pool,
             clock,
             config,
-            // The signer was made for this very context one line above.
+            // Cannot fail: the signer was made for this context one line above.
             issuer: StaffTokenIssuer::new(signer).expect("a signer of staff tokens"),
             passwords: Passwords::default(),
         }
     }
 
-    /// The failure is counted before the password is looked at and forgiven afterwards, so that many calls at once get
-    /// no more tries than one after the other; a name that nobody has costs the same time.
+    /// Signs in with name and password. The attempt is counted as a failure before the password is verified,
+    /// and cleared afterwards, so that concurrent calls get no more attempts than sequential ones. An unknown
+    /// name takes the same time as a wrong password.
     pub(crate) async fn sign_in(&self, name: &str, password: &str) -> Result<SignedIn, Error> {
-        let name_hash = digest(name.trim().to_lowercase().as_bytes());
+        let name_hash = sha256(name.trim().to_lowercase().as_bytes());
         let mut tx = self.pool.begin().await?;
         let now = self.clock.now(&mut tx).await?;
         let since = now - self.config.sign_in_window();
-        let failures = store::fail(&mut tx, &name_hash, since, now).await?;
+        let failures = store::count_attempt(&mut tx, &name_hash, since, now).await?;
         if i64::from(failures) > i64::from(self.config.sign_in_failures) {
-            // Rolled back: what is refused unheard is not counted.
-            return Err(Refusal::SIGN_IN_LATER.into());
+            // Rolled back: an attempt that is refused unchecked is not counted.
+            return Err(CommandRefusal::SIGN_IN_LATER.into());
         }
         let member = store::by_name(&mut tx, name.trim())
             .await?
@@ -85,12 +87,12 @@ impl Reception {
         tx.commit().await?;
 
         let hash = member.as_ref().map(|member| member.password_hash.clone());
-        let fits = self.passwords.verify(password.to_owned(), hash).await?;
-        let Some(member) = member.filter(|_| fits) else {
-            return Err(Refusal::SIGN_IN.into());
+        let matches = self.passwords.verify(password.to_owned(), hash).await?;
+        let Some(member) = member.filter(|_| matches) else {
+            return Err(CommandRefusal::SIGN_IN.into());
         };
         let mut tx = self.pool.begin().await?;
-        store::forgive(&mut tx, &name_hash).await?;
+        store::clear_attempts(&mut tx, &name_hash).await?;
         let idle = self.config.session_idle();
         let session = open_session(&mut tx, &member, now, idle).await?;
         tx.commit().await?;
@@ -98,17 +100,21 @@ impl Reception {
         Ok(session)
     }
 
-    /// Ends a session. Ending one that is over is success.
+    /// Ends a session. Ending a session that has ended is a success.
     pub(crate) async fn sign_out(&self, session: &str) -> Result<(), Error> {
         let mut tx = self.pool.begin().await?;
         let now = self.clock.now(&mut tx).await?;
-        store::end_session(&mut tx, &digest(session.as_bytes()), now).await?;
+        store::end_session(&mut tx, &sha256(session.as_bytes()), now).await?;
         tx.commit().await?;
         Ok(())
     }
 
-    /// A token of at most a minute for one owner.
-    pub(crate) async fn exchange(&self, session: &str, audience: &str) -> Result<Exchanged, Error> {
+    /// Issues a token for one service, valid for at most a minute.
+    pub(crate) async fn exchange(
+        &self,
+        session: &str,
+        audience: &str,
+    ) -> Result<ExchangedToken, Error> {
         if !AUDIENCES.contains(&audience) {
             return Err(domain::Invalid::new(
                 "audience_unknown",
@@ -117,19 +123,19 @@ impl Reception {
             )
             .into());
         }
-        let hash = digest(session.as_bytes());
+        let hash = sha256(session.as_bytes());
         let mut tx = self.pool.begin().await?;
         let now = self.clock.now(&mut tx).await?;
         let session = store::session(&mut tx, &hash, now)
             .await?
-            .ok_or(Refusal::NO_SESSION)?;
-        if now - session.used_at >= USED {
+            .ok_or(CommandRefusal::NO_SESSION)?;
+        if now - session.used_at >= LAST_USE_PRECISION {
             let until = now + self.config.session_idle();
             store::use_session(&mut tx, &hash, now, until).await?;
         }
         tx.commit().await?;
 
-        // Tokens are checked by the wall clocks of whoever they are shown to.
+        // Services verify tokens by their wall clocks.
         let issued_at = platform::clock::wall();
         let expires_at = issued_at + MAX_TOKEN_LIFE;
         let token = self
@@ -144,31 +150,32 @@ impl Reception {
                 expires_at,
             })
             .map_err(|_| Error::bad_row("staff", "name", session.member.subject))?;
-        Ok(Exchanged {
+        Ok(ExchangedToken {
             token,
             member: session.member,
             expires_at,
         })
     }
 
-    /// Creates an account. The same request again is success; the name with anything else is taken.
+    /// Creates an account. Repeating the call is a success; with another password or other roles the name is
+    /// taken.
     pub(crate) async fn create(
         &self,
         person: &Person,
         name: String,
         password: String,
         roles: Roles,
-    ) -> Result<Member, Error> {
+    ) -> Result<StaffMember, Error> {
         person.require(Role::Operator)?;
         let mut conn = self.pool.acquire().await?;
-        let before = store::by_name(&mut conn, &name).await?;
+        let existing = store::by_name(&mut conn, &name).await?;
         drop(conn);
-        if let Some(before) = before {
-            return self.same(before, password, &roles).await;
+        if let Some(existing) = existing {
+            return self.existing_account(existing, password, &roles).await;
         }
         let password_hash = self.passwords.hash(password).await?;
         let mut tx = self.pool.begin().await?;
-        let member = Member {
+        let member = StaffMember {
             subject: Subject::new(Uuid::now_v7()),
             name,
             password_hash,
@@ -177,38 +184,44 @@ impl Reception {
             revoked_at: None,
         };
         if !store::insert(&mut tx, &member).await? {
-            return Err(Refusal::NAME_TAKEN.into());
+            return Err(CommandRefusal::NAME_TAKEN.into());
         }
         tx.commit().await?;
         tracing::info!(staff.subject = %member.subject, "account created");
         Ok(member)
     }
 
-    async fn same(&self, before: Member, password: String, roles: &Roles) -> Result<Member, Error> {
-        let hash = Some(before.password_hash.clone());
-        let fits = self.passwords.verify(password, hash).await?;
-        if fits && before.roles == *roles && before.revoked_at.is_none() {
-            Ok(before)
+    /// The account, if it is the one that the request asks for.
+    async fn existing_account(
+        &self,
+        existing: StaffMember,
+        password: String,
+        roles: &Roles,
+    ) -> Result<StaffMember, Error> {
+        let hash = Some(existing.password_hash.clone());
+        let matches = self.passwords.verify(password, hash).await?;
+        if matches && existing.roles == *roles && existing.revoked_at.is_none() {
+            Ok(existing)
         } else {
-            Err(Refusal::NAME_TAKEN.into())
+            Err(CommandRefusal::NAME_TAKEN.into())
         }
     }
 
-    pub(crate) async fn list(&self) -> Result<Vec<Member>, Error> {
+    pub(crate) async fn list(&self) -> Result<Vec<StaffMember>, Error> {
         let mut conn = self.pool.acquire().await?;
         store::all(&mut conn).await
     }
 
-    /// Ends an account and all its sessions. Revoking it twice is once.
+    /// Revokes an account and all its sessions. Repeating the call has no further effect.
     pub(crate) async fn revoke(&self, person: &Person, subject: Subject) -> Result<(), Error> {
         person.require(Role::Operator)?;
         if person.subject == subject {
-            return Err(Refusal::OWN_ACCOUNT.into());
+            return Err(CommandRefusal::OWN_ACCOUNT.into());
         }
         let mut tx = self.pool.begin().await?;
         let now = self.clock.now(&mut tx).await?;
         if !store::revoke(&mut tx, subject, now).await? {
-            return Err(Refusal::STAFF_UNKNOWN.into());
+            return Err(CommandRefusal::STAFF_UNKNOWN.into());
         }
         tx.commit().await?;
         tracing::info!(staff.subject = %subject, "account revoked");
@@ -218,13 +231,13 @@ impl Reception {
 
 async fn open_session(
     conn: &mut PgConnection,
-    member: &Member,
+    member: &StaffMember,
     now: OffsetDateTime,
     idle: Duration,
 ) -> Result<SignedIn, Error> {
     let session = URL_SAFE_NO_PAD.encode(random::<32>());
     let expires_at = now + idle;
-    let hash = digest(session.as_bytes());
+    let hash = sha256(session.as_bytes());
     store::open_session(conn, &hash, Uuid::new_v4(), member.subject, now, expires_at).await?;
     Ok(SignedIn {
         session,
@@ -233,6 +246,6 @@ async fn open_session(
     })
 }
 
-fn digest(bytes: &[u8]) -> [u8; 32] {
+fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }

@@ -1,4 +1,4 @@
-//! Argon2id over passwords, on threads that may block, a bounded number at a time.
+//! Password hashing with Argon2id, on blocking threads, with a bounded number of hashes at a time.
 
 use std::sync::{Arc, OnceLock};
 
@@ -9,10 +9,10 @@ use tokio::sync::Semaphore;
 
 use crate::error::Error;
 
-/// Hashes computed at once: each takes 19 MiB and a core.
-const AT_ONCE: usize = 2;
-/// Calls that may wait for one; the next is refused at once.
-const WAITING: usize = 64;
+/// Hashes computed at the same time: each takes 19 MiB and one core.
+const MAX_RUNNING: usize = 2;
+/// Calls that may wait; further ones are refused at once.
+const MAX_WAITING: usize = 64;
 
 pub(super) struct Passwords {
     running: Arc<Semaphore>,
@@ -22,8 +22,8 @@ pub(super) struct Passwords {
 impl Default for Passwords {
     fn default() -> Self {
         Self {
-            running: Arc::new(Semaphore::new(AT_ONCE)),
-            waiting: Arc::new(Semaphore::new(WAITING)),
+            running: Arc::new(Semaphore::new(MAX_RUNNING)),
+            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
         }
     }
 }
@@ -33,7 +33,7 @@ impl Passwords {
         self.run(move || hash(&password)).await?
     }
 
-    /// Whether the password is right. Without a hash it takes as long, and is not.
+    /// Whether the password is correct. Without a hash it takes as long and returns false.
     pub(super) async fn verify(
         &self,
         password: String,
@@ -41,7 +41,7 @@ impl Passwords {
     ) -> Result<bool, Error> {
         self.run(move || match hash {
             Some(hash) => verify(&password, &hash),
-            None => verify(&password, stand_in()?).map(|_| false),
+            None => verify(&password, dummy_hash()?).map(|_| false),
         })
         .await?
     }
@@ -50,8 +50,12 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let _place = self.waiting.try_acquire().map_err(|_| Error::Full)?;
-        let _turn = self.running.acquire().await.map_err(|_| Error::Full)?;
+        let _waiting = self.waiting.try_acquire().map_err(|_| Error::Overloaded)?;
+        let _running = self
+            .running
+            .acquire()
+            .await
+            .map_err(|_| Error::Overloaded)?;
         tokio::task::spawn_blocking(work)
             .await
             .map_err(|_| Error::Password)
@@ -73,15 +77,15 @@ fn verify(password: &str, hash: &str) -> Result<bool, Error> {
         .is_ok())
 }
 
-/// The hash of a password that nobody has.
-fn stand_in() -> Result<&'static str, Error> {
-    static STAND_IN: OnceLock<String> = OnceLock::new();
-    if STAND_IN.get().is_none() {
-        let made = hash("")?;
-        // Another thread may have been first: either will do.
-        let _ = STAND_IN.set(made);
+/// A hash to verify against if there is no account.
+fn dummy_hash() -> Result<&'static str, Error> {
+    static DUMMY: OnceLock<String> = OnceLock::new();
+    if DUMMY.get().is_none() {
+        let hash = hash("")?;
+        // If another thread was first, its value is as good.
+        let _ = DUMMY.set(hash);
     }
-    STAND_IN.get().map(String::as_str).ok_or(Error::Password)
+    DUMMY.get().map(String::as_str).ok_or(Error::Password)
 }
 
 #[cfg(test)]
@@ -89,7 +93,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_the_right_password_fits() {
+    async fn only_the_correct_password_is_accepted() {
         let passwords = Passwords::default();
         let hash = passwords.hash("correct horse".into()).await.unwrap();
         assert!(hash.starts_with("$argon2id$"));

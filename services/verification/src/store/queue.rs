@@ -1,78 +1,82 @@
-//! The SQL of the queue: what waits, in which order, and what has run out. No decisions.
+//! The SQL of the queue: waiting cases in their order, and expired claims, holds and proofs. No decisions.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::cases::{Row, cases, columns, state};
+use super::cases::{AssessmentRow, cases, columns, parse_state};
 use crate::case::Case;
+use crate::eligible_staff::{Claimant, EligibleStaff};
 use crate::error::Error;
 use crate::lifecycle::State;
-use crate::roster::{Roster, Seeker};
 
-/// Locks the most urgent cases that wait and that this person may take; those locked by others are passed over.
+/// Locks the most urgent waiting cases that this person may claim. Cases that another transaction has locked
+/// are skipped. Repeats the rules of `EligibleStaff::check_may_claim`.
 pub(crate) async fn lock_urgent(
     conn: &mut PgConnection,
-    roster: &Roster,
-    seeker: Seeker,
+    eligible_staff: &EligibleStaff,
+    claimant: Claimant,
     limit: i64,
 ) -> Result<Vec<Case>, Error> {
-    let rows: Vec<Row> = sqlx::query_as(concat!(
+    let rows: Vec<AssessmentRow> = sqlx::query_as(concat!(
         "-- lock_urgent
         select ",
         columns!(),
         " from assessment
-        where state in ('queued', 'awaiting_second', 'under_review')
+        where state in ('queued', 'awaiting_second_opinion', 'under_review')
             and not ($1 = any (submitted_by)) and first_by is distinct from $1
             and case
-                when for_supervisor or (cardinality($4::uuid[]) > 0 and $4 <@ (submitted_by || first_by)) then $3
+                when needs_supervisor or (cardinality($4::uuid[]) > 0 and $4 <@ (submitted_by || first_by)) then $3
                 else $2
             end
-            and (not ($1 = any (not_for)) or case
-                when for_supervisor
-                then cardinality($5::uuid[]) > 0 and $5 <@ (not_for || submitted_by || first_by)
-                else cardinality($4) > 0 and $4 <@ (not_for || submitted_by || first_by)
+            and (not ($1 = any (excluded_staff)) or case
+                when needs_supervisor
+                then cardinality($5::uuid[]) > 0 and $5 <@ (excluded_staff || submitted_by || first_by)
+                else cardinality($4) > 0 and $4 <@ (excluded_staff || submitted_by || first_by)
             end)
         order by priority desc, received_at, case_id
         limit $6 for update skip locked"
     ))
-    .bind(seeker.subject)
-    .bind(seeker.analyst)
-    .bind(seeker.supervisor)
-    .bind(&roster.analysts)
-    .bind(&roster.supervisors)
+    .bind(claimant.subject)
+    .bind(claimant.analyst)
+    .bind(claimant.supervisor)
+    .bind(&eligible_staff.analysts)
+    .bind(&eligible_staff.supervisors)
     .bind(limit)
     .fetch_all(conn)
     .await?;
     cases(rows)
 }
 
-/// How many cases wait that nobody who is there may take.
-pub(crate) async fn for_nobody(conn: &mut PgConnection, roster: &Roster) -> sqlx::Result<i64> {
+/// Counts the waiting cases that no member of staff may claim.
+pub(crate) async fn count_without_eligible_staff(
+    conn: &mut PgConnection,
+    eligible_staff: &EligibleStaff,
+) -> sqlx::Result<i64> {
     sqlx::query_scalar(
-        "-- for_nobody
+        "-- count_without_eligible_staff
         select count(*) from assessment
-        where state in ('queued', 'awaiting_second', 'under_review')
+        where state in ('queued', 'awaiting_second_opinion', 'under_review')
             and $2::uuid[] <@ (submitted_by || first_by)
             and case
-                when for_supervisor then cardinality($2) > 0
+                when needs_supervisor then cardinality($2) > 0
                 else cardinality($1::uuid[]) > 0 and $1 <@ (submitted_by || first_by)
             end",
     )
-    .bind(&roster.analysts)
-    .bind(&roster.supervisors)
+    .bind(&eligible_staff.analysts)
+    .bind(&eligible_staff.supervisors)
     .fetch_one(conn)
     .await
 }
 
-/// Locks standing verdicts whose proofs ran out before dispatch opened them.
-pub(crate) async fn lock_unopened(
+/// Locks actionable cases whose proofs expired before dispatch opened them.
+pub(crate) async fn lock_expired_proofs(
     conn: &mut PgConnection,
     now: OffsetDateTime,
     limit: i64,
 ) -> Result<Vec<Case>, Error> {
-    let rows: Vec<Row> = sqlx::query_as(concat!(
-        "-- lock_unopened
+    let rows: Vec<AssessmentRow> = sqlx::query_as(concat!(
+        "-- lock_expired_proofs
         select ",
         columns!(),
         " from assessment where state = 'actionable' and not dispatch_opened and proof_expires_at <= $1
@@ -85,14 +89,14 @@ pub(crate) async fn lock_unopened(
     cases(rows)
 }
 
-/// Locks claims that ran out.
-pub(crate) async fn lock_expired(
+/// Locks cases with expired claims.
+pub(crate) async fn lock_expired_claims(
     conn: &mut PgConnection,
     now: OffsetDateTime,
     limit: i64,
 ) -> Result<Vec<Case>, Error> {
-    let rows: Vec<Row> = sqlx::query_as(concat!(
-        "-- lock_expired
+    let rows: Vec<AssessmentRow> = sqlx::query_as(concat!(
+        "-- lock_expired_claims
         select ",
         columns!(),
         " from assessment where state = 'claimed' and claimed_until <= $1
@@ -105,18 +109,18 @@ pub(crate) async fn lock_expired(
     cases(rows)
 }
 
-/// Locks holds that ran out.
-pub(crate) async fn lock_held_over(
+/// Locks cases whose police holds have ended.
+pub(crate) async fn lock_expired_police_holds(
     conn: &mut PgConnection,
     now: OffsetDateTime,
     limit: i64,
 ) -> Result<Vec<Case>, Error> {
-    let rows: Vec<Row> = sqlx::query_as(concat!(
-        "-- lock_held_over
+    let rows: Vec<AssessmentRow> = sqlx::query_as(concat!(
+        "-- lock_expired_holds
         select ",
         columns!(),
-        " from assessment where state = 'police_hold' and hold_until <= $1
-        order by hold_until limit $2 for update skip locked"
+        " from assessment where state = 'police_hold' and police_hold_until <= $1
+        order by police_hold_until limit $2 for update skip locked"
     ))
     .bind(now)
     .bind(limit)
@@ -125,68 +129,68 @@ pub(crate) async fn lock_held_over(
     cases(rows)
 }
 
-/// Locks cases that were last matched against older lists and rules.
+/// Locks waiting cases that were last matched against an older version of lists and rules.
 pub(crate) async fn lock_unmatched(
     conn: &mut PgConnection,
-    epoch: i64,
+    matching_version: i64,
     limit: i64,
 ) -> Result<Vec<Case>, Error> {
-    let rows: Vec<Row> = sqlx::query_as(concat!(
+    let rows: Vec<AssessmentRow> = sqlx::query_as(concat!(
         "-- lock_unmatched
         select ",
         columns!(),
-        " from assessment where state in ('queued', 'needs_information') and matched_epoch < $1
-        order by matched_epoch limit $2 for update skip locked"
+        " from assessment where state in ('queued', 'needs_information') and matched_version < $1
+        order by matched_version limit $2 for update skip locked"
     ))
-    .bind(epoch)
+    .bind(matching_version)
     .bind(limit)
     .fetch_all(conn)
     .await?;
     cases(rows)
 }
 
-/// A place in the order of the queue.
+/// A position in the order of the queue.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct QueuePosition {
     pub(crate) priority: i32,
     pub(crate) received_at: OffsetDateTime,
     pub(crate) case_id: Uuid,
 }
 
-/// What waits or is being assessed, most urgent first, after a place.
+/// A page of the waiting and claimed cases, the most urgent first, after a position.
 pub(crate) async fn page_waiting(
     conn: &mut PgConnection,
-    after: Option<Place>,
+    after: Option<QueuePosition>,
     limit: i64,
 ) -> Result<Vec<Case>, Error> {
-    let rows: Vec<Row> = sqlx::query_as(concat!(
+    let rows: Vec<AssessmentRow> = sqlx::query_as(concat!(
         "-- page_waiting
         select ",
         columns!(),
         " from assessment
-        where state in ('queued', 'claimed', 'awaiting_second', 'under_review')
+        where state in ('queued', 'claimed', 'awaiting_second_opinion', 'under_review')
             and ($1::integer is null or priority < $1
                 or (priority = $1 and (received_at, case_id) > ($2, $3)))
         order by priority desc, received_at, case_id limit $4"
     ))
-    .bind(after.map(|place| place.priority))
-    .bind(after.map(|place| place.received_at))
-    .bind(after.map(|place| place.case_id))
+    .bind(after.map(|position| position.priority))
+    .bind(after.map(|position| position.received_at))
+    .bind(after.map(|position| position.case_id))
     .bind(limit)
     .fetch_all(conn)
     .await?;
     cases(rows)
 }
 
-/// As [`page_waiting`], for cases in these states.
-pub(crate) async fn page_of(
+/// As [`page_waiting`], for cases in the given states.
+pub(crate) async fn page_in_states(
     conn: &mut PgConnection,
     states: &[&str],
-    after: Option<Place>,
+    after: Option<QueuePosition>,
     limit: i64,
 ) -> Result<Vec<Case>, Error> {
-    let rows: Vec<Row> = sqlx::query_as(concat!(
-        "-- page_of
+    let rows: Vec<AssessmentRow> = sqlx::query_as(concat!(
+        "-- page_in_states
         select ",
         columns!(),
         " from assessment
@@ -195,9 +199,9 @@ pub(crate) async fn page_of(
                 or (priority = $1 and (received_at, case_id) > ($2, $3)))
         order by priority desc, received_at, case_id limit $4"
     ))
-    .bind(after.map(|place| place.priority))
-    .bind(after.map(|place| place.received_at))
-    .bind(after.map(|place| place.case_id))
+    .bind(after.map(|position| position.priority))
+    .bind(after.map(|position| position.received_at))
+    .bind(after.map(|position| position.case_id))
     .bind(limit)
     .bind(states)
     .fetch_all(conn)
@@ -208,35 +212,35 @@ pub(crate) async fn page_of(
 pub(crate) async fn count_waiting(conn: &mut PgConnection) -> sqlx::Result<i64> {
     sqlx::query_scalar(
         "-- count_waiting
-        select count(*) from assessment where state in ('queued', 'awaiting_second', 'under_review')",
+        select count(*) from assessment where state in ('queued', 'awaiting_second_opinion', 'under_review')",
     )
     .fetch_one(conn)
     .await
 }
 
-pub(crate) struct Count {
+pub(crate) struct StateCount {
     pub(crate) state: State,
-    /// What decided: analyst, list or rule; empty where nothing has.
+    /// analyst, list or rule; empty if the case is undecided.
     pub(crate) decided_by: String,
     pub(crate) cases: i64,
     pub(crate) oldest: OffsetDateTime,
 }
 
 #[derive(sqlx::FromRow)]
-struct CountRow {
+struct StateCountRow {
     state: String,
-    desk: Option<String>,
+    stage: Option<String>,
     held_from: Option<String>,
     decided_by: String,
     cases: i64,
     oldest: OffsetDateTime,
 }
 
-/// Cases by state and by what decided them; answered from an index alone.
-pub(crate) async fn counts(conn: &mut PgConnection) -> Result<Vec<Count>, Error> {
-    let rows: Vec<CountRow> = sqlx::query_as(
+/// Counts cases by state and by what decided them. Answered from an index alone.
+pub(crate) async fn counts(conn: &mut PgConnection) -> Result<Vec<StateCount>, Error> {
+    let rows: Vec<StateCountRow> = sqlx::query_as(
         "-- counts
-        select state, desk, held_from, coalesce(decided_by, '') as decided_by, count(*) as cases,
+        select state, stage, held_from, coalesce(decided_by, '') as decided_by, count(*) as cases,
             min(received_at) as oldest
         from assessment group by 1, 2, 3, 4 order by 1, 2, 3, 4",
     )
@@ -244,8 +248,8 @@ pub(crate) async fn counts(conn: &mut PgConnection) -> Result<Vec<Count>, Error>
     .await?;
     rows.into_iter()
         .map(|row| {
-            Ok(Count {
-                state: state(&row.state, row.desk.as_deref(), row.held_from.as_deref())
+            Ok(StateCount {
+                state: parse_state(&row.state, row.stage.as_deref(), row.held_from.as_deref())
                     .ok_or_else(|| Error::bad_row("assessment", "state", "a group"))?,
                 decided_by: row.decided_by,
                 cases: row.cases,

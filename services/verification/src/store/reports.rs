@@ -6,18 +6,18 @@ use domain::id::{CaseId, ReportId};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// A report as it is kept.
-pub(crate) struct NewReport<'a> {
+/// A report that has been counted into its case.
+pub(crate) struct CountedReport<'a> {
     pub(crate) id: ReportId,
     pub(crate) case: CaseId,
-    /// Kept where it has a hash that is matched by nearness.
-    pub(crate) sealed_item: Option<&'a [u8]>,
+    /// Stored only if the report has a PDQ hash.
+    pub(crate) sealed_content: Option<&'a [u8]>,
 }
 
-/// Which of these have been heard already.
-pub(crate) async fn known(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<HashSet<Uuid>> {
+/// Which of these have been counted already.
+pub(crate) async fn counted(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<HashSet<Uuid>> {
     let ids: Vec<Uuid> = sqlx::query_scalar(
-        "-- known
+        "-- counted
         select report_id from report where report_id = any ($1)",
     )
     .bind(ids)
@@ -26,20 +26,23 @@ pub(crate) async fn known(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result
     Ok(ids.into_iter().collect())
 }
 
-pub(crate) async fn insert(conn: &mut PgConnection, reports: &[NewReport<'_>]) -> sqlx::Result<()> {
+pub(crate) async fn insert(
+    conn: &mut PgConnection,
+    reports: &[CountedReport<'_>],
+) -> sqlx::Result<()> {
     if reports.is_empty() {
         return Ok(());
     }
     sqlx::query(
         "-- insert
-        insert into report (report_id, case_id, withdrawn, sealed_item)
-        select n.report_id, n.case_id, false, n.sealed_item
-        from unnest($1::uuid[], $2::uuid[], $3::bytea[]) as n (report_id, case_id, sealed_item)
+        insert into report (report_id, case_id, withdrawn, sealed_content)
+        select n.report_id, n.case_id, false, n.sealed_content
+        from unnest($1::uuid[], $2::uuid[], $3::bytea[]) as n (report_id, case_id, sealed_content)
         order by n.report_id",
     )
     .bind(reports.iter().map(|r| r.id.uuid()).collect::<Vec<_>>())
     .bind(reports.iter().map(|r| r.case.uuid()).collect::<Vec<_>>())
-    .bind(reports.iter().map(|r| r.sealed_item).collect::<Vec<_>>())
+    .bind(reports.iter().map(|r| r.sealed_content).collect::<Vec<_>>())
     .execute(conn)
     .await?;
     Ok(())
@@ -70,7 +73,7 @@ pub(crate) async fn insert_tags(
     Ok(())
 }
 
-/// The tags of these cases.
+/// The tags of these cases, as (case, tag).
 pub(crate) async fn tags_of(
     conn: &mut PgConnection,
     cases: &[Uuid],
@@ -84,22 +87,22 @@ pub(crate) async fn tags_of(
     .await
 }
 
-/// The sealed items of these cases' reports that have a hash matched by nearness: (case, report, item).
-pub(crate) async fn near_items_of(
+/// The sealed contents of these cases' reports with a PDQ hash, as (case, report, sealed content).
+pub(crate) async fn contents_with_pdq(
     conn: &mut PgConnection,
     cases: &[Uuid],
 ) -> sqlx::Result<Vec<(Uuid, Uuid, Vec<u8>)>> {
     sqlx::query_as(
-        "-- near_items_of
-        select case_id, report_id, sealed_item from report
-        where case_id = any ($1) and sealed_item is not null",
+        "-- contents_with_pdq
+        select case_id, report_id, sealed_content from report
+        where case_id = any ($1) and sealed_content is not null",
     )
     .bind(cases)
     .fetch_all(conn)
     .await
 }
 
-/// Marks reports as withdrawn. Returns the cases of those that were not before, one entry for each report.
+/// Marks reports as withdrawn. Returns the case of each report that was not withdrawn before.
 pub(crate) async fn withdraw(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar(
         "-- withdraw

@@ -1,13 +1,13 @@
 //! The SQL of `rule`. No decisions.
 
+use domain::enums::{Category, NotActionableReason};
 use domain::id::RuleId;
-use domain::word::{Category, NotActionableReason};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::finding;
-use crate::case::Finding;
+use super::case_verdict;
+use crate::case::CaseVerdict;
 use crate::error::Error;
 
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -24,19 +24,19 @@ pub(crate) struct RuleRow {
 }
 
 impl RuleRow {
-    pub(crate) fn finding(&self) -> Result<Finding, Error> {
-        finding(self.category.as_deref(), self.reason.as_deref())
+    pub(crate) fn case_verdict(&self) -> Result<CaseVerdict, Error> {
+        case_verdict(self.category.as_deref(), self.reason.as_deref())
             .ok_or_else(|| Error::bad_row("rule", "category", self.rule_id))
     }
 }
 
-/// What is proposed.
+/// A proposed version of a rule.
 pub(crate) struct NewRule {
     pub(crate) id: RuleId,
     pub(crate) version: i32,
     pub(crate) sealed_match: Vec<u8>,
     pub(crate) sealed_note: Vec<u8>,
-    pub(crate) finding: Finding,
+    pub(crate) verdict: CaseVerdict,
     pub(crate) by: Uuid,
 }
 
@@ -52,8 +52,8 @@ pub(crate) async fn lock(conn: &mut PgConnection, id: RuleId) -> sqlx::Result<Ve
     .await
 }
 
-/// The newest version of each rule that is not retired, where this person proposed it. One call for a person at a time,
-/// so that the same proposal sent twice at once is found.
+/// The newest version of each rule that is not retired, if this person proposed it. Serialised by person, so
+/// that one of two concurrent identical proposals finds the other.
 pub(crate) async fn proposed_by(conn: &mut PgConnection, by: Uuid) -> sqlx::Result<Vec<RuleRow>> {
     sqlx::query(
         "-- lock_proposer
@@ -87,8 +87,8 @@ pub(crate) async fn insert(
     .bind(rule.version)
     .bind(&rule.sealed_match)
     .bind(&rule.sealed_note)
-    .bind(rule.finding.category().map(Category::as_str))
-    .bind(rule.finding.reason().map(NotActionableReason::as_str))
+    .bind(rule.verdict.category().map(Category::as_str))
+    .bind(rule.verdict.reason().map(NotActionableReason::as_str))
     .bind(rule.by)
     .bind(now)
     .execute(conn)
@@ -146,10 +146,10 @@ pub(crate) async fn all(conn: &mut PgConnection) -> sqlx::Result<Vec<RuleRow>> {
     .await
 }
 
-/// The versions that decide.
-pub(crate) async fn standing(conn: &mut PgConnection) -> sqlx::Result<Vec<RuleRow>> {
+/// The versions in force.
+pub(crate) async fn in_force(conn: &mut PgConnection) -> sqlx::Result<Vec<RuleRow>> {
     sqlx::query_as(
-        "-- standing
+        "-- in_force
         select distinct on (rule_id) rule_id, version, sealed_match, sealed_note, category, reason, proposed_by,
             approved_by, retired_at
         from rule where approved_by is not null and retired_at is null

@@ -6,13 +6,13 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::parsed;
+use super::parse_column;
+use crate::eligible_staff::EligibleStaff;
 use crate::error::Error;
-use crate::roster::Roster;
 
 /// A member of staff.
 #[derive(Debug, Clone)]
-pub(crate) struct Member {
+pub(crate) struct StaffMember {
     pub(crate) subject: Subject,
     pub(crate) name: String,
     pub(crate) password_hash: String,
@@ -22,7 +22,7 @@ pub(crate) struct Member {
 }
 
 #[derive(sqlx::FromRow)]
-struct Row {
+struct StaffRow {
     subject: Uuid,
     name: String,
     password_hash: String,
@@ -31,14 +31,14 @@ struct Row {
     revoked_at: Option<OffsetDateTime>,
 }
 
-impl TryFrom<Row> for Member {
+impl TryFrom<StaffRow> for StaffMember {
     type Error = Error;
 
-    fn try_from(row: Row) -> Result<Self, Error> {
+    fn try_from(row: StaffRow) -> Result<Self, Error> {
         let roles = row
             .roles
             .iter()
-            .map(|role| parsed::<Role>(role, "staff", "roles", row.subject))
+            .map(|role| parse_column::<Role>(role, "staff", "roles", row.subject))
             .collect::<Result<Roles, Error>>()?;
         Ok(Self {
             subject: Subject::new(row.subject),
@@ -51,29 +51,32 @@ impl TryFrom<Row> for Member {
     }
 }
 
-pub(crate) async fn by_name(conn: &mut PgConnection, name: &str) -> Result<Option<Member>, Error> {
-    let row: Option<Row> = sqlx::query_as(
+pub(crate) async fn by_name(
+    conn: &mut PgConnection,
+    name: &str,
+) -> Result<Option<StaffMember>, Error> {
+    let row: Option<StaffRow> = sqlx::query_as(
         "-- by_name
         select subject, name, password_hash, roles, created_at, revoked_at from staff where lower(name) = lower($1)",
     )
     .bind(name)
     .fetch_optional(conn)
     .await?;
-    row.map(Member::try_from).transpose()
+    row.map(StaffMember::try_from).transpose()
 }
 
-pub(crate) async fn all(conn: &mut PgConnection) -> Result<Vec<Member>, Error> {
-    let rows: Vec<Row> = sqlx::query_as(
+pub(crate) async fn all(conn: &mut PgConnection) -> Result<Vec<StaffMember>, Error> {
+    let rows: Vec<StaffRow> = sqlx::query_as(
         "-- all
         select subject, name, password_hash, roles, created_at, revoked_at from staff order by lower(name)",
     )
     .fetch_all(conn)
     .await?;
-    rows.into_iter().map(Member::try_from).collect()
+    rows.into_iter().map(StaffMember::try_from).collect()
 }
 
-/// Inserts a member; false when the name is taken.
-pub(crate) async fn insert(conn: &mut PgConnection, member: &Member) -> sqlx::Result<bool> {
+/// Inserts a member of staff; false if the name is taken.
+pub(crate) async fn insert(conn: &mut PgConnection, member: &StaffMember) -> sqlx::Result<bool> {
     let roles: Vec<&str> = member.roles.iter().map(Role::as_str).collect();
     let done = sqlx::query(
         "-- insert
@@ -99,23 +102,23 @@ pub(crate) async fn is_empty(conn: &mut PgConnection) -> sqlx::Result<bool> {
     .await
 }
 
-/// Who is there to take cases.
-pub(crate) async fn roster(conn: &mut PgConnection) -> sqlx::Result<Roster> {
+/// The accounts that are not revoked, by the roles that may claim cases.
+pub(crate) async fn eligible_staff(conn: &mut PgConnection) -> sqlx::Result<EligibleStaff> {
     let (analysts, supervisors) = sqlx::query_as(
-        "-- roster
+        "-- eligible_staff
         select coalesce(array_agg(subject) filter (where 'analyst' = any (roles)), '{}'),
             coalesce(array_agg(subject) filter (where 'supervisor' = any (roles)), '{}')
         from staff where revoked_at is null",
     )
     .fetch_one(conn)
     .await?;
-    Ok(Roster {
+    Ok(EligibleStaff {
         analysts,
         supervisors,
     })
 }
 
-/// Revokes a member and all their sessions; false when there is no such member.
+/// Revokes an account and all its sessions; false if there is no such account.
 pub(crate) async fn revoke(
     conn: &mut PgConnection,
     subject: Subject,
@@ -163,11 +166,11 @@ pub(crate) async fn open_session(
     Ok(())
 }
 
-/// A live session with whose it is.
-pub(crate) struct Session {
+/// A valid session with its account.
+pub(crate) struct StaffSession {
     pub(crate) id: Uuid,
     pub(crate) used_at: OffsetDateTime,
-    pub(crate) member: Member,
+    pub(crate) member: StaffMember,
 }
 
 #[derive(sqlx::FromRow)]
@@ -175,15 +178,15 @@ struct SessionRow {
     session_id: Uuid,
     used_at: OffsetDateTime,
     #[sqlx(flatten)]
-    staff: Row,
+    staff: StaffRow,
 }
 
-/// The session, when it, and whoever it belongs to, is neither revoked nor over.
+/// The session, unless it has expired, or it or its account is revoked.
 pub(crate) async fn session(
     conn: &mut PgConnection,
     hash: &[u8; 32],
     now: OffsetDateTime,
-) -> Result<Option<Session>, Error> {
+) -> Result<Option<StaffSession>, Error> {
     let row: Option<SessionRow> = sqlx::query_as(
         "-- session
         select s.session_id, s.used_at, m.subject, m.name, m.password_hash, m.roles, m.created_at, m.revoked_at
@@ -195,7 +198,7 @@ pub(crate) async fn session(
     .fetch_optional(conn)
     .await?;
     row.map(|row| {
-        Ok(Session {
+        Ok(StaffSession {
             id: row.session_id,
             used_at: row.used_at,
             member: row.staff.try_into()?,
@@ -238,16 +241,16 @@ pub(crate) async fn end_session(
     Ok(())
 }
 
-/// Counts one more failed sign-in of a name; returns how many there are now. Those who come at once wait for each other
-/// here, so that each gets a number of its own.
-pub(crate) async fn fail(
+/// Counts a sign-in attempt for a name and returns the new count. Concurrent attempts wait for each other
+/// here, so that each gets a count of its own.
+pub(crate) async fn count_attempt(
     conn: &mut PgConnection,
     name: &[u8; 32],
     since: OffsetDateTime,
     now: OffsetDateTime,
 ) -> sqlx::Result<i32> {
     sqlx::query_scalar(
-        "-- fail
+        "-- count_attempt
         insert into sign_in_failure as f (name_hash, failures, began_at) values ($1, 1, $3)
         on conflict (name_hash) do update set
             failures = case when f.began_at > $2 then f.failures + 1 else 1 end,
@@ -261,10 +264,10 @@ pub(crate) async fn fail(
     .await
 }
 
-/// A good sign-in ends the count.
-pub(crate) async fn forgive(conn: &mut PgConnection, name: &[u8; 32]) -> sqlx::Result<()> {
+/// Deletes the count of a name after a successful sign-in.
+pub(crate) async fn clear_attempts(conn: &mut PgConnection, name: &[u8; 32]) -> sqlx::Result<()> {
     sqlx::query(
-        "-- forgive
+        "-- clear_attempts
         delete from sign_in_failure where name_hash = $1",
     )
     .bind(name.as_slice())
@@ -273,21 +276,21 @@ pub(crate) async fn forgive(conn: &mut PgConnection, name: &[u8; 32]) -> sqlx::R
     Ok(())
 }
 
-/// Forgets sessions and failures that no longer matter. Returns how many rows went.
-pub(crate) async fn sweep(
+/// Deletes expired sessions and failure counts. Returns the number of deleted rows.
+pub(crate) async fn delete_expired(
     conn: &mut PgConnection,
     sessions_before: OffsetDateTime,
     failures_before: OffsetDateTime,
 ) -> sqlx::Result<u64> {
     let sessions = sqlx::query(
-        "-- sweep_sessions
+        "-- delete_expired_sessions
         delete from session where expires_at < $1",
     )
     .bind(sessions_before)
     .execute(&mut *conn)
     .await?;
     let failures = sqlx::query(
-        "-- sweep_failures
+        "-- delete_expired_failures
         delete from sign_in_failure where began_at < $1",
     )
     .bind(failures_before)

@@ -1,16 +1,16 @@
-//! Every call with what it cannot take: a stable code, the right kind, nothing changed.
+//! Every call with invalid input: it is refused with the right status and a stable code, and changes nothing.
 
 use platform::principal::Role;
 use proto::v1;
 use tonic::{Code, Request, Status};
 use uuid::Uuid;
 
-use crate::house::{House, code, sha256};
+use crate::fixture::{TestVerification, code, sha256};
 
-/// Asks and expects a refusal of this kind with this code.
+/// Calls and expects a refusal of this kind with this code.
 macro_rules! refused {
-    ($house:expr, $request:expr, $method:ident, $kind:ident, $code:literal) => {{
-        let status: Status = $house.client.$method($request).await.unwrap_err();
+    ($fixture:expr, $request:expr, $method:ident, $kind:ident, $code:literal) => {{
+        let status: Status = $fixture.client.$method($request).await.unwrap_err();
         let found = (status.code(), code(&status));
         assert_eq!(found, (Code::$kind, $code.to_owned()), stringify!($method));
         assert!(!status.message().is_empty());
@@ -18,23 +18,23 @@ macro_rules! refused {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_credential_and_bad_ones_open_nothing() {
-    let mut house = House::new().await;
-    let analyst = house.person(&[Role::Analyst]);
-    macro_rules! every {
+async fn calls_without_a_valid_token_are_refused() {
+    let mut fixture = TestVerification::new().await;
+    let analyst = fixture.staff(&[Role::Analyst]);
+    macro_rules! all_refused {
         ($($method:ident $request:ident;)*) => {$(
             let bare = Request::new(v1::$request::default());
-            refused!(house, bare, $method, Unauthenticated, "credential_missing");
-            let other = analyst.ask_for("intake", v1::$request::default());
-            refused!(house, other, $method, Unauthenticated, "credential_invalid");
-            let late = analyst.ask_late(v1::$request::default());
-            refused!(house, late, $method, Unauthenticated, "credential_invalid");
+            refused!(fixture, bare, $method, Unauthenticated, "credential_missing");
+            let other = analyst.request_for("intake", v1::$request::default());
+            refused!(fixture, other, $method, Unauthenticated, "credential_invalid");
+            let late = analyst.request_with_expired_token(v1::$request::default());
+            refused!(fixture, late, $method, Unauthenticated, "credential_invalid");
             let mut forged = Request::new(v1::$request::default());
             forged.metadata_mut().insert("authorization", "Bearer e30.e30".parse().unwrap());
-            refused!(house, forged, $method, Unauthenticated, "credential_invalid");
+            refused!(fixture, forged, $method, Unauthenticated, "credential_invalid");
         )*};
     }
-    every! {
+    all_refused! {
         create_staff CreateStaffRequest;
         list_staff ListStaffRequest;
         revoke_staff RevokeStaffRequest;
@@ -62,18 +62,18 @@ async fn no_credential_and_bad_ones_open_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_role_does_only_what_is_its_own() {
-    let mut house = House::new().await;
-    let of = house.reported("https://host.example/1", &[]).await;
-    let case_id = of.case.to_string();
-    let auditor = house.person(&[Role::Auditor]);
-    let analyst = house.person(&[Role::Analyst]);
-    let supervisor = house.person(&[Role::Supervisor]);
-    // An auditor reads everything and does nothing.
+async fn a_role_permits_only_its_own_calls() {
+    let mut fixture = TestVerification::new().await;
+    let case = fixture.report_new_case("https://host.example/1", &[]).await;
+    let case_id = case.id.to_string();
+    let auditor = fixture.staff(&[Role::Auditor]);
+    let analyst = fixture.staff(&[Role::Analyst]);
+    let supervisor = fixture.staff(&[Role::Supervisor]);
+    // An auditor reads everything and changes nothing.
     assert!(
-        house
+        fixture
             .client
-            .list_rules(auditor.ask(v1::ListRulesRequest {}))
+            .list_rules(auditor.request(v1::ListRulesRequest {}))
             .await
             .is_ok()
     );
@@ -82,16 +82,16 @@ async fn a_role_does_only_what_is_its_own() {
         case_id: String::new(),
     };
     refused!(
-        house,
-        auditor.ask(claim),
+        fixture,
+        auditor.request(claim),
         claim_cases,
         PermissionDenied,
         "role_required"
     );
-    let items = vec![v1::DecisionItem::default()];
+    let decisions = vec![v1::DecisionItem::default()];
     refused!(
-        house,
-        auditor.ask(v1::DecideCasesRequest { items }),
+        fixture,
+        auditor.request(v1::DecideCasesRequest { decisions }),
         decide_cases,
         PermissionDenied,
         "role_required"
@@ -101,22 +101,22 @@ async fn a_role_does_only_what_is_its_own() {
         case_id: case_id.clone(),
     };
     refused!(
-        house,
-        supervisor.ask(this),
+        fixture,
+        supervisor.request(this),
         claim_cases,
         PermissionDenied,
         "role_required"
     );
-    let hold = v1::HoldCaseRequest {
+    let police_hold = v1::HoldCaseRequest {
         case_id: case_id.clone(),
         reason: "reason".into(),
         until: Some(domain::wire::timestamp(
-            house.clock.read() + time::Duration::hours(1),
+            fixture.clock.read() + time::Duration::hours(1),
         )),
     };
     refused!(
-        house,
-        analyst.ask(hold),
+        fixture,
+        analyst.request(police_hold),
         hold_case,
         PermissionDenied,
         "role_required"
@@ -127,23 +127,23 @@ async fn a_role_does_only_what_is_its_own() {
         assess_again: true,
     };
     refused!(
-        house,
-        auditor.ask(withdraw),
+        fixture,
+        auditor.request(withdraw),
         withdraw_verdict,
         PermissionDenied,
         "role_required"
     );
     refused!(
-        house,
-        analyst.ask(v1::ListDisagreementsRequest { page: None }),
+        fixture,
+        analyst.request(v1::ListDisagreementsRequest { page: None }),
         list_disagreements,
         PermissionDenied,
         "role_required"
     );
     let release = v1::ReleaseHoldRequest { case_id };
     refused!(
-        house,
-        analyst.ask(release),
+        fixture,
+        analyst.request(release),
         release_hold,
         PermissionDenied,
         "role_required"
@@ -154,8 +154,8 @@ async fn a_role_does_only_what_is_its_own() {
         entries: 1,
     };
     refused!(
-        house,
-        analyst.ask(approve),
+        fixture,
+        analyst.request(approve),
         approve_hash_list,
         PermissionDenied,
         "role_required"
@@ -166,15 +166,15 @@ async fn a_role_does_only_what_is_its_own() {
         version: 1,
     };
     refused!(
-        house,
-        analyst.ask(approve),
+        fixture,
+        analyst.request(approve),
         approve_rule,
         PermissionDenied,
         "role_required"
     );
     refused!(
-        house,
-        analyst.ask(v1::RetireRuleRequest { rule_id }),
+        fixture,
+        analyst.request(v1::RetireRuleRequest { rule_id }),
         retire_rule,
         PermissionDenied,
         "role_required"
@@ -188,8 +188,8 @@ async fn a_role_does_only_what_is_its_own() {
         entries,
     };
     refused!(
-        house,
-        auditor.ask(import),
+        fixture,
+        auditor.request(import),
         import_hashes,
         PermissionDenied,
         "role_required"
@@ -200,16 +200,16 @@ async fn a_role_does_only_what_is_its_own() {
         roles: vec![1],
     };
     refused!(
-        house,
-        supervisor.ask(create),
+        fixture,
+        supervisor.request(create),
         create_staff,
         PermissionDenied,
         "role_required"
     );
     let subject = Uuid::new_v4().to_string();
     refused!(
-        house,
-        supervisor.ask(v1::RevokeStaffRequest { subject }),
+        fixture,
+        supervisor.request(v1::RevokeStaffRequest { subject }),
         revoke_staff,
         PermissionDenied,
         "role_required"
@@ -217,13 +217,13 @@ async fn a_role_does_only_what_is_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cases_are_named_by_ids_that_exist() {
-    let mut house = House::new().await;
-    let all = house.person(&Role::ALL);
+async fn malformed_and_unknown_case_ids_are_refused() {
+    let mut fixture = TestVerification::new().await;
+    let all = fixture.staff(&Role::ALL);
     let unknown = Uuid::new_v4().to_string();
     let reason = || "reason".to_owned();
     let until = Some(domain::wire::timestamp(
-        house.clock.read() + time::Duration::hours(1),
+        fixture.clock.read() + time::Duration::hours(1),
     ));
     for (case_id, kind, expected) in [
         (String::new(), Code::InvalidArgument, "field_missing"),
@@ -232,21 +232,21 @@ async fn cases_are_named_by_ids_that_exist() {
         (unknown, Code::NotFound, "case_unknown"),
     ] {
         let id = || case_id.clone();
-        let mut client = house.client.clone();
-        let mut answers = vec![
+        let mut client = fixture.client.clone();
+        let mut results = vec![
             client
-                .get_assessment(all.ask(v1::GetAssessmentRequest { case_id: id() }))
+                .get_assessment(all.request(v1::GetAssessmentRequest { case_id: id() }))
                 .await
                 .map(|_| ()),
             client
-                .reveal_url(all.ask(v1::RevealUrlRequest {
+                .reveal_url(all.request(v1::RevealUrlRequest {
                     case_id: id(),
                     reason: reason(),
                 }))
                 .await
                 .map(|_| ()),
             client
-                .withdraw_verdict(all.ask(v1::WithdrawVerdictRequest {
+                .withdraw_verdict(all.request(v1::WithdrawVerdictRequest {
                     case_id: id(),
                     reason: reason(),
                     ..Default::default()
@@ -254,7 +254,7 @@ async fn cases_are_named_by_ids_that_exist() {
                 .await
                 .map(|_| ()),
             client
-                .hold_case(all.ask(v1::HoldCaseRequest {
+                .hold_case(all.request(v1::HoldCaseRequest {
                     case_id: id(),
                     reason: reason(),
                     until,
@@ -262,11 +262,11 @@ async fn cases_are_named_by_ids_that_exist() {
                 .await
                 .map(|_| ()),
             client
-                .release_hold(all.ask(v1::ReleaseHoldRequest { case_id: id() }))
+                .release_hold(all.request(v1::ReleaseHoldRequest { case_id: id() }))
                 .await
                 .map(|_| ()),
             client
-                .release_claim(all.ask(v1::ReleaseClaimRequest {
+                .release_claim(all.request(v1::ReleaseClaimRequest {
                     case_id: id(),
                     claim_token: Uuid::nil().to_string(),
                 }))
@@ -278,18 +278,18 @@ async fn cases_are_named_by_ids_that_exist() {
                 limit: 0,
                 case_id: id(),
             };
-            answers.push(client.claim_cases(all.ask(claim)).await.map(|_| ()));
+            results.push(client.claim_cases(all.request(claim)).await.map(|_| ()));
         }
-        for answer in answers {
-            let status = answer.unwrap_err();
+        for response in results {
+            let status = response.unwrap_err();
             assert_eq!((status.code(), code(&status).as_str()), (kind, expected));
         }
     }
-    let of = house.reported("https://host.example/1", &[]).await;
-    let case_id = of.case.to_string();
+    let case = fixture.report_new_case("https://host.example/1", &[]).await;
+    let case_id = case.id.to_string();
     refused!(
-        house,
-        all.ask(v1::ReleaseHoldRequest {
+        fixture,
+        all.request(v1::ReleaseHoldRequest {
             case_id: case_id.clone()
         }),
         release_hold,
@@ -302,70 +302,70 @@ async fn cases_are_named_by_ids_that_exist() {
         ..Default::default()
     };
     refused!(
-        house,
-        all.ask(withdraw("early".into())),
+        fixture,
+        all.request(withdraw("early".into())),
         withdraw_verdict,
         FailedPrecondition,
         "case_undecided"
     );
     refused!(
-        house,
-        all.ask(withdraw(String::new())),
+        fixture,
+        all.request(withdraw(String::new())),
         withdraw_verdict,
         InvalidArgument,
         "field_missing"
     );
     refused!(
-        house,
-        all.ask(withdraw("x".repeat(501))),
+        fixture,
+        all.request(withdraw("x".repeat(501))),
         withdraw_verdict,
         InvalidArgument,
         "field_too_long"
     );
     refused!(
-        house,
-        all.ask(withdraw("nul \0".into())),
+        fixture,
+        all.request(withdraw("nul \0".into())),
         withdraw_verdict,
         InvalidArgument,
         "field_control_character"
     );
-    let hold = |until| v1::HoldCaseRequest {
+    let police_hold = |until| v1::HoldCaseRequest {
         case_id: case_id.clone(),
         reason: reason(),
         until,
     };
     refused!(
-        house,
-        all.ask(hold(None)),
+        fixture,
+        all.request(police_hold(None)),
         hold_case,
         InvalidArgument,
         "field_missing"
     );
-    let mut never = domain::wire::timestamp(house.clock.read());
+    let mut never = domain::wire::timestamp(fixture.clock.read());
     never.seconds = i64::MAX;
     let never = Some(never);
     refused!(
-        house,
-        all.ask(hold(never)),
+        fixture,
+        all.request(police_hold(never)),
         hold_case,
         InvalidArgument,
         "time_malformed"
     );
-    assert_eq!(house.names(of.case).await.len(), 0);
+    assert_eq!(fixture.emitted_kinds(case.id).await.len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_a_claim_and_a_batch_have_bounds() {
-    let mut house = House::new().await;
-    let all = house.person(&Role::ALL);
+async fn pages_claims_and_batches_are_bounded() {
+    let mut fixture = TestVerification::new().await;
+    let all = fixture.staff(&Role::ALL);
     for limit in [0, 101, u32::MAX] {
         let claim = v1::ClaimCasesRequest {
             limit,
             case_id: String::new(),
         };
         refused!(
-            house,
-            all.ask(claim),
+            fixture,
+            all.request(claim),
             claim_cases,
             InvalidArgument,
             "limit_out_of_range"
@@ -378,13 +378,19 @@ async fn a_page_a_claim_and_a_batch_have_bounds() {
         }),
         states: vec![],
     };
-    assert!(house.client.list_queue(all.ask(page(""))).await.is_ok());
-    // The last is well formed and says the year -9999, which the database does not have.
+    assert!(
+        fixture
+            .client
+            .list_queue(all.request(page("")))
+            .await
+            .is_ok()
+    );
+    // The last one is well formed but names the year -9999, which is outside the range of the database.
     let before_time = "AAAAAP_________rhkndcBiTAAAAAAAAAAAAAAAAAAAAAAAA";
     for cursor in ["x", "e30", &"A".repeat(9000), before_time] {
         refused!(
-            house,
-            all.ask(page(cursor)),
+            fixture,
+            all.request(page(cursor)),
             list_queue,
             InvalidArgument,
             "cursor_malformed"
@@ -395,23 +401,23 @@ async fn a_page_a_claim_and_a_batch_have_bounds() {
         states: vec![99],
     };
     refused!(
-        house,
-        all.ask(states),
+        fixture,
+        all.request(states),
         list_queue,
         InvalidArgument,
-        "word_unknown"
+        "value_unknown"
     );
     refused!(
-        house,
-        all.ask(v1::DecideCasesRequest { items: vec![] }),
+        fixture,
+        all.request(v1::DecideCasesRequest { decisions: vec![] }),
         decide_cases,
         InvalidArgument,
         "field_missing"
     );
-    let items = vec![v1::DecisionItem::default(); 101];
+    let decisions = vec![v1::DecisionItem::default(); 101];
     refused!(
-        house,
-        all.ask(v1::DecideCasesRequest { items }),
+        fixture,
+        all.request(v1::DecideCasesRequest { decisions }),
         decide_cases,
         InvalidArgument,
         "too_many_items"
@@ -422,7 +428,7 @@ async fn a_page_a_claim_and_a_batch_have_bounds() {
         claim_token: Uuid::new_v4().to_string(),
         version: 1,
         verdict: Some(v1::Verdict {
-            verdict: Some(v1::verdict::Verdict::SecondLook(true)),
+            verdict: Some(v1::verdict::Verdict::SecondOpinion(true)),
         }),
     };
     let verdict = |verdict| {
@@ -430,7 +436,7 @@ async fn a_page_a_claim_and_a_batch_have_bounds() {
             verdict: Some(verdict),
         })
     };
-    let items = vec![
+    let decisions = vec![
         v1::DecisionItem {
             case_id: "x".into(),
             ..good.clone()
@@ -456,28 +462,28 @@ async fn a_page_a_claim_and_a_batch_have_bounds() {
             ..good.clone()
         },
         v1::DecisionItem {
-            verdict: verdict(v1::verdict::Verdict::Gone(false)),
+            verdict: verdict(v1::verdict::Verdict::Offline(false)),
             ..good.clone()
         },
         good,
     ];
-    let answers = house.decide_all(&all, items).await.unwrap();
-    let problems: Vec<(String, String)> = answers
+    let results = fixture.decide_all(&all, decisions).await.unwrap();
+    let problems: Vec<(String, String)> = results
         .into_iter()
-        .map(|answer| match answer.result.unwrap() {
+        .map(|response| match response.result.unwrap() {
             v1::decision_result::Result::Problem(problem) => (problem.field, problem.code),
             v1::decision_result::Result::Assessment(_) => panic!("nothing was decided"),
         })
         .collect();
     let expected = [
-        ("items[0].case_id", "id_malformed"),
-        ("items[1].claim_token", "field_missing"),
-        ("items[2].version", "field_missing"),
-        ("items[3].verdict", "verdict_missing"),
-        ("items[4].verdict", "verdict_missing"),
-        ("items[5].verdict.category", "word_unknown"),
-        ("items[6].verdict", "verdict_missing"),
-        ("items[7]", "case_unknown"),
+        ("decisions[0].case_id", "id_malformed"),
+        ("decisions[1].claim_token", "field_missing"),
+        ("decisions[2].version", "field_missing"),
+        ("decisions[3].verdict", "verdict_missing"),
+        ("decisions[4].verdict", "verdict_missing"),
+        ("decisions[5].verdict.category", "value_unknown"),
+        ("decisions[6].verdict", "verdict_missing"),
+        ("decisions[7]", "case_unknown"),
     ];
     assert_eq!(
         problems,
@@ -486,9 +492,9 @@ async fn a_page_a_claim_and_a_batch_have_bounds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lists_and_rules_are_well_formed_or_refused() {
-    let mut house = House::new().await;
-    let all = house.person(&Role::ALL);
+async fn malformed_lists_and_rules_are_refused() {
+    let mut fixture = TestVerification::new().await;
+    let all = fixture.staff(&Role::ALL);
     let entry = v1::HashEntry {
         hash: Some(sha256(1)),
         verdict: Some(v1::hash_entry::Verdict::Actionable(1)),
@@ -503,9 +509,9 @@ async fn lists_and_rules_are_well_formed_or_refused() {
         ("list", vec![], "field_missing"),
         ("list", vec![entry.clone(); 10_001], "too_many_items"),
     ] {
-        let status = house
+        let status = fixture
             .client
-            .import_hashes(all.ask(import(list, entries)))
+            .import_hashes(all.request(import(list, entries)))
             .await
             .unwrap_err();
         assert_eq!(
@@ -519,15 +525,15 @@ async fn lists_and_rules_are_well_formed_or_refused() {
         entries: 1,
     };
     refused!(
-        house,
-        all.ask(approve(0)),
+        fixture,
+        all.request(approve(0)),
         approve_hash_list,
         InvalidArgument,
         "field_missing"
     );
     refused!(
-        house,
-        all.ask(approve(1)),
+        fixture,
+        all.request(approve(1)),
         approve_hash_list,
         NotFound,
         "list_unknown"
@@ -578,7 +584,7 @@ async fn lists_and_rules_are_well_formed_or_refused() {
                 ..good.clone()
             }),
             Code::InvalidArgument,
-            "word_unknown",
+            "value_unknown",
         ),
         (
             Some(v1::Rule {
@@ -605,17 +611,17 @@ async fn lists_and_rules_are_well_formed_or_refused() {
             "rule_unknown",
         ),
     ] {
-        let status = house
+        let status = fixture
             .client
-            .propose_rule(all.ask(v1::ProposeRuleRequest { rule }))
+            .propose_rule(all.request(v1::ProposeRuleRequest { rule }))
             .await
             .unwrap_err();
         assert_eq!((status.code(), code(&status).as_str()), (kind, expected));
     }
     let rule_id = Uuid::new_v4().to_string();
     refused!(
-        house,
-        all.ask(v1::ApproveRuleRequest {
+        fixture,
+        all.request(v1::ApproveRuleRequest {
             rule_id: rule_id.clone(),
             version: 0,
         }),
@@ -624,8 +630,8 @@ async fn lists_and_rules_are_well_formed_or_refused() {
         "field_missing"
     );
     refused!(
-        house,
-        all.ask(v1::ApproveRuleRequest {
+        fixture,
+        all.request(v1::ApproveRuleRequest {
             rule_id: rule_id.clone(),
             version: 1,
         }),
@@ -634,8 +640,8 @@ async fn lists_and_rules_are_well_formed_or_refused() {
         "rule_unknown"
     );
     refused!(
-        house,
-        all.ask(v1::RetireRuleRequest { rule_id }),
+        fixture,
+        all.request(v1::RetireRuleRequest { rule_id }),
         retire_rule,
         NotFound,
         "rule_unknown"
@@ -643,9 +649,9 @@ async fn lists_and_rules_are_well_formed_or_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn accounts_and_sessions_are_well_formed_or_refused() {
-    let mut house = House::new().await;
-    let operator = house.person(&[Role::Operator]);
+async fn malformed_accounts_and_sessions_are_refused() {
+    let mut fixture = TestVerification::new().await;
+    let operator = fixture.staff(&[Role::Operator]);
     let good = v1::CreateStaffRequest {
         name: "Ann".into(),
         password: "a long enough password".into(),
@@ -692,21 +698,21 @@ async fn accounts_and_sessions_are_well_formed_or_refused() {
                 roles: vec![9],
                 ..good.clone()
             },
-            "word_unknown",
+            "value_unknown",
         ),
     ] {
-        refused_staff(
-            &house,
-            operator.ask(request),
+        expect_account_refused(
+            &fixture,
+            operator.request(request),
             Code::InvalidArgument,
             expected,
         )
         .await;
     }
     assert!(
-        house
+        fixture
             .client
-            .create_staff(operator.ask(good.clone()))
+            .create_staff(operator.request(good.clone()))
             .await
             .is_ok()
     );
@@ -715,9 +721,9 @@ async fn accounts_and_sessions_are_well_formed_or_refused() {
         roles: vec![2],
         ..good
     };
-    refused_staff(
-        &house,
-        operator.ask(other),
+    expect_account_refused(
+        &fixture,
+        operator.request(other),
         Code::AlreadyExists,
         "name_taken",
     )
@@ -727,18 +733,18 @@ async fn accounts_and_sessions_are_well_formed_or_refused() {
         subject: operator.subject.to_string(),
     };
     refused!(
-        house,
-        operator.ask(me),
+        fixture,
+        operator.request(me),
         revoke_staff,
         FailedPrecondition,
         "own_account"
     );
-    let nobody = v1::RevokeStaffRequest {
+    let unknown = v1::RevokeStaffRequest {
         subject: Uuid::new_v4().to_string(),
     };
     refused!(
-        house,
-        operator.ask(nobody),
+        fixture,
+        operator.request(unknown),
         revoke_staff,
         NotFound,
         "staff_unknown"
@@ -748,21 +754,21 @@ async fn accounts_and_sessions_are_well_formed_or_refused() {
         password: password.into(),
     };
     refused!(
-        house,
+        fixture,
         sign_in("", "x"),
         sign_in,
         InvalidArgument,
         "field_missing"
     );
     refused!(
-        house,
+        fixture,
         sign_in("Ann", ""),
         sign_in,
         InvalidArgument,
         "field_missing"
     );
     refused!(
-        house,
+        fixture,
         sign_in("Ann", &"x".repeat(201)),
         sign_in,
         InvalidArgument,
@@ -774,21 +780,21 @@ async fn accounts_and_sessions_are_well_formed_or_refused() {
         audience: audience.into(),
     };
     refused!(
-        house,
+        fixture,
         exchange("gateway"),
         exchange_session,
         InvalidArgument,
         "audience_unknown"
     );
     refused!(
-        house,
+        fixture,
         exchange("intake"),
         exchange_session,
         Unauthenticated,
         "session_over"
     );
     refused!(
-        house,
+        fixture,
         v1::SignOutRequest::default(),
         sign_out,
         InvalidArgument,
@@ -796,13 +802,13 @@ async fn accounts_and_sessions_are_well_formed_or_refused() {
     );
 }
 
-async fn refused_staff(
-    house: &House,
+async fn expect_account_refused(
+    fixture: &TestVerification,
     request: Request<v1::CreateStaffRequest>,
     kind: Code,
     expected: &str,
 ) {
-    let status = house
+    let status = fixture
         .client
         .clone()
         .create_staff(request)

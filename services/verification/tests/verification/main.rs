@@ -1,14 +1,16 @@
-//! Verification through its gRPC and its events, on a real Postgres. Producers' events come out of real logs.
-//! Tests run on two threads: a test's database is dropped by one that blocks, while connections that were still being
-//! opened need the other to end.
+//! Verification through its gRPC interface and its events, on a real Postgres, with the real event logs of
+//! intake and dispatch.
+//!
+//! Tests run on two threads: dropping a test's database blocks one, while connections that are still being
+//! opened need the other to finish.
 
 mod bad_input;
-mod deciding;
-mod desks;
-mod gone;
-mod house;
-mod known;
-mod pace;
+mod decisions;
+mod eligible_staff;
+mod fixture;
+mod lists_and_rules;
+mod offline_reviews;
 mod reviews;
-mod shift;
 mod staff;
+mod throughput;
+mod undo_and_oversight;

@@ -1,10 +1,10 @@
-//! Everybody's counts.
+//! The counts of all services.
 
 use proto::v1;
 use proto::v1::{DeliveryChannel, Rung};
 
 use super::count;
-use crate::support::Owners;
+use crate::support::FakeServices;
 
 pub fn stage(stage: &str, reports: u64, cases: u64) -> v1::ConservationStage {
     v1::ConservationStage {
@@ -14,16 +14,16 @@ pub fn stage(stage: &str, reports: u64, cases: u64) -> v1::ConservationStage {
     }
 }
 
-fn sign(name: &str, of: &str, value: f64) -> v1::Sign {
-    v1::Sign {
+fn gauge(name: &str, label: &str, value: f64) -> v1::GaugeReading {
+    v1::GaugeReading {
         name: name.into(),
-        of: of.into(),
+        label: label.into(),
         value,
     }
 }
 
-pub fn figures(owners: &Owners) {
-    owners.on(
+pub fn set_handlers(services: &FakeServices) {
+    services.on(
         "IntakeService/GetIntakeCounts",
         |_: v1::GetIntakeCountsRequest, _| {
             Ok(v1::GetIntakeCountsResponse {
@@ -34,18 +34,18 @@ pub fn figures(owners: &Owners) {
                     count("being_removed", 300),
                     count("removed", 12_000),
                 ],
-                signs: vec![sign("takedown.intake.silence", "reports", 25_000.0)],
+                gauges: vec![gauge("takedown.intake.silence", "reports", 25_000.0)],
             })
         },
     );
-    owners.on(
+    services.on(
         "VerificationService/GetVerificationCounts",
         |_: v1::GetVerificationCountsRequest, token| {
             assert_eq!(token, Some("token-for-verification"));
             Ok(v1::GetVerificationCountsResponse {
                 by_state: vec![
                     count("queued", 40),
-                    count("awaiting_second", 5),
+                    count("awaiting_second_opinion", 5),
                     count("actionable", 9000),
                     count("not_actionable", 831),
                 ],
@@ -57,11 +57,11 @@ pub fn figures(owners: &Owners) {
                 ],
                 waiting: Some(count("waiting", 45)),
                 standing: Some(count("standing", 9000)),
-                signs: vec![sign("takedown.bus.parked", "intake", 2.0)],
+                gauges: vec![gauge("takedown.bus.parked", "intake", 2.0)],
             })
         },
     );
-    owners.on(
+    services.on(
         "DispatchService/GetDispatchCounts",
         |_: v1::GetDispatchCountsRequest, token| {
             assert_eq!(token, Some("token-for-dispatch"));
@@ -72,8 +72,8 @@ pub fn figures(owners: &Owners) {
                 count: 9000,
             };
             Ok(v1::GetDispatchCountsResponse {
-                by_live_state: vec![
-                    count("up", 600),
+                by_content_status: vec![
+                    count("online", 600),
                     count("watched", 8300),
                     count("exhausted", 12),
                 ],
@@ -107,14 +107,14 @@ pub fn figures(owners: &Owners) {
                     clock("delivered", 0.4, 6.0),
                     clock("confirmed_removed", 4200.0, 90_000.0),
                 ],
-                signs: vec![
-                    sign("takedown.dispatch.message.overdue", "email", 12.0),
-                    sign("takedown.dispatch.message.overdue", "webhook", 0.0),
+                gauges: vec![
+                    gauge("takedown.dispatch.message.overdue", "email", 12.0),
+                    gauge("takedown.dispatch.message.overdue", "webhook", 0.0),
                 ],
             })
         },
     );
-    owners.on(
+    services.on(
         "LedgerService/GetConservation",
         |_: v1::GetConservationRequest, _| {
             Ok(v1::GetConservationResponse {
@@ -123,7 +123,7 @@ pub fn figures(owners: &Owners) {
                 stages: vec![stage("received", 45, 40), stage("removed", 12_300, 9836)],
                 lost: 0,
                 events: 70_001,
-                signs: Vec::new(),
+                gauges: Vec::new(),
             })
         },
     );

@@ -1,4 +1,4 @@
-//! What the owners of a test answer: one of everything, with text that would run if it were not escaped.
+//! What the services of a test answer: one of everything, with text that would run as a script if it were not escaped.
 
 use proto::v1;
 use proto::v1::{
@@ -6,23 +6,23 @@ use proto::v1::{
     StaffRole,
 };
 
-use super::Owners;
+use super::FakeServices;
 
-mod delivery;
-mod desk;
+mod dispatch;
 pub mod figures;
+mod verification;
 
 pub const PASSWORD: &str = "correct horse battery";
 pub const SESSION: &str = "opaque-session-of-sam";
 pub const SUBJECT: &str = "018f0000-0000-7000-8000-00000000000a";
 pub const WAITING: &str = "018f0000-0000-7000-8000-000000000001";
-pub const MINE: &str = "018f0000-0000-7000-8000-000000000002";
+pub const CLAIMED: &str = "018f0000-0000-7000-8000-000000000002";
 pub const CLAIM: &str = "018f0000-0000-4000-8000-0000000000cc";
 pub const NOTICE: &str = "018f0000-0000-4000-8000-0000000000dd";
 pub const URL: &str = "https://images.host.example/secret-path";
 pub const HOSTILE: &str = "<script>alert(1)</script>";
 
-/// As messages carry a time.
+/// A time in the past, or in the future for a negative number.
 #[expect(
     clippy::unnecessary_wraps,
     reason = "every field that takes it is optional on the wire"
@@ -62,35 +62,35 @@ pub fn assessment(case: &str, state: AssessmentState) -> v1::Assessment {
     }
 }
 
-fn mine() -> v1::Assessment {
+fn claimed_assessment() -> v1::Assessment {
     v1::Assessment {
         claimed_by: SUBJECT.into(),
         claimed_until: at(-600),
         hash_kinds: vec![v1::HashKind::Sha256 as i32, v1::HashKind::Pdq as i32],
-        ..assessment(MINE, AssessmentState::Claimed)
+        ..assessment(CLAIMED, AssessmentState::Claimed)
     }
 }
 
-/// The case in hand is there for a second look, for this reason; for the first where it is empty.
-pub fn under_review(owners: &Owners, reason: &'static str) {
-    let of = move || v1::Assessment {
+/// The claimed case is under review for this reason; without a reason it waits for its first verdict.
+pub fn under_review(services: &FakeServices, reason: &'static str) {
+    let assessment = move || v1::Assessment {
         review: reason.into(),
-        ..mine()
+        ..claimed_assessment()
     };
-    owners.on(
+    services.on(
         "VerificationService/GetAssessment",
         move |_: v1::GetAssessmentRequest, _| {
             Ok(v1::GetAssessmentResponse {
-                assessment: Some(of()),
+                assessment: Some(assessment()),
             })
         },
     );
-    owners.on(
+    services.on(
         "VerificationService/ClaimCases",
         move |_: v1::ClaimCasesRequest, _| {
             Ok(v1::ClaimCasesResponse {
                 claimed: vec![v1::ClaimedCase {
-                    assessment: Some(of()),
+                    assessment: Some(assessment()),
                     claim_token: CLAIM.into(),
                 }],
             })
@@ -126,18 +126,18 @@ fn count(stage: &str, count: u64) -> v1::StageCount {
     }
 }
 
-/// Everything answers.
-pub fn fill(owners: &Owners) {
-    desk::reception(owners);
-    desk::queue(owners);
-    figures::figures(owners);
-    delivery::dispatch(owners);
-    owners.on(
+/// Every service responds.
+pub fn set_all_handlers(services: &FakeServices) {
+    verification::set_session_handlers(services);
+    verification::set_case_handlers(services);
+    figures::set_handlers(services);
+    dispatch::set_handlers(services);
+    services.on(
         "IntakeService/FindReports",
         |q: v1::FindReportsRequest, _| {
             use v1::find_reports_request::By;
             let case = match q.by {
-                Some(By::CaseId(case)) if case == WAITING || case == MINE => Some(case),
+                Some(By::CaseId(case)) if case == WAITING || case == CLAIMED => Some(case),
                 Some(By::ExternalId(id)) if id == "their-1" => Some(WAITING.to_owned()),
                 Some(By::Url(url)) if url == URL => Some(WAITING.to_owned()),
                 _ => None,
@@ -158,7 +158,7 @@ pub fn fill(owners: &Owners) {
             })
         },
     );
-    owners.on(
+    services.on(
         "LedgerService/GetTimeline",
         |_: v1::GetTimelineRequest, _| {
             let entry = |kind: &str, producer: &str, ago, summary: &str| v1::TimelineEntry {

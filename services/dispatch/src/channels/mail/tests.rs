@@ -1,4 +1,4 @@
-//! The mail of a notice: its parts, its threading, and what a name in it cannot do.
+//! The mail of a notice: parts, header fields, threading, and protection against header injection.
 
 use mail_parser::{MessageParser, MimeHeaders as _};
 use serde_json::json;
@@ -7,12 +7,12 @@ use time::macros::datetime;
 use super::*;
 use crate::channels::xarf;
 use crate::document::tests::{content, keyring};
-use crate::document::{Issue, build};
+use crate::document::{IssueDetails, sign_notice};
 use crate::lifecycle::Message;
 use platform::sealed::SigningContext;
 
-struct Written {
-    content: Content,
+struct ComposedMail {
+    content: NoticeContent,
     envelope: lettre::address::Envelope,
     bytes: Vec<u8>,
     keyring: Arc<Keyring>,
@@ -20,14 +20,14 @@ struct Written {
 
 const RETURNS: &str = "returns.hotline.example";
 
-fn place() -> Place {
-    Place {
+fn resolved_host() -> HostLookup {
+    HostLookup {
         addresses: vec!["203.0.113.9".parse().unwrap()],
         at: datetime!(2025-03-01 11:59:58 UTC),
     }
 }
 
-fn written(content: Content, place: &Place, attempt: i32) -> Written {
+fn compose(content: NoticeContent, host_lookup: &HostLookup, attempt: i32) -> ComposedMail {
     let keyring = Arc::new(keyring());
     let hotline = Hotline::default();
     let signed = signed(&content, &keyring);
@@ -35,45 +35,45 @@ fn written(content: Content, place: &Place, attempt: i32) -> Written {
         return_domain: Some(RETURNS.into()),
         ..MailSettings::default()
     };
-    let mail = Mail::new(&settings, &hotline, &keyring, Duration::from_secs(1)).unwrap();
-    let parcel = Parcel {
+    let sender = MailSender::new(&settings, &hotline, &keyring, Duration::from_secs(1)).unwrap();
+    let mail = OutgoingMail {
         content: &content,
         signed: &signed,
         link: "https://hotline.example/n/token",
-        place,
+        host_lookup,
         attempt,
     };
-    let letter = mail
-        .letter("abuse@host.example".parse().unwrap(), &parcel)
+    let message = sender
+        .compose("abuse@host.example".parse().unwrap(), &mail)
         .unwrap();
-    Written {
-        envelope: letter.envelope().clone(),
-        bytes: letter.formatted(),
+    ComposedMail {
+        envelope: message.envelope().clone(),
+        bytes: message.formatted(),
         content,
         keyring,
     }
 }
 
-fn signed(content: &Content, keyring: &Keyring) -> Signed {
-    let issue = Issue {
+fn signed(content: &NoticeContent, keyring: &Keyring) -> SignedNotice {
+    let issue = IssueDetails {
         at: datetime!(2025-03-01 12:00 UTC),
         legal_basis: "Online Safety Act 2023, section 10",
         hotline: &Hotline::default(),
         checkpoint: None,
         signer: &keyring.signer(SigningContext::Notice),
     };
-    build(content, &issue)
+    sign_notice(content, &issue)
 }
 
-fn about(message: Message) -> Content {
-    Content {
+fn content_of(message: Message) -> NoticeContent {
+    NoticeContent {
         message,
         ..content()
     }
 }
 
-/// Media types of all parts, from the outside in, each multipart before what is in it.
-fn shape(mail: &[u8]) -> Vec<String> {
+/// Media types of all parts, each multipart before its parts.
+fn media_types(mail: &[u8]) -> Vec<String> {
     let mail = MessageParser::default().parse(mail).unwrap();
     let kinds = mail.parts.iter().map(|part| {
         let kind = part.content_type().unwrap();
@@ -83,8 +83,8 @@ fn shape(mail: &[u8]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_message_says_what_it_is() {
-    for (message, subject, words) in [
+async fn subject_and_text_name_the_kind_of_message() {
+    for (message, subject, phrase) in [
         (
             Message::Notice,
             "remove illegal material",
@@ -96,20 +96,20 @@ async fn every_message_says_what_it_is() {
             "the information you asked for",
             "Look at the second image.",
         ),
-        (Message::Upheld, "it stands", "looked at this notice again"),
-        (Message::Retraction, "withdrawn", "You need not do anything"),
+        (Message::Upheld, "upheld", "reviewed this notice"),
+        (Message::Retraction, "withdrawn", "No action is needed"),
     ] {
-        let written = written(about(message), &place(), 1);
-        let mail = MessageParser::default().parse(&written.bytes).unwrap();
+        let compose = compose(content_of(message), &resolved_host(), 1);
+        let mail = MessageParser::default().parse(&compose.bytes).unwrap();
         assert!(mail.subject().unwrap().contains(subject), "{message}");
         let text = mail.body_text(0).unwrap();
-        assert!(text.contains(words), "{message}: {text}");
-        assert!(text.contains(written.content.url.reveal()), "{message}");
+        assert!(text.contains(phrase), "{message}: {text}");
+        assert!(text.contains(compose.content.url.reveal()), "{message}");
         assert!(
             text.contains("https://hotline.example/n/token"),
             "{message}"
         );
-        let shape = shape(&written.bytes);
+        let media_types = media_types(&compose.bytes);
         let expected: &[&str] = if matches!(message, Message::Notice | Message::Reminder) {
             &[
                 "multipart/mixed",
@@ -122,14 +122,14 @@ async fn every_message_says_what_it_is() {
         } else {
             &["multipart/mixed", "text/plain", "application/json"]
         };
-        assert_eq!(shape, expected, "{message}");
+        assert_eq!(media_types, expected, "{message}");
     }
 }
 
 #[tokio::test]
-async fn the_first_lines_say_what_where_by_which_law_until_when_and_how_to_answer() {
-    let written = written(about(Message::Notice), &place(), 1);
-    let mail = MessageParser::default().parse(&written.bytes).unwrap();
+async fn the_first_lines_name_material_url_host_law_deadline_and_link() {
+    let compose = compose(content_of(Message::Notice), &resolved_host(), 1);
+    let mail = MessageParser::default().parse(&compose.bytes).unwrap();
     let text = mail.body_text(0).unwrap();
     let first: Vec<&str> = text.lines().take(6).collect();
     assert_eq!(
@@ -143,20 +143,20 @@ async fn the_first_lines_say_what_where_by_which_law_until_when_and_how_to_answe
             "Answer:  https://hotline.example/n/token",
         ]
     );
-    let nowhere = Place {
+    let failed = HostLookup {
         addresses: Vec::new(),
-        ..place()
+        ..resolved_host()
     };
-    let lost = self::written(about(Message::Notice), &nowhere, 1);
-    let mail = MessageParser::default().parse(&lost.bytes).unwrap();
+    let unresolved = self::compose(content_of(Message::Notice), &failed, 1);
+    let mail = MessageParser::default().parse(&unresolved.bytes).unwrap();
     let text = mail.body_text(0).unwrap();
     assert!(text.contains("could not be looked up at 2025-03-01T11:59:58Z"));
 }
 
 #[tokio::test]
-async fn machines_that_know_arf_or_xarf_each_find_their_part() {
-    let written = written(about(Message::Notice), &place(), 1);
-    let mail = MessageParser::default().parse(&written.bytes).unwrap();
+async fn the_mail_has_an_arf_part_and_an_xarf_part() {
+    let compose = compose(content_of(Message::Notice), &resolved_host(), 1);
+    let mail = MessageParser::default().parse(&compose.bytes).unwrap();
     let report = mail.parts[1].content_type().unwrap();
     assert_eq!(report.attribute("report-type"), Some("feedback-report"));
     let arf = &mail.parts[3];
@@ -166,36 +166,36 @@ async fn machines_that_know_arf_or_xarf_each_find_their_part() {
          Reported-Domain: images.host.example\r\nReported-URI: https://images.host.example/a"
     );
     assert!(arf.content_transfer_encoding().is_none_or(|e| e == "7bit"));
-    for (part, name, holds) in [
+    for (part, name, member) in [
         (4, "xarf.json", "xarf_version"),
         (5, "notice.json", "notice"),
     ] {
         let part = &mail.parts[part];
         assert_eq!(part.attachment_name(), Some(name));
         let json: serde_json::Value = serde_json::from_slice(part.contents()).unwrap();
-        assert!(!json[holds].is_null(), "{name}");
+        assert!(!json[member].is_null(), "{name}");
     }
-    for line in written.bytes.split(|byte| *byte == b'\n') {
+    for line in compose.bytes.split(|byte| *byte == b'\n') {
         assert!(line.len() <= 999 && line.is_ascii());
     }
 }
 
 #[tokio::test]
-async fn a_place_too_long_for_a_line_is_left_to_the_part_that_can_hold_it() {
+async fn a_url_too_long_for_a_header_line_is_only_in_the_text_and_the_xarf_part() {
     let long = format!("https://images.host.example/{}", "a".repeat(1200));
-    let content = Content {
+    let content = NoticeContent {
         url: domain::url::CanonicalUrl::from_stored(&long).unwrap(),
-        ..about(Message::Notice)
+        ..content_of(Message::Notice)
     };
-    let written = written(content, &place(), 1);
-    let mail = MessageParser::default().parse(&written.bytes).unwrap();
+    let compose = compose(content, &resolved_host(), 1);
+    let mail = MessageParser::default().parse(&compose.bytes).unwrap();
     let arf = std::str::from_utf8(mail.parts[3].contents()).unwrap();
     assert!(!arf.contains("Reported-URI") && arf.contains("Reported-Domain"));
     assert!(mail.body_text(0).unwrap().contains(&long));
     let xarf: serde_json::Value = serde_json::from_slice(mail.parts[4].contents()).unwrap();
     assert_eq!(xarf["url"], long.as_str());
     assert!(
-        written
+        compose
             .bytes
             .split(|byte| *byte == b'\n')
             .all(|line| line.len() <= 999)
@@ -203,32 +203,32 @@ async fn a_place_too_long_for_a_line_is_left_to_the_part_that_can_hold_it() {
 }
 
 #[tokio::test]
-async fn a_mail_comes_back_to_an_address_of_this_attempt_and_is_answered_to_two() {
-    let written = written(about(Message::Notice), &place(), 2);
+async fn envelope_sender_and_reply_to_are_return_addresses_of_this_attempt() {
+    let compose = compose(content_of(Message::Notice), &resolved_host(), 2);
     let expected = |mailbox| {
-        let sent = Sent {
-            notice_id: written.content.notice_id,
+        let sent = SentMessage {
+            notice_id: compose.content.notice_id,
             sequence: 3,
             attempt: 2,
         };
-        let provider = &written.content.provider_id;
-        let local = mailbox::local_part(&written.keyring, mailbox, &sent, provider);
+        let provider = &compose.content.provider_id;
+        let local = return_address::local_part(&compose.keyring, mailbox, &sent, provider);
         format!("{local}@{RETURNS}")
     };
-    let from = written.envelope.from().unwrap().to_string();
-    assert_eq!(from, expected(mailbox::Mailbox::Return));
-    let mail = MessageParser::default().parse(&written.bytes).unwrap();
-    let answered: Vec<String> = mail
+    let from = compose.envelope.from().unwrap().to_string();
+    assert_eq!(from, expected(return_address::AddressKind::Return));
+    let mail = MessageParser::default().parse(&compose.bytes).unwrap();
+    let reply_to: Vec<String> = mail
         .reply_to()
         .unwrap()
         .iter()
         .map(|to| to.address().unwrap().to_owned())
         .collect();
     assert_eq!(
-        answered,
+        reply_to,
         [
             "notices@hotline.example".to_owned(),
-            expected(mailbox::Mailbox::Reply)
+            expected(return_address::AddressKind::Reply)
         ]
     );
     assert_eq!(
@@ -238,42 +238,42 @@ async fn a_mail_comes_back_to_an_address_of_this_attempt_and_is_answered_to_two(
 }
 
 #[tokio::test]
-async fn all_that_one_addressee_is_told_of_one_case_is_one_thread() {
+async fn all_messages_to_one_addressee_about_one_case_form_a_thread() {
     let first = content().notice_id;
-    let one = |notice: u128, sequence, message| {
-        let content = Content {
+    let ids = |notice: u128, sequence, message| {
+        let content = NoticeContent {
             notice_id: domain::id::NoticeId::new(uuid::Uuid::from_u128(notice)),
             first_notice_id: first,
             sequence,
             message,
             ..content()
         };
-        let bytes = written(content, &place(), 1).bytes;
+        let bytes = compose(content, &resolved_host(), 1).bytes;
         let mail = MessageParser::default().parse(&bytes).unwrap();
         let id = mail.message_id().unwrap().to_owned();
-        let of = mail.in_reply_to().as_text().map(str::to_owned);
-        assert_eq!(of.as_deref(), mail.references().as_text());
+        let parent = mail.in_reply_to().as_text().map(str::to_owned);
+        assert_eq!(parent.as_deref(), mail.references().as_text());
         assert!(mail.subject().unwrap().contains(&first.to_string()[..8]));
-        (id, of)
+        (id, parent)
     };
     let root = format!("{first}.1@hotline.example");
     let own = first.uuid().as_u128();
-    assert_eq!(one(own, 1, Message::Notice), (root.clone(), None));
-    // The same message again is the same.
-    assert_eq!(one(own, 1, Message::Notice).0, root);
-    let retracted = one(own, 2, Message::Retraction);
+    assert_eq!(ids(own, 1, Message::Notice), (root.clone(), None));
+    // Sent again, the message keeps its id.
+    assert_eq!(ids(own, 1, Message::Notice).0, root);
+    let retracted = ids(own, 2, Message::Retraction);
     assert_eq!(
         retracted,
         (format!("{first}.2@hotline.example"), Some(root.clone()))
     );
-    let reminder = one(99, 1, Message::Reminder);
+    let reminder = ids(99, 1, Message::Reminder);
     assert_ne!(reminder.0, root);
     assert_eq!(reminder.1, Some(root));
 }
 
 #[tokio::test]
-async fn nothing_with_line_breaks_gets_into_a_header() {
-    let opens = |name: &str, domain: &str| {
+async fn a_line_break_in_a_setting_or_mailbox_is_refused() {
+    let accepted = |name: &str, domain: &str| {
         let hotline = Hotline {
             name: name.into(),
             domain: domain.into(),
@@ -281,14 +281,14 @@ async fn nothing_with_line_breaks_gets_into_a_header() {
         };
         let keyring = Arc::new(keyring());
         let settings = MailSettings::default();
-        Mail::new(&settings, &hotline, &keyring, Duration::from_secs(1)).is_ok()
+        MailSender::new(&settings, &hotline, &keyring, Duration::from_secs(1)).is_ok()
     };
-    assert!(opens("A hotline", "hotline.example"));
-    assert!(!opens(
+    assert!(accepted("A hotline", "hotline.example"));
+    assert!(!accepted(
         "A hotline\r\nBcc: everybody@host.example",
         "hotline.example"
     ));
-    assert!(!opens(
+    assert!(!accepted(
         "A hotline",
         "hotline.example>\r\nBcc: everybody@host.example"
     ));
@@ -297,21 +297,21 @@ async fn nothing_with_line_breaks_gets_into_a_header() {
 }
 
 #[test]
-fn the_report_is_of_the_published_form() {
+fn the_xarf_report_follows_the_published_schema() {
     let keyring = keyring();
     let hotline = Hotline::default();
     let content = content();
     let signed = signed(&content, &keyring);
-    let who = json!({
+    let contact = json!({
         "org": "Synthetic Hotline", "contact": "notices@hotline.example", "domain": "hotline.example",
     });
-    // These very bytes hold against the schemas of XARF 4.2.0 (`content-csam`, `content-base`, `xarf-core`).
+    // This report validates against the schemas of XARF 4.2.0 (`content-csam`, `content-base`, `xarf-core`).
     let expected = json!({
         "xarf_version": "4.2.0",
         "report_id": "00000000-0000-0000-0000-000000000007",
         "timestamp": "2025-03-01T12:00:00Z",
-        "reporter": who,
-        "sender": who,
+        "reporter": contact,
+        "sender": contact,
         "source_identifier": "203.0.113.9",
         "category": "content",
         "type": "csam",
@@ -326,13 +326,13 @@ fn the_report_is_of_the_published_form() {
         "media_type": "image",
     });
     assert_eq!(
-        xarf::report(&content, &signed, &hotline, &place()),
+        xarf::report(&content, &signed, &hotline, &resolved_host()),
         expected
     );
-    let nowhere = Place {
+    let failed = HostLookup {
         addresses: Vec::new(),
-        ..place()
+        ..resolved_host()
     };
-    let report = xarf::report(&content, &signed, &hotline, &nowhere);
+    let report = xarf::report(&content, &signed, &hotline, &failed);
     assert_eq!(report["source_identifier"], "images.host.example");
 }

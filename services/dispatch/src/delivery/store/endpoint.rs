@@ -1,4 +1,4 @@
-//! Statements about endpoints: where they are, how they answer, and what waits for them.
+//! Statements about endpoints: their contacts, their health, and the messages that wait for them.
 
 use std::collections::HashMap;
 
@@ -7,20 +7,20 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::Error;
-use crate::breaker::Health;
-use crate::delivery::lanes::Lane;
+use crate::breaker::EndpointHealth;
+use crate::delivery::endpoint_slots::EndpointKey;
 use crate::store::{WebhookEndpoint, webhook_endpoint};
 
-/// The health of these endpoints, locked, in their order; well where nothing is known.
+/// The health of these endpoints, locked, in their order; the default (healthy) where none is stored.
 pub(in crate::delivery) async fn lock_health(
     conn: &mut PgConnection,
-    lanes: &[Lane],
-) -> sqlx::Result<Vec<Health>> {
-    let providers: Vec<&str> = lanes.iter().map(|(p, _)| p.as_str()).collect();
-    let channels: Vec<&str> = lanes.iter().map(|(_, c)| c.as_str()).collect();
+    endpoints: &[EndpointKey],
+) -> sqlx::Result<Vec<EndpointHealth>> {
+    let providers: Vec<&str> = endpoints.iter().map(|(p, _)| p.as_str()).collect();
+    let channels: Vec<&str> = endpoints.iter().map(|(_, c)| c.as_str()).collect();
     let rows = sqlx::query(
         "-- lock_health
-        select h.provider_id, h.channel, h.failures, h.open_until, h.asked_until
+        select h.provider_id, h.channel, h.failures, h.open_until, h.retry_after
         from endpoint_health h
         join unnest($1::text[], $2::text[]) as l (provider_id, channel) using (provider_id, channel)
         order by h.provider_id, h.channel
@@ -30,27 +30,27 @@ pub(in crate::delivery) async fn lock_health(
     .bind(channels)
     .fetch_all(conn)
     .await?;
-    let mut known: HashMap<(&str, &str), Health> = HashMap::new();
+    let mut known: HashMap<(&str, &str), EndpointHealth> = HashMap::new();
     for row in &rows {
-        let health = Health {
+        let health = EndpointHealth {
             failures: row.try_get::<i32, _>("failures")?.cast_unsigned(),
             open_until: row.try_get("open_until")?,
-            asked_until: row.try_get("asked_until")?,
+            retry_after: row.try_get("retry_after")?,
         };
         known.insert(
             (row.try_get("provider_id")?, row.try_get("channel")?),
             health,
         );
     }
-    Ok(lanes
+    Ok(endpoints
         .iter()
         .map(|(p, c)| known.remove(&(p.as_str(), c.as_str())).unwrap_or_default())
         .collect())
 }
 
-pub(in crate::delivery) async fn put_health(
+pub(in crate::delivery) async fn store_health(
     conn: &mut PgConnection,
-    rows: &[(Lane, Health)],
+    rows: &[(EndpointKey, EndpointHealth)],
 ) -> sqlx::Result<()> {
     if rows.is_empty() {
         return Ok(());
@@ -59,67 +59,67 @@ pub(in crate::delivery) async fn put_health(
     let channels: Vec<&str> = rows.iter().map(|((_, c), _)| c.as_str()).collect();
     let failures: Vec<i32> = rows.iter().map(|(_, h)| h.failures.cast_signed()).collect();
     let open: Vec<_> = rows.iter().map(|(_, h)| h.open_until).collect();
-    let asked: Vec<_> = rows.iter().map(|(_, h)| h.asked_until).collect();
+    let retry_after: Vec<_> = rows.iter().map(|(_, h)| h.retry_after).collect();
     sqlx::query(
-        "-- put_health
-        insert into endpoint_health (provider_id, channel, failures, open_until, asked_until)
-        select provider_id, channel, failures, open_until, asked_until
+        "-- store_health
+        insert into endpoint_health (provider_id, channel, failures, open_until, retry_after)
+        select provider_id, channel, failures, open_until, retry_after
         from unnest($1::text[], $2::text[], $3::int[], $4::timestamptz[], $5::timestamptz[])
-            as n (provider_id, channel, failures, open_until, asked_until)
+            as n (provider_id, channel, failures, open_until, retry_after)
         order by provider_id, channel
         on conflict (provider_id, channel) do update set
-            failures = excluded.failures, open_until = excluded.open_until, asked_until = excluded.asked_until",
+            failures = excluded.failures, open_until = excluded.open_until, retry_after = excluded.retry_after",
     )
     .bind(providers)
     .bind(channels)
     .bind(failures)
     .bind(open)
-    .bind(asked)
+    .bind(retry_after)
     .execute(conn)
     .await?;
     Ok(())
 }
 
-/// Makes what waits for an endpoint that answers again due at once. On its own, because it locks rows of any case:
-/// those that somebody else holds keep their time.
-pub(in crate::delivery) async fn wake(
+/// Makes the messages that wait for a recovered endpoint due at once. Runs in its own transaction because it
+/// locks rows of any case: rows locked by another transaction keep their due time.
+pub(in crate::delivery) async fn make_due(
     pool: &PgPool,
-    lane: &Lane,
+    endpoint: &EndpointKey,
     now: OffsetDateTime,
 ) -> sqlx::Result<()> {
     sqlx::query(
-        "-- wake
+        "-- make_due
         update delivery set due_at = $3
         where notice_id in (
             select notice_id from delivery
             where provider_id = $1 and channel = $2 and due_at > $3 and lease_token is null and attempts > 0
             for update skip locked)",
     )
-    .bind(lane.0.as_str())
-    .bind(lane.1.as_str())
+    .bind(endpoint.0.as_str())
+    .bind(endpoint.1.as_str())
     .bind(now)
     .execute(pool)
     .await?;
     Ok(())
 }
 
-/// Where a provider is reached, as it is stored.
-pub(in crate::delivery) struct Endpoint {
+/// A provider's contacts as stored.
+pub(in crate::delivery) struct EndpointRow {
     pub(in crate::delivery) row_id: Uuid,
     pub(in crate::delivery) contact: Option<Vec<u8>>,
     pub(in crate::delivery) webhook: Option<WebhookEndpoint>,
 }
 
-pub(in crate::delivery) async fn endpoints(
+pub(in crate::delivery) async fn load_endpoints(
     conn: &mut PgConnection,
     providers: &[&str],
-) -> Result<HashMap<String, Endpoint>, Error> {
+) -> Result<HashMap<String, EndpointRow>, Error> {
     let rows = sqlx::query(
         "-- endpoints
-        select p.provider_id, p.row_id, p.contact, e.endpoint_id, e.address, e.secret, e.former_secret, e.former_until,
-            e.in_use, e.created_at, e.gone_at
+        select p.provider_id, p.row_id, p.contact, e.endpoint_id, e.address, e.secret, e.previous_secret, e.previous_secret_until,
+            e.in_use, e.created_at, e.retired_at
         from provider p
-        left join webhook_endpoint e on e.provider_id = p.provider_id and e.in_use and e.gone_at is null
+        left join webhook_endpoint e on e.provider_id = p.provider_id and e.in_use and e.retired_at is null
         where p.provider_id = any($1)",
     )
     .bind(providers)
@@ -128,7 +128,7 @@ pub(in crate::delivery) async fn endpoints(
     rows.iter()
         .map(|row| {
             let has_webhook = row.try_get::<Option<Uuid>, _>("endpoint_id")?.is_some();
-            let endpoint = Endpoint {
+            let endpoint = EndpointRow {
                 row_id: row.try_get("row_id")?,
                 contact: row.try_get("contact")?,
                 webhook: has_webhook.then(|| webhook_endpoint(row)).transpose()?,

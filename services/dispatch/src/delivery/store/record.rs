@@ -1,4 +1,4 @@
-//! Statements of the record, and of rows that are set aside.
+//! Statements that record outcomes and park rows.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ pub(in crate::delivery) async fn remove(
     Ok(())
 }
 
-/// Sets rows aside that must not be sent as they stand, for somebody to look at.
+/// Sets aside rows that failed verification, until an operator has examined them.
 pub(in crate::delivery) async fn park(
     conn: &mut PgConnection,
     notices: &[Uuid],
@@ -36,18 +36,18 @@ pub(in crate::delivery) async fn park(
     Ok(())
 }
 
-/// A row whose attempt is over and which is to be tried again.
-pub(in crate::delivery) struct Again {
+/// A row whose attempt has ended and that will be attempted again.
+pub(in crate::delivery) struct RetryRow {
     pub(in crate::delivery) notice_id: Uuid,
     pub(in crate::delivery) due_at: OffsetDateTime,
     pub(in crate::delivery) in_doubt: bool,
     pub(in crate::delivery) failure: Option<&'static str>,
 }
 
-/// Releases rows that are locked.
+/// Releases the leases of rows that the caller has locked.
 pub(in crate::delivery) async fn release(
     conn: &mut PgConnection,
-    rows: &[Again],
+    rows: &[RetryRow],
 ) -> sqlx::Result<()> {
     if rows.is_empty() {
         return Ok(());
@@ -72,21 +72,21 @@ pub(in crate::delivery) async fn release(
     Ok(())
 }
 
-/// A row that still belongs to the lease under which it was sent.
-pub(in crate::delivery) struct Held {
+/// A row that is still under the lease under which it was sent.
+pub(in crate::delivery) struct LeasedRow {
     pub(in crate::delivery) sequence: i32,
     pub(in crate::delivery) channel: String,
     pub(in crate::delivery) cancelled: bool,
 }
 
-/// Locks the cases of a record, ascending.
+/// Locks the cases of these notices, in ascending order.
 pub(in crate::delivery) async fn lock_cases(
     conn: &mut PgConnection,
     notices: &[Uuid],
 ) -> sqlx::Result<()> {
     sqlx::query(
         "-- lock_cases_of_deliveries
-        select case_id from case_file
+        select case_id from dispatch_case
         where case_id in (select case_id from delivery where notice_id = any($1))
         order by case_id
         for update",
@@ -97,14 +97,14 @@ pub(in crate::delivery) async fn lock_cases(
     Ok(())
 }
 
-/// Locks the rows that are still leased by these tokens, ascending.
-pub(in crate::delivery) async fn lock_held(
+/// Locks the rows that are still leased under these tokens, in ascending order.
+pub(in crate::delivery) async fn lock_leased(
     conn: &mut PgConnection,
     leases: &[(Uuid, Uuid)],
-) -> sqlx::Result<HashMap<Uuid, Held>> {
+) -> sqlx::Result<HashMap<Uuid, LeasedRow>> {
     let (notices, tokens): (Vec<Uuid>, Vec<Uuid>) = leases.iter().copied().unzip();
     let rows = sqlx::query(
-        "-- lock_held
+        "-- lock_leased
         select d.notice_id, d.sequence, d.channel, d.cancelled
         from delivery d
         join unnest($1::uuid[], $2::uuid[]) as l (notice_id, token) on l.notice_id = d.notice_id and l.token = d.lease_token
@@ -117,18 +117,18 @@ pub(in crate::delivery) async fn lock_held(
     .await?;
     rows.iter()
         .map(|row| {
-            let held = Held {
+            let leased = LeasedRow {
                 sequence: row.try_get("sequence")?,
                 channel: row.try_get("channel")?,
                 cancelled: row.try_get("cancelled")?,
             };
-            Ok((row.try_get("notice_id")?, held))
+            Ok((row.try_get("notice_id")?, leased))
         })
         .collect()
 }
 
-/// The plant `no-fence`: writes these notices back as a worker had read them, whoever has them now and whatever they have
-/// become meanwhile.
+/// The fail point `no-fence`: writes these notices back as a worker had read them, regardless of their
+/// present lease holder and state.
 pub(in crate::delivery) async fn overwrite(
     conn: &mut PgConnection,
     notices: &[Uuid],
@@ -140,8 +140,9 @@ pub(in crate::delivery) async fn overwrite(
             update notice set state = 'queued', escalated_to = null where id = any($1) and channel <> 'api'
             returning id, case_id, provider_id, channel, sequence
         )
-        insert into delivery (notice_id, case_id, provider_id, channel, sequence, severity, due_at, attempts, in_doubt, cancelled)
-        select id, case_id, provider_id, channel, sequence, 0, $2, 1, true, false from back order by id
+        insert into delivery (notice_id, case_id, provider_id, channel, sequence, severity, due_at, attempts, in_doubt,
+            cancelled, redelivery_requested)
+        select id, case_id, provider_id, channel, sequence, 0, $2, 1, true, false, false from back order by id
         on conflict (notice_id) do update set due_at = excluded.due_at, cancelled = false, lease_token = null, lease_until = null",
     )
     .bind(notices)

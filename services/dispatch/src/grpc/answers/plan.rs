@@ -1,76 +1,79 @@
-//! Which calls of a batch are done, which share a reply, and which clash.
+//! Decides which calls of a batch are processed, which repeat another and get its reply, and which reuse a
+//! key for another request.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::Invalid;
-use platform::batch::fold::{Repeat, key_reused, repeats};
+use platform::batch::fold::{Repeat, find_repeats, key_reused};
 use platform::error::{Kind, Problem};
 use platform::sealed::Keyring;
 use prost::Message as _;
 use proto::v1;
 
-use super::{AnswerCall, Answered};
-use crate::store::Receipt;
+use super::{AnswerCall, AnswerCallResult};
+use crate::store::IdempotencyReceipt;
 use crate::{Error, commands};
 
-/// What becomes of each call of a batch.
-pub(super) struct Plan {
-    fates: Vec<Fate>,
-    /// For each call to be done: the place of each item among the parsed ones, or why it has none.
+/// How each call of a batch is handled.
+pub(super) struct BatchPlan {
+    plans: Vec<CallPlan>,
+    /// For each call to process: the index of each answer among the parsed ones, or why it could not be
+    /// parsed.
     pub(super) parsed: Vec<Vec<Result<usize, Invalid>>>,
 }
 
-enum Fate {
-    Do,
-    /// As the call at this index.
-    Like(usize),
-    /// Answered before.
-    Known(Vec<u8>),
-    Clash,
+enum CallPlan {
+    Process,
+    /// Repeats the call at this index of the batch.
+    Repeat(usize),
+    /// Repeats an earlier call; its encoded reply.
+    Replied(Vec<u8>),
+    /// The idempotency key was used for another request.
+    KeyReused,
 }
 
-impl Plan {
+impl BatchPlan {
     pub(super) fn new(
         calls: &[AnswerCall],
-        known: &BTreeMap<(String, String), Receipt>,
+        known: &BTreeMap<(String, String), IdempotencyReceipt>,
         keyring: &Keyring,
     ) -> Self {
-        // A call without a key repeats nothing: its index makes its key its own.
+        // A call without a key repeats nothing: its index makes its key unique.
         let indexed: Vec<(usize, &AnswerCall)> = calls.iter().enumerate().collect();
-        let same = repeats(
+        let same = find_repeats(
             &indexed,
             |(n, call)| {
-                let own = call.key.is_none().then_some(*n);
-                (call.actor.clone(), call.key.clone(), own)
+                let unique = call.key.is_none().then_some(*n);
+                (call.actor.clone(), call.key.clone(), unique)
             },
             |(_, call)| (Arc::clone(&call.items), call.body_digest.clone()),
         );
-        let fates = calls
+        let plans = calls
             .iter()
             .zip(same)
             .map(|(call, same)| {
                 let key = call.key.clone().unwrap_or_default();
                 let receipt = known.get(&(call.actor.clone(), key));
                 match (receipt, same) {
-                    (Some(r), _) if call.is_of(keyring, &r.body_mac) => {
-                        Fate::Known(r.reply.clone())
+                    (Some(r), _) if call.has_request_mac(keyring, &r.body_mac) => {
+                        CallPlan::Replied(r.reply.clone())
                     }
-                    (Some(_), _) | (None, Repeat::Clash(_)) => Fate::Clash,
-                    (None, Repeat::Of(first)) => Fate::Like(first),
-                    (None, Repeat::First) => Fate::Do,
+                    (Some(_), _) | (None, Repeat::Conflict(_)) => CallPlan::KeyReused,
+                    (None, Repeat::SameAs(first)) => CallPlan::Repeat(first),
+                    (None, Repeat::First) => CallPlan::Process,
                 }
             })
             .collect();
         Self {
-            fates,
+            plans,
             parsed: vec![Vec::new(); calls.len()],
         }
     }
 
-    pub(super) fn to_do(&self) -> Vec<usize> {
-        (0..self.fates.len())
-            .filter(|n| matches!(self.fates[*n], Fate::Do))
+    pub(super) fn calls_to_process(&self) -> Vec<usize> {
+        (0..self.plans.len())
+            .filter(|n| matches!(self.plans[*n], CallPlan::Process))
             .collect()
     }
 
@@ -79,32 +82,32 @@ impl Plan {
         calls: &[AnswerCall],
         replies: &[Result<commands::AnswerReply, Problem>],
         keyring: &Keyring,
-    ) -> Result<(Vec<Answered>, Vec<Receipt>), Error> {
-        let mut answered: Vec<Answered> = Vec::with_capacity(calls.len());
+    ) -> Result<(Vec<AnswerCallResult>, Vec<IdempotencyReceipt>), Error> {
+        let mut results: Vec<AnswerCallResult> = Vec::with_capacity(calls.len());
         let mut receipts = Vec::new();
         for (n, call) in calls.iter().enumerate() {
-            let reply = match &self.fates[n] {
-                Fate::Do => {
+            let reply = match &self.plans[n] {
+                CallPlan::Process => {
                     let response = response(call, &self.parsed[n], replies);
                     if let Some(key) = &call.key {
-                        receipts.push(Receipt {
+                        receipts.push(IdempotencyReceipt {
                             actor: call.actor.clone(),
                             key: key.clone(),
-                            body_mac: call.mac(keyring).to_vec(),
+                            body_mac: call.request_mac(keyring).to_vec(),
                             reply: response.encode_to_vec(),
                         });
                     }
                     Ok(response)
                 }
-                // The first of equal calls stands before its repeats.
-                Fate::Like(first) => answered[*first].clone(),
-                Fate::Known(reply) => Ok(v1::AnswerNoticesResponse::decode(reply.as_slice())
-                    .map_err(|_| Problem::of(Kind::Internal))?),
-                Fate::Clash => Err(key_reused()),
+                // The first of equal calls precedes its repeats in the batch.
+                CallPlan::Repeat(first) => results[*first].clone(),
+                CallPlan::Replied(reply) => Ok(v1::AnswerNoticesResponse::decode(reply.as_slice())
+                    .map_err(|_| Problem::from_kind(Kind::Internal))?),
+                CallPlan::KeyReused => Err(key_reused()),
             };
-            answered.push(reply);
+            results.push(reply);
         }
-        Ok((answered, receipts))
+        Ok((results, receipts))
     }
 }
 
@@ -113,24 +116,26 @@ fn response(
     parsed: &[Result<usize, Invalid>],
     replies: &[Result<commands::AnswerReply, Problem>],
 ) -> v1::AnswerNoticesResponse {
-    use v1::answer_result::Result as Said;
+    use v1::answer_result::Result as ItemResult;
     let results = call
         .items
         .iter()
         .zip(parsed)
         .enumerate()
         .map(|(i, (item, parsed))| {
-            let said = match parsed {
-                Err(invalid) => Said::Problem(invalid.clone().into()),
-                Ok(place) => match replies.get(*place) {
-                    Some(Ok(reply)) => Said::State(reply.state.wire()),
-                    Some(Err(problem)) => Said::Problem(item_problem(problem, i)),
-                    None => Said::Problem(item_problem(&Problem::of(Kind::Internal), i)),
+            let result = match parsed {
+                Err(invalid) => ItemResult::Problem(invalid.clone().into()),
+                Ok(index) => match replies.get(*index) {
+                    Some(Ok(reply)) => ItemResult::State(reply.state.wire()),
+                    Some(Err(problem)) => ItemResult::Problem(item_problem(problem, i)),
+                    None => {
+                        ItemResult::Problem(item_problem(&Problem::from_kind(Kind::Internal), i))
+                    }
                 },
             };
             v1::AnswerResult {
                 notice_id: item.notice_id.clone(),
-                result: Some(said),
+                result: Some(result),
             }
         })
         .collect();
@@ -142,7 +147,7 @@ fn item_problem(problem: &Problem, i: usize) -> v1::ItemProblem {
         code: problem.code.to_string(),
         detail: problem.detail.clone(),
         field: format!(
-            "items[{i}].{}",
+            "answers[{i}].{}",
             problem.field.as_deref().unwrap_or("notice_id")
         ),
     }

@@ -1,4 +1,5 @@
-//! Accepts submissions: idempotency, quota, attaching, storing, and the events. One is a batch of one.
+//! Accepts submissions: idempotency keys, quotas, attaching to cases, storing, and events. A single
+//! submission is a batch of one.
 
 mod repeat;
 
@@ -6,10 +7,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use domain::Invalid;
+use domain::enums::{AgeBand, Media, ReportChannel};
 use domain::event::Body;
-use domain::id::{CaseId, Reference, ReportId};
+use domain::id::{CaseId, PartnerId, Reference, ReportId};
 use domain::wire::timestamp;
-use domain::word::{AgeBand, Media, ReportChannel};
 use platform::batch;
 use platform::clock::Clock;
 use platform::error::{Kind, Problem};
@@ -21,35 +22,39 @@ use sqlx::PgConnection;
 use time::{Date, OffsetDateTime, Time, UtcOffset};
 use uuid::Uuid;
 
-use super::attach::{self, Attached};
+use super::attach::{self, AttachedCase};
 use super::new_event;
 use crate::error::{Error, item_problem};
-use crate::store::report::{self, NewReport};
+use crate::store::report::{self, NewReportRow};
 use crate::store::{partner, submission};
-use crate::submission::{Item, SealedReport, Submission};
+use crate::submission::{SealedReport, Submission, ValidReport};
 
-use repeat::{Reply, settle};
+use repeat::{PendingReply, resolve_replies};
 
-/// The accepting command, with what it needs beside the submissions.
+/// The command that accepts submissions, with its dependencies.
 #[derive(Clone)]
 pub struct Accept {
     pub keyring: Arc<Keyring>,
     pub clock: Clock,
 }
 
-/// What is answered to one submission.
+/// The reply to one submission.
 pub type Accepted = Result<v1::SubmitReportsResponse, Problem>;
 
-/// What is given for one item, before it is worded for the sender.
-pub struct Receipt {
-    pub report: ReportId,
-    pub reference: Reference,
-    pub case: CaseId,
-    pub opened: bool,
+/// A report that was stored.
+struct AcceptedReport {
+    id: ReportId,
+    reference: Reference,
+    case: CaseId,
+    opened_case: bool,
 }
 
-/// An item that is to be stored: which submission, which item in it.
-type Place = (usize, usize);
+/// The position of a report in a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct ReportIndex {
+    submission: usize,
+    report: usize,
+}
 
 impl batch::Command<Submission> for Accept {
     type Reply = Accepted;
@@ -61,32 +66,32 @@ impl batch::Command<Submission> for Accept {
         batch: &[Submission],
     ) -> Result<Vec<Accepted>, Error> {
         let now = self.clock.now(conn).await?;
-        let mut replies = self.repeated(conn, batch, now).await?;
-        let refused = quotas(conn, batch, &replies, now).await?;
-        let mut given_back = Vec::new();
-        let places: Vec<Place> = batch
+        let mut replies = self.find_repeats(conn, batch, now).await?;
+        let over_quota = reserve_quotas(conn, batch, &replies, now).await?;
+        let to_store: Vec<ReportIndex> = batch
             .iter()
             .enumerate()
             .filter(|(index, _)| replies[*index].is_none())
-            .flat_map(|(index, submission)| {
-                (0..submission.items.len()).map(move |item| (index, item))
+            .flat_map(|(index, submission)| report_indexes(index, submission))
+            .filter(|index| {
+                !over_quota.contains_key(index) && valid_report(batch, *index).is_some()
             })
-            .filter(|place| !refused.contains_key(place) && good(batch, *place).is_some())
             .collect();
-        let receipts = self.store(conn, batch, &places, now).await?;
+        let accepted = self.store(conn, batch, &to_store, now).await?;
 
-        let mut answers = Vec::new();
+        let mut responses = Vec::new();
+        let mut released_keys = Vec::new();
         for (index, submission) in batch.iter().enumerate() {
             if replies[index].is_some() {
                 continue;
             }
-            if let Some(problem) = none_granted(index, submission, &receipts, &refused) {
+            if let Some(problem) = quota_refusal(index, submission, &accepted, &over_quota) {
                 let key = submission.idempotency.as_ref().map(|i| i.key.as_str());
-                given_back.extend(key.map(|key| (submission.principal.as_str(), key)));
-                replies[index] = Some(Reply::Done(Err(problem)));
+                released_keys.extend(key.map(|key| (submission.principal.as_str(), key)));
+                replies[index] = Some(PendingReply::Done(Err(problem)));
                 continue;
             }
-            let response = word(index, submission, &receipts, &refused, now);
+            let response = build_response(index, submission, &accepted, &over_quota, now);
             if let Some(idempotency) = &submission.idempotency {
                 let sealed = self.keyring.seal_provider(
                     Purpose::Document,
@@ -94,130 +99,137 @@ impl batch::Command<Submission> for Accept {
                     submission.id,
                     &response.encode_to_vec(),
                 );
-                answers.push((
+                responses.push((
                     submission.id,
                     submission.principal.as_str(),
                     idempotency.key.as_str(),
                     sealed.into_bytes(),
                 ));
             }
-            replies[index] = Some(Reply::Done(Ok(response)));
+            replies[index] = Some(PendingReply::Done(Ok(response)));
         }
-        if !answers.is_empty() {
-            submission::answer(conn, &answers).await?;
+        if !responses.is_empty() {
+            submission::store_responses(conn, &responses).await?;
         }
-        if !given_back.is_empty() {
-            submission::give_back(conn, &given_back).await?;
+        if !released_keys.is_empty() {
+            submission::release_keys(conn, &released_keys).await?;
         }
-        Ok(settle(replies))
+        Ok(resolve_replies(replies))
     }
 }
 
 impl Accept {
-    /// Attaches, seals, inserts and appends. A receipt for each place.
+    /// Attaches reports to cases, seals and inserts them, and appends their events.
     async fn store(
         &self,
         conn: &mut PgConnection,
         batch: &[Submission],
-        places: &[Place],
+        indexes: &[ReportIndex],
         now: OffsetDateTime,
-    ) -> Result<HashMap<Place, Receipt>, Error> {
-        if places.is_empty() {
+    ) -> Result<HashMap<ReportIndex, AcceptedReport>, Error> {
+        if indexes.is_empty() {
             return Ok(HashMap::new());
         }
-        let items: Vec<&Item> = places
+        let reports: Vec<&ValidReport> = indexes
             .iter()
-            .filter_map(|place| good(batch, *place))
+            .filter_map(|index| valid_report(batch, *index))
             .collect();
-        let attached = attach::attach(conn, &self.keyring, &items, now).await?;
-        let resealed: Vec<Option<SealedReport>> = items
+        let attached = attach::attach(conn, &self.keyring, &reports, now).await?;
+        let resealed: Vec<Option<SealedReport>> = reports
             .iter()
             .zip(&attached)
-            .map(|(item, to)| to.key.as_ref().map(|key| item.seal(key, to.case)))
+            .map(|(report, to)| to.key.as_ref().map(|key| report.seal(key, to.case)))
             .collect();
-        let mut rows = Vec::with_capacity(items.len());
-        let mut events = Vec::with_capacity(items.len());
-        let mut receipts = HashMap::with_capacity(items.len());
-        for (((place, item), to), resealed) in
-            places.iter().zip(&items).zip(&attached).zip(&resealed)
+        let mut rows = Vec::with_capacity(reports.len());
+        let mut events = Vec::with_capacity(reports.len());
+        let mut accepted = HashMap::with_capacity(reports.len());
+        for (((index, report), to), resealed) in
+            indexes.iter().zip(&reports).zip(&attached).zip(&resealed)
         {
-            let submission = &batch[place.0];
-            let sealed = resealed.as_ref().unwrap_or(&item.fresh.sealed);
-            let opened = to.key.is_none();
-            rows.push(row(submission, item, to.case, sealed, now));
-            let body = received(submission, item, to, sealed, now);
+            let submission = &batch[index.submission];
+            let sealed = resealed.as_ref().unwrap_or(&report.provisional.sealed);
+            rows.push(report_row(submission, report, to.case, sealed, now));
             events.push(new_event(
                 to.case,
                 now,
                 submission.traceparent.clone(),
-                body,
+                received_event(submission, report, to, sealed, now),
             ));
-            receipts.insert(
-                *place,
-                Receipt {
-                    report: item.report,
-                    reference: item.reference.clone(),
+            accepted.insert(
+                *index,
+                AcceptedReport {
+                    id: report.id,
+                    reference: report.reference.clone(),
                     case: to.case,
-                    opened,
+                    opened_case: to.key.is_none(),
                 },
             );
         }
         report::insert(conn, &rows, now).await?;
         log::append(conn, &events).await?;
-        Ok(receipts)
+        Ok(accepted)
     }
 }
 
-fn good(batch: &[Submission], (submission, item): Place) -> Option<&Item> {
-    batch[submission].items[item].item.as_ref().ok()
+fn report_indexes(
+    submission: usize,
+    parsed: &Submission,
+) -> impl Iterator<Item = ReportIndex> + Clone + use<> {
+    (0..parsed.reports.len()).map(move |report| ReportIndex { submission, report })
 }
 
-fn row<'a>(
+fn valid_report(batch: &[Submission], index: ReportIndex) -> Option<&ValidReport> {
+    let parsed = &batch[index.submission].reports[index.report];
+    parsed.report.as_ref().ok()
+}
+
+fn report_row<'a>(
     submission: &'a Submission,
-    item: &'a Item,
+    report: &'a ValidReport,
     case: CaseId,
     sealed: &'a SealedReport,
     now: OffsetDateTime,
-) -> NewReport<'a> {
-    NewReport {
-        id: item.report,
+) -> NewReportRow<'a> {
+    NewReportRow {
+        id: report.id,
         case,
-        reference_tag: &item.reference_tag,
+        reference_tag: &report.reference_tag,
         channel: submission.channel,
         partner: submission.partner,
-        external_tag: item.external.as_ref().map(|external| &external.tag),
-        sealed_external: sealed.external.as_deref(),
-        sealed_spelling: &sealed.spelling,
-        sealed_item: &sealed.item,
-        media: item.media,
+        external_ref_tag: report.external_ref.as_ref().map(|external| &external.tag),
+        sealed_external_ref: sealed.external_ref.as_deref(),
+        sealed_reported_url: &sealed.reported_url,
+        sealed_content: &sealed.content,
+        media: report.media,
         age_band: submission.age_band,
         country: submission.country.as_deref(),
-        received_at: item.received_at.unwrap_or(now),
+        received_at: report.received_at.unwrap_or(now),
     }
 }
 
-fn received(
+fn received_event(
     submission: &Submission,
-    item: &Item,
-    to: &Attached,
+    report: &ValidReport,
+    to: &AttachedCase,
     sealed: &SealedReport,
     now: OffsetDateTime,
 ) -> Body {
     Body::ReportReceived(v1::ReportReceived {
-        report_id: item.report.to_string(),
+        report_id: report.id.to_string(),
         channel: submission.channel.wire(),
-        media: item.media.map_or(0, Media::wire),
+        media: report.media.map_or(0, Media::wire),
         age_band: submission.age_band.map_or(0, AgeBand::wire),
         reporter_country: submission.country.clone().unwrap_or_default(),
-        received_at: Some(timestamp(item.received_at.unwrap_or(now))),
+        received_at: Some(timestamp(report.received_at.unwrap_or(now))),
         wrapped_key: to.wrapped.as_bytes().to_vec().into(),
-        sealed_item: sealed.item.clone().into(),
+        sealed_content: sealed.content.clone().into(),
         opened_case: to.key.is_none(),
         partner_id: submission
             .partner
             .map(|id| id.to_string())
             .unwrap_or_default(),
-        // Whoever passes on what others saw is no witness of their own; who searched and found does not decide it.
+        // Only a member of staff who found the content themselves must not decide the case; one who forwards
+        // another person's report may.
         submitted_by: submission
             .staff
             .filter(|_| submission.channel == ReportChannel::Proactive)
@@ -226,56 +238,56 @@ fn received(
     })
 }
 
-/// Counts the good items against their partners' quotas of the day; the last ones of a partner are refused first.
-/// Partners ascending, before any case is locked.
-async fn quotas(
+/// Counts the valid reports against the partners' daily quotas. Returns the reports over quota, the last ones
+/// of each partner. Locks the quota rows in ascending order of partners, before any case is locked.
+async fn reserve_quotas(
     conn: &mut PgConnection,
     batch: &[Submission],
-    replies: &[Option<Reply>],
+    replies: &[Option<PendingReply>],
     now: OffsetDateTime,
-) -> Result<HashMap<Place, Problem>, Error> {
+) -> Result<HashMap<ReportIndex, Problem>, Error> {
     let day: Date = now.to_offset(UtcOffset::UTC).date();
-    let mut wanted: BTreeMap<Uuid, Vec<Place>> = BTreeMap::new();
+    let mut by_partner: BTreeMap<Uuid, Vec<ReportIndex>> = BTreeMap::new();
     for (index, submission) in batch.iter().enumerate() {
         let (Some(partner), None) = (submission.partner, &replies[index]) else {
             continue;
         };
         if submission.daily_quota > 0 {
-            let places = (0..submission.items.len()).map(|item| (index, item));
-            let good = places.filter(|place| good(batch, *place).is_some());
-            wanted.entry(partner.uuid()).or_default().extend(good);
+            let valid = report_indexes(index, submission)
+                .filter(|index| valid_report(batch, *index).is_some());
+            by_partner.entry(partner.uuid()).or_default().extend(valid);
         }
     }
-    let mut refused = HashMap::new();
-    for (partner, places) in wanted {
-        let Some(first) = places.first() else {
+    let mut over_quota = HashMap::new();
+    for (partner, indexes) in by_partner {
+        let Some(first) = indexes.first() else {
             continue;
         };
-        let partner = domain::id::PartnerId::new(partner);
-        let quota = batch[first.0].daily_quota;
-        let used = partner::lock_use(conn, partner, day).await?;
-        let granted = places.len().min(quota.saturating_sub(used) as usize);
-        partner::add_use(conn, partner, day, granted as u32).await?;
-        for place in &places[granted..] {
-            refused.insert(*place, quota_exceeded(quota, now));
+        let partner = PartnerId::new(partner);
+        let quota = batch[first.submission].daily_quota;
+        let used = partner::lock_usage(conn, partner, day).await?;
+        let granted = indexes.len().min(quota.saturating_sub(used) as usize);
+        partner::add_usage(conn, partner, day, granted as u32).await?;
+        for index in &indexes[granted..] {
+            over_quota.insert(*index, quota_exceeded(quota, now));
         }
     }
-    Ok(refused)
+    Ok(over_quota)
 }
 
-/// What is said of a submission for which the day's quota had no room at all. It is no answer to keep under its key:
-/// the same submission is to be sent again.
-fn none_granted(
+/// The refusal of a submission of which the quota allowed no report. It is not stored under the idempotency
+/// key, so that the same submission can be sent again.
+fn quota_refusal(
     index: usize,
     submission: &Submission,
-    receipts: &HashMap<Place, Receipt>,
-    refused: &HashMap<Place, Problem>,
+    accepted: &HashMap<ReportIndex, AcceptedReport>,
+    over_quota: &HashMap<ReportIndex, Problem>,
 ) -> Option<Problem> {
-    let mut places = (0..submission.items.len()).map(|item| (index, item));
-    if places.clone().any(|place| receipts.contains_key(&place)) {
+    let mut indexes = report_indexes(index, submission);
+    if indexes.clone().any(|index| accepted.contains_key(&index)) {
         return None;
     }
-    let mut problem = places.find_map(|place| refused.get(&place))?.clone();
+    let mut problem = indexes.find_map(|index| over_quota.get(&index))?.clone();
     problem.detail = format!(
         "your quota of {} reports a day (UTC) is used; send this again tomorrow, or ask the hotline for more",
         submission.daily_quota
@@ -283,61 +295,57 @@ fn none_granted(
     Some(problem)
 }
 
-/// What is said of an item for which there was no room beside its neighbours.
+/// The problem of a report over quota in a submission of which other reports were accepted.
 fn quota_exceeded(quota: u32, now: OffsetDateTime) -> Problem {
     let midnight = now.to_offset(UtcOffset::UTC).replace_time(Time::MIDNIGHT) + time::Duration::DAY;
     Problem::new(
         Kind::Exhausted,
         "quota_exceeded",
         format!(
-            "your quota of {quota} reports a day (UTC) is used; send this item again tomorrow, with a new idempotency key, or ask the hotline for more"
+            "your quota of {quota} reports a day (UTC) is used; send this report again tomorrow, with a new idempotency key, or ask the hotline for more"
         ),
     )
     .retry_after((midnight - now).unsigned_abs())
 }
 
-/// The answer, in the order of the items.
-fn word(
+/// The response to a submission, with one result per report, in order.
+fn build_response(
     index: usize,
     submission: &Submission,
-    receipts: &HashMap<Place, Receipt>,
-    refused: &HashMap<Place, Problem>,
+    accepted: &HashMap<ReportIndex, AcceptedReport>,
+    over_quota: &HashMap<ReportIndex, Problem>,
     now: OffsetDateTime,
 ) -> v1::SubmitReportsResponse {
-    let result = |item: usize, parsed: &Result<Item, Invalid>| {
-        let place = (index, item);
-        let field = format!("items[{item}]");
-        match (receipts.get(&place), refused.get(&place), parsed) {
-            (Some(receipt), ..) => v1::item_result::Result::Receipt(v1::Receipt {
-                report_id: receipt.report.to_string(),
-                reference: receipt.reference.to_string(),
+    use v1::report_result::Result as ResultProto;
+    let result = |index: ReportIndex, parsed: &Result<ValidReport, Invalid>| {
+        let field = format!("reports[{}]", index.report);
+        match (accepted.get(&index), over_quota.get(&index), parsed) {
+            (Some(report), ..) => ResultProto::Receipt(v1::Receipt {
+                report_id: report.id.to_string(),
+                reference: report.reference.to_string(),
                 case_id: if submission.sees_cases {
-                    receipt.case.to_string()
+                    report.case.to_string()
                 } else {
                     String::new()
                 },
-                // Whether a URL was known already is nothing that the public may learn.
-                opened_case: submission.sees_cases && receipt.opened,
+                // The public must not learn whether a URL was reported before.
+                opened_case: submission.sees_cases && report.opened_case,
                 accepted_at: Some(timestamp(now)),
             }),
-            (None, Some(problem), _) => {
-                v1::item_result::Result::Problem(item_problem(problem.clone(), &field))
-            }
-            (None, None, Err(invalid)) => v1::item_result::Result::Problem(invalid.clone().into()),
-            // Every good item that is not refused has been stored.
+            (None, Some(problem), _) => ResultProto::Problem(item_problem(problem.clone(), &field)),
+            (None, None, Err(invalid)) => ResultProto::Problem(invalid.clone().into()),
+            // Every valid report within the quota has been stored.
             (None, None, Ok(_)) => {
-                v1::item_result::Result::Problem(item_problem(Problem::of(Kind::Internal), &field))
+                ResultProto::Problem(item_problem(Problem::from_kind(Kind::Internal), &field))
             }
         }
     };
     v1::SubmitReportsResponse {
-        results: submission
-            .items
-            .iter()
-            .enumerate()
-            .map(|(item, parsed)| v1::ItemResult {
+        results: report_indexes(index, submission)
+            .zip(&submission.reports)
+            .map(|(index, parsed)| v1::ReportResult {
                 external_id: parsed.external_id.clone(),
-                result: Some(result(item, &parsed.item)),
+                result: Some(result(index, &parsed.report)),
             })
             .collect(),
         repeated: false,

@@ -1,4 +1,5 @@
-//! Submissions whose idempotency key was used before: the answer that was given then, or a refusal where the body is another.
+//! Submissions whose idempotency key was used before: the earlier response, or a refusal if the body is
+//! different.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,22 +16,23 @@ use crate::error::Error;
 use crate::store::submission;
 use crate::submission::{Idempotency, Submission};
 
-/// What is known of a submission's answer.
-pub(super) enum Reply {
+/// The reply to a submission, as far as it is known.
+pub(super) enum PendingReply {
     Done(Accepted),
     /// The same as that of an earlier submission of the batch.
     SameAs(usize),
 }
 
 impl Accept {
-    /// Answers those whose idempotency key was used before, earlier or in this batch; takes the keys of the others.
-    pub(super) async fn repeated(
+    /// Replies to the submissions whose idempotency key was used before, earlier or in this batch. Reserves
+    /// the keys of the others, whose entries stay `None`.
+    pub(super) async fn find_repeats(
         &self,
         conn: &mut PgConnection,
         batch: &[Submission],
         now: OffsetDateTime,
-    ) -> Result<Vec<Option<Reply>>, Error> {
-        let mut replies: Vec<Option<Reply>> = batch.iter().map(|_| None).collect();
+    ) -> Result<Vec<Option<PendingReply>>, Error> {
+        let mut replies: Vec<Option<PendingReply>> = batch.iter().map(|_| None).collect();
         let keyed: Vec<(usize, &Submission, &Idempotency)> = batch
             .iter()
             .enumerate()
@@ -41,54 +43,55 @@ impl Accept {
         let mut keys = BTreeMap::new();
         for (_, submission, idempotency) in &keyed {
             let name = (submission.principal.as_str(), idempotency.key.as_str());
-            keys.entry(name).or_insert(submission::Key {
+            keys.entry(name).or_insert(submission::SubmissionKey {
                 id: submission.id,
                 principal: name.0,
                 name: name.1,
-                body: &idempotency.mac,
+                body_mac: &idempotency.mac,
             });
         }
-        let keys: Vec<submission::Key<'_>> = keys.into_values().collect();
+        let keys: Vec<submission::SubmissionKey<'_>> = keys.into_values().collect();
         let mut used = HashMap::new();
         if !keys.is_empty() {
-            let taken = submission::take(conn, &keys, now).await?;
-            if taken.len() < keys.len() {
-                for used_key in submission::used(conn, &keys).await? {
+            let reserved = submission::reserve_keys(conn, &keys, now).await?;
+            if reserved.len() < keys.len() {
+                for used_key in submission::find_used_keys(conn, &keys).await? {
                     used.insert((used_key.principal.clone(), used_key.key.clone()), used_key);
                 }
             }
         }
-        // First what is known, then what stands in this batch: a wrong body beside a true repeat costs only itself.
-        let mut fresh = Vec::with_capacity(keyed.len());
+        // Stored keys first, then repeats within the batch, so that a different body beside a true repeat
+        // affects only itself.
+        let mut unused = Vec::with_capacity(keyed.len());
         for (index, submission, idempotency) in keyed {
             let name = (submission.principal.clone(), idempotency.key.clone());
             match used.get(&name) {
-                None => fresh.push((index, submission, idempotency)),
-                Some(used) if idempotency.is_of(&self.keyring, &used.body) => {
-                    replies[index] = Some(Reply::Done(self.earlier(used)?));
+                None => unused.push((index, submission, idempotency)),
+                Some(used) if idempotency.matches(&self.keyring, &used.body_mac) => {
+                    replies[index] = Some(PendingReply::Done(self.earlier_reply(used)?));
                 }
-                Some(_) => replies[index] = Some(Reply::Done(Err(fold::key_reused()))),
+                Some(_) => replies[index] = Some(PendingReply::Done(Err(fold::key_reused()))),
             }
         }
-        let stand = fold::repeats(
-            &fresh,
+        let repeats = fold::find_repeats(
+            &unused,
             |(_, submission, idempotency)| {
                 (submission.principal.as_str(), idempotency.key.as_str())
             },
             |(.., idempotency)| idempotency.mac,
         );
-        for ((index, ..), stands) in fresh.iter().zip(stand) {
-            replies[*index] = match stands {
+        for ((index, ..), repeat) in unused.iter().zip(repeats) {
+            replies[*index] = match repeat {
                 fold::Repeat::First => None,
-                fold::Repeat::Of(earlier) => Some(Reply::SameAs(fresh[earlier].0)),
-                fold::Repeat::Clash(_) => Some(Reply::Done(Err(fold::key_reused()))),
+                fold::Repeat::SameAs(earlier) => Some(PendingReply::SameAs(unused[earlier].0)),
+                fold::Repeat::Conflict(_) => Some(PendingReply::Done(Err(fold::key_reused()))),
             };
         }
         Ok(replies)
     }
 
-    /// The answer that was given before.
-    fn earlier(&self, used: &submission::Used) -> Result<Accepted, Error> {
+    /// The stored response of an earlier submission with the same key.
+    fn earlier_reply(&self, used: &submission::UsedKey) -> Result<Accepted, Error> {
         let opened = self.keyring.open_provider(
             Purpose::Document,
             &used.principal,
@@ -106,19 +109,19 @@ impl Accept {
     }
 }
 
-/// Gives those that share an answer their copy.
-pub(super) fn settle(replies: Vec<Option<Reply>>) -> Vec<Accepted> {
-    let mut settled: Vec<Accepted> = Vec::with_capacity(replies.len());
+/// Copies the replies of submissions that are repeats of an earlier one in the batch.
+pub(super) fn resolve_replies(replies: Vec<Option<PendingReply>>) -> Vec<Accepted> {
+    let mut resolved: Vec<Accepted> = Vec::with_capacity(replies.len());
     for reply in replies {
-        settled.push(match reply {
-            Some(Reply::Done(done)) => done,
-            // Earlier in the batch, so settled already.
-            Some(Reply::SameAs(earlier)) => settled[earlier].clone().map(|mut response| {
+        resolved.push(match reply {
+            Some(PendingReply::Done(reply)) => reply,
+            // It is earlier in the batch, so it has been resolved already.
+            Some(PendingReply::SameAs(earlier)) => resolved[earlier].clone().map(|mut response| {
                 response.repeated = true;
                 response
             }),
-            None => Err(Problem::of(Kind::Internal)),
+            None => Err(Problem::from_kind(Kind::Internal)),
         });
     }
-    settled
+    resolved
 }

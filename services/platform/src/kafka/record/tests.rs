@@ -1,4 +1,4 @@
-//! A record is taken only as its producer made it, and only where.
+//! A record is accepted only as its producer made it, and only in its own topic and partition.
 
 use rdkafka::message::{OwnedMessage, Timestamp};
 
@@ -37,12 +37,16 @@ fn message(headers: OwnedHeaders, partition: i32, payload: &[u8]) -> OwnedMessag
     )
 }
 
-/// The same headers with one of them changed, or without it.
+/// The same headers with one of them changed or removed.
 fn with(headers: &OwnedHeaders, key: &str, value: Option<&str>) -> OwnedHeaders {
     let mut changed = OwnedHeaders::new();
     for header in headers.iter() {
-        let kept = std::str::from_utf8(header.value.unwrap()).unwrap();
-        let value = if header.key == key { value } else { Some(kept) };
+        let original = std::str::from_utf8(header.value.unwrap()).unwrap();
+        let value = if header.key == key {
+            value
+        } else {
+            Some(original)
+        };
         if let Some(value) = value {
             changed = changed.insert(Header {
                 key: header.key,
@@ -54,18 +58,18 @@ fn with(headers: &OwnedHeaders, key: &str, value: Option<&str>) -> OwnedHeaders 
 }
 
 #[test]
-fn an_event_comes_back_as_it_was_sent() {
+fn a_record_round_trips_an_event() {
     let (keys, sent) = (keyring(), event());
     let headers = headers(&sent, &keys).unwrap();
-    let got = read("intake", &keys, &message(headers, 5, b"payload")).unwrap();
-    assert_eq!(format!("{got:?}"), format!("{sent:?}"));
+    let received = read("intake", &keys, &message(headers, 5, b"payload")).unwrap();
+    assert_eq!(format!("{received:?}"), format!("{sent:?}"));
     assert_eq!(
         (
-            got.case_id,
-            got.caused_by,
-            got.occurred_at,
-            got.traceparent,
-            got.payload
+            received.case_id,
+            received.caused_by,
+            received.occurred_at,
+            received.traceparent,
+            received.payload
         ),
         (
             sent.case_id,
@@ -78,10 +82,10 @@ fn an_event_comes_back_as_it_was_sent() {
 }
 
 #[test]
-fn nothing_of_an_event_can_be_changed_or_moved() {
+fn a_record_that_was_changed_or_moved_is_rejected() {
     let (keys, sent) = (keyring(), event());
-    let made = headers(&sent, &keys).unwrap();
-    let refused = |headers: &OwnedHeaders, partition, payload: &[u8], producer| {
+    let valid = headers(&sent, &keys).unwrap();
+    let rejected = |headers: &OwnedHeaders, partition, payload: &[u8], producer| {
         read(
             producer,
             &keys,
@@ -89,14 +93,23 @@ fn nothing_of_an_event_can_be_changed_or_moved() {
         )
         .unwrap_err()
     };
-    assert_eq!(refused(&made, 5, b"other", "intake"), Refused::Forged);
-    assert_eq!(refused(&made, 5, b"payload", "dispatch"), Refused::Forged);
     assert_eq!(
-        refused(&made, 6, b"payload", "intake"),
-        Refused::Malformed("ce_shard")
+        rejected(&valid, 5, b"other", "intake"),
+        RecordError::InvalidMac
     );
-    let moved = with(&made, "ce_shard", Some("6"));
-    assert_eq!(refused(&moved, 6, b"payload", "intake"), Refused::Forged);
+    assert_eq!(
+        rejected(&valid, 5, b"payload", "dispatch"),
+        RecordError::InvalidMac
+    );
+    assert_eq!(
+        rejected(&valid, 6, b"payload", "intake"),
+        RecordError::Malformed("ce_shard")
+    );
+    let moved = with(&valid, "ce_shard", Some("6"));
+    assert_eq!(
+        rejected(&moved, 6, b"payload", "intake"),
+        RecordError::InvalidMac
+    );
     for (key, value) in [
         ("ce_id", "00000000-0000-0000-0000-000000000009"),
         ("ce_type", "takedown.v1.CaseActionable"),
@@ -105,31 +118,40 @@ fn nothing_of_an_event_can_be_changed_or_moved() {
         ("ce_position", "43"),
         ("ce_causedby", "00000000-0000-0000-0000-000000000009"),
     ] {
-        let changed = with(&made, key, Some(value));
+        let changed = with(&valid, key, Some(value));
         assert_eq!(
-            refused(&changed, 5, b"payload", "intake"),
-            Refused::Forged,
+            rejected(&changed, 5, b"payload", "intake"),
+            RecordError::InvalidMac,
             "{key}"
         );
     }
-    let orphan = with(&made, "ce_causedby", None);
-    assert_eq!(refused(&orphan, 5, b"payload", "intake"), Refused::Forged);
-    let strange = keyring();
-    let foreign = headers(&sent, &strange).unwrap();
-    assert_eq!(refused(&foreign, 5, b"payload", "intake"), Refused::Forged);
+    let without_cause = with(&valid, "ce_causedby", None);
+    assert_eq!(
+        rejected(&without_cause, 5, b"payload", "intake"),
+        RecordError::InvalidMac
+    );
+    let other_keys = keyring();
+    let foreign = headers(&sent, &other_keys).unwrap();
+    assert_eq!(
+        rejected(&foreign, 5, b"payload", "intake"),
+        RecordError::InvalidMac
+    );
 }
 
 #[test]
-fn garbage_is_named_for_what_it_is() {
+fn a_malformed_record_is_rejected_with_its_fault() {
     let keys = keyring();
-    let made = headers(&event(), &keys).unwrap();
-    let refused = |headers: OwnedHeaders| {
+    let valid = headers(&event(), &keys).unwrap();
+    let rejected = |headers: OwnedHeaders| {
         read("intake", &keys, &message(headers, 5, b"payload")).unwrap_err()
     };
-    assert_eq!(refused(OwnedHeaders::new()), Refused::Missing("ce_shard"));
     assert_eq!(
-        refused(with(&made, "ce_mac", None)),
-        Refused::Missing("ce_mac")
+        rejected(OwnedHeaders::new()),
+        RecordError::Missing("ce_shard")
+    );
+    assert_eq!(
+        rejected(with(&valid, "ce_mac", None)),
+        RecordError::Missing("ce_mac")
     );
     for (key, value) in [
         ("ce_mac", "b1:00"),
@@ -140,14 +162,14 @@ fn garbage_is_named_for_what_it_is() {
         ("ce_time", "noon"),
         ("ce_id", "1"),
     ] {
-        let Refused::Malformed(named) = refused(with(&made, key, Some(value))) else {
-            panic!("{key}={value} was not found malformed");
+        let RecordError::Malformed(named) = rejected(with(&valid, key, Some(value))) else {
+            panic!("{key}={value} was not reported as malformed");
         };
         assert_eq!(named, key);
     }
-    let doubled = made.insert(Header {
+    let doubled = valid.insert(Header {
         key: "ce_position",
         value: Some("42"),
     });
-    assert_eq!(refused(doubled), Refused::Twice("ce_position"));
+    assert_eq!(rejected(doubled), RecordError::Duplicate("ce_position"));
 }

@@ -1,10 +1,11 @@
-//! Publishing: what is stamped goes to Kafka, shard by shard, and `published_to` says how far every record is known
-//! to be there or was skipped with an alarm.
+//! Publishing: sends positioned events to Kafka, shard by shard. `published_to` is the position up to which
+//! every record is acknowledged or was skipped with an alarm.
 //!
-//! Publishing twice is harmless, because a position is the same each time; so whoever cannot tell sends again. Must
-//! not pass a record whose delivery is unknown, and must not let one shard's trouble hold up another.
+//! Publishing twice is harmless, because a position never changes; so a record whose delivery is unknown is
+//! sent again, and `published_to` never advances past it. A failing shard does not delay the others.
 
 mod round;
+mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,35 +19,36 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::holding::Shared;
-use super::published::{self, Moved};
-use super::{Envelope, Hint, envelope, read_sql};
+use super::owned_shards::OwnedShards;
+use super::{Envelope, Wakeup, envelope, read_sql};
 use crate::error::Problem;
 use crate::kafka::{KafkaBus, Producer};
 use round::{Round, Stop};
+use store::PublishedTo;
 
-/// Records of one shard on their way at once.
+/// Maximum number of unacknowledged records of one shard.
 const WINDOW: i64 = 500;
-/// How soon what another process stamped is seen, and how soon a full queue is tried again.
+/// Poll interval for positions assigned by other processes, and pause before a full queue is tried again.
 const POLL: Duration = Duration::from_millis(40);
-const SLOWEST_RETRY: Duration = Duration::from_secs(5);
-/// How long the end waits for rounds that are under way.
-const DRAIN: Duration = Duration::from_secs(5);
+const MAX_RETRY_PAUSE: Duration = Duration::from_secs(5);
+/// How long a shutdown waits for unacknowledged rounds.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct Publisher {
     pool: PgPool,
     service: &'static str,
     owner: Uuid,
-    held: Arc<Shared>,
+    owned: Arc<OwnedShards>,
     producer: Producer,
-    lanes: BTreeMap<i16, Lane>,
+    shards: BTreeMap<i16, ShardProgress>,
 }
 
-/// What the publisher remembers of a shard between two rounds.
+/// Publishing state of a shard between two rounds.
 #[derive(Default)]
-struct Lane {
-    /// Up to here records go one by one: a batch with one that is too large is refused whole.
-    alone_to: i64,
+struct ShardProgress {
+    /// Records up to this position are sent one by one, because a batch that contains an oversized record is
+    /// rejected as a whole.
+    send_singly_to: i64,
     failures: u32,
     retry_at: Option<Instant>,
 }
@@ -58,75 +60,79 @@ impl Publisher {
         pool: PgPool,
         service: &'static str,
         owner: Uuid,
-        held: Arc<Shared>,
+        owned: Arc<OwnedShards>,
         bus: KafkaBus,
     ) -> Self {
         Self {
             pool,
             service,
             owner,
-            held,
+            owned,
             producer: Producer::new(bus, service),
-            lanes: BTreeMap::new(),
+            shards: BTreeMap::new(),
         }
     }
 
-    /// Publishes until `shutdown`, then finishes what is on its way.
-    pub(super) async fn run(mut self, stamped: Hint, shutdown: CancellationToken) {
-        let mut ear = stamped.listen();
+    /// Publishes until `shutdown`, then waits for unacknowledged records.
+    pub(super) async fn run(mut self, positioned: Wakeup, shutdown: CancellationToken) {
+        let mut wakeups = positioned.listen();
         let mut rounds = Rounds::new();
         let mut busy = BTreeSet::new();
         while !shutdown.is_cancelled() {
-            if let Err(error) = self.begin(&mut rounds, &mut busy).await {
-                self.told_of(error);
+            if let Err(error) = self.start_rounds(&mut rounds, &mut busy).await {
+                self.log_retry(error);
                 shutdown
                     .run_until_cancelled(tokio::time::sleep(Duration::from_secs(1)))
                     .await;
             }
             let done = tokio::select! {
                 () = shutdown.cancelled() => break,
-                Some(first) = rounds.next() => ready(first, &mut rounds),
-                () = ear.within(POLL) => continue,
+                Some(first) = rounds.next() => completed(first, &mut rounds),
+                () = wakeups.within(POLL) => continue,
             };
-            self.end(done, &mut busy).await;
+            self.finish_rounds(done, &mut busy).await;
         }
-        let rest = async {
+        let drain = async {
             while let Some(first) = rounds.next().await {
-                let done = ready(first, &mut rounds);
-                self.end(done, &mut busy).await;
+                let done = completed(first, &mut rounds);
+                self.finish_rounds(done, &mut busy).await;
             }
         };
-        if tokio::time::timeout(DRAIN, rest).await.is_err() {
+        if tokio::time::timeout(DRAIN_TIMEOUT, drain).await.is_err() {
             tracing::warn!(
                 log.service = self.service,
-                "records are still on their way; they are sent again at the next start"
+                "some records are not acknowledged yet; they are sent again at the next start"
             );
         }
         self.producer.close().await;
     }
 
-    /// Starts a round for every shard that has something to send and none on its way.
-    async fn begin(&mut self, rounds: &mut Rounds, busy: &mut BTreeSet<i16>) -> sqlx::Result<()> {
+    /// Starts a round for every shard that has unpublished events and no round in progress.
+    async fn start_rounds(
+        &mut self,
+        rounds: &mut Rounds,
+        busy: &mut BTreeSet<i16>,
+    ) -> sqlx::Result<()> {
         let now = Instant::now();
-        let mut idle = self.held.shards();
+        let mut idle = self.owned.shards();
         idle.retain(|shard, _| {
-            let rests = self
-                .lanes
+            let pausing = self
+                .shards
                 .get(shard)
-                .is_some_and(|lane| lane.retry_at.is_some_and(|at| now < at));
-            !busy.contains(shard) && !rests
+                .is_some_and(|shard| shard.retry_at.is_some_and(|at| now < at));
+            !busy.contains(shard) && !pausing
         });
         if idle.is_empty() {
             return Ok(());
         }
         let (shards, epochs): (Vec<i16>, Vec<i64>) = idle.iter().unzip();
         let mut conn = self.pool.acquire().await?;
-        let waiting = published::waiting(&mut conn, self.owner, &shards, &epochs).await?;
-        if waiting.is_empty() {
+        let pending = store::unpublished_shards(&mut conn, self.owner, &shards, &epochs).await?;
+        if pending.is_empty() {
             return Ok(());
         }
-        let from: Vec<i64> = waiting.iter().map(|(_, to)| to + 1).collect();
-        let (shards, _): (Vec<i16>, Vec<i64>) = waiting.iter().copied().unzip();
+        let from: Vec<i64> = pending.iter().map(|(_, to)| to + 1).collect();
+        let (shards, _): (Vec<i16>, Vec<i64>) = pending.iter().copied().unzip();
         let rows = sqlx::query(read_sql(self.service))
             .bind(shards)
             .bind(from)
@@ -138,7 +144,7 @@ impl Publisher {
         for row in &rows {
             events.push(envelope(self.service, row)?);
         }
-        for (shard, from) in waiting {
+        for (shard, from) in pending {
             let first = events.partition_point(|e: &Envelope| e.shard < shard);
             let last = events.partition_point(|e| e.shard <= shard);
             busy.insert(shard);
@@ -147,7 +153,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// Puts a shard's next records on their way.
+    /// Starts a round for one shard.
     fn round(
         &self,
         shard: i16,
@@ -155,29 +161,29 @@ impl Publisher {
         from: i64,
         events: &[Envelope],
     ) -> BoxFuture<'static, Round> {
-        let alone = self
-            .lanes
+        let singly = self
+            .shards
             .get(&shard)
-            .is_some_and(|lane| from < lane.alone_to);
-        let events = if alone {
+            .is_some_and(|progress| from < progress.send_singly_to);
+        let events = if singly {
             &events[..events.len().min(1)]
         } else {
             events
         };
-        round::begin(&self.producer, shard, epoch, from, events).boxed()
+        round::start(&self.producer, shard, epoch, from, events).boxed()
     }
 
-    /// Writes down how far the rounds came, and decides how each shard goes on.
-    async fn end(&mut self, done: Vec<Round>, busy: &mut BTreeSet<i16>) {
-        let mut moved = Vec::new();
+    /// Stores how far the rounds came, and decides how each shard continues.
+    async fn finish_rounds(&mut self, done: Vec<Round>, busy: &mut BTreeSet<i16>) {
+        let mut published = Vec::new();
         for round in &done {
             busy.remove(&round.shard);
-            let to = self.judge(round);
+            let to = self.settle(round);
             if to > round.from {
-                moved.push(Moved {
+                published.push(PublishedTo {
                     shard: round.shard,
                     epoch: round.epoch,
-                    to,
+                    position: to,
                 });
             }
         }
@@ -187,61 +193,62 @@ impl Publisher {
         {
             self.producer.rebuild_if_fatal().await;
         }
-        if moved.is_empty() {
+        if published.is_empty() {
             return;
         }
-        let kept = async {
+        let stored = async {
             let mut conn = self.pool.acquire().await?;
-            published::moved(&mut conn, self.owner, &moved).await
+            store::advance_published_to(&mut conn, self.owner, &published).await
         };
-        match kept.await {
-            Ok(kept) => {
-                let lost: Vec<i16> = moved.iter().map(|m| m.shard).collect();
-                let lost: Vec<i16> = lost.into_iter().filter(|s| !kept.contains(s)).collect();
-                // Another relay owns them: it sends them again from where we were known to be.
-                self.held.forget(&lost);
+        match stored.await {
+            Ok(stored) => {
+                let lost: Vec<i16> = published.iter().map(|m| m.shard).collect();
+                let lost: Vec<i16> = lost.into_iter().filter(|s| !stored.contains(s)).collect();
+                // Another relay owns these shards; it continues from the stored `published_to`.
+                self.owned.remove(&lost);
             }
-            // Not written down: sent again.
-            Err(error) => self.told_of(error),
+            // Not stored, so the records are sent again.
+            Err(error) => self.log_retry(error),
         }
     }
 
-    /// Up to where the round's shard is done with, the record that is skipped included.
-    fn judge(&mut self, round: &Round) -> i64 {
-        let lane = self.lanes.entry(round.shard).or_default();
+    /// Decides how the shard continues after a round. Returns the position up to which it is published,
+    /// including a skipped record.
+    fn settle(&mut self, round: &Round) -> i64 {
+        let progress = self.shards.entry(round.shard).or_default();
         let Some(stop) = &round.stopped else {
-            *lane = Lane {
-                alone_to: lane.alone_to,
-                ..Lane::default()
+            *progress = ShardProgress {
+                send_singly_to: progress.send_singly_to,
+                ..ShardProgress::default()
             };
             return round.to;
         };
         match stop {
-            Stop::Refused(why) if round.was_alone() => {
+            Stop::Rejected(why) if round.was_single() => {
                 tracing::error!(
                     alarm = "record_skipped",
                     kafka.topic = self.producer.topic(),
                     log.shard = round.shard,
-                    log.position = round.tried,
+                    log.position = round.last_sent,
                     why,
-                    "Kafka refuses a record for good; its consumers read it from the log"
+                    "Kafka permanently rejects a record; it is skipped, and consumers read it from the log"
                 );
-                lane.failures = 0;
-                round.tried
+                progress.failures = 0;
+                round.last_sent
             }
-            Stop::Refused(_) => {
-                // One of them is at fault: which, the next rounds find out.
-                lane.alone_to = round.tried;
+            Stop::Rejected(_) => {
+                // One of these records is at fault; sending them one by one finds it.
+                progress.send_singly_to = round.last_sent;
                 round.to
             }
             Stop::Full => {
-                lane.retry_at = Some(Instant::now() + POLL);
+                progress.retry_at = Some(Instant::now() + POLL);
                 round.to
             }
             Stop::Unknown(why) => {
-                lane.failures += 1;
-                let pause = Duration::from_millis(100) * 2_u32.pow(lane.failures.min(6));
-                lane.retry_at = Some(Instant::now() + pause.min(SLOWEST_RETRY));
+                progress.failures += 1;
+                let pause = Duration::from_millis(100) * 2_u32.pow(progress.failures.min(6));
+                progress.retry_at = Some(Instant::now() + pause.min(MAX_RETRY_PAUSE));
                 tracing::warn!(
                     kafka.topic = self.producer.topic(),
                     log.shard = round.shard,
@@ -254,14 +261,14 @@ impl Publisher {
         }
     }
 
-    fn told_of(&self, error: sqlx::Error) {
+    fn log_retry(&self, error: sqlx::Error) {
         let problem = Problem::from(error);
         tracing::warn!(log.service = self.service, problem.code = %problem.code, "publishing failed; trying again");
     }
 }
 
-/// The first round that ended, and all that have ended too.
-fn ready(first: Round, rounds: &mut Rounds) -> Vec<Round> {
+/// The first completed round, together with all others that have completed.
+fn completed(first: Round, rounds: &mut Rounds) -> Vec<Round> {
     let mut done = vec![first];
     while let Some(Some(next)) = rounds.next().now_or_never() {
         done.push(next);

@@ -1,38 +1,38 @@
-//! One round of publishing: a shard's next records put on their way, and what became of each.
-//! Must not count a record behind one whose delivery is unknown: `to` is an unbroken row of acknowledgements.
+//! One round of publishing: sends a shard's next records and collects the result of each. `to` covers an
+//! unbroken run of acknowledgements; a record after one whose delivery is unknown does not count.
 
-use crate::kafka::{Delivery, NotSent, Outcome, Producer};
+use crate::kafka::{Delivery, Producer, SendError, SendOutcome};
 use crate::log::Envelope;
 
-/// One shard's records on their way, and what became of them.
+/// One shard's sent records and their results.
 pub(super) struct Round {
     pub(super) shard: i16,
     pub(super) epoch: i64,
     pub(super) from: i64,
-    /// Everything up to here is acknowledged.
+    /// Every record up to this position is acknowledged.
     pub(super) to: i64,
-    /// The last record that was sent or tried.
-    pub(super) tried: i64,
+    /// Position of the last record that was sent or tried.
+    pub(super) last_sent: i64,
     pub(super) stopped: Option<Stop>,
 }
 
-/// Why a round did not come to its end.
+/// Why a round ended early.
 pub(super) enum Stop {
-    /// The record after `to` is refused for good.
-    Refused(String),
+    /// Kafka permanently rejects the record after `to`.
+    Rejected(String),
     Unknown(String),
     Full,
 }
 
 impl Round {
-    /// Whether it was one record by itself: then it alone is at fault.
-    pub(super) fn was_alone(&self) -> bool {
-        self.tried == self.from + 1
+    /// Whether the round had a single record, which is then the one at fault.
+    pub(super) fn was_single(&self) -> bool {
+        self.last_sent == self.from + 1
     }
 }
 
-/// Puts records on their way; the future ends when it is known, or given up, what became of every one.
-pub(super) fn begin(
+/// Sends records. The future completes when the result of every record is known or given up.
+pub(super) fn start(
     producer: &Producer,
     shard: i16,
     epoch: i64,
@@ -44,51 +44,55 @@ pub(super) fn begin(
         epoch,
         from,
         to: from,
-        tried: from,
+        last_sent: from,
         stopped: None,
     };
     let mut sent = Vec::with_capacity(events.len());
     for event in events {
-        if event.position != round.tried + 1 {
-            round.stopped = Some(Stop::Unknown("the log lacks a position".into()));
+        if event.position != round.last_sent + 1 {
+            round.stopped = Some(Stop::Unknown("the log has a gap".into()));
             break;
         }
         match producer.send(event) {
             Ok(delivery) => sent.push(delivery),
-            Err(NotSent::Full) => {
+            Err(SendError::Full) => {
                 round.stopped = Some(Stop::Full);
                 break;
             }
-            Err(NotSent::Refused(why)) => {
-                round.tried = event.position;
-                round.stopped = Some(Stop::Refused(why));
+            Err(SendError::Rejected(why)) => {
+                round.last_sent = event.position;
+                round.stopped = Some(Stop::Rejected(why));
                 break;
             }
-            Err(NotSent::Failed(why)) => {
+            Err(SendError::Failed(why)) => {
                 round.stopped = Some(Stop::Unknown(why));
                 break;
             }
         }
-        round.tried = event.position;
+        round.last_sent = event.position;
     }
     if events.is_empty() {
-        round.stopped = Some(Stop::Unknown("the log lacks what its head says".into()));
+        round.stopped = Some(Stop::Unknown("the log has no events up to its head".into()));
     }
-    outcomes(round, sent)
+    await_acknowledgements(round, sent)
 }
 
-/// Waits for every record of the round, so that none of it is still on its way when the next begins.
-async fn outcomes(mut round: Round, sent: Vec<Delivery>) -> Round {
-    let mut unbroken = true;
+/// Waits for every record of the round, so that none is in flight when the next round starts.
+async fn await_acknowledgements(mut round: Round, sent: Vec<Delivery>) -> Round {
+    let mut contiguous = true;
     for delivery in sent {
         let outcome = delivery.outcome().await;
-        if !unbroken {
+        if !contiguous {
             continue;
         }
         match outcome {
-            Outcome::Acknowledged => round.to += 1,
-            Outcome::Refused(why) => (unbroken, round.stopped) = (false, Some(Stop::Refused(why))),
-            Outcome::Unknown(why) => (unbroken, round.stopped) = (false, Some(Stop::Unknown(why))),
+            SendOutcome::Acknowledged => round.to += 1,
+            SendOutcome::Rejected(why) => {
+                (contiguous, round.stopped) = (false, Some(Stop::Rejected(why)));
+            }
+            SendOutcome::Unknown(why) => {
+                (contiguous, round.stopped) = (false, Some(Stop::Unknown(why)));
+            }
         }
     }
     round

@@ -1,11 +1,11 @@
-//! A real broker, with whatever may happen to it. Skipped where there is no Java to run one.
+//! Tests on a real broker, including its failures. Skipped when there is no Java to run one.
 
-mod hearing;
-mod long;
-mod losses;
+mod acls;
+mod consuming;
+mod hundred_thousand_events;
+mod invalid_records;
 mod publishing;
-mod rights;
-mod strangers;
+mod recovery;
 
 use std::ops::RangeInclusive;
 
@@ -15,38 +15,38 @@ use rdkafka::message::{Header, OwnedHeaders, OwnedMessage};
 use uuid::Uuid;
 
 use crate::support::event;
-use crate::support::kafka::{World, raw};
+use crate::support::kafka::{KafkaFixture, raw};
 
-/// `each` events for each of `cases` cases, interleaved: each case counts from 1.
-fn street(cases: u128, each: i64) -> Vec<NewEvent> {
-    rounds(cases, 1..=each)
+/// `each` events for each of `cases` cases, interleaved; each case counts from 1.
+fn interleaved(cases: u128, each: i64) -> Vec<NewEvent> {
+    numbered(cases, 1..=each)
 }
 
-/// One event for each case and each number, number by number.
-fn rounds(cases: u128, numbers: RangeInclusive<i64>) -> Vec<NewEvent> {
+/// One event for each case and number, number by number.
+fn numbered(cases: u128, numbers: RangeInclusive<i64>) -> Vec<NewEvent> {
     numbers
         .flat_map(|n| (1..=cases).map(move |case| event(Uuid::from_u128(case), n)))
         .collect()
 }
 
-async fn all_in_order(world: &World, cases: u128, per_case: i64) {
-    let in_order = world
+async fn all_in_order(fixture: &KafkaFixture, cases: u128, per_case: i64) {
+    let in_order = fixture
         .count(
-            &world.hearer,
-            "select count(*) from (select number, row_number() over (partition by case_id order by n) as turn from heard) h
-            where number = turn",
+            &fixture.consumer_pool,
+            "select count(*) from (select number, row_number() over (partition by case_id order by n) as expected from received) h
+            where number = expected",
         )
         .await;
     assert_eq!(in_order, cases as i64 * per_case);
-    assert_eq!(world.heard().await, cases as i64 * per_case);
+    assert_eq!(fixture.received().await, cases as i64 * per_case);
 }
 
 fn approval() -> Approval {
     Approval::new(Uuid::new_v4(), Uuid::from_u128(1), Uuid::from_u128(2)).unwrap()
 }
 
-/// Two cases of one shard, so that one could hold up the other.
-fn neighbours() -> (Uuid, Uuid) {
+/// Two cases of the same shard, so that one could block the other.
+fn two_cases_of_one_shard() -> (Uuid, Uuid) {
     let one = Uuid::new_v4();
     let other = std::iter::repeat_with(Uuid::new_v4)
         .find(|case| log::shard_of(*case) == log::shard_of(one))
@@ -54,9 +54,10 @@ fn neighbours() -> (Uuid, Uuid) {
     (one, other)
 }
 
-/// What nobody vouches for: random bytes, no headers, a true record cut short, moved, or with another position.
-fn rubbish(true_record: &OwnedMessage) -> Vec<(i32, Option<OwnedHeaders>, Vec<u8>)> {
-    let (partition, headers, payload) = raw::copy(true_record);
+/// Records without a valid MAC: random bytes, no headers, a valid record truncated, moved to another
+/// partition, or with another position.
+fn invalid_records_like(valid_record: &OwnedMessage) -> Vec<(i32, Option<OwnedHeaders>, Vec<u8>)> {
+    let (partition, headers, payload) = raw::copy(valid_record);
     let beyond = headers.clone().unwrap().insert(Header {
         key: "ce_position",
         value: Some("999999"),

@@ -1,7 +1,7 @@
-//! A producer with its log, a consumer, and a real broker between them.
+//! A producer with its log, a consumer, and a real Kafka broker between them.
 //!
-//! The consumer's role has no right in the producer's schema: whatever it learns comes by Kafka or by `ReadLog`. One
-//! broker serves a whole test binary; each world has topics and groups of its own.
+//! The consumer's role has no privileges in the producer's schema, so everything reaches it over Kafka or
+//! `ReadLog`. One broker serves a whole test binary; each fixture has topics and groups of its own.
 
 pub(crate) mod raw;
 
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use platform::broker::Broker;
-use platform::bus::{Bus, BusConfig, Consumer, Error, KafkaBus, Kind, ensure_topics};
+use platform::bus::{Bus, BusConfig, BusKind, Consumer, Error, KafkaBus, ensure_topics};
 use platform::db::{self, Schema};
 use platform::log::{self, LogServer, NewEvent, Relay};
 use platform::sealed::Keyring;
@@ -21,9 +21,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::clerk::{self, Clerk};
+use super::recording_handler::{self, RecordingHandler};
 
-/// One that has a bus key.
+/// A service that has a bus key.
 pub(crate) const PRODUCER: &str = "intake";
 pub(crate) const CONSUMER: &str = "ledger";
 
@@ -41,17 +41,25 @@ const SCHEMAS: [Schema; 2] = [
 /// The broker of this test binary. It ends with the process.
 pub(crate) async fn bootstrap() -> String {
     static BROKER: OnceCell<Broker> = OnceCell::const_new();
-    BROKER.get_or_init(|| start(folder())).await.bootstrap()
+    BROKER
+        .get_or_init(|| start(broker_folder()))
+        .await
+        .bootstrap()
 }
 
 pub(crate) async fn start(dir: PathBuf) -> Broker {
     Broker::start(&dir, &|line| eprintln!("{line}"))
         .await
-        .unwrap_or_else(|e| panic!("no broker for the tests: {}", platform::error::chain(&e)))
+        .unwrap_or_else(|e| {
+            panic!(
+                "no Kafka broker for the tests: {}",
+                platform::error::chain(&e)
+            )
+        })
 }
 
-/// A folder for this process's broker; those of processes that are gone are removed.
-fn folder() -> PathBuf {
+/// The folder of this process's broker. Folders of ended processes are removed.
+fn broker_folder() -> PathBuf {
     let all = platform::config::cache_dir().join("test-kafka");
     for entry in std::fs::read_dir(&all).into_iter().flatten().flatten() {
         let pid = entry.file_name();
@@ -62,11 +70,11 @@ fn folder() -> PathBuf {
     all.join(std::process::id().to_string())
 }
 
-pub(crate) struct World {
-    pub(crate) origin: PgPool,
-    /// With the rights of the consumer's role.
-    pub(crate) hearer: PgPool,
-    pub(crate) clerk: Clerk,
+pub(crate) struct KafkaFixture {
+    pub(crate) producer_pool: PgPool,
+    /// Has the privileges of the consumer's role.
+    pub(crate) consumer_pool: PgPool,
+    pub(crate) handler: RecordingHandler,
     pub(crate) bus: Bus,
     pub(crate) config: BusConfig,
     pub(crate) keyring: Arc<Keyring>,
@@ -75,7 +83,7 @@ pub(crate) struct World {
     _database: TestDatabase,
 }
 
-/// A part that runs until it is stopped.
+/// A task that runs until it is stopped.
 pub(crate) struct Running<T> {
     stop: CancellationToken,
     task: JoinHandle<T>,
@@ -84,66 +92,69 @@ pub(crate) struct Running<T> {
 impl<T> Running<T> {
     pub(crate) async fn stop(self) -> T {
         self.stop.cancel();
-        self.ended().await
+        self.wait().await
     }
 
-    /// As if its process were killed: it gives nothing back.
+    /// Aborts the task as if its process were killed, so that it releases nothing.
     pub(crate) fn kill(self) {
         self.task.abort();
     }
 
-    /// Waits until it ends by itself.
-    pub(crate) async fn ended(self) -> T {
-        let patience = std::time::Duration::from_mins(2);
-        tokio::time::timeout(patience, self.task)
+    /// Waits until the task ends by itself.
+    pub(crate) async fn wait(self) -> T {
+        let timeout = std::time::Duration::from_mins(2);
+        tokio::time::timeout(timeout, self.task)
             .await
-            .expect("it ends")
+            .expect("the task ends")
             .unwrap()
     }
 }
 
-impl Drop for World {
+impl Drop for KafkaFixture {
     fn drop(&mut self) {
         self.end.cancel();
     }
 }
 
-impl World {
+impl KafkaFixture {
     pub(crate) async fn new() -> Self {
-        Self::with(bootstrap().await, |_| {}).await
+        Self::with_config(bootstrap().await, |_| {}).await
     }
 
-    pub(crate) async fn with(bootstrap: String, change: impl FnOnce(&mut BusConfig)) -> Self {
+    pub(crate) async fn with_config(
+        bootstrap: String,
+        change: impl FnOnce(&mut BusConfig),
+    ) -> Self {
         let mut config = config(bootstrap);
         change(&mut config);
         ensure_topics(&config, &[PRODUCER]).await.unwrap();
-        Self::on(config).await
+        Self::with_topics_of(config).await
     }
 
-    /// On a bus whose topics are there.
-    pub(crate) async fn on(config: BusConfig) -> Self {
-        Self::on_two(config.clone(), config).await
+    /// Uses topics that exist already.
+    pub(crate) async fn with_topics_of(config: BusConfig) -> Self {
+        Self::with_two_configs(config.clone(), config).await
     }
 
-    /// With settings of its own for each end.
-    pub(crate) async fn on_two(producing: BusConfig, config: BusConfig) -> Self {
+    /// With separate configurations for the producer and the consumer.
+    pub(crate) async fn with_two_configs(producer_config: BusConfig, config: BusConfig) -> Self {
         let database = TestDatabase::new(&SCHEMAS).await;
-        let origin = database.pool_of(PRODUCER, 16).await;
-        let hearer = hearing(&database).await;
+        let producer_pool = database.pool_with_size(PRODUCER, 16).await;
+        let consumer_pool = self::consumer_pool(&database).await;
         let keys = tempfile::tempdir().unwrap();
         let keyring = Arc::new(Keyring::create(&keys.path().join("keyring.json")).unwrap());
         let end = CancellationToken::new();
-        let address = serve(&origin, &end).await;
+        let address = serve(&producer_pool, &end).await;
         let channel = platform::grpc::channel(&address).unwrap();
         let bus = Bus::open(&config, &keyring)
             .unwrap()
             .with_log(PRODUCER, channel);
-        let producing = Bus::open(&producing, &keyring).unwrap();
-        let relay = publishing(&origin, &producing, &end);
+        let producer_bus = Bus::open(&producer_config, &keyring).unwrap();
+        let relay = spawn_relay(&producer_pool, &producer_bus, &end);
         Self {
-            origin,
-            hearer,
-            clerk: Clerk::default(),
+            producer_pool,
+            consumer_pool,
+            handler: RecordingHandler::default(),
             bus,
             config,
             keyring,
@@ -161,19 +172,24 @@ impl World {
         self.kafka().topic(PRODUCER)
     }
 
-    /// Another relay, as of another process.
-    pub(crate) fn relay(&self) -> Running<()> {
-        publishing(&self.origin, &self.bus, &self.end)
+    /// Starts another relay, as another process would.
+    pub(crate) fn start_relay(&self) -> Running<()> {
+        spawn_relay(&self.producer_pool, &self.bus, &self.end)
     }
 
     pub(crate) fn replace_relay(&mut self) -> Running<()> {
-        let next = self.relay();
+        let next = self.start_relay();
         std::mem::replace(&mut self.relay, next)
     }
 
-    pub(crate) fn consumer(&self) -> Running<Result<(), Error>> {
-        let consumer = Consumer::new(self.hearer.clone(), CONSUMER, PRODUCER, self.clerk.clone())
-            .on(&self.bus);
+    pub(crate) fn start_consumer(&self) -> Running<Result<(), Error>> {
+        let consumer = Consumer::new(
+            self.consumer_pool.clone(),
+            CONSUMER,
+            PRODUCER,
+            self.handler.clone(),
+        )
+        .with_bus(&self.bus);
         let stop = self.end.child_token();
         Running {
             task: tokio::spawn(consumer.run(stop.clone())),
@@ -181,19 +197,19 @@ impl World {
         }
     }
 
-    /// Appends events; the relay does the rest.
+    /// Appends events; the running relay positions and publishes them.
     pub(crate) async fn append(&self, events: &[NewEvent]) {
         for events in events.chunks(5_000) {
-            let mut tx = self.origin.begin().await.unwrap();
+            let mut tx = self.producer_pool.begin().await.unwrap();
             log::append(&mut tx, events).await.unwrap();
             tx.commit().await.unwrap();
         }
     }
 
     /// Appends events and waits until Kafka has acknowledged them.
-    pub(crate) async fn say(&self, events: &[NewEvent]) {
+    pub(crate) async fn emit(&self, events: &[NewEvent]) {
         self.append(events).await;
-        super::until("everything is published", async || {
+        super::until("all events are published", async || {
             self.unpublished().await == 0
         })
         .await;
@@ -201,7 +217,7 @@ impl World {
 
     pub(crate) async fn unpublished(&self) -> i64 {
         self.count(
-            &self.origin,
+            &self.producer_pool,
             "select (select count(*) from event where position is null)
                 + (select coalesce(sum(position - published_to), 0)::bigint from log_shard)",
         )
@@ -212,26 +228,30 @@ impl World {
         sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()
     }
 
-    pub(crate) async fn heard_of(&self, case: Uuid) -> Vec<i64> {
-        sqlx::query_scalar("select number from heard where case_id = $1 order by n")
+    pub(crate) async fn received_of(&self, case: Uuid) -> Vec<i64> {
+        sqlx::query_scalar("select number from received where case_id = $1 order by n")
             .bind(case)
-            .fetch_all(&self.hearer)
+            .fetch_all(&self.consumer_pool)
             .await
             .unwrap()
     }
 
-    pub(crate) async fn heard(&self) -> i64 {
-        self.count(&self.hearer, "select count(*) from heard").await
+    pub(crate) async fn received(&self) -> i64 {
+        self.count(&self.consumer_pool, "select count(*) from received")
+            .await
     }
 
-    pub(crate) async fn until_heard(&self, events: i64) {
-        super::until("everything is heard", async || self.heard().await >= events).await;
-        assert_eq!(self.heard().await, events);
+    pub(crate) async fn until_received(&self, events: i64) {
+        super::until("all events are received", async || {
+            self.received().await >= events
+        })
+        .await;
+        assert_eq!(self.received().await, events);
     }
 
     pub(crate) async fn parked(&self) -> Vec<(i64, String)> {
-        let mut conn = self.hearer.acquire().await.unwrap();
-        let parked = platform::bus::list(&mut conn, 1000).await.unwrap();
+        let mut conn = self.consumer_pool.acquire().await.unwrap();
+        let parked = platform::bus::list_parked(&mut conn, 1000).await.unwrap();
         let mut parked: Vec<_> = parked
             .iter()
             .map(|p| (super::number(&p.event.payload), p.reason.clone()))
@@ -243,7 +263,7 @@ impl World {
 
 pub(crate) fn config(bootstrap: String) -> BusConfig {
     BusConfig {
-        kind: Kind::Kafka,
+        kind: BusKind::Kafka,
         bootstrap,
         topic_prefix: format!("t{}", Uuid::new_v4().simple()),
         instance: Some("0".into()),
@@ -253,16 +273,16 @@ pub(crate) fn config(bootstrap: String) -> BusConfig {
     }
 }
 
-fn publishing(pool: &PgPool, bus: &Bus, end: &CancellationToken) -> Running<()> {
+fn spawn_relay(pool: &PgPool, bus: &Bus, end: &CancellationToken) -> Running<()> {
     let stop = end.child_token();
-    let relay = Relay::new(pool.clone(), PRODUCER, Uuid::new_v4()).on(bus);
+    let relay = Relay::new(pool.clone(), PRODUCER, Uuid::new_v4()).with_bus(bus);
     Running {
         task: tokio::spawn(relay.run(stop.clone())),
         stop,
     }
 }
 
-/// Serves the producer's log to the consumer alone.
+/// Serves the producer's log to the consumer only.
 async fn serve(pool: &PgPool, end: &CancellationToken) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -275,10 +295,10 @@ async fn serve(pool: &PgPool, end: &CancellationToken) -> String {
     address
 }
 
-/// A pool with the rights of the consumer's role: its own schema, and nothing of the producer's.
-async fn hearing(database: &TestDatabase) -> PgPool {
-    let own = database.pool_of(CONSUMER, 1).await;
-    clerk::make_room(&own).await;
+/// A pool with the privileges of the consumer's role: its own schema, and nothing of the producer's.
+async fn consumer_pool(database: &TestDatabase) -> PgPool {
+    let own = database.pool_with_size(CONSUMER, 1).await;
+    recording_handler::create_tables(&own).await;
     own.close().await;
     let options = db::connect_options(&database.url(), "public").unwrap();
     let mut admin = options.connect().await.unwrap();

@@ -1,4 +1,5 @@
-//! Kafka as somebody else would use it: reading a topic without our code, writing what nobody vouches for, deleting.
+//! Kafka as third-party software would use it: reading a topic without our code, writing records without a
+//! MAC, deleting.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use rdkafka::message::{Headers as _, Message as _, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 fn client(bootstrap: &str) -> ClientConfig {
     let mut client = ClientConfig::new();
@@ -18,7 +19,7 @@ fn client(bootstrap: &str) -> ClientConfig {
     client
 }
 
-/// Everything that a topic holds now, by partition, in its order.
+/// All records of a topic, by partition, in order.
 pub(crate) fn read_all(bootstrap: &str, topic: &str) -> BTreeMap<i32, Vec<OwnedMessage>> {
     let consumer: BaseConsumer = client(bootstrap)
         .set("group.id", format!("raw-{topic}"))
@@ -28,7 +29,7 @@ pub(crate) fn read_all(bootstrap: &str, topic: &str) -> BTreeMap<i32, Vec<OwnedM
     let (mut list, mut ends) = (TopicPartitionList::new(), BTreeMap::new());
     for partition in 0..16 {
         let (low, high) = consumer
-            .fetch_watermarks(topic, partition, PATIENCE)
+            .fetch_watermarks(topic, partition, TIMEOUT)
             .unwrap();
         list.add_partition_offset(topic, partition, Offset::Beginning)
             .unwrap();
@@ -39,10 +40,7 @@ pub(crate) fn read_all(bootstrap: &str, topic: &str) -> BTreeMap<i32, Vec<OwnedM
     consumer.assign(&list).unwrap();
     let mut found: BTreeMap<i32, Vec<OwnedMessage>> = BTreeMap::new();
     while !ends.is_empty() {
-        let message = consumer
-            .poll(PATIENCE)
-            .expect("the topic has more")
-            .unwrap();
+        let message = consumer.poll(TIMEOUT).expect("the topic has more").unwrap();
         if ends.get(&message.partition()) == Some(&(message.offset() + 1)) {
             ends.remove(&message.partition());
         }
@@ -60,7 +58,7 @@ pub(crate) fn header(message: &OwnedMessage, key: &str) -> Option<String> {
     Some(String::from_utf8(found.value?.to_vec()).unwrap())
 }
 
-/// Writes records as they are: no MAC is made.
+/// Writes records unchanged, without creating a MAC.
 pub(crate) async fn write(
     bootstrap: &str,
     topic: &str,
@@ -82,7 +80,7 @@ pub(crate) async fn write(
     }
 }
 
-/// The same record again.
+/// A copy of a record, to write it again.
 pub(crate) fn copy(message: &OwnedMessage) -> (i32, Option<OwnedHeaders>, Vec<u8>) {
     (
         message.partition(),
@@ -100,13 +98,13 @@ pub(crate) async fn delete_topic(bootstrap: &str, topic: &str) {
         .delete_topics(&[topic], &AdminOptions::new())
         .await
         .unwrap();
-    for done in deleted {
-        done.unwrap();
+    for result in deleted {
+        result.unwrap();
     }
 }
 
-/// Kafka forgets everything that the topic holds now, as by retention or a power cut.
-pub(crate) async fn forget(bootstrap: &str, topic: &str) {
+/// Deletes all records of a topic, as retention or a power failure might.
+pub(crate) async fn delete_all_records(bootstrap: &str, topic: &str) {
     let mut list = TopicPartitionList::new();
     for partition in 0..16 {
         list.add_partition_offset(topic, partition, Offset::End)
@@ -118,13 +116,13 @@ pub(crate) async fn forget(bootstrap: &str, topic: &str) {
         .unwrap();
 }
 
-/// Moves a group's offsets. Refused (false) while a member still has its seat.
-pub(crate) fn reset(bootstrap: &str, topic: &str, group: &str, to_end: bool) -> bool {
+/// Resets a group's offsets. Returns false while a member still holds its partitions.
+pub(crate) fn reset_offsets(bootstrap: &str, topic: &str, group: &str, to_end: bool) -> bool {
     let consumer: BaseConsumer = client(bootstrap).set("group.id", group).create().unwrap();
     let mut list = TopicPartitionList::new();
     for partition in 0..16 {
         let (low, high) = consumer
-            .fetch_watermarks(topic, partition, PATIENCE)
+            .fetch_watermarks(topic, partition, TIMEOUT)
             .unwrap();
         let offset = Offset::Offset(if to_end { high } else { low });
         list.add_partition_offset(topic, partition, offset).unwrap();

@@ -1,4 +1,4 @@
-//! `case`: one case from every side, and what staff may do to it.
+//! `case`: shows a case, and lets staff act on it.
 
 mod show;
 
@@ -14,33 +14,35 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::report::find;
-use super::{At, words};
+use super::{CommonArgs, labels};
 use crate::client::Client;
 use crate::output::Format;
 use show::assessment_json;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Assessment, reports, notices and timeline of a case.
+    /// Shows assessment, reports, notices and timeline of a case.
     Show {
         #[command(flatten)]
-        at: At,
-        /// A case id, a report's reference, or the submitter's own id.
+        common: CommonArgs,
+        /// A case id, a report's reference, or its external id.
         case: String,
     },
-    /// Takes a verdict back; notices that stand on it are retracted. Needs a supervisor.
+    /// Withdraws a verdict; its notices are retracted. Needs a supervisor, or the analyst who alone gave it within
+    /// the last `verification.undo_seconds`.
     Withdraw {
         #[command(flatten)]
-        at: At,
+        common: CommonArgs,
         case: String,
-        /// Goes into the record; without any URL.
+        /// Recorded with the act. Must not contain a URL.
         #[arg(long)]
         reason: String,
     },
-    /// Holds a case for the police until a time. Needs a supervisor.
-    Hold {
+    /// Places a police hold until a time. Needs a supervisor, or the analyst who has claimed the case.
+    #[command(name = "hold")]
+    PoliceHold {
         #[command(flatten)]
-        at: At,
+        common: CommonArgs,
         case: String,
         #[arg(long)]
         reason: String,
@@ -48,17 +50,17 @@ pub(super) enum Command {
         #[arg(long, value_parser = rfc3339, value_name = "TIME")]
         until: OffsetDateTime,
     },
-    /// Ends a police hold before its time. Needs a supervisor.
+    /// Releases a police hold. Needs a supervisor.
     Release {
         #[command(flatten)]
-        at: At,
+        common: CommonArgs,
         case: String,
     },
-    /// Answers a provider's question about a notice; its clock goes on.
+    /// Answers a provider's question about a notice; its deadline runs again.
     Inform {
         #[command(flatten)]
-        at: At,
-        /// The notice with the question.
+        common: CommonArgs,
+        /// The id of the notice with the question.
         notice: String,
         text: String,
     },
@@ -72,62 +74,75 @@ fn rfc3339(text: &str) -> Result<OffsetDateTime, String> {
 impl Command {
     pub(super) fn format(&self) -> Format {
         match self {
-            Self::Show { at, .. }
-            | Self::Withdraw { at, .. }
-            | Self::Hold { at, .. }
-            | Self::Release { at, .. }
-            | Self::Inform { at, .. } => at.format,
+            Self::Show { common, .. }
+            | Self::Withdraw { common, .. }
+            | Self::PoliceHold { common, .. }
+            | Self::Release { common, .. }
+            | Self::Inform { common, .. } => common.format,
         }
     }
 }
 
 pub(super) async fn run(command: Command) -> Result<()> {
     match command {
-        Command::Show { at, case } => show::show(&at, &case).await,
-        Command::Withdraw { at, case, reason } => {
-            let client = at.client()?;
+        Command::Show { common, case } => show::show(&common, &case).await,
+        Command::Withdraw {
+            common,
+            case,
+            reason,
+        } => {
+            let client = common.client()?;
             let case_id = case_id(&client, &case).await?;
             let request = WithdrawVerdictRequest {
                 case_id,
                 reason,
                 assess_again: false,
             };
-            let answer = client.verification().withdraw_verdict(request).await?;
-            changed(&at, answer.into_inner().assessment);
+            let response = client.verification().withdraw_verdict(request).await?;
+            print_state(&common, response.into_inner().assessment);
             Ok(())
         }
-        Command::Hold {
-            at,
+        Command::PoliceHold {
+            common,
             case,
             reason,
             until,
         } => {
-            let client = at.client()?;
+            let client = common.client()?;
             let request = HoldCaseRequest {
                 case_id: case_id(&client, &case).await?,
                 reason,
                 until: Some(domain::wire::timestamp(until)),
             };
-            let answer = client.verification().hold_case(request).await?;
-            changed(&at, answer.into_inner().assessment);
+            let response = client.verification().hold_case(request).await?;
+            print_state(&common, response.into_inner().assessment);
             Ok(())
         }
-        Command::Release { at, case } => {
-            let client = at.client()?;
+        Command::Release { common, case } => {
+            let client = common.client()?;
             let case_id = case_id(&client, &case).await?;
             let request = ReleaseHoldRequest { case_id };
-            let answer = client.verification().release_hold(request).await?;
-            changed(&at, answer.into_inner().assessment);
+            let response = client.verification().release_hold(request).await?;
+            print_state(&common, response.into_inner().assessment);
             Ok(())
         }
-        Command::Inform { at, notice, text } => {
+        Command::Inform {
+            common,
+            notice,
+            text,
+        } => {
             let request = SupplyInformationRequest {
                 notice_id: notice.clone(),
                 text,
             };
-            let answer = at.client()?.dispatch().supply_information(request).await?;
-            let state = words::notice(answer.into_inner().state);
-            at.format
+            let response = common
+                .client()?
+                .dispatch()
+                .supply_information(request)
+                .await?;
+            let state = labels::notice(response.into_inner().state);
+            common
+                .format
                 .print(&json!({ "notice_id": notice, "state": state }), || {
                     format!("{notice} is now {state}")
                 });
@@ -136,30 +151,30 @@ pub(super) async fn run(command: Command) -> Result<()> {
     }
 }
 
-fn changed(at: &At, assessment: Option<Assessment>) {
+fn print_state(common: &CommonArgs, assessment: Option<Assessment>) {
     let assessment = assessment.unwrap_or_default();
-    at.format.print(&assessment_json(&assessment), || {
+    common.format.print(&assessment_json(&assessment), || {
         format!(
             "{} is now {}",
             assessment.case_id,
-            words::assessment(assessment.state)
+            labels::assessment(assessment.state)
         )
     });
 }
 
-/// The case that somebody means: by its id, by a report's reference, or by the submitter's own id.
-async fn case_id(client: &Client, named: &str) -> Result<String> {
-    if named.parse::<CaseId>().is_ok() {
-        return Ok(named.to_owned());
+/// Finds a case by its id, by a report's reference, or by a report's external id.
+async fn case_id(client: &Client, identifier: &str) -> Result<String> {
+    if identifier.parse::<CaseId>().is_ok() {
+        return Ok(identifier.to_owned());
     }
-    let mut found = Vec::new();
-    if named.parse::<Reference>().is_ok() {
-        found = find(client, By::Reference(named.to_owned())).await?;
+    let mut reports = Vec::new();
+    if identifier.parse::<Reference>().is_ok() {
+        reports = find(client, By::Reference(identifier.to_owned())).await?;
     }
-    if found.is_empty() {
-        found = find(client, By::ExternalId(named.to_owned())).await?;
+    if reports.is_empty() {
+        reports = find(client, By::ExternalId(identifier.to_owned())).await?;
     }
-    let mut cases: Vec<String> = found.into_iter().map(|report| report.case_id).collect();
+    let mut cases: Vec<String> = reports.into_iter().map(|report| report.case_id).collect();
     cases.sort();
     cases.dedup();
     match cases.as_slice() {
@@ -167,13 +182,13 @@ async fn case_id(client: &Client, named: &str) -> Result<String> {
         [] => Err(Problem::new(
             Kind::NotFound,
             "case_not_found",
-            "Nothing is known by that name; give a case id, a reference from a receipt, or a submitter's own id.",
+            "No case has that identifier; give a case id, a reference from a receipt, or an external id.",
         )
         .into()),
-        several => Err(Problem::new(
+        candidates => Err(Problem::new(
             Kind::Invalid,
             "case_ambiguous",
-            format!("Several cases go by that name; give one of {}.", several.join(", ")),
+            format!("Several cases have that identifier; give one of {}.", candidates.join(", ")),
         )
         .into()),
     }

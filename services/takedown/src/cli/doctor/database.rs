@@ -1,9 +1,9 @@
-//! The database: whether it answers, tells the same time, is up to date, and holds what our keyring opens.
+//! Checks the database: connection, clock, migrations, and that the keyring opens its values.
 
 use std::sync::Arc;
 
 use anyhow::Result;
-use platform::bus::{BusConfig, Kind};
+use platform::bus::{BusConfig, BusKind};
 use platform::clock::{self, Clock};
 use platform::db::{self, Schema};
 use platform::sealed::{Keyring, WrappedKey};
@@ -12,49 +12,52 @@ use sqlx::{ConnectOptions as _, PgConnection};
 use time::Duration;
 use uuid::Uuid;
 
-use super::{Finding, kafka, logs};
+use super::{CheckResult, kafka, logs};
 use crate::system::SERVICES;
 
-/// The machine's clock decides how long a credential holds, the database's everything else.
-const SKEW: Duration = Duration::seconds(2);
+/// Tolerated difference between the clocks. The machine's clock dates credentials, the database's everything
+/// else.
+const MAX_CLOCK_SKEW: Duration = Duration::seconds(2);
 
-pub(super) async fn look(
+pub(super) async fn check(
     url: &SecretString,
     bus: &BusConfig,
     keyring: Option<&Arc<Keyring>>,
-) -> Vec<Finding> {
+) -> Vec<CheckResult> {
     let Ok(mut conn) = connect(url).await else {
-        return vec![Finding::wrong(
+        return vec![CheckResult::problem(
             "database",
-            "does not answer",
-            "start it, or `takedown up` where it is the private one; look at its log and at DATABASE_URL",
+            "does not respond",
+            "start it, or run `takedown up` if it is the private one; check its log and DATABASE_URL",
         )];
     };
-    let mut findings = vec![version(&mut conn).await, skew(&mut conn).await];
-    let mut current = true;
+    let mut results = vec![check_version(&mut conn).await, check_clock(&mut conn).await];
+    let mut is_up_to_date = true;
     for schema in &SERVICES {
-        let (finding, migrated) = migrations(&mut conn, schema).await;
-        findings.push(finding);
-        current &= migrated;
+        let (result, is_migrated) = check_migrations(&mut conn, schema).await;
+        results.push(result);
+        is_up_to_date &= is_migrated;
     }
-    if !current {
-        findings.push(Finding::unseen(
+    if !is_up_to_date {
+        results.push(CheckResult::not_checked(
             "event logs",
-            "the database is not up to date",
+            "migrations are missing",
         ));
-        return findings;
+        return results;
     }
-    findings.push(opens(&mut conn, keyring.map(|keyring| &**keyring)).await);
-    findings.extend(logs::look(&mut conn).await);
+    results.push(check_keyring(&mut conn, keyring.map(|keyring| &**keyring)).await);
+    results.extend(logs::check(&mut conn).await);
     match (bus.kind, keyring) {
-        (Kind::Local, _) => {}
-        (Kind::Kafka, Some(keyring)) => findings.extend(kafka::look(&mut conn, bus, keyring).await),
-        (Kind::Kafka, None) => findings.push(Finding::unseen(
+        (BusKind::Local, _) => {}
+        (BusKind::Kafka, Some(keyring)) => {
+            results.extend(kafka::check(&mut conn, bus, keyring).await);
+        }
+        (BusKind::Kafka, None) => results.push(CheckResult::not_checked(
             "Kafka",
-            "there is no keyring to know true records by",
+            "there is no keyring to verify records with",
         )),
     }
-    findings
+    results
 }
 
 async fn connect(url: &SecretString) -> sqlx::Result<PgConnection> {
@@ -63,73 +66,73 @@ async fn connect(url: &SecretString) -> sqlx::Result<PgConnection> {
         .await
 }
 
-/// A check that the database refused to answer.
-pub(super) fn refused(check: impl Into<String>) -> Finding {
-    Finding::wrong(
+/// The result of a check whose query failed.
+pub(super) fn query_failed(check: impl Into<String>) -> CheckResult {
+    CheckResult::problem(
         check,
-        "the database refused to say",
-        "give DATABASE_URL with the user that `takedown up` uses",
+        "the query failed",
+        "set DATABASE_URL with the user that `takedown up` uses",
     )
 }
 
-async fn version(conn: &mut PgConnection) -> Finding {
-    let found: sqlx::Result<String> =
+async fn check_version(conn: &mut PgConnection) -> CheckResult {
+    let version: sqlx::Result<String> =
         sqlx::query_scalar("-- server_version\nselect current_setting('server_version')")
             .fetch_one(conn)
             .await;
-    match found {
-        Ok(version) => Finding::right("database", format!("answers; PostgreSQL {version}")),
-        Err(_) => refused("database"),
+    match version {
+        Ok(version) => CheckResult::ok("database", format!("connected; PostgreSQL {version}")),
+        Err(_) => query_failed("database"),
     }
 }
 
-async fn skew(conn: &mut PgConnection) -> Finding {
+async fn check_clock(conn: &mut PgConnection) -> CheckResult {
     let before = clock::wall();
-    let Ok(theirs) = Clock::Database.now(conn).await else {
-        return refused("clocks");
+    let Ok(database_time) = Clock::Database.now(conn).await else {
+        return query_failed("clocks");
     };
     let after = clock::wall();
-    // The database read its clock somewhere between our two readings.
-    let off = if theirs < before {
-        before - theirs
-    } else if theirs > after {
-        theirs - after
+    // The database's time was read between the two readings of this machine's clock.
+    let skew = if database_time < before {
+        before - database_time
+    } else if database_time > after {
+        database_time - after
     } else {
         Duration::ZERO
     };
-    if off <= SKEW {
-        Finding::right("clocks", "this machine and the database agree")
+    if skew <= MAX_CLOCK_SKEW {
+        CheckResult::ok("clocks", "this machine and the database agree")
     } else {
-        Finding::wrong(
+        CheckResult::problem(
             "clocks",
             format!(
                 "this machine and the database differ by {:.1} s",
-                off.as_seconds_f64()
+                skew.as_seconds_f64()
             ),
-            "let both follow the same time server",
+            "synchronise both with the same time server",
         )
     }
 }
 
-/// Whether every migration that this program knows was applied as it is.
-async fn migrations(conn: &mut PgConnection, schema: &Schema) -> (Finding, bool) {
+/// Checks that every migration of this program has been applied unchanged.
+async fn check_migrations(conn: &mut PgConnection, schema: &Schema) -> (CheckResult, bool) {
     let check = format!("migrations of {}", schema.name);
-    match db::missing(conn, schema).await {
-        Ok(0) => (Finding::right(check, "up to date"), true),
+    match db::missing_migrations(conn, schema).await {
+        Ok(0) => (CheckResult::ok(check, "up to date"), true),
         Ok(count) => (
-            Finding::wrong(
+            CheckResult::problem(
                 check,
-                format!("{count} not applied, or applied in another form"),
-                "run `takedown migrate`; where that refuses, this program is older than the database",
+                format!("{count} not applied, or applied with other contents"),
+                "run `takedown migrate`; if it refuses, this program is older than the database",
             ),
             false,
         ),
-        Err(_) => (refused(check), false),
+        Err(_) => (query_failed(check), false),
     }
 }
 
-/// Whether the newest case's key opens with our keyring.
-async fn opens(conn: &mut PgConnection, keyring: Option<&Keyring>) -> Finding {
+/// Checks that the keyring unwraps the newest case's key.
+async fn check_keyring(conn: &mut PgConnection, keyring: Option<&Keyring>) -> CheckResult {
     const CHECK: &str = "keyring and data";
     let newest: sqlx::Result<Option<(Uuid, Vec<u8>)>> = sqlx::query_as(
         "-- newest_case_key
@@ -138,15 +141,15 @@ async fn opens(conn: &mut PgConnection, keyring: Option<&Keyring>) -> Finding {
     .fetch_optional(conn)
     .await;
     match (newest, keyring) {
-        (Err(_), _) => refused(CHECK),
-        (_, None) => Finding::unseen(CHECK, "there is no keyring to open them with"),
-        (Ok(None), _) => Finding::right(CHECK, "there is no case yet"),
+        (Err(_), _) => query_failed(CHECK),
+        (_, None) => CheckResult::not_checked(CHECK, "there is no keyring"),
+        (Ok(None), _) => CheckResult::ok(CHECK, "no case yet"),
         (Ok(Some((case, wrapped))), Some(keyring)) => match open(keyring, case, wrapped) {
-            Ok(()) => Finding::right(CHECK, "the newest case opens"),
-            Err(error) => Finding::wrong(
+            Ok(()) => CheckResult::ok(CHECK, "the newest case can be opened"),
+            Err(error) => CheckResult::problem(
                 CHECK,
                 error.to_string(),
-                "put the keyring of this database in its place; this one belongs to another",
+                "restore this database's keyring; this one belongs to another",
             ),
         },
     }

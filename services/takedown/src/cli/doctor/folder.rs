@@ -1,4 +1,4 @@
-//! The data folder: credentials and keys, and who can read them.
+//! Checks the data folder: client.toml and keyring, and their modes.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,46 +6,47 @@ use std::sync::Arc;
 use platform::error::Problem;
 use platform::sealed::Keyring;
 
-use super::Finding;
+use super::CheckResult;
 use crate::client::Profile;
 use crate::system::keyring_path;
 
-/// What the other checks go on with.
-pub(super) struct Seen {
+/// The contents of the folder, for the other checks.
+pub(super) struct FolderContents {
     pub(super) profile: Option<Profile>,
     pub(super) keyring: Option<Arc<Keyring>>,
 }
 
-pub(super) fn look(data_dir: &Path) -> (Vec<Finding>, Seen) {
-    let (about_profile, profile) = match Profile::read(data_dir) {
+pub(super) fn check(data_dir: &Path) -> (Vec<CheckResult>, FolderContents) {
+    let (profile_result, profile) = match Profile::read(data_dir) {
         Ok(profile) => {
-            let detail = "readable by its owner alone";
-            (Finding::right("client.toml", detail), Some(profile))
+            let detail = "readable only by its owner";
+            (CheckResult::ok("client.toml", detail), Some(profile))
         }
         Err(error) => {
-            let todo = error
+            let remedy = error
                 .downcast_ref::<Problem>()
                 .map_or_else(|| error.to_string(), |problem| problem.detail.clone());
-            let finding = Finding::wrong("client.toml", "cannot be used", todo);
-            (finding, None)
+            let result = CheckResult::problem("client.toml", "cannot be used", remedy);
+            (result, None)
         }
     };
-    let (about_keyring, keyring) = match Keyring::open(&keyring_path(data_dir)) {
+    let (keyring_result, keyring) = match Keyring::open(&keyring_path(data_dir)) {
         Ok(keyring) => {
             let detail = format!(
-                "readable by its owner alone; the current epoch is {}",
+                "readable only by its owner; the current epoch is {}",
                 keyring.epoch()
             );
-            (Finding::right("keyring", detail), Some(Arc::new(keyring)))
+            (CheckResult::ok("keyring", detail), Some(Arc::new(keyring)))
         }
         Err(error) => {
-            let todo = "put it back from its backup, with mode 600; without it nothing sealed can be opened";
-            let finding = Finding::wrong("keyring", error.to_string(), todo);
-            (finding, None)
+            let remedy =
+                "restore it from its backup, with mode 600; without it nothing can be unsealed";
+            let result = CheckResult::problem("keyring", error.to_string(), remedy);
+            (result, None)
         }
     };
     (
-        vec![about_profile, about_keyring],
-        Seen { profile, keyring },
+        vec![profile_result, keyring_result],
+        FolderContents { profile, keyring },
     )
 }

@@ -1,97 +1,99 @@
-//! Kafka: whether the topics are there, and what they lack of what the logs say they were given. The logs have it all, and
-//! consumers read there what Kafka does not bring: so most of what is found here is only named.
+//! Checks Kafka: that topics exist, and which acknowledged events they lack. Consumers read missing events
+//! from the logs, so most findings need no action.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use platform::bus::{BusConfig, Seat, Survey, survey};
+use platform::bus::{BusConfig, PartitionState, TopicState, inspect_topic};
 use platform::sealed::Keyring;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::Finding;
-use super::database::refused;
+use super::CheckResult;
+use super::database::query_failed;
 use crate::system::SHARED_LOGS;
 
-/// What can be wrong with a partition, or with a group's place in it.
+/// What can be wrong with a partition, or with a consumer group's offset in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Loss {
+enum PartitionFault {
     /// Kafka has events that the log does not have.
-    BeyondTheLog,
-    /// Nothing was ever in it, and records were acknowledged.
-    MadeAgain,
-    /// The last record is before the last that was acknowledged.
-    Acknowledged,
-    /// The group's next record is no longer kept.
-    AwayTooLong,
-    /// The group's place is behind the end.
-    BeyondTheEnd,
-    /// The group's place is behind events that were not passed.
-    SetForward,
-    /// The group begins again with what it has passed.
-    SetBack,
+    AheadOfLog,
+    /// The partition is new, although records were acknowledged.
+    Recreated,
+    /// The last record is older than the last acknowledged one.
+    LostAcknowledged,
+    /// The group's next record has expired.
+    Expired,
+    /// The group's offset is beyond the end.
+    BeyondEnd,
+    /// The group's offset skips events that were not applied.
+    Skipped,
+    /// The group's offset repeats events that were applied.
+    Repeated,
 }
 
-impl Loss {
-    fn words(self) -> &'static str {
+impl PartitionFault {
+    fn description(self) -> &'static str {
         match self {
-            Self::BeyondTheLog => {
-                "Kafka holds events beyond the log: the log was restored from a backup"
+            Self::AheadOfLog => {
+                "Kafka has events that the log does not have: the log was restored from a backup"
             }
-            Self::MadeAgain => "the topic was deleted and made again",
-            Self::Acknowledged => "Kafka lost records that it had acknowledged",
-            Self::AwayTooLong => "the consumer was away longer than Kafka keeps",
-            Self::BeyondTheEnd => {
-                "the group's offsets are beyond the end: records were lost, or the topic was made again"
+            Self::Recreated => "the topic was deleted and created again",
+            Self::LostAcknowledged => "Kafka lost records that it had acknowledged",
+            Self::Expired => "the consumer was down longer than Kafka's retention",
+            Self::BeyondEnd => {
+                "the group's offsets are beyond the end: records were lost, or the topic was created again"
             }
-            Self::SetForward => {
-                "the group's offsets were set forward (to the latest), over events that it has not passed"
+            Self::Skipped => {
+                "the group's offsets were moved forward (to the latest), past events that it has not applied"
             }
-            Self::SetBack => {
-                "the group's offsets were set back (to the earliest); what it has passed is dropped"
+            Self::Repeated => {
+                "the group's offsets were moved back (to the earliest); events that it has applied are dropped"
             }
         }
     }
 }
 
-/// What the database says of a shard: asked before Kafka is, and after.
+/// A shard's positions in the database.
 #[derive(Debug, Clone, Copy, Default)]
-struct Shard {
-    /// Before: every record up to here is acknowledged.
+struct ShardPositions {
+    /// Every record up to here is acknowledged. Read before Kafka.
     published_to: i64,
-    /// After: the head of the log, and how far the consumer is.
+    /// The head of the log and the consumer's cursor. Read after Kafka.
     head: i64,
     cursor: i64,
 }
 
-pub(super) async fn look(
+pub(super) async fn check(
     conn: &mut PgConnection,
     bus: &BusConfig,
     keyring: &Arc<Keyring>,
-) -> Vec<Finding> {
-    let mut findings = Vec::new();
+) -> Vec<CheckResult> {
+    let mut results = Vec::new();
     for (producer, consumer) in SHARED_LOGS {
-        let check = format!("{consumer} hears {producer} over Kafka");
+        let check = format!("{consumer} consumes {producer} over Kafka");
         let Ok(published) = positions(conn, published_to(producer)).await else {
-            findings.push(refused(check));
+            results.push(query_failed(check));
             continue;
         };
-        let seats = match survey(bus, keyring, consumer, producer).await {
-            Ok(Survey { seats: Some(seats) }) => seats,
-            Ok(Survey { seats: None }) => {
-                findings.push(Finding::wrong(
+        let partitions = match inspect_topic(bus, keyring, consumer, producer).await {
+            Ok(TopicState {
+                partitions: Some(partitions),
+            }) => partitions,
+            Ok(TopicState { partitions: None }) => {
+                results.push(CheckResult::problem(
                     check,
-                    format!("the topic {} is not there: deleted, or never made", bus.topic(producer)),
-                    "make it with `takedown migrate --config FILE`; nothing is lost, events are read from the log meanwhile",
+                    format!("the topic {} does not exist", bus.topic(producer)),
+                    "create it with `takedown migrate --config FILE`; nothing is lost, events are read from the log meanwhile",
                 ));
                 continue;
             }
             Err(_) => {
-                findings.push(Finding::wrong(
+                results.push(CheckResult::problem(
                     "Kafka",
-                    format!("no broker answers at {}", bus.bootstrap),
-                    "bring it back, or mend the table `bus`; nothing is lost, events are read from the logs meanwhile",
+                    format!("no broker responds at {}", bus.bootstrap),
+                    "bring it back, or correct the table `bus`; nothing is lost, events are read from the logs meanwhile",
                 ));
-                return findings;
+                return results;
             }
         };
         let (heads, cursors) = (
@@ -99,24 +101,26 @@ pub(super) async fn look(
             positions(conn, cursors(producer, consumer)).await,
         );
         let (Ok(heads), Ok(cursors)) = (heads, cursors) else {
-            findings.push(refused(check));
+            results.push(query_failed(check));
             continue;
         };
-        let at = |of: &BTreeMap<i16, i64>, seat: &Seat| of.get(&seat.shard).copied().unwrap_or(0);
-        let seen = seats.iter().map(|seat| {
-            let shard = Shard {
-                published_to: at(&published, seat),
-                head: at(&heads, seat),
-                cursor: at(&cursors, seat),
+        let position = |positions: &BTreeMap<i16, i64>, partition: &PartitionState| {
+            positions.get(&partition.shard).copied().unwrap_or(0)
+        };
+        let faults = partitions.iter().map(|partition| {
+            let shard = ShardPositions {
+                published_to: position(&published, partition),
+                head: position(&heads, partition),
+                cursor: position(&cursors, partition),
             };
-            (losses(seat, shard), shard)
+            (faults_of(partition, shard), shard)
         });
-        findings.push(finding(check, consumer, seen));
+        results.push(summarise(check, consumer, faults));
     }
-    findings
+    results
 }
 
-/// Position by shard.
+/// Positions by shard.
 async fn positions(conn: &mut PgConnection, statement: String) -> sqlx::Result<BTreeMap<i16, i64>> {
     let rows: Vec<(i16, i64)> = sqlx::query_as(AssertSqlSafe(statement))
         .fetch_all(conn)
@@ -138,74 +142,77 @@ fn cursors(producer: &str, consumer: &str) -> String {
     )
 }
 
-fn losses(seat: &Seat, shard: Shard) -> Vec<Loss> {
-    let mut found = Vec::new();
-    if seat.last.is_some_and(|last| last > shard.head) {
-        found.push(Loss::BeyondTheLog);
+fn faults_of(partition: &PartitionState, shard: ShardPositions) -> Vec<PartitionFault> {
+    let mut faults = Vec::new();
+    if partition.last.is_some_and(|last| last > shard.head) {
+        faults.push(PartitionFault::AheadOfLog);
     }
-    if seat.high == 0 && shard.published_to > 0 {
-        found.push(Loss::MadeAgain);
-    } else if seat.last.is_some_and(|last| last < shard.published_to) {
-        found.push(Loss::Acknowledged);
+    if partition.high == 0 && shard.published_to > 0 {
+        faults.push(PartitionFault::Recreated);
+    } else if partition.last.is_some_and(|last| last < shard.published_to) {
+        faults.push(PartitionFault::LostAcknowledged);
     }
-    let Some(committed) = seat.committed else {
-        return found;
+    let Some(committed) = partition.committed else {
+        return faults;
     };
-    if committed < seat.low {
-        found.push(Loss::AwayTooLong);
-    } else if committed > seat.high {
-        found.push(Loss::BeyondTheEnd);
+    if committed < partition.low {
+        faults.push(PartitionFault::Expired);
+    } else if committed > partition.high {
+        faults.push(PartitionFault::BeyondEnd);
     }
-    let at_the_end = committed == seat.high && seat.last.is_some_and(|last| last > shard.cursor);
-    if at_the_end || seat.next.is_some_and(|next| next > shard.cursor + 1) {
-        found.push(Loss::SetForward);
+    let at_the_end =
+        committed == partition.high && partition.last.is_some_and(|last| last > shard.cursor);
+    if at_the_end || partition.next.is_some_and(|next| next > shard.cursor + 1) {
+        faults.push(PartitionFault::Skipped);
     }
-    if committed == seat.low && seat.next.is_some_and(|next| next <= shard.cursor) {
-        found.push(Loss::SetBack);
+    if committed == partition.low && partition.next.is_some_and(|next| next <= shard.cursor) {
+        faults.push(PartitionFault::Repeated);
     }
-    found
+    faults
 }
 
-/// Something is to be done where a consumer still lacks what Kafka does not bring it, and where a log was restored.
-fn finding(
+/// A problem only if a consumer still lacks events that Kafka lost, or if a log was restored.
+fn summarise(
     check: String,
     consumer: &str,
-    shards: impl Iterator<Item = (Vec<Loss>, Shard)>,
-) -> Finding {
-    let mut counts: BTreeMap<Loss, usize> = BTreeMap::new();
-    let mut lacking = 0;
-    for (losses, shard) in shards {
-        let mends = losses.iter().any(|loss| *loss != Loss::SetBack);
-        if mends && shard.cursor < shard.head {
-            lacking += shard.head - shard.cursor;
+    shards: impl Iterator<Item = (Vec<PartitionFault>, ShardPositions)>,
+) -> CheckResult {
+    let mut counts: BTreeMap<PartitionFault, usize> = BTreeMap::new();
+    let mut missing = 0;
+    for (faults, shard) in shards {
+        let needs_log = faults
+            .iter()
+            .any(|fault| *fault != PartitionFault::Repeated);
+        if needs_log && shard.cursor < shard.head {
+            missing += shard.head - shard.cursor;
         }
-        for loss in losses {
-            *counts.entry(loss).or_default() += 1;
+        for fault in faults {
+            *counts.entry(fault).or_default() += 1;
         }
     }
     if counts.is_empty() {
-        return Finding::right(check, "Kafka has what it acknowledged");
+        return CheckResult::ok(check, "Kafka has every acknowledged record");
     }
-    let named = counts
+    let descriptions = counts
         .iter()
-        .map(|(loss, shards)| format!("{} (shards: {shards})", loss.words()));
-    let named = named.collect::<Vec<_>>().join("; ");
-    if counts.contains_key(&Loss::BeyondTheLog) {
-        let todo = "restore every service from the same backup and delete the topics, as docs/OPERATIONS.md says of a restored backup";
-        return Finding::wrong(check, named, todo);
+        .map(|(fault, shards)| format!("{} (shards: {shards})", fault.description()));
+    let descriptions = descriptions.collect::<Vec<_>>().join("; ");
+    if counts.contains_key(&PartitionFault::AheadOfLog) {
+        let remedy = "restore every service from the same backup and delete the topics, as described in docs/OPERATIONS.md (A restored backup)";
+        return CheckResult::problem(check, descriptions, remedy);
     }
-    if lacking > 0 {
-        return Finding::wrong(
+    if missing > 0 {
+        return CheckResult::problem(
             check,
-            format!("{named}; {lacking} events are still to be read from the log"),
+            format!("{descriptions}; {missing} events are still to be read from the log"),
             format!(
-                "see that {consumer} is running: it reads them within a minute, and nothing else is to be done"
+                "check that {consumer} is running: it reads them within a minute; nothing else needs to be done"
             ),
         );
     }
-    Finding::right(
+    CheckResult::ok(
         check,
-        format!("{named}; {consumer} has every event of the log"),
+        format!("{descriptions}; {consumer} has every event of the log"),
     )
 }
 
@@ -213,9 +220,9 @@ fn finding(
 mod tests {
     use super::*;
 
-    /// Ten records of positions 11 to 20 at the offsets 10 to 19, all passed; and what differs from that.
-    fn seat(change: impl FnOnce(&mut Seat)) -> Seat {
-        let mut seat = Seat {
+    /// Ten records of positions 11 to 20 at offsets 10 to 19, all applied, with a change.
+    fn partition(change: impl FnOnce(&mut PartitionState)) -> PartitionState {
+        let mut partition = PartitionState {
             shard: 3,
             low: 10,
             high: 20,
@@ -223,88 +230,108 @@ mod tests {
             last: Some(20),
             next: None,
         };
-        change(&mut seat);
-        seat
+        change(&mut partition);
+        partition
     }
 
-    const PASSED: Shard = Shard {
+    const APPLIED: ShardPositions = ShardPositions {
         published_to: 20,
         head: 20,
         cursor: 20,
     };
 
-    fn found(change: impl FnOnce(&mut Seat), shard: Shard) -> Vec<Loss> {
-        losses(&seat(change), shard)
+    fn find_faults(
+        change: impl FnOnce(&mut PartitionState),
+        shard: ShardPositions,
+    ) -> Vec<PartitionFault> {
+        faults_of(&partition(change), shard)
     }
 
     #[test]
-    fn each_loss_is_told_from_the_others() {
-        assert_eq!(found(|_| {}, PASSED), []);
-        let made_again = |seat: &mut Seat| (seat.low, seat.high, seat.last) = (0, 0, None);
+    fn each_fault_is_distinguished_from_the_others() {
+        assert_eq!(find_faults(|_| {}, APPLIED), []);
+        let recreated = |partition: &mut PartitionState| {
+            (partition.low, partition.high, partition.last) = (0, 0, None);
+        };
         assert_eq!(
-            found(made_again, PASSED),
-            [Loss::MadeAgain, Loss::BeyondTheEnd]
+            find_faults(recreated, APPLIED),
+            [PartitionFault::Recreated, PartitionFault::BeyondEnd]
         );
-        let shorter = |seat: &mut Seat| (seat.high, seat.last) = (15, Some(15));
+        let shorter =
+            |partition: &mut PartitionState| (partition.high, partition.last) = (15, Some(15));
         assert_eq!(
-            found(shorter, PASSED),
-            [Loss::Acknowledged, Loss::BeyondTheEnd]
+            find_faults(shorter, APPLIED),
+            [PartitionFault::LostAcknowledged, PartitionFault::BeyondEnd]
         );
-        let away = Shard {
+        let expired = ShardPositions {
             cursor: 4,
-            ..PASSED
+            ..APPLIED
         };
         assert_eq!(
-            found(|seat| seat.committed = Some(4), away),
-            [Loss::AwayTooLong]
+            find_faults(|partition| partition.committed = Some(4), expired),
+            [PartitionFault::Expired]
         );
-        let behind = Shard {
+        let behind = ShardPositions {
             cursor: 14,
-            ..PASSED
+            ..APPLIED
         };
-        assert_eq!(found(|_| {}, behind), [Loss::SetForward]);
-        let ahead = |seat: &mut Seat| (seat.committed, seat.next) = (Some(16), Some(17));
-        assert_eq!(found(ahead, behind), [Loss::SetForward]);
-        let back = |seat: &mut Seat| (seat.committed, seat.next) = (Some(10), Some(11));
-        assert_eq!(found(back, PASSED), [Loss::SetBack]);
-        let restored = Shard {
+        assert_eq!(find_faults(|_| {}, behind), [PartitionFault::Skipped]);
+        let ahead = |partition: &mut PartitionState| {
+            (partition.committed, partition.next) = (Some(16), Some(17));
+        };
+        assert_eq!(find_faults(ahead, behind), [PartitionFault::Skipped]);
+        let back = |partition: &mut PartitionState| {
+            (partition.committed, partition.next) = (Some(10), Some(11));
+        };
+        assert_eq!(find_faults(back, APPLIED), [PartitionFault::Repeated]);
+        let restored = ShardPositions {
             published_to: 12,
             head: 12,
             cursor: 12,
         };
-        assert!(found(|_| {}, restored).contains(&Loss::BeyondTheLog));
+        assert!(find_faults(|_| {}, restored).contains(&PartitionFault::AheadOfLog));
     }
 
     #[test]
-    fn what_a_group_has_not_told_yet_and_what_kafka_no_longer_keeps_is_no_loss() {
-        assert_eq!(found(|seat| seat.committed = None, PASSED), []);
-        let lagging = |seat: &mut Seat| (seat.committed, seat.next) = (Some(18), Some(19));
-        assert_eq!(found(lagging, PASSED), []);
-        let forgotten = |seat: &mut Seat| (seat.low, seat.last) = (20, None);
-        assert_eq!(found(forgotten, PASSED), []);
+    fn an_uncommitted_offset_and_an_expired_record_are_not_faults() {
+        assert_eq!(
+            find_faults(|partition| partition.committed = None, APPLIED),
+            []
+        );
+        let lagging = |partition: &mut PartitionState| {
+            (partition.committed, partition.next) = (Some(18), Some(19));
+        };
+        assert_eq!(find_faults(lagging, APPLIED), []);
+        let truncated =
+            |partition: &mut PartitionState| (partition.low, partition.last) = (20, None);
+        assert_eq!(find_faults(truncated, APPLIED), []);
     }
 
     #[test]
-    fn what_is_mended_is_named_and_what_is_lacking_says_what_to_do() {
-        let row =
-            |loss, shard| finding("c".into(), "ledger", [(vec![loss], shard)].into_iter()).row();
-        let [state, _, detail, todo] = row(Loss::Acknowledged, PASSED);
-        assert_eq!((state.as_str(), todo.as_str()), ("ok", ""));
+    fn a_repaired_fault_is_named_and_a_missing_event_has_a_remedy() {
+        let row = |fault, shard| {
+            summarise("c".into(), "ledger", [(vec![fault], shard)].into_iter()).row()
+        };
+        let [state, _, detail, remedy] = row(PartitionFault::LostAcknowledged, APPLIED);
+        assert_eq!((state.as_str(), remedy.as_str()), ("ok", ""));
         assert!(
             detail.contains("lost records that it had acknowledged"),
             "{detail}"
         );
-        let behind = Shard {
+        let behind = ShardPositions {
             cursor: 14,
-            ..PASSED
+            ..APPLIED
         };
-        let [state, _, detail, todo] = row(Loss::SetForward, behind);
+        let [state, _, detail, remedy] = row(PartitionFault::Skipped, behind);
         assert_eq!(state, "problem");
         assert!(
-            detail.contains("6 events") && todo.contains("ledger is running"),
-            "{detail} {todo}"
+            detail.contains("6 events") && remedy.contains("ledger is running"),
+            "{detail} {remedy}"
         );
-        let [state, .., todo] = row(Loss::BeyondTheLog, PASSED);
-        assert!(state == "problem" && todo.contains("same backup"), "{todo}");
+        let [state, .., remedy] = row(PartitionFault::AheadOfLog, APPLIED);
+        assert!(
+            state == "problem" && remedy.contains("same backup"),
+            "{remedy}"
+        );
     }
 }

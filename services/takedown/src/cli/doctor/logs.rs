@@ -1,99 +1,105 @@
-//! The event logs: stamped in time, heard in time, nothing parked, nothing astray.
+//! Checks the event logs: positions, partitions, parked events and consumers' cursors.
 
 use platform::clock::Clock;
 use sqlx::{AssertSqlSafe, PgConnection};
 use time::{Duration, OffsetDateTime};
 
-use super::Finding;
-use super::database::refused;
+use super::CheckResult;
+use super::database::query_failed;
 use crate::system::{SERVICES, SHARED_LOGS};
 
-/// A relay stamps within milliseconds; a consumer hears within a second.
-const UNSTAMPED: Duration = Duration::seconds(10);
-const UNHEARD: Duration = Duration::seconds(60);
+/// A relay assigns positions within milliseconds; a consumer applies events within a second.
+const MAX_WITHOUT_POSITION: Duration = Duration::seconds(10);
+const MAX_LAG: Duration = Duration::seconds(60);
 
-pub(super) async fn look(conn: &mut PgConnection) -> Vec<Finding> {
+pub(super) async fn check(conn: &mut PgConnection) -> Vec<CheckResult> {
     let Ok(now) = Clock::Database.now(conn).await else {
-        return vec![refused("event logs")];
+        return vec![query_failed("event logs")];
     };
-    let mut findings = Vec::new();
+    let mut results = Vec::new();
     for schema in SERVICES.map(|schema| schema.name) {
-        findings.push(stamped(conn, schema, now).await);
-        findings.push(astray(conn, schema).await);
-        findings.push(parked(conn, schema).await);
+        results.push(check_positions(conn, schema, now).await);
+        results.push(check_partitions(conn, schema).await);
+        results.push(check_parked(conn, schema).await);
     }
     for (producer, consumer) in SHARED_LOGS {
-        findings.push(heard(conn, producer, consumer, now).await);
+        results.push(check_consumer(conn, producer, consumer, now).await);
     }
-    findings
+    results
 }
 
-async fn stamped(conn: &mut PgConnection, schema: &str, now: OffsetDateTime) -> Finding {
+async fn check_positions(
+    conn: &mut PgConnection,
+    schema: &str,
+    now: OffsetDateTime,
+) -> CheckResult {
     let check = format!("log of {schema}");
-    let found: sqlx::Result<(i64, Option<OffsetDateTime>)> =
+    let result: sqlx::Result<(i64, Option<OffsetDateTime>)> =
         sqlx::query_as(AssertSqlSafe(format!(
-            "-- unstamped\nselect count(*), min(inserted_at) from {schema}.event where position is null"
+            "-- events_without_position\nselect count(*), min(inserted_at) from {schema}.event where position is null"
         )))
         .fetch_one(conn)
         .await;
-    match found {
-        Err(_) => refused(check),
-        Ok((count, Some(oldest))) if now - oldest > UNSTAMPED => Finding::wrong(
+    match result {
+        Err(_) => query_failed(check),
+        Ok((count, Some(oldest))) if now - oldest > MAX_WITHOUT_POSITION => CheckResult::problem(
             check,
-            format!("{count} events wait to be stamped, the oldest since {oldest}"),
-            format!("see whether {schema} is running, and its log for a relay that cannot go on"),
+            format!("{count} events have no position, the oldest since {oldest}"),
+            format!("check that {schema} is running, and its log for errors of its relay"),
         ),
-        Ok(_) => Finding::right(check, "stamped"),
+        Ok(_) => CheckResult::ok(check, "every event has a position"),
     }
 }
 
-async fn astray(conn: &mut PgConnection, schema: &str) -> Finding {
+async fn check_partitions(conn: &mut PgConnection, schema: &str) -> CheckResult {
     let check = format!("partitions of {schema}");
-    let found: sqlx::Result<i64> = sqlx::query_scalar(AssertSqlSafe(format!(
-        "-- astray\nselect count(*) from {schema}.event_default"
+    let result: sqlx::Result<i64> = sqlx::query_scalar(AssertSqlSafe(format!(
+        "-- events_in_default_partition\nselect count(*) from {schema}.event_default"
     )))
     .fetch_one(conn)
     .await;
-    match found {
-        Err(_) => refused(check),
-        Ok(0) => Finding::right(check, "every event has its day"),
-        Ok(count) => Finding::wrong(
+    match result {
+        Err(_) => query_failed(check),
+        Ok(0) => CheckResult::ok(check, "every event is in its partition"),
+        Ok(count) => CheckResult::problem(
             check,
             format!("{count} events are in the default partition"),
-            format!("see whether {schema} is running: it makes the days ahead and moves them"),
+            format!(
+                "check that {schema} is running: it creates partitions ahead and moves these events"
+            ),
         ),
     }
 }
 
-async fn parked(conn: &mut PgConnection, schema: &str) -> Finding {
+async fn check_parked(conn: &mut PgConnection, schema: &str) -> CheckResult {
     let check = format!("parked by {schema}");
-    let found: sqlx::Result<(i64, i64)> = sqlx::query_as(AssertSqlSafe(format!(
+    let result: sqlx::Result<(i64, i64)> = sqlx::query_as(AssertSqlSafe(format!(
         "-- count_parked\nselect count(*), count(distinct case_id) from {schema}.parked_event"
     )))
     .fetch_one(conn)
     .await;
-    match found {
-        Err(_) => refused(check),
-        Ok((0, _)) => Finding::right(check, "nothing"),
-        Ok((events, cases)) => Finding::wrong(
+    match result {
+        Err(_) => query_failed(check),
+        Ok((0, _)) => CheckResult::ok(check, "nothing"),
+        Ok((events, cases)) => CheckResult::problem(
             check,
             format!("{events} events of {cases} cases"),
-            "see `takedown parked list`; then replay or drop them, which takes two people",
+            "run `takedown parked list`, then replay or drop them, which takes two people",
         ),
     }
 }
 
-/// How far a consumer is behind, and since when.
-async fn heard(
+/// Checks a consumer's lag, and that its cursors match the log.
+async fn check_consumer(
     conn: &mut PgConnection,
     producer: &str,
     consumer: &str,
     now: OffsetDateTime,
-) -> Finding {
-    let check = format!("{consumer} hears {producer}");
-    let found: sqlx::Result<(i64, i64, Option<OffsetDateTime>)> =
+) -> CheckResult {
+    let check = format!("{consumer} consumes {producer}");
+    let result: sqlx::Result<(i64, i64, Option<OffsetDateTime>)> =
         sqlx::query_as(AssertSqlSafe(format!(
-            "-- heard
+            "-- consumer_lag
             select
                 coalesce(sum(greatest(h.position - coalesce(c.position, 0), 0)), 0)::bigint,
                 count(*) filter (
@@ -107,20 +113,22 @@ async fn heard(
         .bind(producer)
         .fetch_one(conn)
         .await;
-    match found {
-        Err(_) => refused(check),
-        Ok((_, astray, _)) if astray > 0 => Finding::wrong(
+    match result {
+        Err(_) => query_failed(check),
+        Ok((_, mismatched, _)) if mismatched > 0 => CheckResult::problem(
             check,
             format!(
-                "{astray} cursors do not fit the log: one of the two was restored from a backup"
+                "{mismatched} cursors do not match the log: one of the two was restored from a backup"
             ),
             "restore both from the same backup",
         ),
-        Ok((behind, _, Some(oldest))) if now - oldest > UNHEARD => Finding::wrong(
+        Ok((behind, _, Some(oldest))) if now - oldest > MAX_LAG => CheckResult::problem(
             check,
             format!("{behind} events behind, since {oldest}"),
-            format!("see whether {consumer} is running, and its log for what it cannot apply"),
+            format!(
+                "check that {consumer} is running, and its log for events that it cannot apply"
+            ),
         ),
-        Ok((behind, _, _)) => Finding::right(check, format!("{behind} events behind")),
+        Ok((behind, _, _)) => CheckResult::ok(check, format!("{behind} events behind")),
     }
 }

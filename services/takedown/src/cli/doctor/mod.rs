@@ -1,6 +1,4 @@
-//! `doctor`: everything that the roles need, checked one by one, each with what to do where it is not right.
-//!
-//! It reads and asks; it changes nothing.
+//! `doctor`: checks everything that the roles need, and names a remedy for each problem. It changes nothing.
 
 mod database;
 mod folder;
@@ -14,109 +12,109 @@ use anyhow::Result;
 use platform::bus::BusConfig;
 use serde_json::{Value, json};
 
-use super::At;
+use super::CommonArgs;
 use crate::output::table;
 
-/// Checks everything that the roles need, and says what to do.
+/// Checks everything that the roles need, and names a remedy for each problem.
 ///
-/// Works on the system of the data folder, running or not. Exits 1 when something is not right.
+/// Checks the data folder's system, running or not. Exits 1 if there is a problem.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct DoctorArgs {
     #[command(flatten)]
-    pub(super) at: At,
-    /// The configuration of `takedown migrate`, for its table `bus`; else the bus is the one of the system started here.
+    pub(super) common: CommonArgs,
+    /// The configuration of `takedown migrate`, for its table `bus`. [default: the bus in client.toml]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
-/// One thing that was looked at.
-pub(super) struct Finding {
+/// The result of one check.
+pub(super) struct CheckResult {
     check: String,
-    state: State,
+    state: CheckState,
 }
 
-enum State {
-    Right(String),
-    /// What is wrong, and what to do.
-    Wrong(String, String),
-    /// Why it could not be looked at; something else says what to do.
-    Unseen(String),
+enum CheckState {
+    Ok(String),
+    /// The problem, and the remedy.
+    Problem(String, String),
+    /// Why the check was not made; another result has the remedy.
+    NotChecked(String),
 }
 
-impl Finding {
-    pub(super) fn right(check: impl Into<String>, detail: impl Into<String>) -> Self {
+impl CheckResult {
+    pub(super) fn ok(check: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             check: check.into(),
-            state: State::Right(detail.into()),
+            state: CheckState::Ok(detail.into()),
         }
     }
 
-    pub(super) fn wrong(
+    pub(super) fn problem(
         check: impl Into<String>,
         detail: impl Into<String>,
-        todo: impl Into<String>,
+        remedy: impl Into<String>,
     ) -> Self {
         Self {
             check: check.into(),
-            state: State::Wrong(detail.into(), todo.into()),
+            state: CheckState::Problem(detail.into(), remedy.into()),
         }
     }
 
-    pub(super) fn unseen(check: impl Into<String>, why: impl Into<String>) -> Self {
+    pub(super) fn not_checked(check: impl Into<String>, reason: impl Into<String>) -> Self {
         Self {
             check: check.into(),
-            state: State::Unseen(why.into()),
+            state: CheckState::NotChecked(reason.into()),
         }
     }
 
     fn row(&self) -> [String; 4] {
-        let (word, detail, todo) = match &self.state {
-            State::Right(detail) => ("ok", detail.as_str(), ""),
-            State::Wrong(detail, todo) => ("problem", detail.as_str(), todo.as_str()),
-            State::Unseen(why) => ("not checked", why.as_str(), ""),
+        let (state, detail, remedy) = match &self.state {
+            CheckState::Ok(detail) => ("ok", detail.as_str(), ""),
+            CheckState::Problem(detail, remedy) => ("problem", detail.as_str(), remedy.as_str()),
+            CheckState::NotChecked(reason) => ("not checked", reason.as_str(), ""),
         };
-        [word, &self.check, detail, todo].map(str::to_owned)
+        [state, &self.check, detail, remedy].map(str::to_owned)
     }
 
     fn json(&self) -> Value {
-        let [state, check, detail, todo] = self.row();
-        json!({ "check": check, "state": state, "detail": detail, "todo": todo })
+        let [state, check, detail, remedy] = self.row();
+        json!({ "check": check, "state": state, "detail": detail, "remedy": remedy })
     }
 }
 
-/// True when nothing is wrong.
-pub(super) async fn run(args: Args) -> Result<bool> {
-    let data_dir = args.at.data.path()?;
-    let (mut findings, seen) = folder::look(&data_dir);
-    let bus = match (&args.config, &seen.profile) {
-        (Some(file), _) => super::migrate::bus(file)?,
+/// Returns whether no check found a problem.
+pub(super) async fn run(args: DoctorArgs) -> Result<bool> {
+    let data_dir = args.common.data.path()?;
+    let (mut results, folder) = folder::check(&data_dir);
+    let bus = match (&args.config, &folder.profile) {
+        (Some(file), _) => super::migrate::read_bus_config(file)?,
         (None, Some(profile)) => profile.bus.clone(),
         (None, None) => BusConfig::default(),
     };
-    match args.at.database_url() {
-        Ok(url) => findings.extend(database::look(&url, &bus, seen.keyring.as_ref()).await),
-        Err(_) => findings.push(Finding::wrong(
+    match args.common.database_url() {
+        Ok(url) => results.extend(database::check(&url, &bus, folder.keyring.as_ref()).await),
+        Err(_) => results.push(CheckResult::problem(
             "database",
-            "no address of a database is known",
+            "the database address is not known",
             "start `takedown up` on this folder, or set DATABASE_URL",
         )),
     }
-    match &seen.profile {
-        Some(profile) => findings.extend(roles::look(profile).await),
-        None => findings.push(Finding::unseen("roles", "no system was started here")),
+    match &folder.profile {
+        Some(profile) => results.extend(roles::check(profile).await),
+        None => results.push(CheckResult::not_checked("roles", "client.toml is missing")),
     }
-    let right = !findings
+    let is_ok = !results
         .iter()
-        .any(|finding| matches!(finding.state, State::Wrong(..)));
+        .any(|result| matches!(result.state, CheckState::Problem(..)));
     let value = json!({
-        "ok": right,
-        "checks": findings.iter().map(Finding::json).collect::<Vec<_>>(),
+        "ok": is_ok,
+        "checks": results.iter().map(CheckResult::json).collect::<Vec<_>>(),
     });
-    args.at.format.print(&value, || {
+    args.common.format.print(&value, || {
         table(
-            ["", "check", "found", "what to do"],
-            findings.iter().map(Finding::row),
+            ["", "check", "result", "remedy"],
+            results.iter().map(CheckResult::row),
         )
     });
-    Ok(right)
+    Ok(is_ok)
 }

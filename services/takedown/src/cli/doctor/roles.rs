@@ -1,4 +1,4 @@
-//! The roles: whether each says that it can do its work, and whether the ledger keeps up.
+//! Checks the roles' readiness, the operator's session, and that checkpoints cover the ledger's events.
 
 use std::time::Duration;
 
@@ -6,108 +6,104 @@ use platform::grpc;
 use proto::v1::{GetConservationRequest, LatestCheckpointRequest};
 use tonic::transport::Channel;
 
-use super::Finding;
+use super::CheckResult;
 use crate::client::{Client, Profile};
 
-/// For one role to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Limit for one request.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A checkpoint follows within a second of an event's receipt.
-const SIGNED: Duration = Duration::from_secs(2);
+/// How long to wait for a checkpoint, which is signed within a second of an event.
+const CHECKPOINT_DELAY: Duration = Duration::from_secs(2);
 
-const START: &str = "start `takedown up` on this folder, or look at its log";
+const START: &str = "start `takedown up` on this folder, or check its log";
 
-pub(super) async fn look(profile: &Profile) -> Vec<Finding> {
+pub(super) async fn check(profile: &Profile) -> Vec<CheckResult> {
     let addresses = &profile.addresses;
-    let client = match Client::of(profile) {
+    let client = match Client::from_profile(profile) {
         Ok(client) => client,
-        Err(error) => return vec![Finding::wrong("roles", format!("{error:#}"), START)],
+        Err(error) => return vec![CheckResult::problem("roles", format!("{error:#}"), START)],
     };
-    let mut findings = Vec::new();
+    let mut results = Vec::new();
     for (name, channel) in client.channels() {
-        findings.push(core(name, channel).await);
+        results.push(check_core_role(name, channel).await);
     }
-    findings.push(edge("gateway", &addresses.gateway, "/readyz").await);
-    findings.push(edge("console", &addresses.console, "/readyz").await);
-    findings.push(credential(&client).await);
-    findings.push(checkpoint(&client).await);
-    findings
+    results.push(check_edge("gateway", &addresses.gateway, "/readyz").await);
+    results.push(check_edge("console", &addresses.console, "/readyz").await);
+    results.push(check_session(&client).await);
+    results.push(check_checkpoint(&client).await);
+    results
 }
 
-async fn core(name: &str, channel: Channel) -> Finding {
+async fn check_core_role(name: &str, channel: Channel) -> CheckResult {
     match grpc::health(channel, grpc::READY).await {
-        Some(true) => Finding::right(name, "ready"),
-        Some(false) => Finding::wrong(
+        Some(true) => CheckResult::ok(name, "ready"),
+        Some(false) => CheckResult::problem(
             name,
-            "runs, and something that it needs does not",
-            "see the checks of the database above",
+            "running, but not ready",
+            "see the results for the database above",
         ),
-        None => Finding::wrong(name, "does not answer", START),
+        None => CheckResult::problem(name, "does not respond", START),
     }
 }
 
-async fn edge(name: &str, base: &str, path: &str) -> Finding {
-    let answer = async {
+async fn check_edge(name: &str, base: &str, path: &str) -> CheckResult {
+    let response = async {
         reqwest::Client::builder()
-            .timeout(PATIENCE)
+            .timeout(TIMEOUT)
             .no_proxy()
             .build()?
             .get(format!("{base}{path}"))
             .send()
             .await
     };
-    match answer.await {
-        Ok(answer) if answer.status().is_success() => Finding::right(name, "ready"),
-        Ok(_) => Finding::wrong(
-            name,
-            "runs, and something that it needs does not",
-            "see the roles above",
-        ),
-        Err(_) => Finding::wrong(name, "does not answer", START),
+    match response.await {
+        Ok(response) if response.status().is_success() => CheckResult::ok(name, "ready"),
+        Ok(_) => CheckResult::problem(name, "running, but not ready", "see the roles above"),
+        Err(_) => CheckResult::problem(name, "does not respond", START),
     }
 }
 
-async fn credential(client: &Client) -> Finding {
+async fn check_session(client: &Client) -> CheckResult {
     const CHECK: &str = "local operator";
-    match tokio::time::timeout(PATIENCE, client.staff()).await {
-        Ok(Ok(staff)) => Finding::right(CHECK, format!("signed in as {}", staff.name)),
-        _ => Finding::wrong(
+    match tokio::time::timeout(TIMEOUT, client.staff()).await {
+        Ok(Ok(staff)) => CheckResult::ok(CHECK, format!("signed in as {}", staff.name)),
+        _ => CheckResult::problem(
             CHECK,
-            "the session in client.toml does not hold",
-            "start `takedown up` again: each start opens a new one",
+            "the session in client.toml is not valid",
+            "restart `takedown up`: each start opens a new session",
         ),
     }
 }
 
-async fn checkpoint(client: &Client) -> Finding {
+async fn check_checkpoint(client: &Client) -> CheckResult {
     const CHECK: &str = "checkpoint";
-    let look = || tokio::time::timeout(PATIENCE, signed(client));
-    let Ok(Ok((events, mut size))) = look().await else {
-        return Finding::unseen(CHECK, "the ledger does not answer");
+    let figures = || tokio::time::timeout(TIMEOUT, covered_events(client));
+    let Ok(Ok((events, mut size))) = figures().await else {
+        return CheckResult::not_checked(CHECK, "the ledger does not respond");
     };
     if size < events {
-        // What was just heard is just being signed.
-        tokio::time::sleep(SIGNED).await;
-        if let Ok(Ok((_, since))) = look().await {
-            size = since;
+        // The newest events may be about to be signed.
+        tokio::time::sleep(CHECKPOINT_DELAY).await;
+        if let Ok(Ok((_, newer))) = figures().await {
+            size = newer;
         }
     }
     if size < events {
-        Finding::wrong(
+        CheckResult::problem(
             CHECK,
-            format!("{} events are under no checkpoint", events - size),
-            "look at the ledger's log: it signs one each second while there is news",
+            format!("no checkpoint covers the newest {} events", events - size),
+            "check the ledger's log: a checkpoint is signed each second while events arrive",
         )
     } else {
-        Finding::right(CHECK, format!("over {size} of {events} events"))
+        CheckResult::ok(CHECK, format!("covers {size} of {events} events"))
     }
 }
 
-/// How many events the ledger has heard, and over how many its newest checkpoint is.
-async fn signed(client: &Client) -> Result<(u64, u64), tonic::Status> {
+/// The number of events in the ledger, and how many of them the newest checkpoint covers.
+async fn covered_events(client: &Client) -> Result<(u64, u64), tonic::Status> {
     let mut ledger = client.ledger();
-    let heard = ledger.get_conservation(GetConservationRequest {}).await?;
+    let conservation = ledger.get_conservation(GetConservationRequest {}).await?;
     let latest = ledger.latest_checkpoint(LatestCheckpointRequest {}).await?;
     let size = latest.into_inner().checkpoint.map_or(0, |c| c.size);
-    Ok((heard.into_inner().events, size))
+    Ok((conservation.into_inner().events, size))
 }

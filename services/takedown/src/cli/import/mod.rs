@@ -1,13 +1,12 @@
-//! `report import`: each row of a file becomes a submission of its own, and each gets its line in OUT, in the file's
-//! order.
+//! `report import`: submits each row of a file and writes its result to OUT, in the order of the file.
 //!
-//! A row's idempotency key follows from its content (and from how often the same row came before in the file), so a
-//! run that was cut off can be repeated: rows with a line in OUT are passed over, rows that were accepted and have no
-//! line get the same receipt again. Nothing is lost and nothing is reported twice, wherever the cut was. A row that was
-//! changed since is another row: it is sent, and gets a line of its own below the earlier one.
+//! A row's idempotency key is derived from its content and from how often the same row occurred before it in
+//! the file. An aborted run can therefore be repeated: rows with a line in OUT are skipped, and rows that
+//! were accepted without a line get the same receipt again, so nothing is lost or reported twice. A row that
+//! has been changed is a new row: it is sent and gets a further line.
 
-mod lines;
 mod records;
+mod result_file;
 mod rows;
 mod stream;
 
@@ -19,78 +18,78 @@ use anyhow::{Context as _, Result};
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::report::Import;
-use crate::output::{facts, print, progress, tell};
-use lines::{Became, Lines, Written, is_standard};
-use rows::{Row, Rows};
-use stream::Stream;
+use super::report::ImportArgs;
+use crate::output::{facts, note, print, progress};
+use result_file::{EarlierLines, ResultFile, RowResult, is_standard};
+use rows::{ImportRow, Rows};
+use stream::SubmissionStream;
 
-/// Rows under way: enough to fill the server's batches, few enough to hold in memory whatever they weigh.
+/// Maximum number of rows in flight: enough to fill the server's batches, and bounded in memory.
 const IN_FLIGHT: usize = 2048;
 
 #[derive(Debug, Default)]
-struct Tally {
+struct ImportSummary {
     accepted: u64,
     refused: u64,
-    /// Had their line already.
+    /// Rows that already have a line.
     passed_over: u64,
-    /// Have a line under their id that was written for another row.
+    /// Rows whose id has a line of a different row.
     changed: u64,
 }
 
-/// True when each row has its line.
-pub(super) async fn run(args: &Import) -> Result<bool> {
-    let client = args.at.client()?;
+/// Returns `true` when each row has its line.
+pub(super) async fn run(args: &ImportArgs) -> Result<bool> {
+    let client = args.common.client()?;
     let (file, bytes) = open(&args.file)?;
-    let (mut lines, written) = Lines::open(&args.out)?;
+    let (mut results, earlier) = ResultFile::open(&args.out)?;
     let bar = progress(bytes, "importing");
     let rows = Rows::new(bar.wrap_read(file))?;
-    let stream = Stream::new(client);
-    let outcome = feed(rows, stream, &mut lines, written).await;
-    // Whatever happened: the lines that are there stay.
-    lines.finish()?;
+    let stream = SubmissionStream::new(client);
+    let outcome = submit_rows(rows, stream, &mut results, earlier).await;
+    // Also after an error: the lines written so far are kept.
+    results.finish()?;
     finish(&bar);
     report(args, &outcome?);
     Ok(true)
 }
 
-async fn feed(
+async fn submit_rows(
     mut rows: Rows<impl Read>,
-    mut stream: Stream,
-    lines: &mut Lines,
-    mut written: Written,
-) -> Result<Tally> {
-    let mut tally = Tally::default();
-    let mut more = true;
-    while more || !stream.is_empty() {
-        while more && stream.len() < IN_FLIGHT {
+    mut stream: SubmissionStream,
+    results: &mut ResultFile,
+    mut earlier: EarlierLines,
+) -> Result<ImportSummary> {
+    let mut summary = ImportSummary::default();
+    let mut has_more = true;
+    while has_more || !stream.is_empty() {
+        while has_more && stream.len() < IN_FLIGHT {
             let Some(row) = rows.next()? else {
-                more = false;
+                has_more = false;
                 break;
             };
-            if written.has(&row.content()) {
-                tally.passed_over += 1;
+            if earlier.take(&row.content()) {
+                summary.passed_over += 1;
                 continue;
             }
-            tally.changed += u64::from(written.knows(row.external_id()));
+            summary.changed += u64::from(earlier.has_id(row.external_id()));
             match row {
-                Row::Good(row) => stream.submit(row).await?,
-                Row::Bad(line) => stream.settled(line),
+                ImportRow::Valid(row) => stream.submit(row).await?,
+                ImportRow::Refused(line) => stream.push_settled(line),
             }
         }
         let ready = stream.next_lines().await?;
         for line in &ready {
-            match line.became {
-                Became::Accepted { .. } => tally.accepted += 1,
-                Became::Refused { .. } => tally.refused += 1,
+            match line.result {
+                RowResult::Accepted { .. } => summary.accepted += 1,
+                RowResult::Refused { .. } => summary.refused += 1,
             }
         }
-        lines.write(&ready)?;
+        results.write(&ready)?;
     }
-    Ok(tally)
+    Ok(summary)
 }
 
-/// The file, and its length where it has one.
+/// Opens the file; the length is 0 for standard input.
 fn open(path: &Path) -> Result<(Box<dyn Read + Send>, u64)> {
     if is_standard(path) {
         return Ok((Box::new(io::stdin()), 0));
@@ -104,35 +103,35 @@ fn finish(bar: &ProgressBar) {
     bar.finish_and_clear();
 }
 
-fn report(args: &Import, tally: &Tally) {
-    let Tally {
+fn report(args: &ImportArgs, summary: &ImportSummary) {
+    let ImportSummary {
         accepted,
         refused,
         passed_over,
         changed,
-    } = tally;
+    } = summary;
     if *changed > 0 {
-        tell(&format!(
-            "{changed} rows say something else than those that {} has lines for under the same ids: they were sent, \
-             and their lines stand below the earlier ones",
+        note(&format!(
+            "{changed} rows differ from the earlier rows with the same ids in {}: they were sent, and their lines follow the \
+             earlier ones",
             args.out.display()
         ));
     }
     let value = json!({
         "accepted": accepted, "refused": refused, "passed_over": passed_over, "changed": changed,
     });
-    let text = if args.at.format.json {
+    let text = if args.common.format.json {
         value.to_string()
     } else {
         facts([
             ("accepted", accepted.to_string()),
             ("refused", refused.to_string()),
-            ("had their line already", passed_over.to_string()),
+            ("already imported", passed_over.to_string()),
         ])
     };
-    // Where the lines went to standard output, they stay alone there.
+    // If the lines went to standard output, print the summary elsewhere.
     if is_standard(&args.out) {
-        tell(&text);
+        note(&text);
     } else {
         print(&text);
     }

@@ -1,52 +1,52 @@
-//! Rows of a reports file, by the names of its columns. A row that cannot be read is refused with a reason of its own,
-//! and the next one is read.
+//! Rows of a reports file, by column name. A row that cannot be parsed is refused with its own reason; the
+//! others are not affected.
 
 use std::collections::HashMap;
 use std::io::Read;
 
 use anyhow::Result;
-use domain::word::{AgeBand, HashKind, Media, ReportChannel};
+use domain::enums::{AgeBand, HashKind, Media, ReportChannel};
 use platform::error::{Kind, Problem};
-use proto::v1::{Hash, ReportItem, ReportRemoveFacts, SubmitReportsRequest};
+use proto::v1::{Hash, NewReport, ReportRemoveFacts, SubmitReportsRequest};
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::lines::{Became, Line};
 use super::records::{Flaw, Record, Records};
+use super::result_file::{ResultLine, RowResult};
 
-/// What a row says: two rows with the same one say the same.
-pub(super) type Content = [u8; 32];
+/// SHA-256 of a row's fields.
+pub(super) type RowHash = [u8; 32];
 
-pub(super) enum Row {
-    Good(Submission),
-    /// Refused where it stands.
-    Bad(Line),
+pub(super) enum ImportRow {
+    Valid(RowSubmission),
+    /// Not sent.
+    Refused(ResultLine),
 }
 
-impl Row {
+impl ImportRow {
     pub(super) fn external_id(&self) -> &str {
         match self {
-            Self::Good(row) => &row.external_id,
-            Self::Bad(line) => &line.external_id,
+            Self::Valid(row) => &row.external_id,
+            Self::Refused(line) => &line.external_id,
         }
     }
 
-    pub(super) fn content(&self) -> Content {
+    pub(super) fn content(&self) -> RowHash {
         match self {
-            Self::Good(row) => row.content,
-            Self::Bad(line) => line.content,
+            Self::Valid(row) => row.content,
+            Self::Refused(line) => line.content,
         }
     }
 }
 
-pub(super) struct Submission {
+pub(super) struct RowSubmission {
     pub(super) external_id: String,
-    pub(super) content: Content,
+    pub(super) content: RowHash,
     pub(super) request: SubmitReportsRequest,
 }
 
-/// Places of the columns.
+/// Indexes of the columns.
 struct Columns {
     external_id: usize,
     channel: usize,
@@ -61,45 +61,48 @@ struct Columns {
 pub(super) struct Rows<R> {
     records: Records<R>,
     columns: Columns,
-    /// How often a row came already.
-    seen: HashMap<Content, u32>,
+    /// How often each row has occurred.
+    occurrences: HashMap<RowHash, u32>,
 }
 
 impl<R: Read> Rows<R> {
-    /// Reads the line of headings.
+    /// Reads the header line.
+    ///
+    /// # Errors
+    ///
+    /// `column_missing` if a required column is missing.
     pub(super) fn new(source: R) -> Result<Self> {
         let (records, headings) = Records::new(source)?;
         Ok(Self {
             records,
-            columns: Columns::of(&headings)?,
-            seen: HashMap::new(),
+            columns: Columns::from_headings(&headings)?,
+            occurrences: HashMap::new(),
         })
     }
 
-    pub(super) fn next(&mut self) -> Result<Option<Row>> {
+    pub(super) fn next(&mut self) -> Result<Option<ImportRow>> {
         let Some(record) = self.records.next()? else {
             return Ok(None);
         };
         let external_id = record.fields.get(self.columns.external_id);
         let external_id =
             String::from_utf8_lossy(external_id.map_or(&[][..], Vec::as_slice)).into_owned();
-        let content = content(&record);
-        let seen = self.seen.entry(content).or_default();
-        *seen += 1;
+        let content = hash(&record);
+        let occurrence = self.occurrences.entry(content).or_default();
+        *occurrence += 1;
         Ok(Some(match self.columns.parse(&record) {
             Ok(mut request) => {
-                // Follows from the row's content and from how often the very same row came before it.
-                request.idempotency_key = format!("import-{}-{seen}", hex::encode(content));
-                Row::Good(Submission {
+                request.idempotency_key = format!("import-{}-{occurrence}", hex::encode(content));
+                ImportRow::Valid(RowSubmission {
                     external_id,
                     content,
                     request,
                 })
             }
-            Err(reason) => Row::Bad(Line {
+            Err(reason) => ImportRow::Refused(ResultLine {
                 external_id,
                 content,
-                became: Became::Refused {
+                result: RowResult::Refused {
                     reason: reason.to_owned(),
                 },
             }),
@@ -107,87 +110,88 @@ impl<R: Read> Rows<R> {
     }
 }
 
-fn content(record: &Record) -> Content {
-    let mut digest = Sha256::new();
+fn hash(record: &Record) -> RowHash {
+    let mut hash = Sha256::new();
     for field in &record.fields {
-        digest.update((field.len() as u64).to_be_bytes());
-        digest.update(field);
+        hash.update((field.len() as u64).to_be_bytes());
+        hash.update(field);
     }
-    digest.finalize().into()
+    hash.finalize().into()
 }
 
 impl Columns {
-    fn of(headings: &[Vec<u8>]) -> Result<Self> {
-        let place = |name: &str| {
+    fn from_headings(headings: &[Vec<u8>]) -> Result<Self> {
+        let index = |name: &str| {
             headings
                 .iter()
                 .position(|h| h.trim_ascii() == name.as_bytes())
         };
-        let needed = |name: &'static str| {
-            place(name).ok_or_else(|| {
+        let required = |name: &'static str| {
+            index(name).ok_or_else(|| {
                 Problem::new(
                     Kind::Invalid,
                     "column_missing",
-                    format!("The file has no column `{name}`; its first line names the columns, among them external_id, channel and url."),
+                    format!("The file has no column `{name}`; its first line must name the columns, including external_id, channel and url."),
                 )
             })
         };
         Ok(Self {
-            external_id: needed("external_id")?,
-            channel: needed("channel")?,
-            url: needed("url")?,
-            sha256: place("sha256"),
-            age_band: place("age_band"),
-            media: place("media"),
-            received_at: place("received_at"),
-            reporter_country: place("reporter_country"),
+            external_id: required("external_id")?,
+            channel: required("channel")?,
+            url: required("url")?,
+            sha256: index("sha256"),
+            age_band: index("age_band"),
+            media: index("media"),
+            received_at: index("received_at"),
+            reporter_country: index("reporter_country"),
         })
     }
 
-    /// The row as a submission, or why it is none.
+    /// Parses a row; the error is a stable code.
     fn parse(&self, record: &Record) -> Result<SubmitReportsRequest, &'static str> {
         match record.flaw {
             Some(Flaw::TooLong) => return Err("row_too_long"),
             Some(Flaw::Malformed) => return Err("row_malformed"),
             None => {}
         }
-        let text = |place: usize| {
-            let field = record.fields.get(place).map_or(&[][..], Vec::as_slice);
+        let text = |index: usize| {
+            let field = record.fields.get(index).map_or(&[][..], Vec::as_slice);
             std::str::from_utf8(field).map_err(|_| "row_not_utf8")
         };
-        let maybe = |place: Option<usize>| place.map_or(Ok(""), text);
+        let optional_text = |index: Option<usize>| index.map_or(Ok(""), text);
 
-        let channel: ReportChannel = word(text(self.channel)?)?;
-        let media: Option<Media> = optional(maybe(self.media)?)?;
-        let age_band: Option<AgeBand> = optional(maybe(self.age_band)?)?;
+        let channel: ReportChannel = parse(text(self.channel)?)?;
+        let media: Option<Media> = parse_optional(optional_text(self.media)?)?;
+        let age_band: Option<AgeBand> = parse_optional(optional_text(self.age_band)?)?;
         let external_id = text(self.external_id)?.to_owned();
-        let remove = channel == ReportChannel::ReportRemove;
-        if !remove && age_band.is_some() {
-            // Facts about a child belong to that channel alone; intake would never see that they were dropped here.
+        let is_report_remove = channel == ReportChannel::ReportRemove;
+        if !is_report_remove && age_band.is_some() {
+            // Only Report Remove carries facts about a child. Refused here, because intake would not receive
+            // them.
             return Err("report_remove_not_here");
         }
-        let hashes = match maybe(self.sha256)? {
+        let hashes = match optional_text(self.sha256)? {
             "" => Vec::new(),
             value => vec![Hash {
                 kind: HashKind::Sha256.wire(),
                 value: value.to_owned(),
             }],
         };
-        let received_at = match maybe(self.received_at)? {
+        let received_at = match optional_text(self.received_at)? {
             "" => None,
-            at => Some(OffsetDateTime::parse(at, &Rfc3339).map_err(|_| "time_malformed")?),
+            time => Some(OffsetDateTime::parse(time, &Rfc3339).map_err(|_| "time_malformed")?),
         };
         Ok(SubmitReportsRequest {
             idempotency_key: String::new(),
             channel: channel.wire(),
-            reporter_country: maybe(self.reporter_country)?.to_owned(),
-            // The number that the helpline gave is what it calls the report by.
-            report_remove: remove.then(|| ReportRemoveFacts {
+            reporter_country: optional_text(self.reporter_country)?.to_owned(),
+            // For Report Remove the external id is the helpline's unique number.
+            report_remove: is_report_remove.then(|| ReportRemoveFacts {
                 under_18: true,
                 age_band: age_band.map_or(0, AgeBand::wire),
                 unique_number: external_id.clone(),
             }),
-            items: vec![ReportItem {
+            reports: vec![NewReport {
                 external_id,
                 url: text(self.url)?.to_owned(),
                 hashes,
@@ -199,18 +203,18 @@ impl Columns {
     }
 }
 
-fn word<T: std::str::FromStr<Err = domain::Invalid>>(text: &str) -> Result<T, &'static str> {
+fn parse<T: std::str::FromStr<Err = domain::Invalid>>(text: &str) -> Result<T, &'static str> {
     text.parse()
         .map_err(|invalid: domain::Invalid| invalid.code)
 }
 
-fn optional<T: std::str::FromStr<Err = domain::Invalid>>(
+fn parse_optional<T: std::str::FromStr<Err = domain::Invalid>>(
     text: &str,
 ) -> Result<Option<T>, &'static str> {
     if text.is_empty() {
         Ok(None)
     } else {
-        word(text).map(Some)
+        parse(text).map(Some)
     }
 }
 
@@ -220,17 +224,17 @@ mod tests {
 
     const HEADINGS: &str = "url,external_id,channel,age_band,received_at\n";
 
-    fn rows(body: &[u8]) -> Vec<Row> {
+    fn rows(body: &[u8]) -> Vec<ImportRow> {
         let source = [HEADINGS.as_bytes(), body].concat();
         let mut rows = Rows::new(source.as_slice()).unwrap();
         std::iter::from_fn(|| rows.next().unwrap()).collect()
     }
 
-    fn reasons(rows: &[Row]) -> Vec<&str> {
+    fn reasons(rows: &[ImportRow]) -> Vec<&str> {
         rows.iter()
             .map(|row| match row {
-                Row::Bad(Line {
-                    became: Became::Refused { reason },
+                ImportRow::Refused(ResultLine {
+                    result: RowResult::Refused { reason },
                     ..
                 }) => reason.as_str(),
                 _ => "good",
@@ -251,24 +255,24 @@ mod tests {
                 "good",
                 "row_malformed",
                 "row_not_utf8",
-                "word_unknown",
+                "value_unknown",
                 "good",
                 "time_malformed",
                 "report_remove_not_here",
                 "good"
             ]
         );
-        let ids: Vec<&str> = rows.iter().map(Row::external_id).collect();
+        let ids: Vec<&str> = rows.iter().map(ImportRow::external_id).collect();
         assert_eq!(ids, ["1", "2", "3", "4", "5", "6", "7", "8"]);
     }
 
     #[test]
-    fn the_same_row_twice_is_two_reports_and_the_same_two_in_another_run() {
-        let keys = |rows: Vec<Row>| -> Vec<String> {
+    fn a_repeated_row_is_two_reports_with_the_same_two_keys_in_each_run() {
+        let keys = |rows: Vec<ImportRow>| -> Vec<String> {
             rows.into_iter()
                 .map(|row| match row {
-                    Row::Good(row) => row.request.idempotency_key,
-                    Row::Bad(_) => panic!("refused"),
+                    ImportRow::Valid(row) => row.request.idempotency_key,
+                    ImportRow::Refused(_) => panic!("refused"),
                 })
                 .collect()
         };
@@ -280,17 +284,17 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_found_by_name_wherever_they_stand_and_may_be_missing() {
+    fn columns_are_found_by_name_and_optional_ones_may_be_missing() {
         let read = |text: &str| {
             let mut rows = Rows::new(text.as_bytes()).unwrap();
             match rows.next().unwrap().unwrap() {
-                Row::Good(row) => row.request,
-                Row::Bad(_) => panic!("refused: {text}"),
+                ImportRow::Valid(row) => row.request,
+                ImportRow::Refused(_) => panic!("refused: {text}"),
             }
         };
         let few = read("\u{feff}url,channel,external_id\r\nhttps://a.test/,public,1\r\n");
         assert_eq!(
-            (few.items[0].url.as_str(), few.reporter_country.as_str()),
+            (few.reports[0].url.as_str(), few.reporter_country.as_str()),
             ("https://a.test/", "")
         );
         let all = read(
@@ -298,10 +302,10 @@ mod tests {
              GB,2026-03-01T00:00:49Z,image,,,https://a.test/,public,1,x\n",
         );
         assert_eq!(
-            (all.reporter_country.as_str(), all.items[0].media),
+            (all.reporter_country.as_str(), all.reports[0].media),
             ("GB", Media::Image.wire())
         );
-        assert!(all.items[0].received_at.is_some());
+        assert!(all.reports[0].received_at.is_some());
     }
 
     #[test]
@@ -312,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_its_columns_is_no_reports_file() {
+    fn a_file_without_the_required_columns_is_refused() {
         let error = Rows::new(b"a,b\n1,2\n".as_slice()).err().unwrap();
         assert_eq!(error.downcast::<Problem>().unwrap().code, "column_missing");
     }

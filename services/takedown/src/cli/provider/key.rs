@@ -1,4 +1,4 @@
-//! `provider key`: the keys of a provider's own access, kept for it by an operator.
+//! `provider key`: lets an operator maintain a provider's keys.
 
 use anyhow::Result;
 use domain::wire;
@@ -9,58 +9,58 @@ use proto::v1::{
 use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 
-use crate::cli::At;
+use crate::cli::CommonArgs;
 use crate::output::{Format, facts, table};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// Makes a key; it is shown once.
+    /// Creates a key, which is shown once.
     Create {
         #[command(flatten)]
-        at: At,
+        common: CommonArgs,
         /// The provider.
         id: String,
-        /// What the key may do; all where none is given.
+        /// A scope of the key; may be repeated. [default: all]
         #[arg(long = "scope", value_name = "SCOPE")]
-        scopes: Vec<Scope>,
-        /// What it is for.
+        scopes: Vec<KeyScope>,
+        /// A name, such as its purpose.
         #[arg(long, default_value = "")]
         name: String,
     },
-    /// A provider's keys, also those that are over.
+    /// Lists a provider's keys, including expired and revoked ones.
     List {
         #[command(flatten)]
-        at: At,
+        common: CommonArgs,
         /// The provider.
         id: String,
     },
-    /// Makes a key in place of another, which goes on for a while.
+    /// Replaces a key. The old key stays valid for a while.
     Rotate {
         #[command(flatten)]
-        at: At,
-        /// As `provider key list` shows it.
+        common: CommonArgs,
+        /// The key id, from `provider key list`.
         key_id: String,
-        /// How long the old key goes on, seconds; 0 ends it at once, 604800 is the most.
+        /// How long the old key stays valid, in seconds; 0 to 604800.
         #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
         overlap: u32,
     },
-    /// Ends a key at once.
+    /// Revokes a key at once.
     Revoke {
         #[command(flatten)]
-        at: At,
-        /// As `provider key list` shows it.
+        common: CommonArgs,
+        /// The key id, from `provider key list`.
         key_id: String,
     },
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-pub(crate) enum Scope {
+pub(crate) enum KeyScope {
     Read,
     Answer,
     Settings,
 }
 
-impl Scope {
+impl KeyScope {
     fn wire(self) -> i32 {
         let scope = match self {
             Self::Read => ProviderScope::Read,
@@ -74,10 +74,10 @@ impl Scope {
 impl Command {
     pub(super) fn format(&self) -> Format {
         match self {
-            Self::Create { at, .. }
-            | Self::List { at, .. }
-            | Self::Rotate { at, .. }
-            | Self::Revoke { at, .. } => at.format,
+            Self::Create { common, .. }
+            | Self::List { common, .. }
+            | Self::Rotate { common, .. }
+            | Self::Revoke { common, .. } => common.format,
         }
     }
 }
@@ -85,7 +85,7 @@ impl Command {
 pub(super) async fn run(command: Command) -> Result<()> {
     match command {
         Command::Create {
-            at,
+            common,
             id,
             scopes,
             name,
@@ -96,14 +96,18 @@ pub(super) async fn run(command: Command) -> Result<()> {
                 name,
                 idempotency_key: String::new(),
             };
-            let made = at.client()?.dispatch().create_provider_key(request).await?;
-            let made = made.into_inner();
-            shown_once(&at, &made.key_id, &made.key, None);
+            let response = common
+                .client()?
+                .dispatch()
+                .create_provider_key(request)
+                .await?;
+            let created = response.into_inner();
+            print_key(&common, &created.key_id, &created.key, None);
             Ok(())
         }
-        Command::List { at, id } => list(&at, id).await,
+        Command::List { common, id } => list(&common, id).await,
         Command::Rotate {
-            at,
+            common,
             key_id,
             overlap,
         } => {
@@ -112,17 +116,30 @@ pub(super) async fn run(command: Command) -> Result<()> {
                 overlap_seconds: Some(overlap),
                 idempotency_key: String::new(),
             };
-            let made = at.client()?.dispatch().rotate_provider_key(request).await?;
-            let made = made.into_inner();
-            shown_once(&at, &made.key_id, &made.key, made.former.as_ref());
+            let response = common
+                .client()?
+                .dispatch()
+                .rotate_provider_key(request)
+                .await?;
+            let created = response.into_inner();
+            print_key(
+                &common,
+                &created.key_id,
+                &created.key,
+                created.previous.as_ref(),
+            );
             Ok(())
         }
-        Command::Revoke { at, key_id } => {
+        Command::Revoke { common, key_id } => {
             let request = RevokeProviderKeyRequest {
                 key_id: key_id.clone(),
             };
-            at.client()?.dispatch().revoke_provider_key(request).await?;
-            at.format.print(&json!({ "revoked": key_id }), || {
+            common
+                .client()?
+                .dispatch()
+                .revoke_provider_key(request)
+                .await?;
+            common.format.print(&json!({ "revoked": key_id }), || {
                 format!("revoked {key_id}")
             });
             Ok(())
@@ -130,34 +147,38 @@ pub(super) async fn run(command: Command) -> Result<()> {
     }
 }
 
-fn shown_once(at: &At, key_id: &str, key: &str, former: Option<&ProviderKey>) {
-    let former_end = former.map(|former| ending(former).unwrap_or_default());
-    let value = json!({ "key_id": key_id, "key": key, "former": former.map(key_json) });
-    at.format.print(&value, || {
+fn print_key(common: &CommonArgs, key_id: &str, key: &str, previous: Option<&ProviderKey>) {
+    let previous_end = previous.map(|previous| end(previous).unwrap_or_default());
+    let value = json!({ "key_id": key_id, "key": key, "previous": previous.map(key_json) });
+    common.format.print(&value, || {
         let mut lines = vec![
             ("key id", key_id.to_owned()),
             ("key (shown once)", key.to_owned()),
         ];
-        lines.extend(former_end.map(|end| ("the old key ends", end)));
+        lines.extend(previous_end.map(|end| ("the old key ends", end)));
         facts(lines)
     });
 }
 
-async fn list(at: &At, id: String) -> Result<()> {
+async fn list(common: &CommonArgs, id: String) -> Result<()> {
     let request = ListProviderKeysRequest { provider_id: id };
-    let keys = at.client()?.dispatch().list_provider_keys(request).await?;
+    let keys = common
+        .client()?
+        .dispatch()
+        .list_provider_keys(request)
+        .await?;
     let keys = keys.into_inner().keys;
     let values: Vec<Value> = keys.iter().map(key_json).collect();
-    at.format.print(&Value::from(values), || {
+    common.format.print(&Value::from(values), || {
         table(
-            ["key id", "name", "scopes", "made", "ends"],
+            ["key id", "name", "scopes", "created", "ends"],
             keys.iter().map(|key| {
                 [
                     key.key_id.clone(),
                     key.name.clone(),
                     scopes(key).join(" "),
-                    when(key.created_at.as_ref()).unwrap_or_default(),
-                    ending(key).unwrap_or_default(),
+                    format_time(key.created_at.as_ref()).unwrap_or_default(),
+                    end(key).unwrap_or_default(),
                 ]
             }),
         )
@@ -170,19 +191,19 @@ fn key_json(key: &ProviderKey) -> Value {
         "key_id": key.key_id,
         "name": key.name,
         "scopes": scopes(key),
-        "created_at": when(key.created_at.as_ref()),
-        "expires_at": when(key.expires_at.as_ref()),
-        "revoked_at": when(key.revoked_at.as_ref()),
+        "created_at": format_time(key.created_at.as_ref()),
+        "expires_at": format_time(key.expires_at.as_ref()),
+        "revoked_at": format_time(key.revoked_at.as_ref()),
     })
 }
 
-/// When it ends, or ended.
-fn ending(key: &ProviderKey) -> Option<String> {
-    when(key.revoked_at.as_ref()).or_else(|| when(key.expires_at.as_ref()))
+/// When the key is or was revoked, or expires.
+fn end(key: &ProviderKey) -> Option<String> {
+    format_time(key.revoked_at.as_ref()).or_else(|| format_time(key.expires_at.as_ref()))
 }
 
-fn when(at: Option<&prost_types::Timestamp>) -> Option<String> {
-    wire::time("at", at?).ok()?.format(&Rfc3339).ok()
+fn format_time(time: Option<&prost_types::Timestamp>) -> Option<String> {
+    wire::time("at", time?).ok()?.format(&Rfc3339).ok()
 }
 
 fn scopes(key: &ProviderKey) -> Vec<&'static str> {

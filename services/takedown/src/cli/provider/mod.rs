@@ -1,7 +1,7 @@
-//! `provider`: the directory of who hosts what, providers' keys, and the reference client.
+//! `provider`: the provider directory, providers' keys, and the reference client.
 
+mod import;
 mod key;
-mod put;
 mod show;
 mod trial;
 
@@ -11,55 +11,56 @@ use anyhow::Result;
 use platform::shutdown;
 use serde_json::json;
 
-use super::At;
+use super::CommonArgs;
 use crate::output::Format;
-use crate::street;
+use crate::simulator;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Writes providers into the directory, each in place of what stood under its id.
-    Put {
+    /// Writes providers into the directory; each replaces the entry with its id.
+    Import {
         #[command(flatten)]
-        at: At,
-        /// A JSON list of providers: id, role, channel, and where they are known country, asn, cidrs, domains,
+        common: CommonArgs,
+        /// A JSON list of providers: id, role, channel, and optionally country, asn, cidrs, domains,
         /// abuse_contact, webhook_url, upstream, registrar, origin.
         file: PathBuf,
     },
-    /// Everybody in the directory.
+    /// Lists the directory.
     List {
         #[command(flatten)]
-        at: At,
+        common: CommonArgs,
     },
-    /// One provider: its notices by state, its clocks, how well its contact works.
+    /// Shows one provider: its notices by state, its clocks, its contact's health.
     Show {
         #[command(flatten)]
-        at: At,
+        common: CommonArgs,
         id: String,
     },
-    /// Keys of a provider's own access.
+    /// Maintains the keys of a provider.
     #[command(subcommand)]
     Key(key::Command),
-    /// Makes up a host with notices to answer, and a key for it: for trying a client against a system on this machine.
+    /// Creates a trial host with notices to answer and a key, to try a client against a system on this
+    /// machine.
     Trial {
         #[command(flatten)]
-        at: At,
-        /// Of the host; its pages are at ID.example.
+        common: CommonArgs,
+        /// The host's id; its pages are at ID.example.
         id: String,
-        /// So many notices.
+        /// Number of notices.
         #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=100))]
         notices: u8,
     },
-    /// The reference client: receives notices as a provider does, verifies them and answers.
-    Serve(Box<street::serve::Options>),
+    /// Runs the reference client: receives a provider's notices, verifies them and answers.
+    Serve(Box<simulator::serve::ServeOptions>),
 }
 
 impl Command {
     pub(super) fn format(&self) -> Format {
         match self {
-            Self::Put { at, .. }
-            | Self::List { at }
-            | Self::Show { at, .. }
-            | Self::Trial { at, .. } => at.format,
+            Self::Import { common, .. }
+            | Self::List { common }
+            | Self::Show { common, .. }
+            | Self::Trial { common, .. } => common.format,
             Self::Key(command) => command.format(),
             Self::Serve(options) => options.format,
         }
@@ -68,27 +69,38 @@ impl Command {
 
 pub(super) async fn run(command: Command) -> Result<()> {
     match command {
-        Command::Put { at, file } => put::put(&at, &file).await,
-        Command::List { at } => show::list(&at).await,
-        Command::Show { at, id } => show::show(&at, id).await,
+        Command::Import { common, file } => import::run(&common, &file).await,
+        Command::List { common } => show::list(&common).await,
+        Command::Show { common, id } => show::show(&common, id).await,
         Command::Key(command) => key::run(command).await,
-        Command::Trial { at, id, notices } => trial::run(&at, id, notices).await,
+        Command::Trial {
+            common,
+            id,
+            notices,
+        } => trial::run(&common, id, notices).await,
         Command::Serve(options) => {
             let format = options.format;
             let shutdown = shutdown::on_signals()?;
-            street::serve::serve(*options, shutdown, |on| listening(format, on)).await?;
+            simulator::serve::serve(*options, shutdown, |addresses| {
+                print_addresses(format, addresses);
+            })
+            .await?;
             Ok(())
         }
     }
 }
 
-fn listening(format: Format, on: &street::serve::Listening) {
-    format.print(&json!(on), || {
-        let webhook = on.webhook.map(|at| format!("taking webhooks on {at}"));
-        let smtp = on.smtp.map(|at| format!("taking mail on {at}"));
-        let polls = on
+fn print_addresses(format: Format, addresses: &simulator::serve::ListenAddresses) {
+    format.print(&json!(addresses), || {
+        let webhook = addresses
+            .webhook
+            .map(|address| format!("receiving webhooks on {address}"));
+        let smtp = addresses
+            .smtp
+            .map(|address| format!("receiving mail on {address}"));
+        let polls = addresses
             .polls
-            .then(|| "asking the pull API for notices".to_owned());
+            .then(|| "polling the pull API for notices".to_owned());
         let all = [webhook, smtp, polls].into_iter().flatten();
         all.collect::<Vec<_>>().join("\n")
     });

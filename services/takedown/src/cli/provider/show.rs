@@ -1,29 +1,29 @@
-//! Providers as operators see them: the directory, and one of it with its figures.
+//! `provider list` and `provider show`: the directory, and one provider with its figures.
 
 use anyhow::Result;
 use proto::v1::{GetProviderRequest, ListProvidersRequest, Page, ProviderSummary};
 use serde_json::{Value, json};
 
-use crate::cli::{At, words};
+use crate::cli::{CommonArgs, labels};
 use crate::output::{facts, print, table};
 
-pub(super) async fn list(at: &At) -> Result<()> {
-    let mut dispatch = at.client()?.dispatch();
+pub(super) async fn list(common: &CommonArgs) -> Result<()> {
+    let mut dispatch = common.client()?.dispatch();
     let mut all: Vec<ProviderSummary> = Vec::new();
     let mut cursor = String::new();
     loop {
         let request = ListProvidersRequest {
             page: Some(Page { size: 0, cursor }),
         };
-        let answer = dispatch.list_providers(request).await?.into_inner();
-        let last = answer.providers.is_empty() || answer.next_cursor.is_empty();
-        all.extend(answer.providers);
-        cursor = answer.next_cursor;
-        if last {
+        let response = dispatch.list_providers(request).await?.into_inner();
+        let is_last = response.providers.is_empty() || response.next_cursor.is_empty();
+        all.extend(response.providers);
+        cursor = response.next_cursor;
+        if is_last {
             break;
         }
     }
-    if at.format.json {
+    if common.format.json {
         let values: Vec<Value> = all.iter().map(summary_json).collect();
         print(&format!("{:#}", Value::from(values)));
         return Ok(());
@@ -36,9 +36,9 @@ pub(super) async fn list(at: &At) -> Result<()> {
             let provider = summary.provider.clone().unwrap_or_default();
             [
                 provider.provider_id,
-                words::provider_role(provider.role),
+                labels::provider_role(provider.role),
                 provider.country,
-                words::delivery_channel(provider.channel),
+                labels::delivery_channel(provider.channel),
                 summary.notices_open.to_string(),
                 summary.notices_overdue.to_string(),
                 summary.notices_total.to_string(),
@@ -49,24 +49,24 @@ pub(super) async fn list(at: &At) -> Result<()> {
     Ok(())
 }
 
-pub(super) async fn show(at: &At, id: String) -> Result<()> {
+pub(super) async fn show(common: &CommonArgs, id: String) -> Result<()> {
     let request = GetProviderRequest { provider_id: id };
-    let answer = at
+    let response = common
         .client()?
         .dispatch()
         .get_provider(request)
         .await?
         .into_inner();
-    let summary = answer.summary.unwrap_or_default();
+    let summary = response.summary.unwrap_or_default();
     let mut value = summary_json(&summary);
-    value["false_claims"] = answer.false_claims.into();
-    value["by_state"] = answer
+    value["false_claims"] = response.false_claims.into();
+    value["by_state"] = response
         .by_state
         .iter()
         .map(|s| (s.stage.clone(), Value::from(s.count)))
         .collect::<serde_json::Map<_, _>>()
         .into();
-    value["clocks"] = answer
+    value["clocks"] = response
         .clocks
         .iter()
         .map(|c| {
@@ -75,31 +75,31 @@ pub(super) async fn show(at: &At, id: String) -> Result<()> {
         })
         .collect::<serde_json::Map<_, _>>()
         .into();
-    at.format.print(&value, || {
+    common.format.print(&value, || {
         let provider = summary.provider.clone().unwrap_or_default();
         let head = facts([
             ("provider", provider.provider_id),
-            ("role", words::provider_role(provider.role)),
+            ("role", labels::provider_role(provider.role)),
             ("country", provider.country),
-            ("channel", words::delivery_channel(provider.channel)),
+            ("channel", labels::delivery_channel(provider.channel)),
             ("upstream", provider.upstream),
             ("registrar", provider.registrar),
             ("notices", summary.notices_total.to_string()),
             ("open", summary.notices_open.to_string()),
             ("overdue", summary.notices_overdue.to_string()),
-            ("false claims", answer.false_claims.to_string()),
+            ("false claims", response.false_claims.to_string()),
             ("contact health", summary.contact_health.to_string()),
         ]);
         let states = table(
             ["state", "notices"],
-            answer
+            response
                 .by_state
                 .iter()
                 .map(|s| [s.stage.clone(), s.count.to_string()]),
         );
         let clocks = table(
             ["clock", "p50 s", "p99 s", "notices"],
-            answer.clocks.iter().map(|c| {
+            response.clocks.iter().map(|c| {
                 [
                     c.clock.clone(),
                     format!("{:.1}", c.p50_seconds),
@@ -117,10 +117,10 @@ fn summary_json(summary: &ProviderSummary) -> Value {
     let provider = summary.provider.clone().unwrap_or_default();
     json!({
         "provider_id": provider.provider_id,
-        "role": words::provider_role(provider.role),
+        "role": labels::provider_role(provider.role),
         "country": provider.country,
         "asn": provider.asn,
-        "channel": words::delivery_channel(provider.channel),
+        "channel": labels::delivery_channel(provider.channel),
         "cidrs": provider.cidrs,
         "domains": provider.domains,
         "upstream": provider.upstream,

@@ -1,44 +1,45 @@
-//! `provider trial`: a made-up host with notices to answer, on a system on this machine, for whoever writes a client.
+//! `provider trial`: creates a trial host with notices to answer on a system on this machine, for client
+//! developers.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use domain::word::{Category, DeliveryChannel, ProviderRole, ReportChannel};
+use domain::enums::{Category, DeliveryChannel, ProviderRole, ReportChannel};
 use platform::error::{Kind, Problem};
 use proto::v1::{
     ClaimCasesRequest, CreateProviderKeyRequest, DecideCasesRequest, DecisionItem,
-    GetProviderRequest, Provider, PutProvidersRequest, ReportItem, SearchNoticesRequest,
-    SubmitReportsRequest, Verdict, item_result, verdict,
+    GetProviderRequest, NewReport, Provider, SearchNoticesRequest, SubmitReportsRequest,
+    UpsertProvidersRequest, Verdict, report_result, verdict,
 };
 use serde_json::json;
 use url::Url;
 use uuid::Uuid;
 
-use crate::cli::At;
+use crate::cli::CommonArgs;
 use crate::client::{Client, Profile};
 use crate::output::facts;
 
-/// For a case to be queued, and for its notice.
-const PATIENCE: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(50);
+/// How long to wait for a case to be queued, and for its notice to be opened.
+const TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-pub(super) async fn run(at: &At, id: String, notices: u8) -> Result<()> {
-    let profile = Profile::read(&at.data.path()?)?;
+pub(super) async fn run(common: &CommonArgs, id: String, notices: u8) -> Result<()> {
+    let profile = Profile::read(&common.data.path()?)?;
     let gateway = profile.addresses.gateway.clone();
     if !is_loopback(&gateway) {
         return Err(Problem::new(
             Kind::FailedPrecondition,
             "not_on_loopback",
-            "A trial makes up a host and reports about it; it is for a system on this machine, and this one's gateway is elsewhere.",
+            "A trial creates a host and reports about it, and only on a system on this machine; this system's gateway is elsewhere.",
         )
         .into());
     }
-    let client = Client::of(&profile)?;
-    enter(&client, &id).await?;
+    let client = Client::from_profile(&profile)?;
+    create_host(&client, &id).await?;
     for _ in 0..notices {
         let case = report(&client, &id).await?;
         decide(&client, &case).await?;
-        noticed(&client, &case).await?;
+        wait_for_notice(&client, &case).await?;
     }
     let request = CreateProviderKeyRequest {
         provider_id: id.clone(),
@@ -50,13 +51,13 @@ pub(super) async fn run(at: &At, id: String, notices: u8) -> Result<()> {
     let value = json!({
         "provider_id": id, "gateway": gateway, "key_id": key.key_id, "key": key.key, "notices": notices,
     });
-    at.format.print(&value, || {
-        let shown = facts([
+    common.format.print(&value, || {
+        let summary = facts([
             ("provider", id.clone()),
-            ("notices that wait", notices.to_string()),
+            ("open notices", notices.to_string()),
             ("key (shown once)", key.key.clone()),
         ]);
-        format!("{shown}\n\nexport BASE={gateway}\nexport KEY={}", key.key)
+        format!("{summary}\n\nexport BASE={gateway}\nexport KEY={}", key.key)
     });
     Ok(())
 }
@@ -70,8 +71,8 @@ fn is_loopback(gateway: &str) -> bool {
     }
 }
 
-/// Puts the host into the directory; one that is there stays as it is.
-async fn enter(client: &Client, id: &str) -> Result<()> {
+/// Adds the host to the directory, unless it is there already.
+async fn create_host(client: &Client, id: &str) -> Result<()> {
     let request = GetProviderRequest {
         provider_id: id.to_owned(),
     };
@@ -87,47 +88,51 @@ async fn enter(client: &Client, id: &str) -> Result<()> {
         domains: vec![format!("{id}.example")],
         ..Provider::default()
     };
-    let request = PutProvidersRequest {
+    let request = UpsertProvidersRequest {
         providers: vec![provider],
     };
-    let answer = client.dispatch().put_providers(request).await?.into_inner();
-    match answer.problems.into_iter().next() {
+    let response = client
+        .dispatch()
+        .upsert_providers(request)
+        .await?
+        .into_inner();
+    match response.problems.into_iter().next() {
         None => Ok(()),
         Some(problem) => Err(Problem::new(Kind::Invalid, problem.code, problem.detail).into()),
     }
 }
 
-/// Reports a page of the host that nobody has reported before; its case.
+/// Reports a new page of the host; returns its case id.
 async fn report(client: &Client, id: &str) -> Result<String> {
-    let item = ReportItem {
+    let new_report = NewReport {
         url: format!("https://{id}.example/trial/{}", Uuid::new_v4()),
-        ..ReportItem::default()
+        ..NewReport::default()
     };
     let request = SubmitReportsRequest {
-        // As from nobody: whoever reports by name does not decide.
+        // Public, because staff who report a case may not decide it.
         channel: ReportChannel::Public.wire(),
-        items: vec![item],
+        reports: vec![new_report],
         ..SubmitReportsRequest::default()
     };
-    let answer = client.intake().submit_reports(request).await?.into_inner();
-    match answer.results.into_iter().next().and_then(|r| r.result) {
-        Some(item_result::Result::Receipt(receipt)) => Ok(receipt.case_id),
-        Some(item_result::Result::Problem(problem)) => {
+    let response = client.intake().submit_reports(request).await?.into_inner();
+    match response.results.into_iter().next().and_then(|r| r.result) {
+        Some(report_result::Result::Receipt(receipt)) => Ok(receipt.case_id),
+        Some(report_result::Result::Problem(problem)) => {
             Err(Problem::new(Kind::Invalid, problem.code, problem.detail).into())
         }
-        None => anyhow::bail!("the report was answered with nothing"),
+        None => anyhow::bail!("the response has no result"),
     }
 }
 
 async fn decide(client: &Client, case: &str) -> Result<()> {
-    let claimed = within(async || {
+    let claimed = wait_for(async || {
         let request = ClaimCasesRequest {
             limit: 1,
             case_id: case.to_owned(),
         };
         match client.verification().claim_cases(request).await {
-            Ok(answer) => Ok(answer.into_inner().claimed.pop()),
-            // It is on its way from intake.
+            Ok(response) => Ok(response.into_inner().claimed.pop()),
+            // Not received from intake yet.
             Err(status) if status.code() == tonic::Code::NotFound => Ok(None),
             Err(status) => Err(status.into()),
         }
@@ -135,7 +140,7 @@ async fn decide(client: &Client, case: &str) -> Result<()> {
     .await?;
     let assessment = claimed.assessment.context("a claim has no case")?;
     let request = DecideCasesRequest {
-        items: vec![DecisionItem {
+        decisions: vec![DecisionItem {
             case_id: assessment.case_id,
             version: assessment.version,
             claim_token: claimed.claim_token,
@@ -148,30 +153,30 @@ async fn decide(client: &Client, case: &str) -> Result<()> {
     Ok(())
 }
 
-async fn noticed(client: &Client, case: &str) -> Result<()> {
-    within(async || {
+async fn wait_for_notice(client: &Client, case: &str) -> Result<()> {
+    wait_for(async || {
         let request = SearchNoticesRequest {
             case_id: case.to_owned(),
             ..SearchNoticesRequest::default()
         };
-        let found = client.dispatch().search_notices(request).await?;
-        Ok(found.into_inner().notices.pop())
+        let response = client.dispatch().search_notices(request).await?;
+        Ok(response.into_inner().notices.pop())
     })
     .await
     .map(drop)
 }
 
-/// Asks again until there is an answer.
-async fn within<T>(ask: impl AsyncFn() -> Result<Option<T>>) -> Result<T> {
-    let began = Instant::now();
+/// Polls until there is a result.
+async fn wait_for<T>(poll: impl AsyncFn() -> Result<Option<T>>) -> Result<T> {
+    let start = Instant::now();
     loop {
-        if let Some(answer) = ask().await? {
-            return Ok(answer);
+        if let Some(result) = poll().await? {
+            return Ok(result);
         }
         anyhow::ensure!(
-            began.elapsed() < PATIENCE,
-            "it does not come about; `takedown doctor` says what is wrong"
+            start.elapsed() < TIMEOUT,
+            "timed out; run `takedown doctor` to find the reason"
         );
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

@@ -1,10 +1,11 @@
-//! Which roles a role reaches, and where. Where Kafka carries events, also whose log a role reads by `ReadLog`.
+//! Addresses of the roles that each role calls. With Kafka they include the producers whose logs it reads by
+//! `ReadLog`.
 
 use serde::Deserialize;
 
 use crate::role::Role;
 
-/// The logs that a core role hears, and where each is served.
+/// The producers that a core role consumes, each with the address of its log service.
 pub trait Logs {
     fn logs(&self) -> Vec<(&'static str, &str)>;
 }
@@ -27,7 +28,7 @@ pub struct VerificationPeers {
 #[serde(default, deny_unknown_fields)]
 pub struct DispatchPeers {
     pub verification: String,
-    /// Not for its log: every notice carries its newest checkpoint.
+    /// For its newest checkpoint, which is part of every notice.
     pub ledger: String,
 }
 
@@ -155,15 +156,19 @@ mod tests {
     use crate::system::SHARED_LOGS;
 
     #[test]
-    fn a_role_has_a_way_to_each_log_that_it_hears() {
-        let mut ways = BTreeSet::new();
-        let of = |role: Role, logs: Vec<(&'static str, &str)>| -> Vec<(&str, &str)> {
-            logs.into_iter().map(|(of, _)| (of, role.name())).collect()
+    fn a_role_has_an_address_for_each_log_that_it_consumes() {
+        let mut logs_read = BTreeSet::new();
+        let pairs = |role: Role, logs: Vec<(&'static str, &str)>| -> Vec<(&str, &str)> {
+            let producers = logs.into_iter().map(|(producer, _)| producer);
+            producers.map(|producer| (producer, role.name())).collect()
         };
-        ways.extend(of(Role::Intake, IntakePeers::default().logs()));
-        ways.extend(of(Role::Verification, VerificationPeers::default().logs()));
-        ways.extend(of(Role::Dispatch, DispatchPeers::default().logs()));
-        ways.extend(of(Role::Ledger, LedgerPeers::default().logs()));
-        assert_eq!(ways, BTreeSet::from(SHARED_LOGS));
+        logs_read.extend(pairs(Role::Intake, IntakePeers::default().logs()));
+        logs_read.extend(pairs(
+            Role::Verification,
+            VerificationPeers::default().logs(),
+        ));
+        logs_read.extend(pairs(Role::Dispatch, DispatchPeers::default().logs()));
+        logs_read.extend(pairs(Role::Ledger, LedgerPeers::default().logs()));
+        assert_eq!(logs_read, BTreeSet::from(SHARED_LOGS));
     }
 }

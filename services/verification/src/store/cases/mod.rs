@@ -1,4 +1,4 @@
-//! The SQL of `assessment`: rows in, rows out, locked by case id. No decisions.
+//! The SQL of `assessment`. Rows are locked in ascending order of the case id. No decisions.
 
 mod row;
 mod write;
@@ -10,26 +10,26 @@ use uuid::Uuid;
 use crate::case::Case;
 use crate::error::Error;
 
-pub(super) use row::{Row, state};
-pub(crate) use write::{open, opened, save};
+pub(super) use row::{AssessmentRow, parse_state};
+pub(crate) use write::{insert, mark_opened, save};
 
 macro_rules! columns {
     () => {
-        "case_id, state, desk, held_from, reports, reports_withdrawn, self_reported, under_13, hash_kinds, claimed_by,
-        claim_token, claimed_until, claim_attempts, spent_token, spent_verdict, not_for, first_by, first_category,
+        "case_id, state, stage, held_from, reports, reports_withdrawn, self_reported, under_13, hash_kinds, claimed_by,
+        claim_token, claimed_until, claim_attempts, ended_claim_token, ended_claim_result, excluded_staff, first_by, first_category,
         decision_id, category, reason, basis, approvers, decided_at, proof_body, proof_signature, proof_key_id,
-        proof_expires_at, review, for_supervisor, dispatch_closed, hold_id, hold_until, matched_epoch, version, cause,
-        submitted_by, withdrawn, announce_due, dispatch_opened, media, received_at, wrapped_key, sealed_item, report_id,
+        proof_expires_at, review, needs_supervisor, dispatch_closed, police_hold_id, police_hold_until, matched_version, version, cause,
+        submitted_by, withdrawn_bases, reannounce_due, dispatch_opened, media, received_at, wrapped_key, sealed_content, report_id,
         traceparent"
     };
 }
 pub(super) use columns;
 
-pub(super) fn cases(rows: Vec<Row>) -> Result<Vec<Case>, Error> {
+pub(super) fn cases(rows: Vec<AssessmentRow>) -> Result<Vec<Case>, Error> {
     rows.into_iter().map(Case::try_from).collect()
 }
 
-/// Locks these cases, ascending; those that are not there are missing from the answer.
+/// Locks these cases in ascending order. Unknown ones are missing from the result.
 pub(crate) async fn lock(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Case>, Error> {
     let rows = sqlx::query_as(concat!(
         "-- lock
@@ -44,7 +44,7 @@ pub(crate) async fn lock(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Ca
 }
 
 pub(crate) async fn find(conn: &mut PgConnection, id: CaseId) -> Result<Option<Case>, Error> {
-    let row: Option<Row> = sqlx::query_as(concat!(
+    let row: Option<AssessmentRow> = sqlx::query_as(concat!(
         "-- find
         select ",
         columns!(),

@@ -1,20 +1,22 @@
-//! A row of `assessment`, read as a case.
+//! Parses a row of `assessment` into a case.
 
-use domain::id::{CaseId, DecisionId, HoldId, ReportId, Subject};
-use domain::word::{AssessmentState, Media, ReviewReason};
+use domain::enums::{AssessmentState, Media, ReviewReason};
+use domain::id::{CaseId, DecisionId, PoliceHoldId, ReportId, Subject};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::case::{Case, Claim, Decision, HashKinds, Hold, Item, Proof, Spent};
+use crate::case::{
+    Case, Claim, DecisionRecord, EndedClaim, HashKinds, PoliceHold, Proof, StoredReport,
+};
 use crate::error::Error;
-use crate::lifecycle::{Desk, Rest, State};
-use crate::store::{finding, parsed};
+use crate::lifecycle::{Stage, State, Waiting};
+use crate::store::{case_verdict, parse_column};
 
 #[derive(sqlx::FromRow)]
-pub(in crate::store) struct Row {
+pub(in crate::store) struct AssessmentRow {
     case_id: Uuid,
     state: String,
-    desk: Option<String>,
+    stage: Option<String>,
     held_from: Option<String>,
     reports: i32,
     reports_withdrawn: i32,
@@ -25,9 +27,9 @@ pub(in crate::store) struct Row {
     claim_token: Option<Uuid>,
     claimed_until: Option<OffsetDateTime>,
     claim_attempts: i32,
-    spent_token: Option<Uuid>,
-    spent_verdict: Option<String>,
-    not_for: Vec<Uuid>,
+    ended_claim_token: Option<Uuid>,
+    ended_claim_result: Option<String>,
+    excluded_staff: Vec<Uuid>,
     first_by: Option<Uuid>,
     first_category: Option<String>,
     decision_id: Option<Uuid>,
@@ -41,37 +43,37 @@ pub(in crate::store) struct Row {
     proof_key_id: Option<String>,
     proof_expires_at: Option<OffsetDateTime>,
     review: Option<String>,
-    for_supervisor: bool,
+    needs_supervisor: bool,
     dispatch_closed: bool,
-    hold_id: Option<Uuid>,
-    hold_until: Option<OffsetDateTime>,
-    matched_epoch: i64,
+    police_hold_id: Option<Uuid>,
+    police_hold_until: Option<OffsetDateTime>,
+    matched_version: i64,
     version: i64,
     cause: Uuid,
     submitted_by: Vec<Uuid>,
-    withdrawn: Vec<String>,
-    announce_due: bool,
+    withdrawn_bases: Vec<String>,
+    reannounce_due: bool,
     dispatch_opened: bool,
     media: Option<String>,
     received_at: OffsetDateTime,
     wrapped_key: Vec<u8>,
-    sealed_item: Vec<u8>,
+    sealed_content: Vec<u8>,
     report_id: Uuid,
     traceparent: Option<String>,
 }
 
-impl TryFrom<Row> for Case {
+impl TryFrom<AssessmentRow> for Case {
     type Error = Error;
 
-    fn try_from(row: Row) -> Result<Self, Error> {
+    fn try_from(row: AssessmentRow) -> Result<Self, Error> {
         let id = row.case_id;
         let bad = |column| Error::bad_row("assessment", column, id);
-        let state = state(&row.state, row.desk.as_deref(), row.held_from.as_deref())
+        let state = parse_state(&row.state, row.stage.as_deref(), row.held_from.as_deref())
             .ok_or_else(|| bad("state"))?;
         let decision = match (row.decision_id, row.basis, row.decided_at) {
-            (Some(decision), Some(basis), Some(at)) => Some(Decision {
+            (Some(decision), Some(basis), Some(at)) => Some(DecisionRecord {
                 id: DecisionId::new(decision),
-                finding: finding(row.category.as_deref(), row.reason.as_deref())
+                verdict: case_verdict(row.category.as_deref(), row.reason.as_deref())
                     .ok_or_else(|| bad("category"))?,
                 basis,
                 approvers: row.approvers,
@@ -108,16 +110,16 @@ impl TryFrom<Row> for Case {
             id: CaseId::new(id),
             state,
             version: row.version,
-            item: Item {
-                report: ReportId::new(row.report_id),
+            first_report: StoredReport {
+                id: ReportId::new(row.report_id),
                 media: row
                     .media
-                    .map(|text| parsed::<Media>(&text, "assessment", "media", id))
+                    .map(|text| parse_column::<Media>(&text, "assessment", "media", id))
                     .transpose()?,
                 received_at: row.received_at,
                 traceparent: row.traceparent,
                 wrapped_key: row.wrapped_key,
-                sealed: row.sealed_item,
+                sealed_content: row.sealed_content,
             },
             reports: row.reports,
             withdrawn_reports: row.reports_withdrawn,
@@ -125,18 +127,18 @@ impl TryFrom<Row> for Case {
             under_13: row.under_13,
             hash_kinds: HashKinds(row.hash_kinds),
             claim,
-            attempts: row.claim_attempts,
-            spent: row
-                .spent_token
-                .zip(row.spent_verdict)
-                .map(|(token, verdict)| Spent { token, verdict }),
+            claim_attempts: row.claim_attempts,
+            ended_claim: row
+                .ended_claim_token
+                .zip(row.ended_claim_result)
+                .map(|(token, result)| EndedClaim { token, result }),
             submitted_by: row.submitted_by,
-            not_for: row.not_for,
-            withdrawn: row.withdrawn,
-            first: match (row.first_by, row.first_category) {
+            excluded_staff: row.excluded_staff,
+            withdrawn_bases: row.withdrawn_bases,
+            first_verdict: match (row.first_by, row.first_category) {
                 (Some(by), Some(category)) => Some((
                     Subject::new(by),
-                    parsed(&category, "assessment", "first_category", id)?,
+                    parse_column(&category, "assessment", "first_category", id)?,
                 )),
                 _ => None,
             },
@@ -144,48 +146,48 @@ impl TryFrom<Row> for Case {
             proof,
             review: row
                 .review
-                .map(|text| parsed::<ReviewReason>(&text, "assessment", "review", id))
+                .map(|text| parse_column::<ReviewReason>(&text, "assessment", "review", id))
                 .transpose()?,
-            for_supervisor: row.for_supervisor,
+            needs_supervisor: row.needs_supervisor,
             dispatch_closed: row.dispatch_closed,
             dispatch_opened: row.dispatch_opened,
-            announce_due: row.announce_due,
-            hold: row.hold_id.map(|hold| Hold {
-                id: HoldId::new(hold),
-                until: row.hold_until,
+            reannounce_due: row.reannounce_due,
+            police_hold: row.police_hold_id.map(|police_hold| PoliceHold {
+                id: PoliceHoldId::new(police_hold),
+                until: row.police_hold_until,
             }),
-            matched_epoch: row.matched_epoch,
+            matched_version: row.matched_version,
             cause: row.cause,
         })
     }
 }
 
-pub(in crate::store) fn state(
-    word: &str,
-    desk: Option<&str>,
+pub(in crate::store) fn parse_state(
+    state: &str,
+    stage: Option<&str>,
     held_from: Option<&str>,
 ) -> Option<State> {
-    match word.parse().ok()? {
-        AssessmentState::Claimed => Some(State::Claimed(match desk? {
-            "first" => Desk::First,
-            "second" => Desk::Second,
-            "review" => Desk::Review,
+    match state.parse().ok()? {
+        AssessmentState::Claimed => Some(State::Claimed(match stage? {
+            "first" => Stage::First,
+            "second" => Stage::Second,
+            "review" => Stage::Review,
             _ => return None,
         })),
-        AssessmentState::PoliceHold => rest(held_from?.parse().ok()?).map(State::Held),
-        word => rest(word).map(State::At),
+        AssessmentState::PoliceHold => waiting(held_from?.parse().ok()?).map(State::OnPoliceHold),
+        other => waiting(other).map(State::Unclaimed),
     }
 }
 
-fn rest(word: AssessmentState) -> Option<Rest> {
-    match word {
-        AssessmentState::Queued => Some(Rest::Queued),
-        AssessmentState::AwaitingSecond => Some(Rest::AwaitingSecond),
-        AssessmentState::UnderReview => Some(Rest::UnderReview),
-        AssessmentState::Actionable => Some(Rest::Actionable),
-        AssessmentState::NotActionable => Some(Rest::NotActionable),
-        AssessmentState::NeedsInformation => Some(Rest::NeedsInformation),
-        AssessmentState::Withdrawn => Some(Rest::Withdrawn),
+fn waiting(state: AssessmentState) -> Option<Waiting> {
+    match state {
+        AssessmentState::Queued => Some(Waiting::Queued),
+        AssessmentState::AwaitingSecondOpinion => Some(Waiting::AwaitingSecondOpinion),
+        AssessmentState::UnderReview => Some(Waiting::UnderReview),
+        AssessmentState::Actionable => Some(Waiting::Actionable),
+        AssessmentState::NotActionable => Some(Waiting::NotActionable),
+        AssessmentState::NeedsInformation => Some(Waiting::NeedsInformation),
+        AssessmentState::Withdrawn => Some(Waiting::Withdrawn),
         AssessmentState::Claimed | AssessmentState::PoliceHold => None,
     }
 }

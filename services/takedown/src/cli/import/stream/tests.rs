@@ -1,6 +1,6 @@
-//! A stream of rows against a server that puts off, refuses and goes away.
+//! Submission streams against a server that defers submissions.
 
-use proto::v1::{ItemResult, Receipt, SubmitReportsRequest, SubmitReportsResponse};
+use proto::v1::{Receipt, ReportResult, SubmitReportsRequest, SubmitReportsResponse};
 use secrecy::SecretString;
 
 use super::*;
@@ -8,46 +8,48 @@ use crate::client::Addresses;
 
 const ROWS: usize = 200;
 
-/// A stream of rows to a server that answers each as `say` does, told how often it was sent before.
-async fn to_a_server(say: fn(usize) -> item_result::Result) -> Stream {
-    let nowhere = || "http://127.0.0.1:9".to_owned();
+/// A stream of rows to a server whose result for each row is `respond`, given how often the row was sent
+/// before.
+async fn stream_to_server(respond: fn(usize) -> report_result::Result) -> SubmissionStream {
+    let unused = || "http://127.0.0.1:9".to_owned();
     let addresses = Addresses {
-        intake: nowhere(),
-        verification: nowhere(),
-        dispatch: nowhere(),
-        ledger: nowhere(),
-        gateway: nowhere(),
-        console: nowhere(),
+        intake: unused(),
+        verification: unused(),
+        dispatch: unused(),
+        ledger: unused(),
+        gateway: unused(),
+        console: unused(),
     };
-    let mut stream = Stream::new(Client::new(&addresses, SecretString::from("")).unwrap());
+    let mut stream =
+        SubmissionStream::new(Client::new(&addresses, SecretString::from("")).unwrap());
     let (sender, mut requests) = mpsc::channel::<StreamReportsRequest>(2 * ROWS);
-    let (answer, answers) = mpsc::channel(2 * ROWS);
+    let (response_sender, responses) = mpsc::channel(2 * ROWS);
     tokio::spawn(async move {
         let mut sent = [0; ROWS];
         while let Some(request) = requests.recv().await {
             let before = &mut sent[usize::try_from(request.submission).unwrap()];
-            let result = ItemResult {
-                result: Some(say(*before)),
-                ..ItemResult::default()
+            let result = ReportResult {
+                result: Some(respond(*before)),
+                ..ReportResult::default()
             };
             *before += 1;
             let response = SubmitReportsResponse {
                 results: vec![result],
                 ..SubmitReportsResponse::default()
             };
-            let said = StreamReportsResponse {
+            let response = StreamReportsResponse {
                 submission: request.submission,
                 result: Some(stream_reports_response::Result::Response(response)),
             };
-            answer.send(Ok(said)).await.unwrap();
+            response_sender.send(Ok(response)).await.unwrap();
         }
     });
-    stream.open = Some(Open {
+    stream.open = Some(OpenStreams {
         senders: vec![sender],
-        answers: stream::select_all([ReceiverStream::new(answers).boxed()]),
+        responses: stream::select_all([ReceiverStream::new(responses).boxed()]),
     });
     for row in 0..ROWS {
-        let row = Submission {
+        let row = RowSubmission {
             external_id: row.to_string(),
             content: [0; 32],
             request: SubmitReportsRequest::default(),
@@ -57,38 +59,38 @@ async fn to_a_server(say: fn(usize) -> item_result::Result) -> Stream {
     stream
 }
 
-fn not_now() -> item_result::Result {
-    item_result::Result::Problem(ItemProblem {
+fn exhausted() -> report_result::Result {
+    report_result::Result::Problem(ItemProblem {
         code: "exhausted".to_owned(),
         ..ItemProblem::default()
     })
 }
 
 #[tokio::test]
-async fn a_burst_that_was_put_off_waits_once() {
-    let mut stream = to_a_server(|before| {
+async fn deferred_submissions_share_one_delay() {
+    let mut stream = stream_to_server(|before| {
         if before == 0 {
-            not_now()
+            exhausted()
         } else {
-            item_result::Result::Receipt(Receipt::default())
+            report_result::Result::Receipt(Receipt::default())
         }
     })
     .await;
-    let began = Instant::now();
+    let start = Instant::now();
     let mut written = 0;
     while !stream.is_empty() {
         written += stream.next_lines().await.unwrap().len();
     }
     assert_eq!(written, ROWS);
-    assert!(began.elapsed() < 10 * PAUSE, "{:?}", began.elapsed());
+    assert!(start.elapsed() < 10 * RETRY_DELAY, "{:?}", start.elapsed());
 }
 
 #[tokio::test]
-async fn it_gives_up_when_nothing_has_succeeded_for_long() {
-    let mut stream = to_a_server(|_| not_now()).await;
-    stream.failing = Instant::now().checked_sub(2 * PATIENCE);
+async fn an_import_without_any_success_gives_up() {
+    let mut stream = stream_to_server(|_| exhausted()).await;
+    stream.failing_since = Instant::now().checked_sub(2 * GIVE_UP_AFTER);
     let Err(error) = stream.next_lines().await else {
-        panic!("it goes on");
+        panic!("the import continues");
     };
     assert_eq!(error.downcast::<Problem>().unwrap().code, "exhausted");
 }
