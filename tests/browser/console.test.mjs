@@ -341,7 +341,7 @@ test('everything works without scripts', async () => {
   await page.getByText('Put it on police hold').click();
   await page.locator('#hold-reason').fill('the police ask for time');
   await page.locator('#hold-until').fill('2020-01-01T00:00');
-  await page.getByRole('button', { name: 'Put the case on hold' }).click();
+  await page.getByRole('button', { name: 'Put the case on police hold' }).click();
   await page.locator('#refusal').waitFor();
   assert.equal(await page.inputValue('#hold-reason'), 'the police ask for time');
   await page.goto(page.url());

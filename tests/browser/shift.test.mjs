@@ -174,7 +174,7 @@ test('an analyst claims by priority, reveals for a reason, decides, holds, undoe
   assert.match(await mainText(page), /0 claimed, 3 verdicts, 1 of 200 URLs revealed/);
 
   // The keys are listed, and can be turned off.
-  await page.keyboard.press('?');
+  await press(page, '?');
   await page.locator('#keys[open]').waitFor();
   await assertAccessible(page, 'shift-keys');
   await takePicture(page, 'keys', '#keys');
@@ -215,7 +215,7 @@ test('a second analyst confirms one verdict and does not confirm another', async
   await context.close();
 });
 
-test('a supervisor sees the shift, the overdue page updates itself, and a provider page shows both sides clocks', async () => {
+test('a supervisor sees the shift, the overdue page updates itself, and a provider page shows the clocks of both sides', async () => {
   const { context, page } = await openVisitor(browser, WINDOW);
   await page.goto(`${base}/shift`);
   await signIn(page, 'cleo', env('CLEO'));
@@ -224,7 +224,7 @@ test('a supervisor sees the shift, the overdue page updates itself, and a provid
   for (const text of ['ann', 'bea', '1 of 200', 'The second analyst gave a different verdict', 'Withdrawn by the analyst who gave it', 'Police hold']) {
     assert.ok(shift.includes(text), text);
   }
-  await waitFor(page, () => /Verification\s+1/.test(document.querySelector('main').innerText));
+  await waitFor(page, () => /Verification\s+!\s*Alarm:\s*1/.test(document.querySelector('main').innerText));
   await assertAccessible(page, 'shift-shift');
   await takePicture(page, 'shift');
   await goTo(page, '8', '/parked');

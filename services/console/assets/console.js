@@ -175,7 +175,7 @@
       const again = document.createElement('a');
       again.href = location.href;
       again.textContent = 'load it again';
-      stale.replaceChildren(`This page stopped refreshing at ${since} UTC. Its figures are of that time. It tries again by itself, or `, again, '.');
+      stale.replaceChildren(`This page stopped refreshing at ${since} UTC. Its figures are of that time. It reconnects by itself; you can also `, again, '.');
       stale.hidden = false;
     }, 500);
   }
@@ -192,7 +192,7 @@
       sessionStorage.setItem(DRAFT, JSON.stringify({ ...draft, isWaiting: true }));
     } else if (draft) {
       const isTheirs = draft.isWaiting && location.pathname === draft.page && draft.person === person;
-      // Between the sign-in and its page the draft goes on waiting.
+      // Between the sign-in and its page the draft is kept.
       if (!draft.isWaiting || draft.person !== person || isTheirs) sessionStorage.removeItem(DRAFT);
       if (isTheirs) restore(draft);
     }

@@ -49,7 +49,7 @@ fn field_sentence(code: &str, field: &str) -> Option<String> {
     let name = match field {
         "reason" => "a reason",
         "text" => "an answer",
-        "until" => "the end of the hold",
+        "until" => "the end of the police hold",
         "url" => "a URL",
         "ref" | "reference" | "external_id" => "a reference",
         "verdict" => "a verdict",
@@ -77,7 +77,7 @@ fn code_sentence(code: &str) -> Option<&'static str> {
         // The console itself.
         "page_unknown" => "There is no page at this address. Use the menu.",
         "method_unknown" => {
-            "This address accepts nothing this way. Open the page and use its forms."
+            "This address does not accept this kind of request. Open the page and use its forms."
         }
         "query_malformed" => "This address is not complete or not valid. Use the menu.",
         "form_incomplete" => {
@@ -92,7 +92,7 @@ fn code_sentence(code: &str) -> Option<&'static str> {
             "The console cannot update more pages at the moment. Load this page again to see newer figures."
         }
         "verdict_missing" => "Choose a verdict.",
-        "time_malformed" => "Enter when the hold ends, for example 2026-03-01 12:00.",
+        "time_malformed" => "Enter when the police hold ends, for example 2026-03-01 12:00.",
         "search_has_url" => {
             "This is a URL. It is in the right field now: press \u{201c}Find by URL\u{201d}. The field above would show it in the address bar."
         }
@@ -166,17 +166,17 @@ fn code_sentence(code: &str) -> Option<&'static str> {
             "The case has changed since you opened it. Check what the page shows now, then record your verdict again."
         }
         "verdict_does_not_fit" => {
-            "This verdict does not answer what the case is waiting for. Choose one that the page offers."
+            "This verdict is not one that the case can have now. Choose one that the page offers."
         }
         "page_not_in_question" => {
-            "The content of the page is not in question in this case. Choose another verdict."
+            "No review about a changed page is open for this case. Choose another verdict."
         }
         "case_undecided" => "This case has no verdict that could be withdrawn.",
         "verdict_stands" => {
             "This case has a verdict. Withdraw it before the case is assessed again."
         }
         "undo_not_yours" => {
-            "You can withdraw a verdict that you gave alone, for a short time and while it is not in question. Ask a supervisor to withdraw this one."
+            "You can withdraw a verdict that you gave alone, for a short time and while it is not under review. Ask a supervisor to withdraw this one."
         }
         "withdraw_by_another" => {
             "You gave or confirmed this verdict. By the rules of this hotline another supervisor has to withdraw it."
@@ -186,9 +186,9 @@ fn code_sentence(code: &str) -> Option<&'static str> {
         }
 
         // Police holds.
-        "case_on_hold" => "This case is on police hold. A supervisor has to lift the hold first.",
+        "case_on_hold" => "This case is on police hold. A supervisor has to lift it first.",
         "case_not_on_hold" => "This case is not on police hold.",
-        "hold_until_past" => "The end of the hold is in the past. Enter a later time.",
+        "hold_until_past" => "The end of the police hold is in the past. Enter a later time.",
 
         // Lists, rules and answers to providers.
         "approver_is_importer" => {
@@ -198,6 +198,9 @@ fn code_sentence(code: &str) -> Option<&'static str> {
         "rule_retired" => "This rule is retired. Propose a new one.",
         "list_changed" => {
             "The list has changed since you opened this page. Check it and approve it again."
+        }
+        "rule_changed" => {
+            "The rule has changed since you opened this page. Check it and approve it again."
         }
         "no_open_question" => {
             "The provider has no open question about this notice: it was answered already, or withdrawn."
@@ -222,7 +225,9 @@ const fn kind_sentence(kind: Kind) -> &'static str {
         Kind::Conflict | Kind::FailedPrecondition => {
             "This is not possible in the present state. Check what the page shows now."
         }
-        Kind::Exhausted => "Too much is being done at once. Wait a moment and try again.",
+        Kind::Exhausted => {
+            "There are too many requests at the moment. Wait a moment and try again."
+        }
         Kind::Unavailable => "It does not respond at the moment. Try again in a moment.",
         Kind::Internal => {
             "Nothing that you entered caused it. Try again, and report it if it happens again."

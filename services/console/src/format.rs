@@ -161,7 +161,7 @@ pub(crate) fn label(name: &str) -> String {
     match name {
         "api" => return "API".to_owned(),
         "cdn" => return "CDN".to_owned(),
-        "soft_404" => return "The page may only seem to be online".to_owned(),
+        "soft_404" => return "The page may already be offline (soft 404)".to_owned(),
         "reappeared_changed" => return "Changed content at the URL".to_owned(),
         "no_contact" => return "No contact known".to_owned(),
         "replied" => return "A provider replied by mail".to_owned(),

@@ -74,7 +74,7 @@ shortcuts! {
     Record "record" "Enter" "decision page, after a verdict is chosen", "Record the verdict and claim the next case";
     Reveal "reveal" "r" "decision page", "Write a reason to reveal the URL";
     CopyUrl "copy-url" "y" "decision page, after a reveal", "Copy the URL";
-    Release "release" "z" "decision page", "Put the case back undecided";
+    Release "release" "z" "decision page", "Return the case to the queue";
     PoliceHold "police-hold" "h" "decision page, case", "Put the case on police hold";
     LiftPoliceHold "lift-hold" "v" "case on police hold", "Lift the police hold";
     WithdrawVerdict "withdraw-verdict" "x" "case, or after a verdict is recorded", "Withdraw the verdict";

@@ -176,7 +176,7 @@ async fn a_refused_reason_stays_in_its_field_with_the_message() {
     assert!(page.contains("<details open>"), "the form is open");
     assert!(page.contains("value=\"police ask\"") && page.contains("value=\"soon\""));
     assert!(page.contains("aria-describedby=\"police-hold-until-error\""));
-    assert!(page.contains("Enter when the hold ends"));
+    assert!(page.contains("Enter when the police hold ends"));
 }
 
 #[tokio::test]

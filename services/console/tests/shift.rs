@@ -264,7 +264,7 @@ async fn a_form_whose_session_has_ended_leads_back_to_its_page() {
     let send = async |browser: &reqwest::Client, token: &str| {
         let request = browser.post(format!("{}{case}/police-hold", console.base));
         request
-            .header("referer", format!("{}{case}?open=hold", console.base))
+            .header("referer", format!("{}{case}?open=withdraw", console.base))
             .form(&[("form_token", token), ("reason", "x"), ("until", "x")])
             .send()
             .await
@@ -273,13 +273,13 @@ async fn a_form_whose_session_has_ended_leads_back_to_its_page() {
     let signed_out = send(&support::browser(), &token).await;
     assert_eq!(
         location(&signed_out),
-        format!("/sign-in?return={case}?open%3Dhold")
+        format!("/sign-in?return={case}?open%3Dwithdraw")
     );
     // A page from before another sign-in has an old token. The error page keeps the menu and links to the form's page.
     let stale = send(&console.browser, "of another session").await;
     assert_eq!(stale.status(), 403);
     let page = stale.text().await.unwrap();
     assert!(page.contains("This form was not accepted") && page.contains("id=\"form-refused\""));
-    assert!(page.contains(&format!("href=\"{case}?open=hold\">Back to the page")));
+    assert!(page.contains(&format!("href=\"{case}?open=withdraw\">Back to the page")));
     assert!(page.contains(">sam</span>"));
 }

@@ -181,7 +181,7 @@ comment on column notice.step is 'Number within (case, episode), from 1.';
 comment on column notice.rung is 'The rung that opened the notice; host for the first. The values are those of dispatch_case.last_rung.';
 comment on column notice.state is 'queued: to be sent; sent: handed over, for the pull API listed; delivered: received, for the pull API read; acknowledged, removal_claimed, not_ours, need_information, need_time, preserved, disputed, no_action and moved: as answered; removed: removal confirmed; watched: during the watch; closed: the case or the episode ended; bounced: no delivery channel is left; escalated: the ladder went past it; withdrawn: the verdict was withdrawn.';
 comment on column notice.sequence is 'Number of the newest message, from 1.';
-comment on column notice.message is 'Kind of the newest message. notice: the first; reminder: the first of a reminding step; information: answer to a question; upheld: the verdict was upheld; retraction: the verdict was withdrawn.';
+comment on column notice.message is 'Kind of the newest message. notice: the first; reminder: the first message of a step that is a reminder or a next contact; information: answer to a question; upheld: the verdict was upheld; retraction: the verdict was withdrawn.';
 comment on column notice.channel is 'Delivery channel. api: the provider pulls; webhook; email.';
 comment on column notice.channels_tried is 'Delivery channels used so far, as bits: 1 api, 2 webhook, 4 email.';
 comment on column notice.listing_position is 'Position in the provider''s listing, dense within the provider and assigned under the lock of provider_listing. It is the cursor of the listing.';
@@ -198,7 +198,7 @@ comment on column notice.answer is 'The current answer, in the vocabulary of the
 comment on column notice.granted_until is 'With need_time: the time that was granted.';
 comment on column notice.preserved_at is 'First answer that evidence is preserved.';
 comment on column notice.named_provider_id is 'The provider that the addressee first named as the host, if the directory knew it.';
-comment on column notice.follow_up_done is 'Whether the case has moved past an addressee that does not host the content or takes no action. A police hold only defers that.';
+comment on column notice.follow_up_done is 'Whether the follow-up of the answers not_ours, moved and no_action was done; false before. A police hold defers it.';
 comment on column notice.note is 'The provider''s question or dispute, sealed under the data key (purpose note, row id = notice).';
 comment on column notice.text is 'Our text with the newest message, sealed under the data key (purpose answer, row id = notice).';
 comment on column notice.escalated_to is 'The rung that escalated past the notice. The values are those of dispatch_case.last_rung.';
@@ -328,7 +328,7 @@ comment on table provider_key is 'API keys of providers. Only a digest of the se
 comment on column provider_key.key_id is 'Public part of the key.';
 comment on column provider_key.provider_id is 'The provider.';
 comment on column provider_key.secret_hash is 'SHA-256 of the secret (256 random bits).';
-comment on column provider_key.scopes is 'Of read: list and read notices; answer: answer them; settings: change preferences, endpoints and keys.';
+comment on column provider_key.scopes is 'read: list and read notices; answer: answer them; settings: change preferences, endpoints and keys.';
 comment on column provider_key.name is 'Purpose of the key, as its owner named it.';
 comment on column provider_key.created_at is 'When it was created.';
 comment on column provider_key.created_by is 'Subject of the member of staff, or the provider''s key, that created it.';

@@ -112,7 +112,7 @@ impl VerificationHandler {
         let body = event::decode(&envelope.payload).map_err(|error| match error {
             event::EventDecodeError::Malformed => unreadable("the payload cannot be read"),
             event::EventDecodeError::UnknownKind => {
-                unreadable("the event's type is unknown: a newer version wrote it")
+                unreadable("the event's type is unknown; it may come from a newer version")
             }
         })?;
         let case_id = CaseId::new(envelope.case_id);

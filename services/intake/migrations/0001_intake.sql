@@ -17,7 +17,7 @@ comment on column partner.name is 'Display name.';
 comment on column partner.channel is 'The report channel of the key. partner_hotline: another hotline. proactive: a crawler or other proactive search. report_remove: a helpline that forwards young people''s reports.';
 comment on column partner.key_hash is 'SHA-256 of the secret part of the key. The key itself is shown once and not stored.';
 comment on column partner.daily_quota is 'Maximum number of reports per day (UTC); 0 for no limit.';
-comment on column partner.vouched is 'Keyed MAC of id, name, channel, key hash and quota, with its format and key id. A key is refused unless it is valid, so a row that was inserted or changed by SQL gives no access.';
+comment on column partner.vouched is 'Keyed MAC of id, name, channel, key hash and quota, with its format and key id. A key is refused unless this MAC is valid, so a row that was inserted or changed by SQL gives no access.';
 comment on column partner.created_at is 'When the partner was created, by the database clock.';
 comment on column partner.revoked_at is 'When the key was revoked; null while it is valid.';
 

@@ -210,7 +210,7 @@ async fn a_role_refuses_a_schema_without_its_migrations_and_a_foreign_database_u
     );
     let log = system.log(Role::Ledger);
     assert!(
-        log.contains("must sign in to the database as `takedown_ledger`"),
+        log.contains("must log in to the database as `takedown_ledger`"),
         "{log}"
     );
     std::fs::write(&address, own).unwrap();

@@ -118,7 +118,7 @@ impl ReferenceClientFixture {
     async fn mail(&self, to: &str, data: &Value) -> Result<(), lettre::transport::smtp::Error> {
         let link = format!("http://{}/n/token-1", self.gateway);
         let mail = Message::builder()
-            .from("notices@start_hotline.example".parse().unwrap())
+            .from("notices@hotline.example".parse().unwrap())
             .to(format!("abuse@{to}.example").parse().unwrap())
             .subject("Notice")
             .multipart(

@@ -56,8 +56,8 @@ create table assessment (
     review             text        check (review in (
                            'disputed', 'soft_404', 'no_contact', 'onion', 'reappeared_changed', 'replied')),
     needs_supervisor   boolean     not null,
-    police_hold_id            uuid,
-    police_hold_until         timestamptz,
+    police_hold_id     uuid,
+    police_hold_until  timestamptz,
     dispatch_opened    boolean     not null,
     dispatch_closed    boolean     not null,
     reannounce_due     boolean     not null,

@@ -66,7 +66,7 @@ refusals! {
     RULE_UNKNOWN: NotFound, "rule_unknown", "There is no rule with this id; list the rules and check the id.";
 
     NOT_WAITING: FailedPrecondition, "case_not_waiting", "This case does not wait for a member of staff; read it again.";
-    ALREADY_CLAIMED: FailedPrecondition, "case_claimed", "Another analyst has claimed this case; claim another one.";
+    ALREADY_CLAIMED: FailedPrecondition, "case_claimed", "Another person has claimed this case; claim another one.";
     NOT_CLAIMED: FailedPrecondition, "case_not_claimed", "You have not claimed this case; claim it first.";
     ON_HOLD: FailedPrecondition, "case_on_hold", "This case is on police hold; release the hold first.";
     NOT_ON_HOLD: FailedPrecondition, "case_not_on_hold", "This case is not on police hold.";
@@ -81,7 +81,9 @@ refusals! {
     CLAIM_LOST: FailedPrecondition, "claim_lost", "This claim is not valid; the case was released or another person has claimed it. Claim it again.";
     CLAIM_EXPIRED: FailedPrecondition, "claim_expired", "The claim has expired; claim the case again.";
     CLAIM_SPENT: Conflict, "claim_spent", "This claim ended with another verdict; read the case again.";
-    STALE: FailedPrecondition, "version_stale", "This has changed since you read it; read it again and decide on its present version.";
+    LIST_CHANGED: FailedPrecondition, "list_changed", "The list version has changed since you read it; read it again and approve what it has now.";
+    RULE_CHANGED: FailedPrecondition, "rule_changed", "The rule has changed since you read it; read it again and approve what it has now.";
+    STALE: FailedPrecondition, "version_stale", "The case has changed since you read it; read it again and decide on its present version.";
     BUDGET_SPENT: Exhausted, "exposure_budget_spent", "You have revealed as many URLs as a shift allows; pass the work to a colleague.";
     HOLD_PAST: Invalid, "hold_until_past", "`until` is in the past; send a time in the future.";
 

@@ -188,7 +188,7 @@ async fn infallible(task: impl Future<Output = ()>) -> Result<(), Infallible> {
     Ok(())
 }
 
-/// Runs a consumer. If it stops with an error, it has raised its own alarm; the role goes on answering calls
+/// Runs a consumer. If it stops with an error, it has raised its own alarm; the role continues to answer calls
 /// but reports that it is not ready.
 async fn consume(
     consumer: impl Future<Output = Result<(), platform::bus::Error>>,

@@ -1,4 +1,4 @@
-//! Injects the faults one after the other while the load goes on, and measures the recovery times.
+//! Injects the faults one after the other under continuous load, and measures the recovery times.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -43,8 +43,8 @@ use report::{CrashOutcome, CrashReport, FinishedRun};
 use reporters::Reporters;
 use system::CrashSystem;
 
-/// Kill roles, database and broker under load, then check every promise from outside. Exit code 1: a promise was broken,
-/// with its name. Exit code 3: too few events occurred to prove anything.
+/// Kill roles, database and broker under load, then check every promise from outside. Exit code 1: a promise was broken;
+/// the output names it. Exit code 3: too few events occurred to prove anything.
 #[derive(Parser)]
 #[command(name = "crash")]
 pub struct CrashArgs {

@@ -93,7 +93,7 @@ impl PromiseReport {
             let lost = observed.not_conserved;
             self.add(
                 LOST,
-                format!("by the ledger, {lost} reports are in no stage"),
+                format!("the stages of the ledger differ from the accepted reports by {lost}"),
             );
         }
     }

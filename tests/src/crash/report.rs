@@ -119,7 +119,7 @@ impl CrashReport {
         }
         lines.push(format!(
             "  {:<44}{:>8}",
-            "submissions repeated without a receipt", self.retries
+            "submissions repeated because no receipt came", self.retries
         ));
         if let (Some(worst), Some(median)) = (self.restart_times.last(), self.median_restart_time())
         {
@@ -146,7 +146,7 @@ impl CrashReport {
         }
         if let Some(reason) = &self.stopped {
             lines.push(format!(
-                "promise broken: a killed process recovers: {reason}"
+                "promise broken: a killed process did not recover: {reason}"
             ));
         }
         if self.outcome() == CrashOutcome::Void {

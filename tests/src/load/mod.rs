@@ -83,7 +83,7 @@ async fn measure(
         broker: broker.and_then(Broker::pid),
     };
 
-    eprintln!("whole_path path: {} cases", args.cases);
+    eprintln!("whole path: {} cases", args.cases);
     let whole_path = whole_path::measure(&running, scenario, hashes, listeners, &processes).await?;
     eprintln!(
         "accepting, {} s in bulk and {} s in single calls",

@@ -52,7 +52,7 @@ impl LoadFigures {
             ("accepts/s, 64 connections", self.single),
             ("pgbench single-row commits/s, 64 clients", self.commits),
             ("  accepts over commits", self.bulk / self.commits),
-            ("whole_path-path cases/s", self.whole_path.cases_per_s),
+            ("whole-path cases/s", self.whole_path.cases_per_s),
             ("CPU s per 1,000 cases, roles", usage.system_cpu / thousands),
             (
                 "CPU s per 1,000 cases, database",

@@ -139,7 +139,7 @@ impl DeliveryWorker {
         }
         drop(done);
         while attempts.join_next().await.is_some() {}
-        // The recorder ends when the last sender is dropped; it has no panic of its own.
+        // The recorder ends when the last sender is dropped; it does not panic.
         let _ = recorder.await;
         renewer.abort();
         Ok(())

@@ -55,7 +55,7 @@ pub struct NoticeContent {
 }
 
 impl NoticeContent {
-    /// Whether the newest message may be sent now; see [`crate::lifecycle::may_leave`].
+    /// Whether the newest message may be sent now; see [`crate::lifecycle::may_be_sent`].
     pub fn may_be_sent(&self) -> bool {
         crate::lifecycle::may_be_sent(
             self.content_status,

@@ -128,7 +128,7 @@ impl UrlError {
             Self::OnionInvalid => {
                 "Check the onion host: it has 56 characters from a-z and 2-7 before .onion."
             }
-            Self::NotCanonical => "Restore the row: its URL is damaged.",
+            Self::NotCanonical => "Restore the row: its URL is invalid.",
         }
     }
 

@@ -76,7 +76,7 @@ pub(super) fn hint(answer: Answer) -> &'static str {
         Answer::Preserved => "As your law requires; you remove it later.",
         Answer::NeedInformation => "Write your question below.",
         Answer::NeedTime => "State below until when.",
-        Answer::Disputed => "Give your reasons below; an analyst reviews the notice.",
+        Answer::Disputed => "Give your reasons below; an analyst will review the notice.",
         Answer::NoAction => "The hotline contacts the next provider that can act.",
     }
 }

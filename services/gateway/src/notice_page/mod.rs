@@ -292,7 +292,7 @@ fn refusal_page(edge: &Edge, refusal: &ProblemResponse) -> Response {
 }
 
 const LINK_EXPIRED: &[&str] = &[
-    "If the material is offline already, no action is needed: the hotline checks that itself.",
+    "If the material is offline already, no action is needed: the hotline verifies it itself.",
     "If there is a newer mail about the same notice, for example a reminder, use the link in that mail.",
     "Otherwise write to the hotline and give the notice number from the mail's subject or its end. You will be sent a new link.",
     "If you have a key for the provider API, answer there; a key does not expire with the link.",

@@ -142,7 +142,7 @@ impl HandlerError {
 pub enum Error {
     #[error("the database returned an error")]
     Db(#[from] sqlx::Error),
-    #[error("the batch must be tried again later: {0}")]
+    #[error("the batch must be retried later: {0}")]
     RetryLater(&'static str),
     /// The log has no event at a position between the cursor and its head.
     #[error("{producer}/{shard} has no event at position {position}")]
@@ -223,7 +223,7 @@ impl From<Error> for Problem {
             Error::NoLogChannel(producer) => Self::new(
                 crate::error::Kind::Internal,
                 "log_channel_missing",
-                format!("This role has no channel configured to the log of {producer}."),
+                format!("This role has no connection configured to the log of {producer}."),
             ),
             Error::Gap { .. } | Error::RestoredBackup { .. } => Self::new(
                 crate::error::Kind::Internal,

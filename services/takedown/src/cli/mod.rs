@@ -75,7 +75,7 @@ enum Command {
     /// Submits reports, imports them from a file, shows their outcome.
     #[command(subcommand)]
     Report(report::Command),
-    /// Shows a case, withdraws its verdict, places or releases a police hold, informs a provider.
+    /// Shows a case, withdraws its verdict, places or lifts a police hold, answers a provider's question.
     #[command(subcommand)]
     Case(case::Command),
     /// Lists notices to providers.

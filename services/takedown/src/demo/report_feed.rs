@@ -108,7 +108,7 @@ fn record_result(
     truths: &CaseTruths,
 ) -> Result<()> {
     let entry = scenario.reports.get(response.submission as usize);
-    let entry = entry.context("intake answered an unknown submission")?;
+    let entry = entry.context("intake responded to an unknown submission")?;
     let external_id = &entry.report.external_id;
     match response.result {
         Some(SubmissionOutcome::Response(mut response)) => {

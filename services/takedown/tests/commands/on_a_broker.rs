@@ -79,7 +79,7 @@ async fn doctor_names_lost_records_and_the_remedy() {
 
     broker.kill().await;
     let remedy = wait_for_check(&up, "problem", "no broker responds").await;
-    assert!(remedy.contains("bring it back"), "{remedy}");
+    assert!(remedy.contains("start the broker"), "{remedy}");
     broker.restart().await.unwrap();
     wait_for_check(&up, "ok", "").await;
     broker.stop().await.unwrap();

@@ -156,7 +156,7 @@ pub(crate) async fn approve(
         .await?
         .ok_or(CommandRefusal::LIST_UNKNOWN)?;
     if row.entries != entries {
-        return Err(CommandRefusal::STALE.into());
+        return Err(CommandRefusal::LIST_CHANGED.into());
     }
     if row.approved_by.is_some() {
         return Ok(());

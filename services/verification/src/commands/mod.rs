@@ -30,7 +30,7 @@ use crate::store;
 use crate::store::case_acts::CaseAct;
 use crate::store::second_opinions::SecondOpinion;
 
-/// Actor of the acts that no person did.
+/// Actor of acts without a person.
 const SYSTEM: &str = "system:verification";
 
 /// The events and records of a command, written at its end. Their ids are drawn when they are added, so a

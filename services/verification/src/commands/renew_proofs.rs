@@ -32,7 +32,7 @@ pub(crate) async fn renew_expired(
         tracing::warn!(
             alarm = "proof_renewed",
             cases = renewed.len(),
-            "dispatch did not open these cases in time; they are emitted again"
+            "dispatch did not open these cases in time; their verdicts are emitted again with a new proof"
         );
     }
     store::cases::save(conn, &renewed).await?;

@@ -107,7 +107,7 @@ pub(crate) async fn approve(
     let versions = lock_versions(conn, id).await?;
     let row = &versions[versions.len() - 1];
     if row.version != version {
-        return Err(CommandRefusal::STALE.into());
+        return Err(CommandRefusal::RULE_CHANGED.into());
     }
     if row.approved_by.is_none() {
         if row.proposed_by == person.subject.uuid() {

@@ -25,7 +25,7 @@ pub(crate) async fn insert(conn: &mut PgConnection, acts: &[CaseAct]) -> sqlx::R
         return Ok(());
     }
     sqlx::query(
-        "-- insert
+        "-- insert_case_acts
         insert into case_act (id, case_id, act, actor, basis, verdict, decision_id, sealed_note, at)
         select n.id, n.case_id, n.act, n.actor, n.basis, n.verdict, n.decision_id, n.sealed_note, n.at
         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::bytea[],

@@ -115,7 +115,7 @@ pub(crate) async fn approve(
 
 pub(crate) async fn all(conn: &mut PgConnection) -> sqlx::Result<Vec<HashListRow>> {
     sqlx::query_as(
-        "-- all
+        "-- all_hash_lists
         select list, version, entries, imported_by, approved_by from hash_list order by list, version",
     )
     .fetch_all(conn)

@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 
 pub(crate) async fn current(conn: &mut PgConnection) -> sqlx::Result<i64> {
     sqlx::query_scalar(
-        "-- current
+        "-- current_matching_version
         select version from matching_version",
     )
     .fetch_one(conn)

@@ -116,7 +116,7 @@ pub(crate) async fn lock_expired_police_holds(
     limit: i64,
 ) -> Result<Vec<Case>, Error> {
     let rows: Vec<AssessmentRow> = sqlx::query_as(concat!(
-        "-- lock_expired_holds
+        "-- lock_expired_police_holds
         select ",
         columns!(),
         " from assessment where state = 'police_hold' and police_hold_until <= $1
@@ -239,7 +239,7 @@ struct StateCountRow {
 /// Counts cases by state and by what decided them. Answered from an index alone.
 pub(crate) async fn counts(conn: &mut PgConnection) -> Result<Vec<StateCount>, Error> {
     let rows: Vec<StateCountRow> = sqlx::query_as(
-        "-- counts
+        "-- queue_counts
         select state, stage, held_from, coalesce(decided_by, '') as decided_by, count(*) as cases,
             min(received_at) as oldest
         from assessment group by 1, 2, 3, 4 order by 1, 2, 3, 4",

@@ -34,7 +34,7 @@ pub(crate) async fn insert(
         return Ok(());
     }
     sqlx::query(
-        "-- insert
+        "-- insert_reports
         insert into report (report_id, case_id, withdrawn, sealed_content)
         select n.report_id, n.case_id, false, n.sealed_content
         from unnest($1::uuid[], $2::uuid[], $3::bytea[]) as n (report_id, case_id, sealed_content)

@@ -37,7 +37,7 @@ pub(crate) async fn insert(
     now: OffsetDateTime,
 ) -> sqlx::Result<()> {
     sqlx::query(
-        "-- insert
+        "-- insert_reveal
         insert into reveal (id, subject, case_id, at) values ($1, $2, $3, $4)",
     )
     .bind(id)

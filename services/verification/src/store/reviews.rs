@@ -25,7 +25,7 @@ pub(crate) async fn insert(
     now: OffsetDateTime,
 ) -> sqlx::Result<bool> {
     let done = sqlx::query(
-        "-- insert
+        "-- insert_reviews
         insert into review (review_id, case_id, reason, notice_id, sealed_note, requested_at)
         values ($1, $2, $3, $4, $5, $6) on conflict (review_id) do nothing",
     )
@@ -104,7 +104,7 @@ pub(crate) async fn close(
         return Ok(Vec::new());
     }
     let mut closed: Vec<(Uuid, Uuid)> = sqlx::query_as(
-        "-- close
+        "-- close_reviews
         update review set closed_at = $3, outcome = $2
         where case_id = any ($1) and closed_at is null
         returning case_id, review_id",

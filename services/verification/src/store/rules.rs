@@ -79,7 +79,7 @@ pub(crate) async fn insert(
     now: OffsetDateTime,
 ) -> sqlx::Result<()> {
     sqlx::query(
-        "-- insert
+        "-- insert_rules
         insert into rule (rule_id, version, sealed_match, sealed_note, category, reason, proposed_by, proposed_at)
         values ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
@@ -138,7 +138,7 @@ pub(crate) async fn retire(
 /// All versions of all rules.
 pub(crate) async fn all(conn: &mut PgConnection) -> sqlx::Result<Vec<RuleRow>> {
     sqlx::query_as(
-        "-- all
+        "-- all_rules
         select rule_id, version, sealed_match, sealed_note, category, reason, proposed_by, approved_by, retired_at
         from rule order by rule_id, version",
     )

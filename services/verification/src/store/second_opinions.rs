@@ -30,7 +30,7 @@ pub(crate) async fn insert(
         return Ok(());
     }
     sqlx::query(
-        "-- insert
+        "-- insert_second_opinions
         insert into second_opinion (case_act_id, case_id, kind, first_by, first, second_by, second, agreed, at)
         select n.case_act_id, n.case_id, n.kind, n.first_by::uuid[], n.first, n.second_by, n.second, n.agreed, n.at
         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::boolean[],
@@ -89,7 +89,7 @@ pub(crate) async fn counts(
     since: OffsetDateTime,
 ) -> sqlx::Result<Vec<(String, i64, i64)>> {
     sqlx::query_as(
-        "-- counts
+        "-- second_opinion_counts
         select kind, count(*) filter (where agreed), count(*) filter (where not agreed)
         from second_opinion where at > $1 group by kind order by kind",
     )

@@ -67,7 +67,7 @@ pub(crate) async fn by_name(
 
 pub(crate) async fn all(conn: &mut PgConnection) -> Result<Vec<StaffMember>, Error> {
     let rows: Vec<StaffRow> = sqlx::query_as(
-        "-- all
+        "-- all_staff
         select subject, name, password_hash, roles, created_at, revoked_at from staff order by lower(name)",
     )
     .fetch_all(conn)
@@ -79,7 +79,7 @@ pub(crate) async fn all(conn: &mut PgConnection) -> Result<Vec<StaffMember>, Err
 pub(crate) async fn insert(conn: &mut PgConnection, member: &StaffMember) -> sqlx::Result<bool> {
     let roles: Vec<&str> = member.roles.iter().map(Role::as_str).collect();
     let done = sqlx::query(
-        "-- insert
+        "-- insert_staff
         insert into staff (subject, name, password_hash, roles, created_at) values ($1, $2, $3, $4, $5)
         on conflict (lower(name)) do nothing",
     )

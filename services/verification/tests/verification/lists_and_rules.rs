@@ -545,7 +545,7 @@ async fn only_the_version_that_was_read_is_approved() {
     )
     .await;
     let stale = fixture.client.approve_hash_list(two.request(read)).await;
-    assert_eq!(code(&stale.unwrap_err()), "version_stale");
+    assert_eq!(code(&stale.unwrap_err()), "list_changed");
     approve(&fixture, &two, "list", 1).await.unwrap();
 
     let proposal = |rule_id: &str, host: &str| v1::ProposeRuleRequest {
@@ -573,7 +573,7 @@ async fn only_the_version_that_was_read_is_approved() {
         })
     };
     let stale = fixture.client.clone().approve_rule(approve(1)).await;
-    assert_eq!(code(&stale.unwrap_err()), "version_stale");
+    assert_eq!(code(&stale.unwrap_err()), "rule_changed");
     let rule = fixture.client.clone().approve_rule(approve(2)).await;
     assert_eq!(rule.unwrap().into_inner().rule.unwrap().host, "all.example");
 }

@@ -115,7 +115,7 @@ pub(in crate::delivery) async fn load_endpoints(
     providers: &[&str],
 ) -> Result<HashMap<String, EndpointRow>, Error> {
     let rows = sqlx::query(
-        "-- endpoints
+        "-- load_endpoints
         select p.provider_id, p.row_id, p.contact, e.endpoint_id, e.address, e.secret, e.previous_secret, e.previous_secret_until,
             e.in_use, e.created_at, e.retired_at
         from provider p

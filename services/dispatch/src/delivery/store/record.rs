@@ -17,7 +17,7 @@ pub(in crate::delivery) async fn remove(
     Ok(())
 }
 
-/// Sets aside rows that failed verification, until an operator has examined them.
+/// Defers rows that failed verification until `until`; then they are verified again.
 pub(in crate::delivery) async fn park(
     conn: &mut PgConnection,
     notices: &[Uuid],

@@ -111,6 +111,12 @@ async fn a_consumer_stopped_longer_than_kafka_retention_continues_in_order() {
     let consumer = fixture.start_consumer();
     fixture.emit(&interleaved(20, 5)).await;
     fixture.until_received(100).await;
+    // A slow broker's records are first read from the log; their offsets are committed when Kafka delivers them.
+    until("every offset is committed", async || {
+        let used = partitions(&fixture).await.unwrap();
+        used.iter().all(|p| p.committed == Some(p.high))
+    })
+    .await;
     consumer.stop().await.unwrap();
     fixture.emit(&numbered(20, 6..=50)).await;
     raw::delete_all_records(&kafka, &fixture.topic()).await;

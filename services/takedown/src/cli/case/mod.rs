@@ -50,7 +50,7 @@ pub(super) enum Command {
         #[arg(long, value_parser = rfc3339, value_name = "TIME")]
         until: OffsetDateTime,
     },
-    /// Releases a police hold. Needs a supervisor.
+    /// Lifts a police hold. Needs a supervisor.
     Release {
         #[command(flatten)]
         common: CommonArgs,

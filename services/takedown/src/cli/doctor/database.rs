@@ -122,7 +122,7 @@ async fn check_migrations(conn: &mut PgConnection, schema: &Schema) -> (CheckRes
         Ok(count) => (
             CheckResult::problem(
                 check,
-                format!("{count} not applied, or applied with other contents"),
+                format!("{count} not applied, or applied with different contents"),
                 "run `takedown migrate`; if it refuses, this program is older than the database",
             ),
             false,

@@ -91,7 +91,7 @@ pub(super) async fn check(
                 results.push(CheckResult::problem(
                     "Kafka",
                     format!("no broker responds at {}", bus.bootstrap),
-                    "bring it back, or correct the table `bus`; nothing is lost, events are read from the logs meanwhile",
+                    "start the broker, or correct the table `bus`; nothing is lost, events are read from the logs meanwhile",
                 ));
                 return results;
             }

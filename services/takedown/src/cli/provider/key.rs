@@ -155,7 +155,7 @@ fn print_key(common: &CommonArgs, key_id: &str, key: &str, previous: Option<&Pro
             ("key id", key_id.to_owned()),
             ("key (shown once)", key.to_owned()),
         ];
-        lines.extend(previous_end.map(|end| ("the old key ends", end)));
+        lines.extend(previous_end.map(|end| ("the old key expires", end)));
         facts(lines)
     });
 }

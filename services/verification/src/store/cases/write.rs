@@ -127,7 +127,7 @@ pub(crate) async fn insert(conn: &mut PgConnection, cases: &[Case]) -> sqlx::Res
         return Ok(0);
     }
     let query = sqlx::query(concat!(
-        "-- insert
+        "-- insert_cases
         insert into assessment (",
         mutable_names!(),
         ", media, received_at, wrapped_key, sealed_content, report_id, traceparent)
