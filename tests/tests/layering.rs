@@ -173,7 +173,7 @@ fn platform_uses_only_the_log_parts_of_proto() {
         "ReadLog",
         "LogBounds",
         "LogEvent",
-        "Sign",
+        "GaugeReading",
         "parked_service_",
         "ParkedService",
     ];
