@@ -190,7 +190,7 @@ test('a refused form stays in its page with what was typed and chosen', async ()
   await page.locator('#hold-until').fill('2020-01-01T00:00');
   await page.locator('#hold-reason').press('Enter');
   await isFocused(page, '#refusal');
-  assert.match(await page.locator('#refusal').innerText(), /end of the hold is in the past/);
+  assert.match(await page.locator('#refusal').innerText(), /end of the police hold is in the past/);
   assert.equal(await page.inputValue('#hold-reason'), 'the police ask for time');
   assert.equal(await page.inputValue('#hold-until'), '2020-01-01T00:00');
   assert.ok(await page.locator('#hold-reason').isVisible(), 'the form is open');
