@@ -189,12 +189,39 @@ async fn a_check_that_started_before_a_claim_does_not_refute_it() {
     );
 }
 
+/// Runs the check worker, with three slots for each provider, until `other` is checked. `hanging` never has more than three.
+async fn check_until_other_is_reached(
+    fixture: DeliveryFixture,
+    hanging: &TestHost,
+    other: &TestHost,
+) {
+    fixture.advance(6.0);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let settings = CheckSettings {
+        each: 3,
+        all: 10,
+        timeout_seconds: 2,
+        poll_millis: 10,
+        ..CheckSettings::default()
+    };
+    let running = tokio::spawn(fixture.check_worker(settings).run(stop.clone()));
+    until("the other provider's page was checked", async || {
+        // Advances the manual clock, so that deferred checks become due.
+        fixture.advance(0.3);
+        assert!(hanging.requests().len() <= 3);
+        !other.requests().is_empty()
+    })
+    .await;
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn a_hanging_host_uses_only_its_own_slots() {
-    let host = TestHost::start(|_| HostReply::Hang).await;
+    let hanging = TestHost::start(|_| HostReply::Hang).await;
     let other = TestHost::with_status(404).await;
     let mut fixture = DeliveryFixture::new().await;
-    fixture.map_name("opal.example", &host);
+    fixture.map_name("opal.example", &hanging);
     fixture.map_name("jade.example", &other);
     let endpoint = TestHost::with_status(200).await;
     fixture.add_webhook_host("opal", &endpoint, false).await;
@@ -206,25 +233,7 @@ async fn a_hanging_host_uses_only_its_own_slots() {
             .await;
     }
     fixture.dispatch.open_case("http://jade.example/a").await;
-    fixture.advance(6.0);
-    let stop = tokio_util::sync::CancellationToken::new();
-    let settings = CheckSettings {
-        each: 3,
-        all: 10,
-        timeout_seconds: 2,
-        poll_millis: 10,
-        ..CheckSettings::default()
-    };
-    let running = tokio::spawn(fixture.check_worker(settings).run(stop.clone()));
-    until("the other host was checked", async || {
-        // Advances the manual clock, so that deferred checks become due.
-        fixture.advance(0.3);
-        assert!(host.requests().len() <= 3);
-        !other.requests().is_empty()
-    })
-    .await;
-    stop.cancel();
-    running.await.unwrap().unwrap();
+    check_until_other_is_reached(fixture, &hanging, &other).await;
 }
 
 #[tokio::test]
@@ -246,22 +255,5 @@ async fn all_host_names_of_one_provider_share_its_slots() {
             .await;
     }
     fixture.dispatch.open_case("http://jade.example/a").await;
-    fixture.advance(6.0);
-    let stop = tokio_util::sync::CancellationToken::new();
-    let settings = CheckSettings {
-        each: 3,
-        all: 10,
-        timeout_seconds: 2,
-        poll_millis: 10,
-        ..CheckSettings::default()
-    };
-    let running = tokio::spawn(fixture.check_worker(settings).run(stop.clone()));
-    until("the other provider's page was checked", async || {
-        fixture.advance(0.3);
-        assert!(hanging.requests().len() <= 3);
-        !other.requests().is_empty()
-    })
-    .await;
-    stop.cancel();
-    running.await.unwrap().unwrap();
+    check_until_other_is_reached(fixture, &hanging, &other).await;
 }
