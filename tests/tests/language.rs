@@ -1,34 +1,24 @@
 //! One word for one thing: the repository uses the terms of `docs/GLOSSARY.md` and none of their banned synonyms, and a
 //! type name has one meaning.
 //!
-//! The list of banned words is [`BANNED`]. What is read: the names that Rust, proto and SQL sources declare (not the
-//! names they use from libraries), comments, the texts of pages and commands, alerts, scripts and documents. Each
-//! finding names the file and the line.
+//! The list of banned words is [`BANNED`]. What is read (`language/source_text.rs`): the names that Rust, proto and SQL
+//! sources declare (not the names they use from libraries), comments, the texts of pages and commands, alerts, scripts
+//! and documents. Each finding names the file and the line.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use proc_macro2::Ident;
-use ra_ap_rustc_lexer::{FrontmatterAllowed, LiteralKind, TokenKind, tokenize};
-use syn::visit::{self, Visit};
+use source_text::{SourceText, TextScope, occurrences, split_into_parts};
 
-/// Where a word is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scope {
-    /// A name declared in Rust, proto or SQL; a metric.
-    Code,
-    /// A text that pages or commands show.
-    Page,
-    /// A comment or a document.
-    Prose,
-}
+#[path = "language/source_text.rs"]
+mod source_text;
 
 /// Words that are not used for a thing, because the glossary has another term for it.
 struct Banned {
     /// The term to use instead.
     term: &'static str,
-    scopes: Vec<Scope>,
+    scopes: Vec<TextScope>,
     /// Beginnings of the paths in which the words are banned; everywhere if there is none.
     paths: Vec<&'static str>,
     /// Phrases of one or more words; in a name, words are the parts between underscores and capitals.
@@ -79,7 +69,7 @@ plain English | pages, prose | whoever, whomever, nobody says, stands there, sta
 ";
 
 impl Banned {
-    fn applies(&self, scope: Scope, path: &str) -> bool {
+    fn applies(&self, scope: TextScope, path: &str) -> bool {
         let is_in = |start: &&str| path.starts_with(*start);
         self.scopes.contains(&scope) && (self.paths.is_empty() || self.paths.iter().any(is_in))
     }
@@ -93,10 +83,10 @@ fn banned_list() -> Vec<Banned> {
             .collect()
     };
     let scope = |name: &str| match name.trim() {
-        "code" => vec![Scope::Code],
-        "pages" => vec![Scope::Page],
-        "prose" => vec![Scope::Prose],
-        "all" => vec![Scope::Code, Scope::Page, Scope::Prose],
+        "code" => vec![TextScope::Code],
+        "pages" => vec![TextScope::Page],
+        "prose" => vec![TextScope::Prose],
+        "all" => vec![TextScope::Code, TextScope::Page, TextScope::Prose],
         other => panic!("no scope {other}"),
     };
     let row = |line: &'static str| {
@@ -115,7 +105,7 @@ fn banned_list() -> Vec<Banned> {
     BANNED.lines().map(row).collect()
 }
 
-/// Names that a function does not have: a verb would say what it does.
+/// Function names that are too vague.
 const VAGUE_FUNCTIONS: [&str; 5] = ["look", "say", "tell", "put", "of"];
 
 /// Type names that may occur more than twice: each service and module has its own.
@@ -139,224 +129,12 @@ struct Finding {
     text: String,
 }
 
-/// What one source declares and writes, with lines.
-#[derive(Default)]
-struct Source {
-    path: String,
-    texts: Vec<(Scope, usize, String)>,
-    functions: Vec<(usize, String)>,
-    types: Vec<(usize, String)>,
-}
-
-impl Source {
-    fn read(path: &str, text: &str) -> Self {
-        let mut source = Self {
-            path: path.to_owned(),
-            ..Self::default()
-        };
-        match Path::new(path).extension().and_then(|e| e.to_str()) {
-            Some("rs") => source.read_rust(path, text),
-            Some("proto") => source.read_with_comments(text, "//"),
-            Some("sql") => source.read_with_comments(text, "--"),
-            Some("html") => source.read_lines(Scope::Page, text),
-            _ => source.read_lines(Scope::Prose, text),
-        }
-        source
-    }
-
-    fn read_lines(&mut self, scope: Scope, text: &str) {
-        let lines = text.lines().enumerate();
-        self.texts
-            .extend(lines.map(|(n, line)| (scope, n + 1, line.to_owned())));
-    }
-
-    /// Proto and SQL: names before the comment mark, prose behind it and between quotes.
-    fn read_with_comments(&mut self, text: &str, comment: &str) {
-        for (n, line) in text.lines().enumerate() {
-            let (code, prose) = line.split_once(comment).unwrap_or((line, ""));
-            self.texts.push((Scope::Prose, n + 1, prose.to_owned()));
-            for (i, part) in code.split('\'').enumerate() {
-                if i % 2 == 1 && part.contains(' ') {
-                    self.texts.push((Scope::Prose, n + 1, part.to_owned()));
-                } else {
-                    let names = part.split(|c: char| !c.is_alphanumeric() && c != '_');
-                    self.texts
-                        .extend(names.map(|name| (Scope::Code, n + 1, name.to_owned())));
-                }
-            }
-        }
-    }
-
-    fn read_rust(&mut self, path: &str, text: &str) {
-        let is_test = path.contains("tests/") || path.ends_with("tests.rs");
-        let (mut at, mut line) = (0, 1);
-        for token in tokenize(text, FrontmatterAllowed::Yes) {
-            let end = at + token.len as usize;
-            let scope = match token.kind {
-                TokenKind::LineComment { .. } | TokenKind::BlockComment { .. } => {
-                    Some(Scope::Prose)
-                }
-                TokenKind::Literal {
-                    kind: LiteralKind::Str { .. } | LiteralKind::RawStr { .. },
-                    ..
-                } if !is_test => Some(Scope::Page),
-                _ => None,
-            };
-            // A text without a blank is a key or a code. SQL opens with the name of its function.
-            let written = &text[at..end];
-            if let Some(scope) = scope
-                && (scope == Scope::Prose || written.trim_matches('"').contains(' '))
-                && !written
-                    .trim_start_matches(['r', '#', '"'])
-                    .starts_with("-- ")
-            {
-                for (n, text) in written.lines().enumerate() {
-                    self.texts.push((scope, line + n, text.to_owned()));
-                }
-            }
-            line += written.matches('\n').count();
-            at = end;
-        }
-        let file = syn::parse_file(text).unwrap_or_else(|error| panic!("{path}: {error}"));
-        Declarations(self).visit_file(&file);
-    }
-}
-
-/// Collects the names that a Rust source declares.
-struct Declarations<'a>(&'a mut Source);
-
-impl Declarations<'_> {
-    fn name(&mut self, ident: &Ident) -> (usize, String) {
-        let named = (ident.span().start().line, ident.to_string());
-        self.0.texts.push((Scope::Code, named.0, named.1.clone()));
-        named
-    }
-
-    fn type_name(&mut self, ident: &Ident) {
-        let named = self.name(ident);
-        self.0.types.push(named);
-    }
-
-    fn function(&mut self, ident: &Ident) {
-        let named = self.name(ident);
-        self.0.functions.push(named);
-    }
-}
-
-impl<'ast> Visit<'ast> for Declarations<'_> {
-    fn visit_item_struct(&mut self, item: &'ast syn::ItemStruct) {
-        self.type_name(&item.ident);
-        visit::visit_item_struct(self, item);
-    }
-
-    fn visit_item_enum(&mut self, item: &'ast syn::ItemEnum) {
-        self.type_name(&item.ident);
-        visit::visit_item_enum(self, item);
-    }
-
-    fn visit_item_trait(&mut self, item: &'ast syn::ItemTrait) {
-        self.type_name(&item.ident);
-        visit::visit_item_trait(self, item);
-    }
-
-    fn visit_item_type(&mut self, item: &'ast syn::ItemType) {
-        self.type_name(&item.ident);
-        visit::visit_item_type(self, item);
-    }
-
-    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
-        self.name(&item.ident);
-        visit::visit_item_mod(self, item);
-    }
-
-    fn visit_item_const(&mut self, item: &'ast syn::ItemConst) {
-        self.name(&item.ident);
-        visit::visit_item_const(self, item);
-    }
-
-    fn visit_item_static(&mut self, item: &'ast syn::ItemStatic) {
-        self.name(&item.ident);
-        visit::visit_item_static(self, item);
-    }
-
-    fn visit_item_macro(&mut self, item: &'ast syn::ItemMacro) {
-        item.ident.iter().for_each(|ident| _ = self.name(ident));
-        visit::visit_item_macro(self, item);
-    }
-
-    fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
-        self.function(&item.sig.ident);
-        visit::visit_item_fn(self, item);
-    }
-
-    // The functions of a library's trait have the library's names.
-    fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
-        for inner in &item.items {
-            if let (syn::ImplItem::Fn(function), None) = (inner, &item.trait_) {
-                self.function(&function.sig.ident);
-            }
-        }
-        visit::visit_item_impl(self, item);
-    }
-
-    fn visit_trait_item_fn(&mut self, item: &'ast syn::TraitItemFn) {
-        self.function(&item.sig.ident);
-        visit::visit_trait_item_fn(self, item);
-    }
-
-    fn visit_variant(&mut self, variant: &'ast syn::Variant) {
-        self.name(&variant.ident);
-        visit::visit_variant(self, variant);
-    }
-
-    fn visit_field(&mut self, field: &'ast syn::Field) {
-        field.ident.iter().for_each(|ident| _ = self.name(ident));
-        visit::visit_field(self, field);
-    }
-
-    fn visit_pat_ident(&mut self, pattern: &'ast syn::PatIdent) {
-        self.name(&pattern.ident);
-        visit::visit_pat_ident(self, pattern);
-    }
-}
-
-/// The words of a name or of a text, in lower case: parted at capitals, underscores and punctuation.
-fn words(text: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    let mut before = ' ';
-    let mut letters = text.chars().peekable();
-    while let Some(c) = letters.next() {
-        let opens = c.is_uppercase()
-            && (before.is_lowercase()
-                || before.is_uppercase() && letters.peek().is_some_and(|c| c.is_lowercase()));
-        if opens || !c.is_alphanumeric() {
-            words.push(String::new());
-        }
-        if c.is_alphanumeric() {
-            words.last_mut().expect("one").extend(c.to_lowercase());
-        }
-        before = c;
-    }
-    words.retain(|word| !word.is_empty());
-    words
-}
-
-/// Where a phrase begins in a row of words.
-fn occurrences(row: &[String], phrase: &str) -> Vec<std::ops::Range<usize>> {
-    let phrase: Vec<&str> = phrase.split(' ').collect();
-    row.windows(phrase.len())
-        .enumerate()
-        .filter(|(_, window)| window.iter().eq(phrase.iter()))
-        .map(|(at, _)| at..at + phrase.len())
-        .collect()
-}
-
 /// Banned words in a source.
-fn banned_words(source: &Source) -> Vec<Finding> {
+fn banned_words(source: &SourceText) -> Vec<Finding> {
     let list = banned_list();
     let mut found = Vec::new();
     for (scope, line, text) in &source.texts {
-        let row = words(text);
+        let row = split_into_parts(text);
         for banned in list.iter().filter(|b| b.applies(*scope, &source.path)) {
             let allowed: Vec<_> = banned
                 .allowed
@@ -407,7 +185,7 @@ fn tracked() -> Vec<(String, String)> {
     listed
         .lines()
         .filter(|path| *path != THIS_FILE && !FOREIGN.iter().any(|part| path.contains(part)))
-        // Pictures and binary descriptors are no text; a deleted file is no file.
+        // Skips binary files, and deleted files that git still lists.
         .filter_map(|path| {
             Some((
                 path.to_owned(),
@@ -423,7 +201,7 @@ fn no_banned_word_is_used() {
     assert!(files.len() > 500, "the repository was not read");
     let mut found = BTreeSet::new();
     for (path, text) in &files {
-        for finding in banned_words(&Source::read(path, text)) {
+        for finding in banned_words(&SourceText::read(path, text)) {
             found.insert((path, finding.line, finding.text));
         }
     }
@@ -443,7 +221,7 @@ fn no_banned_word_is_used() {
 fn a_type_name_occurs_at_most_twice() {
     let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (path, text) in tracked() {
-        for (line, name) in Source::read(&path, &text).types {
+        for (line, name) in SourceText::read(&path, &text).types {
             places
                 .entry(name)
                 .or_default()
@@ -483,6 +261,16 @@ fn a_banned_word_is_found_in_each_kind_of_file_with_its_line() {
             "//! Module.\nimpl S { fn of() {} }\n",
             2,
         ),
+        (
+            "services/a/src/b.rs",
+            "//! Module.\nwire_enum! { Kind { Courier = 1 } }\n",
+            2,
+        ),
+        (
+            "services/a/src/b.rs",
+            "//! Module.\nimpl S { const SECOND_LOOK: u8 = 1; }\n",
+            2,
+        ),
         ("proto/a.proto", "// The fate of it.\n", 1),
         (
             "proto/a.proto",
@@ -511,7 +299,7 @@ fn a_banned_word_is_found_in_each_kind_of_file_with_its_line() {
         ),
         ("docs/A.md", "# A\n\nThe house hears it.\n", 3),
     ] {
-        let found = banned_words(&Source::read(path, text));
+        let found = banned_words(&SourceText::read(path, text));
         assert!(!found.is_empty(), "{path}: {text}");
         assert!(found.iter().all(|f| f.line == line), "{path}: {found:?}");
     }
@@ -541,7 +329,7 @@ fn allowed_uses_and_the_names_of_libraries_are_not_reported() {
             "Answers 410 Gone. Letters and digits. The key ring.\n",
         ),
     ] {
-        let found = banned_words(&Source::read(path, text));
+        let found = banned_words(&SourceText::read(path, text));
         assert_eq!(found, Vec::new(), "{path}: {text}");
     }
 }

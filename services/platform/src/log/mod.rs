@@ -11,6 +11,7 @@ mod append;
 mod gauges;
 mod grants;
 mod owned_shards;
+mod positions;
 mod publish;
 mod read;
 mod relay;

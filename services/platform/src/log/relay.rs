@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::owned_shards::OwnedShards;
+use super::positions;
 use super::publish::Publisher;
 use super::shards::{self, ShardEpochs};
 use super::{SHARDS, Wakeup, retention};
@@ -169,7 +170,7 @@ impl Relay {
         }
         let shards: Vec<i16> = owned.keys().copied().collect();
         let mut conn = self.pool.acquire().await?;
-        let pending = shards::unpositioned(&mut conn, &shards).await?;
+        let pending = positions::unpositioned_shards(&mut conn, &shards).await?;
         if pending.is_empty() {
             return Ok(0);
         }
@@ -189,7 +190,7 @@ impl Relay {
         if !lost.is_empty() {
             self.owned.remove(&lost);
         }
-        let assigned = shards::assign_positions(&mut tx, &heads, BATCH).await?;
+        let assigned = positions::assign(&mut tx, &heads, BATCH).await?;
         let (positioned, moved) = (assigned.events(), assigned.moved);
         if positioned != moved {
             // A gap would stop every consumer, so it is never committed.

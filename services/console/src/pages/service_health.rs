@@ -1,5 +1,5 @@
-//! The service health on the pipeline page: each gauge with the bound above which it is an alarm. The same gauges and
-//! bounds as the alerts of `deploy/chart/files/alerts.yaml`.
+//! The service health on the pipeline page: each gauge with the bound above which it is an alarm. The bounds are those
+//! of `deploy/chart/files/alerts.yaml`, except that of `takedown.ledger.unsigned`: its alert waits two minutes for 0.
 
 use super::pipeline::Tile;
 use crate::dashboard::Dashboard;
