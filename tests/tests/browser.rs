@@ -83,5 +83,5 @@ async fn create_overdue_case(client: &Client) -> Result<String> {
 async fn fill_queue(client: &Client) -> Result<()> {
     let urls = (0..CASES).map(|n| format!("https://album{n}.example/picture/{n}"));
     analyst::submit(client, urls.collect()).await?;
-    analyst::wait_until_queued(client, CASES as u64 + 1).await
+    analyst::wait_for_case_count(client, CASES as u64 + 1).await
 }

@@ -68,8 +68,8 @@ refusals! {
     NOT_WAITING: FailedPrecondition, "case_not_waiting", "This case does not wait for a member of staff; read it again.";
     ALREADY_CLAIMED: FailedPrecondition, "case_claimed", "Another person has claimed this case; claim another one.";
     NOT_CLAIMED: FailedPrecondition, "case_not_claimed", "You have not claimed this case; claim it first.";
-    ON_HOLD: FailedPrecondition, "case_on_hold", "This case is on police hold; release the hold first.";
-    NOT_ON_HOLD: FailedPrecondition, "case_not_on_hold", "This case is not on police hold.";
+    ON_POLICE_HOLD: FailedPrecondition, "case_on_hold", "This case is on police hold; release the hold first.";
+    NOT_ON_POLICE_HOLD: FailedPrecondition, "case_not_on_hold", "This case is not on police hold.";
     NO_VERDICT: FailedPrecondition, "case_undecided", "This case has no verdict that could be withdrawn.";
     DECISION_NOT_ALLOWED: FailedPrecondition, "verdict_does_not_fit", "A case under review takes uphold, withdraw, second opinion or, if a page changed, offline; any other case takes a category, a reason, second opinion or needs information.";
     NO_CHANGED_PAGE: FailedPrecondition, "page_not_in_question", "Offline answers a review of a changed page, and this case has none open; uphold or withdraw the verdict, or pass the case on for a second opinion.";
@@ -85,7 +85,6 @@ refusals! {
     RULE_CHANGED: FailedPrecondition, "rule_changed", "The rule has changed since you read it; read it again and approve what it has now.";
     STALE: FailedPrecondition, "version_stale", "The case has changed since you read it; read it again and decide on its present version.";
     BUDGET_SPENT: Exhausted, "exposure_budget_spent", "You have revealed as many URLs as a shift allows; pass the work to a colleague.";
-    HOLD_PAST: Invalid, "hold_until_past", "`until` is in the past; send a time in the future.";
 
     OWN_LIST: FailedPrecondition, "approver_is_importer", "You added hashes to this version; another supervisor has to approve it.";
     OWN_RULE: FailedPrecondition, "approver_is_proposer", "You proposed this rule; another supervisor has to approve it.";
@@ -106,8 +105,8 @@ impl From<TransitionError> for Error {
             TransitionError::NotWaiting => CommandRefusal::NOT_WAITING,
             TransitionError::AlreadyClaimed => CommandRefusal::ALREADY_CLAIMED,
             TransitionError::NotClaimed => CommandRefusal::NOT_CLAIMED,
-            TransitionError::OnPoliceHold => CommandRefusal::ON_HOLD,
-            TransitionError::NotOnPoliceHold => CommandRefusal::NOT_ON_HOLD,
+            TransitionError::OnPoliceHold => CommandRefusal::ON_POLICE_HOLD,
+            TransitionError::NotOnPoliceHold => CommandRefusal::NOT_ON_POLICE_HOLD,
             TransitionError::NoVerdict => CommandRefusal::NO_VERDICT,
             TransitionError::VerdictStands => CommandRefusal::VERDICT_STANDS,
             TransitionError::DecisionNotAllowed => CommandRefusal::DECISION_NOT_ALLOWED,

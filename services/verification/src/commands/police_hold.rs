@@ -1,5 +1,6 @@
 //! Police holds: nothing happens to a case until its hold is released or ends by itself.
 
+use domain::Invalid;
 use domain::event::Body;
 use domain::id::{CaseId, PoliceHoldId};
 use domain::wire::timestamp;
@@ -13,7 +14,7 @@ use super::{Outbox, SYSTEM, lock_one, seal_reason, verdict};
 use crate::auth::Person;
 use crate::case::{Case, PoliceHold};
 use crate::context::CommandContext;
-use crate::error::{CommandRefusal, Error};
+use crate::error::Error;
 use crate::lifecycle::{Command, State};
 use crate::store;
 
@@ -30,7 +31,11 @@ pub(crate) async fn police_hold(
 ) -> Result<Case, Error> {
     person.require_any([Role::Supervisor, Role::Analyst])?;
     if until <= now {
-        return Err(CommandRefusal::HOLD_PAST.into());
+        return Err(Error::Invalid(Invalid::new(
+            "hold_until_past",
+            "until",
+            "`until` is in the past; send a time in the future",
+        )));
     }
     let mut case = lock_one(conn, id).await?;
     let running = match (case.state, case.police_hold) {

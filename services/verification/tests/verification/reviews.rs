@@ -239,7 +239,9 @@ async fn a_police_hold_stops_a_case_and_ends_by_itself() {
         .client
         .hold_case(supervisor.request(police_hold(now)))
         .await;
-    assert_eq!(code(&past.unwrap_err()), "hold_until_past");
+    let past = platform::error::Problem::from(&past.unwrap_err());
+    assert_eq!(past.code, "hold_until_past");
+    assert_eq!(past.field.as_deref(), Some("until"));
     let until_then = now + time::Duration::hours(2);
     for _ in 0..2 {
         fixture
