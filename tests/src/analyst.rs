@@ -15,7 +15,7 @@ use takedown::client::Client;
 pub async fn report_and_decide(client: &Client, url: &str) -> Result<String> {
     let known = count_cases(client).await?;
     submit(client, vec![url.to_owned()]).await?;
-    wait_until_queued(client, known + 1).await?;
+    wait_for_case_count(client, known + 1).await?;
     let request = ClaimCasesRequest {
         limit: 1,
         case_id: String::new(),
@@ -55,9 +55,9 @@ pub async fn submit(client: &Client, urls: Vec<String>) -> Result<()> {
 }
 
 /// Waits until verification has this many cases.
-pub async fn wait_until_queued(client: &Client, cases: u64) -> Result<()> {
-    let queued = async || Ok(count_cases(client).await? == cases);
-    wait_until("the cases are queued", queued).await
+pub async fn wait_for_case_count(client: &Client, cases: u64) -> Result<()> {
+    let has_cases = async || Ok(count_cases(client).await? == cases);
+    wait_until("verification has the cases", has_cases).await
 }
 
 async fn count_cases(client: &Client) -> Result<u64> {

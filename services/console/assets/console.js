@@ -45,7 +45,7 @@
     if (event.target.method !== 'dialog') leave();
   });
 
-  // The shortcuts of the console, by key: the dialog has all of them.
+  // Actions by key, from the help dialog. `/`, `?`, Escape and Enter are handled below.
   const rows = help ? [...help.querySelectorAll('tr[data-key]')] : [];
   const actions = new Map(rows.map((row) => [row.dataset.key, row.dataset.action]));
   const elementOf = (action) => document.querySelector(`[data-shortcut="${action}"]`);

@@ -13,7 +13,7 @@ use platform::error::{Kind, Problem};
 
 use crate::edge::Edge;
 use crate::error_text;
-use crate::form::{RawForm, set_retry_after};
+use crate::form::{RawForm, retry_seconds, set_retry_after};
 use crate::frame::Frame;
 use crate::session::referring_page;
 
@@ -139,7 +139,7 @@ impl FailedRequest {
             frame: Frame::for_error(edge, &self.jar, &self.path).await,
             title: error_text::title(&page.problem),
             sentence: error_text::sentence(&page.problem),
-            retry_seconds: page.problem.retry_after.map(|after| after.as_secs().max(1)),
+            retry_seconds: retry_seconds(&page.problem),
             code: page.problem.code.to_string(),
             back: page.back.or_else(|| {
                 let is_form = page.problem.code == "form_token";

@@ -1,7 +1,7 @@
 //! What pages write about a refusal or a failure, in the words of the pages and with the next step.
 //!
-//! A problem's own detail addresses programs that call the API: it is never shown. Every stable code that a service can
-//! answer the console with has a sentence here; a code without one gets the sentence of its kind.
+//! A problem's own detail addresses programs that call the API: it is never shown. Every refusal of
+//! verification has a sentence here; any other code without one gets the sentence of its kind.
 
 use platform::error::{Kind, Problem};
 
@@ -53,8 +53,6 @@ fn field_sentence(code: &str, field: &str) -> Option<String> {
         "url" => "a URL",
         "ref" | "reference" | "external_id" => "a reference",
         "verdict" => "a verdict",
-        "name" => "your name",
-        "password" => "your password",
         _ => "a value",
     };
     Some(match code {

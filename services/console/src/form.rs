@@ -8,7 +8,6 @@ use axum::Form;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::response::{Html, IntoResponse, Response};
-use http::StatusCode;
 use http::header::RETRY_AFTER;
 use http::request::Parts;
 use platform::error::{Kind, Problem};
@@ -218,19 +217,15 @@ impl RefusedForm {
     }
 }
 
-pub(crate) fn set_retry_after(response: &mut Response, problem: &Problem) {
-    if let Some(after) = problem.retry_after {
-        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-        response.headers_mut().insert(RETRY_AFTER, seconds.into());
-    }
+/// When to try again, in whole seconds, rounded up.
+pub(crate) fn retry_seconds(problem: &Problem) -> Option<u64> {
+    let after = problem.retry_after?;
+    Some(after.as_secs() + u64::from(after.subsec_nanos() > 0))
 }
 
-/// The status of a refusal on the sign-in page.
-pub(crate) fn status(problem: &Problem) -> StatusCode {
-    match problem.kind {
-        // 401 would need a challenge (RFC 9110 section 15.5.2).
-        Kind::Unauthenticated => StatusCode::UNPROCESSABLE_ENTITY,
-        _ => problem.status(),
+pub(crate) fn set_retry_after(response: &mut Response, problem: &Problem) {
+    if let Some(seconds) = retry_seconds(problem) {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
 }
 

@@ -143,8 +143,8 @@ pub(crate) fn format_gauge(value: f64) -> String {
 
 /// A share of a whole, rounded down; a dash where the whole is nothing.
 pub(crate) fn format_percent(part: u64, whole: u64) -> String {
-    let hundredths = (part * 100).checked_div(whole);
-    hundredths.map_or_else(|| NOT_AVAILABLE.to_owned(), |share| format!("{share} %"))
+    let percent = (part * 100).checked_div(whole);
+    percent.map_or_else(|| NOT_AVAILABLE.to_owned(), |share| format!("{share}%"))
 }
 
 /// Text, or a dash where there is none.
@@ -257,7 +257,7 @@ pub(crate) struct AlarmFigure {
 }
 
 impl AlarmFigure {
-    /// `figure` is a number in words of ours: it is not escaped.
+    /// `figure` must be text that we format ourselves, such as a number: it is not escaped.
     pub(crate) fn new(figure: String, is_alarm: bool) -> Self {
         Self { figure, is_alarm }
     }
@@ -319,7 +319,7 @@ mod tests {
         assert_eq!(event_label("UrlRevealed"), "URL revealed");
         assert_eq!(format_seconds(0.25), "250 ms");
         assert_eq!(format_seconds(61.0), "1 minute");
-        assert_eq!(format_percent(1, 3), "33 %");
+        assert_eq!(format_percent(1, 3), "33%");
         assert_eq!(format_percent(0, 0), "–");
     }
 

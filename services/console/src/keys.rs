@@ -1,13 +1,13 @@
 //! The console's single-key shortcuts: one key has one action on every page, for every role.
 //!
 //! Pages put a [`Shortcut`] on the element that it activates, the help dialog and `docs/CONSOLE.md` list them, and
-//! `assets/console.js` finds the action of a pressed key in the dialog. Change a key here and nowhere else.
+//! `assets/console.js` finds the action of a pressed key in the dialog. It handles `/`, `?`, Esc and Enter itself.
 
 use std::fmt;
 
 use askama::filters::HtmlSafe;
 
-/// Where a shortcut works on every page of a member of staff.
+/// The pages of a shortcut that works wherever a member of staff is signed in.
 const EVERYWHERE: &str = "every page";
 
 macro_rules! shortcuts {
@@ -58,7 +58,7 @@ shortcuts! {
     Help "help" "?" EVERYWHERE, "Show the keys of this page";
     Leave "leave" "Esc" EVERYWHERE, "Leave a field, or close the list of keys";
     ClaimNext "claim-next" "n" "Queue, case", "Claim the most urgent case";
-    ClaimCase "claim-case" "t" "decision page, not claimed", "Claim this case";
+    ClaimCase "claim-case" "t" "decision page of an unclaimed case", "Claim this case";
     Decide "decide" "d" "case", "Open the decision page";
     CategoryA "category-a" "a" "decision page", "Choose category A";
     CategoryB "category-b" "b" "decision page", "Choose category B";
@@ -84,7 +84,7 @@ shortcuts! {
 
 impl Shortcut {
     /// The shortcuts that do not work on every page: the help dialog shows those whose element is on the page.
-    pub(crate) fn all_of_single_pages() -> impl Iterator<Item = Self> {
+    pub(crate) fn page_specific() -> impl Iterator<Item = Self> {
         let all = Self::ALL.iter().copied();
         all.filter(|shortcut| shortcut.pages() != EVERYWHERE)
     }
@@ -137,8 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_can_be_typed_on_a_non_latin_layout() {
-        // There the position of the key counts; the key `q` has `/` on a Hebrew layout.
+    fn no_shortcut_uses_the_key_that_types_a_slash_on_a_hebrew_layout() {
         assert!(Shortcut::ALL.iter().all(|shortcut| shortcut.key() != "q"));
     }
 

@@ -36,7 +36,7 @@ async fn a_supervisor_sees_workload_ages_disagreements_and_parked_events() {
         "The second analyst gave a different verdict",
         "Category A",
         "Not illegal",
-        "<td class=\"n\">47</td><td class=\"n\">3</td><td class=\"n\">6 %</td>",
+        "<td class=\"n\">47</td><td class=\"n\">3</td><td class=\"n\">6%</td>",
         "Awaiting second",
         "href=\"/shift?cursor=older%26x\"",
     ] {
@@ -245,10 +245,10 @@ async fn a_provider_page_shows_both_sides_clocks_and_our_accuracy() {
     let console = TestConsole::signed_in().await;
     let page = console.page("/providers/amber-host").await;
     for text in [
-        "300 of 400 (75 %)",
+        "300 of 400 (75%)",
         "1 hour",
         "900 ms",
-        "4 (0 %)",
+        "4 (0%)",
         "disputed by them before</th><td class=\"n\">3",
         "the verdict upheld</th><td class=\"n\">7",
     ] {

@@ -270,7 +270,7 @@ comment on column second_opinion.kind is
 comment on column second_opinion.first_by is
     'Subjects who gave the first verdict; empty if a list or a rule did.';
 comment on column second_opinion.first is 'The first verdict: a category, or a reason of not_actionable.';
-comment on column second_opinion.second_by is 'Subject who gave the second opinion.';
+comment on column second_opinion.second_by is 'Subject of the person whose act confirmed or contradicted it.';
 comment on column second_opinion.second is
     'A category, a reason, `needs_information`, `upheld` or `withdrawn`.';
 comment on column second_opinion.agreed is 'Whether it confirmed the first verdict.';

@@ -7,7 +7,7 @@ use axum::response::Html;
 use proto::v1;
 use time::OffsetDateTime;
 
-use super::gauges;
+use super::service_health;
 use super::stage_tables::{StageTable, channel_rows, clock_rows, rung_rows, stage_tables};
 use super::{MissingPart, render};
 use crate::dashboard::{self, Dashboard, ServicePart};
@@ -113,7 +113,7 @@ impl PipelineFigures {
             },
             progress: progress_tiles(intake, verification, dispatch, now),
             attention: attention_tiles(verification, dispatch, now),
-            health: gauges::tiles(dashboard),
+            health: service_health::tiles(dashboard),
             stages: stage_tables(intake, verification, dispatch, now),
             clocks: dispatch
                 .map(|counts| clock_rows(&counts.clocks))

@@ -38,7 +38,7 @@ struct ProviderRow {
     open: String,
     overdue: AlarmFigure,
     total: String,
-    /// In hundredths.
+    /// In percent.
     health: u32,
 }
 
@@ -120,7 +120,7 @@ struct ProviderClock {
 /// How accurate our notices to a provider are.
 struct Accuracy {
     retracted: String,
-    /// Of all notices sent to the provider, in hundredths.
+    /// Of all notices sent to the provider, in percent.
     retracted_share: String,
     retracted_disputed: String,
     disputes_open: String,

@@ -55,11 +55,11 @@ struct WorkloadRow {
     passed_on: u64,
     /// An alarm from [`EXPOSURE_ALARM`] on.
     reveals: AlarmFigure,
-    /// Of the reveals that a shift allows, in hundredths.
+    /// Of the reveals that a shift allows, in percent.
     share: u64,
 }
 
-/// Share of the exposure budget from which a person's reveals are an alarm, in hundredths.
+/// Share of the exposure budget from which a person's reveals are an alarm, in percent.
 const EXPOSURE_ALARM: u64 = 80;
 
 struct DisagreementRow {
@@ -256,7 +256,7 @@ fn agreement_row(count: &v1::AgreementCount) -> [String; 4] {
         name.to_owned(),
         format_count(count.agreed),
         format_count(count.disagreed),
-        format!("{} %", (count.disagreed * 100).div_ceil(all.max(1))),
+        format!("{}%", (count.disagreed * 100).div_ceil(all.max(1))),
     ]
 }
 

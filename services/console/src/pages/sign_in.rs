@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::extract::rejection::FormRejection;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
+use http::StatusCode;
 use platform::error::{Kind, Problem};
 use proto::v1;
 use serde::Deserialize;
@@ -14,7 +15,7 @@ use super::render;
 use crate::edge::Edge;
 use crate::error_page::PageError;
 use crate::error_text;
-use crate::form::{EmptyForm, QueryParams, SubmittedForm, incomplete, set_retry_after, status};
+use crate::form::{EmptyForm, QueryParams, SubmittedForm, incomplete, set_retry_after};
 use crate::frame::Frame;
 use crate::session::{Session, cookie};
 
@@ -100,9 +101,17 @@ fn refuse(
             _ => error_text::sentence(problem),
         },
     };
-    let mut response = (status(problem), render(&page)?).into_response();
+    let mut response = (refusal_status(problem), render(&page)?).into_response();
     set_retry_after(&mut response, problem);
     Ok(response)
+}
+
+fn refusal_status(problem: &Problem) -> StatusCode {
+    match problem.kind {
+        // 401 would need a challenge (RFC 9110 section 15.5.2).
+        Kind::Unauthenticated => StatusCode::UNPROCESSABLE_ENTITY,
+        _ => problem.status(),
+    }
 }
 
 pub(crate) async fn sign_out(

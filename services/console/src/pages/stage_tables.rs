@@ -13,7 +13,7 @@ pub(super) struct StageTable {
 pub(super) struct StageRow {
     pub(super) name: String,
     pub(super) count: String,
-    /// In hundredths, for the bar.
+    /// In percent, for the bar.
     pub(super) share: u64,
     /// Only where the stage is one that waits.
     pub(super) oldest: TimeText,
