@@ -33,4 +33,4 @@ pub use config::Config;
 pub use error::Error;
 pub use gauges::GAUGES;
 pub use grants::GRANTS;
-pub use run::{Deps, DispatchWakeups, SCHEMA, run};
+pub use run::{Deps, SCHEMA, run};

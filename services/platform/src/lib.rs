@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod monitor;
 pub mod principal;
 pub mod sealed;
+pub mod service;
 pub mod shutdown;
 pub mod smtp;
 pub mod telemetry;

@@ -91,7 +91,7 @@ impl CheckWorker {
     }
 
     /// Checks until the shutdown; checks then in flight are finished and recorded.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+    pub async fn run(self, shutdown: CancellationToken) {
         let (done, results) = mpsc::channel(RECORD_BATCH * 4);
         let recorder = tokio::spawn(self.clone().record_all(results));
         let mut checks = JoinSet::new();
@@ -125,7 +125,6 @@ impl CheckWorker {
         while checks.join_next().await.is_some() {}
         // The recorder ends when the last sender is dropped; it has no panic of its own.
         let _ = recorder.await;
-        Ok(())
     }
 
     async fn claim(&self) -> Result<Vec<CheckJob>, Error> {

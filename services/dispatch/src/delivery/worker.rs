@@ -104,7 +104,7 @@ impl DeliveryWorker {
     }
 
     /// Sends until the shutdown; attempts then in flight are finished and recorded.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+    pub async fn run(self, shutdown: CancellationToken) {
         let (done, results) = mpsc::channel(RECORD_BATCH * 4);
         let recorder = tokio::spawn(self.clone().record_all(results));
         let renewer = tokio::spawn(self.clone().renew_all());
@@ -142,7 +142,6 @@ impl DeliveryWorker {
         // The recorder ends when the last sender is dropped; it does not panic.
         let _ = recorder.await;
         renewer.abort();
-        Ok(())
     }
 
     async fn claim(&self) -> Result<Vec<DeliveryJob>, Error> {

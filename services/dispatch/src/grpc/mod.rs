@@ -24,12 +24,13 @@ use platform::clock::Clock;
 use platform::error::Problem;
 use platform::log::Wakeup;
 use platform::sealed::{Signer, SigningContext, StaffTokenVerifier, Verifier};
+use platform::service::CoreDeps;
 use proto::v1;
 use proto::v1::dispatch_service_server::DispatchService;
 use sqlx::PgPool;
 use tonic::{Request, Response, Status};
 
-use crate::Deps;
+use crate::Config;
 use crate::channels::WebhookSender;
 use crate::checkpoint::LatestCheckpoint;
 use crate::commands::CommandDeps;
@@ -64,7 +65,7 @@ struct Handlers {
 
 impl Dispatch {
     pub(crate) fn new(
-        deps: &Deps,
+        deps: &CoreDeps<Config>,
         command_deps: CommandDeps,
         staff: StaffTokenVerifier,
         checkpoint: LatestCheckpoint,

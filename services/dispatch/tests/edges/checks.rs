@@ -213,7 +213,7 @@ async fn check_until_other_is_reached(
     })
     .await;
     stop.cancel();
-    running.await.unwrap().unwrap();
+    running.await.unwrap();
 }
 
 #[tokio::test]

@@ -254,7 +254,7 @@ async fn the_worker_sends_every_queued_message_once_and_drains_at_shutdown() {
     })
     .await;
     stop.cancel();
-    running.await.unwrap().unwrap();
+    running.await.unwrap();
     let mut ids: Vec<String> = host
         .requests()
         .iter()
@@ -297,7 +297,7 @@ async fn a_lease_is_renewed_while_its_attempt_is_in_flight() {
     })
     .await;
     stop.cancel();
-    running.await.unwrap().unwrap();
+    running.await.unwrap();
     assert_eq!(host.requests().len(), 1, "sent once");
 }
 

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use intake::{Config, Deps, SCHEMA};
-use platform::bus::Bus;
-use platform::clock::{self, Clock};
+use platform::clock;
 use platform::db::Schema;
 use platform::log::{self, NewEvent, Relay};
 use platform::principal::{Role, Roles};
@@ -51,13 +50,7 @@ async fn serve(
 ) -> Channel {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let deps = Deps {
-        pool,
-        keyring,
-        clock: Clock::Database,
-        config,
-        bus: Bus::Local,
-    };
+    let deps = Deps::new(pool, keyring, config);
     tokio::spawn(intake::run(deps, listener, shutdown));
     platform::grpc::channel(&address).unwrap()
 }

@@ -1,7 +1,7 @@
 //! The gRPC server and client of all roles, with the same limits.
 //!
 //! The server provides health checks (`""` reports that the process responds, [`READY`] that its dependencies
-//! do too), reflection, limits on size, time and concurrency, isolation of panics to one call, and a drain
+//! do too, [`consumer_health`] whether a consumer runs), reflection, limits on size, time and concurrency, isolation of panics to one call, and a drain
 //! with a time limit.
 
 mod access;
@@ -21,14 +21,14 @@ use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic::transport::{Channel, Endpoint};
-use tonic_health::ServingStatus;
-use tonic_health::server::HealthReporter;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::service::ConsumerStates;
 use crate::trace::TraceLayer;
 
 pub use access::{Access, Rule, caller};
-pub use health::{health, is_ready};
+use health::HealthReports;
+pub use health::{consumer_health, health, is_ready};
 pub use transport::{Listener, Transport};
 
 /// Name of the readiness check in the health service.
@@ -88,6 +88,7 @@ pub struct Server {
     routes: RoutesBuilder,
     descriptors: &'static [u8],
     checks: Vec<ReadinessCheck>,
+    consumers: Option<(&'static str, ConsumerStates)>,
     call_timeout: Duration,
     in_flight: usize,
     drain: Duration,
@@ -100,6 +101,7 @@ impl Server {
             routes: Routes::builder(),
             descriptors,
             checks: Vec::new(),
+            consumers: None,
             call_timeout: CALL_TIMEOUT,
             in_flight: MAX_IN_FLIGHT,
             drain: DRAIN_TIMEOUT,
@@ -118,14 +120,36 @@ impl Server {
         S::Response: axum::response::IntoResponse,
         S::Future: Send + 'static,
     {
-        self.routes.add_service(service);
+        self.serve_also(service);
         self
+    }
+
+    /// Like [`Server::add_service`], for a builder in a field.
+    pub(crate) fn serve_also<S>(&mut self, service: S)
+    where
+        S: tower::Service<http::Request<Body>, Error = Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Response: axum::response::IntoResponse,
+        S::Future: Send + 'static,
+    {
+        self.routes.add_service(service);
     }
 
     /// Adds a readiness check, which runs once per second.
     #[must_use]
     pub fn ready_while(mut self, check: ReadinessCheck) -> Self {
         self.checks.push(check);
+        self
+    }
+
+    /// Reports the consumers of a role under [`consumer_health`]; they do not affect the readiness.
+    #[must_use]
+    pub(crate) fn with_consumers(mut self, role: &'static str, states: ConsumerStates) -> Self {
+        self.consumers = Some((role, states));
         self
     }
 
@@ -154,8 +178,13 @@ impl Server {
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
                 .build_v1()?,
         );
-        update_readiness(&health, &self.checks).await;
-        let watch = tokio::spawn(watch(health, self.checks, shutdown.clone()));
+        let reports = HealthReports {
+            health,
+            checks: self.checks,
+            consumers: self.consumers,
+        };
+        reports.update().await;
+        let watch = tokio::spawn(reports.watch(shutdown.clone()));
 
         let layers = tower::ServiceBuilder::new()
             .layer(error_code::ErrorCodeLayer)
@@ -194,30 +223,6 @@ impl fmt::Debug for Server {
             .field("checks", &self.checks.len())
             .finish_non_exhaustive()
     }
-}
-
-/// Updates the readiness once per second. The role is not ready from the start of the shutdown.
-async fn watch(health: HealthReporter, checks: Vec<ReadinessCheck>, shutdown: CancellationToken) {
-    let mut tick = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        tokio::select! {
-            () = shutdown.cancelled() => break,
-            _ = tick.tick() => update_readiness(&health, &checks).await,
-        }
-    }
-    health
-        .set_service_status(READY, ServingStatus::NotServing)
-        .await;
-}
-
-async fn update_readiness(health: &HealthReporter, checks: &[ReadinessCheck]) {
-    let results = futures::future::join_all(checks.iter().map(|check| check())).await;
-    let status = if results.into_iter().all(|ready| ready) {
-        ServingStatus::Serving
-    } else {
-        ServingStatus::NotServing
-    };
-    health.set_service_status(READY, status).await;
 }
 
 /// A plain channel to another role on this machine, such as `http://127.0.0.1:7000`. It connects on first use

@@ -37,7 +37,7 @@ pub use relay::Relay;
 pub use retention::{RetentionReport, maintain_partitions};
 pub use serve::LogServer;
 pub(crate) use serve::{CALLER, timestamp};
-pub use wakeup::{Wakeup, WakeupListener};
+pub use wakeup::{LogWakeups, Wakeup, WakeupListener};
 
 /// Number of shards of every log. Fixed: a case's shard is written into its events.
 pub const SHARDS: i16 = 16;

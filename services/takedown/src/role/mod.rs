@@ -1,6 +1,6 @@
 //! One role in a process of its own: its configuration file, its access rules and its start.
 //!
-//! `takedown up` starts the same roles with the same functions ([`spawn`]), all in one process. A role does
+//! `takedown up` starts the same roles with the same functions ([`start`]), all in one process. A role does
 //! not run migrations: it refuses to start if its schema lacks any.
 
 pub mod access;
@@ -8,7 +8,7 @@ pub mod config;
 pub mod monitor;
 mod run;
 mod schema_check;
-pub(crate) mod spawn;
+pub(crate) mod start;
 
 use std::fmt;
 

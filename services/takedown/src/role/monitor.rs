@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use platform::grpc::{self, ReadinessCheck, Transport};
 use platform::monitor;
+use platform::service::ConsumerStates;
 use platform::shutdown::Tasks;
 use platform::telemetry::Telemetry;
 use serde::Deserialize;
@@ -32,6 +33,7 @@ impl Monitor {
         &self,
         tasks: &mut Tasks,
         ready: ReadinessCheck,
+        consumers: ConsumerStates,
         telemetry: Telemetry,
     ) -> Result<()> {
         let Some(address) = self.listen else {
@@ -40,7 +42,7 @@ impl Monitor {
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("the monitor cannot listen on {address}"))?;
-        let serving = monitor::serve(listener, ready, telemetry, tasks.token());
+        let serving = monitor::serve(listener, ready, consumers, telemetry, tasks.token());
         tasks.spawn("monitor", serving);
         Ok(())
     }

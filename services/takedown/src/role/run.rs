@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use platform::bus::{Bus, BusConfig, BusKind};
 use platform::clock::Clock;
 use platform::db::{self, Schema};
 use platform::grpc::{ReadinessCheck, Transport};
@@ -16,10 +15,11 @@ use platform::telemetry::Telemetry;
 use secrecy::ExposeSecret as _;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
+use tonic::transport::Channel;
 
-use super::config::{self, Database, Logs, Security};
+use super::config::{self, Database, PeerAddresses, Security};
 use super::monitor::{self, Monitor};
-use super::spawn::{self, Core, Egress};
+use super::start::{CoreParts, DispatchParts, RoleProcess};
 use super::{Role, access, schema_check};
 use crate::system::{PRODUCTION_POLICY, policy};
 
@@ -33,27 +33,27 @@ pub async fn run(role: Role, file: Option<&Path>) -> Result<()> {
     let signal = shutdown::on_signals()?;
     let mut process = Process {
         role,
-        tasks: Tasks::new(signal),
+        roles: RoleProcess::new(Tasks::new(signal), Clock::Database),
         pool: None,
         telemetry: Telemetry::start(&format!("takedown-{role}"))?,
     };
     match role {
         Role::Intake => {
             let file: config::Intake = config::read(role, file)?;
-            let core = process.core(file).await?;
-            spawn::intake(&mut process.tasks, core);
+            let (parts, transport, peers) = process.core(file).await?;
+            process.roles.intake(parts, &channels(&transport, &peers))?;
         }
         Role::Verification => {
             let file: config::Verification = config::read(role, file)?;
-            let core = process.core(file).await?;
-            let wakeups = verification::Wakeups::default();
-            spawn::verification(&mut process.tasks, core, wakeups);
+            let (parts, transport, peers) = process.core(file).await?;
+            let peers = channels(&transport, &peers);
+            process.roles.verification(parts, &peers)?;
         }
         Role::Dispatch => dispatch(&mut process, config::read(role, file)?).await?,
         Role::Ledger => {
             let file: config::Ledger = config::read(role, file)?;
-            let core = process.core(file).await?;
-            spawn::ledger(&mut process.tasks, core);
+            let (parts, transport, peers) = process.core(file).await?;
+            process.roles.ledger(parts, &channels(&transport, &peers))?;
         }
         Role::Gateway => gateway(&mut process, config::read(role, file)?).await?,
         Role::Console => console(&mut process, config::read(role, file)?).await?,
@@ -69,11 +69,9 @@ async fn dispatch(process: &mut Process, file: config::Dispatch) -> Result<()> {
         }
         None => PRODUCTION_POLICY.to_owned(),
     };
-    let transport = file.tls.transport(process.role.name())?;
-    let egress = Egress {
+    let own = DispatchParts {
         policy: policy(&text)?,
         connector: file.egress.policy(&file.settings)?,
-        ledger: transport.channel("ledger", &file.peers.ledger)?,
     };
     let core = config::Core {
         listen: file.listen,
@@ -85,14 +83,9 @@ async fn dispatch(process: &mut Process, file: config::Dispatch) -> Result<()> {
         monitor: file.monitor,
         settings: file.settings,
     };
-    let core = process.core_over(core, transport).await?;
-    spawn::dispatch(
-        &mut process.tasks,
-        core,
-        egress,
-        dispatch::DispatchWakeups::default(),
-    );
-    Ok(())
+    let (parts, transport, peers) = process.core(core).await?;
+    let peers = channels(&transport, &peers);
+    process.roles.dispatch(parts, own, &peers)
 }
 
 async fn gateway(process: &mut Process, file: config::Gateway) -> Result<()> {
@@ -101,58 +94,47 @@ async fn gateway(process: &mut Process, file: config::Gateway) -> Result<()> {
         Some(address) => Some(process.bind(Some(address), &file.tls).await?),
         None => None,
     };
-    let deps = gateway::Deps {
-        intake: transport.channel("intake", &file.peers.intake)?,
-        dispatch: transport.channel("dispatch", &file.peers.dispatch)?,
-        mail,
-        config: file.settings,
-    };
-    let listener = process.bind(file.listen, &file.tls).await?;
-    process.reload_certificates(&transport);
-    let ready = monitor::edge_is_ready(listener.local_addr()?);
-    process.monitor(&file.monitor, ready).await?;
-    spawn::gateway(&mut process.tasks, deps, listener);
-    Ok(())
+    let listener = process
+        .edge(&file.tls, file.listen, &file.monitor, &transport)
+        .await?;
+    let peers = channels(&transport, &file.peers);
+    process.roles.gateway(file.settings, listener, mail, &peers)
 }
 
 async fn console(process: &mut Process, file: config::Console) -> Result<()> {
     let transport = file.tls.transport(process.role.name())?;
-    let deps = console::Deps {
-        intake: transport.channel("intake", &file.peers.intake)?,
-        verification: transport.channel("verification", &file.peers.verification)?,
-        dispatch: transport.channel("dispatch", &file.peers.dispatch)?,
-        ledger: transport.channel("ledger", &file.peers.ledger)?,
-        config: file.settings,
-    };
-    let listener = process.bind(file.listen, &file.tls).await?;
-    process.reload_certificates(&transport);
-    let ready = monitor::edge_is_ready(listener.local_addr()?);
-    process.monitor(&file.monitor, ready).await?;
-    spawn::console(&mut process.tasks, deps, listener);
-    Ok(())
+    let listener = process
+        .edge(&file.tls, file.listen, &file.monitor, &transport)
+        .await?;
+    let peers = channels(&transport, &file.peers);
+    process.roles.console(file.settings, listener, &peers)
+}
+
+/// Channels to the configured peers of a role.
+fn channels(transport: &Transport, peers: &impl PeerAddresses) -> impl Fn(Role) -> Result<Channel> {
+    |role| {
+        let addresses = peers.addresses();
+        let address = addresses.iter().find(|(peer, _)| *peer == role);
+        let (_, address) = address.with_context(|| format!("no address of the {role}"))?;
+        Ok(transport.channel(role.name(), address)?)
+    }
 }
 
 /// A role's process while it starts and runs.
 struct Process {
     role: Role,
-    tasks: Tasks,
+    roles: RoleProcess,
     pool: Option<PgPool>,
     telemetry: Telemetry,
 }
 
 impl Process {
-    async fn core<C, P: Logs>(&mut self, file: config::Core<C, P>) -> Result<Core<C>> {
-        let transport = file.tls.transport(self.role.name())?;
-        self.core_over(file, transport).await
-    }
-
-    async fn core_over<C, P: Logs>(
+    async fn core<C, P>(
         &mut self,
         file: config::Core<C, P>,
-        transport: Transport,
-    ) -> Result<Core<C>> {
+    ) -> Result<(CoreParts<C>, Transport, P)> {
+        let transport = file.tls.transport(self.role.name())?;
         let keyring = Arc::new(Keyring::open(&file.keyring)?);
-        let bus = bus(&file.bus, &file.peers, &keyring, &transport)?;
         let schema = self.role.schema().context("a core role has a schema")?;
         let pool = self.open_pool(&file.database, schema).await?;
         let bound = self.bind(file.listen, &file.tls).await?;
@@ -160,14 +142,28 @@ impl Process {
         let own = monitor::own_channel(&transport, self.role, bound.local_addr()?)?;
         let ready = monitor::all_are_ready(vec![own]);
         self.monitor(&file.monitor, ready).await?;
-        Ok(Core {
+        let parts = CoreParts {
             pool,
             keyring,
-            clock: Clock::Database,
+            bus: file.bus,
             settings: file.settings,
-            bus,
             listener: transport.listener(bound, &access::table())?,
-        })
+        };
+        Ok((parts, transport, file.peers))
+    }
+
+    async fn edge(
+        &mut self,
+        tls: &Security,
+        listen: Option<SocketAddr>,
+        monitor: &Monitor,
+        transport: &Transport,
+    ) -> Result<TcpListener> {
+        let listener = self.bind(listen, tls).await?;
+        self.reload_certificates(transport);
+        let ready = monitor::edge_is_ready(listener.local_addr()?);
+        self.monitor(monitor, ready).await?;
+        Ok(listener)
     }
 
     /// Opens the pool. If the database does not respond yet, its schema is checked in the background once it
@@ -177,8 +173,8 @@ impl Process {
         let pool = db::lazy_pool(url.expose_secret(), schema.name, database.connections)
             .context("the database address is not valid")?;
         if !schema_check::check(&pool, &schema).await? {
-            let checking = schema_check::run(pool.clone(), schema, self.tasks.token());
-            self.tasks.spawn("database", checking);
+            let checking = schema_check::run(pool.clone(), schema, self.roles.tasks.token());
+            self.roles.tasks.spawn("database", checking);
         }
         self.pool = Some(pool.clone());
         Ok(pool)
@@ -194,18 +190,22 @@ impl Process {
     /// Re-reads certificate files while the role runs.
     fn reload_certificates(&mut self, transport: &Transport) {
         if let Transport::MutualTls(tls) = transport {
-            let reloading = tls.clone().watch(self.tasks.token());
-            self.tasks.spawn("certificates", infallible(reloading));
+            let reloading = tls.clone().watch(self.roles.tasks.token());
+            self.roles
+                .tasks
+                .spawn("certificates", infallible(reloading));
         }
     }
 
     async fn monitor(&mut self, monitor: &Monitor, ready: ReadinessCheck) -> Result<()> {
         let telemetry = self.telemetry.clone();
-        monitor.serve(&mut self.tasks, ready, telemetry).await
+        let consumers = self.roles.consumer_states.clone();
+        let tasks = &mut self.roles.tasks;
+        monitor.serve(tasks, ready, consumers, telemetry).await
     }
 
     async fn finish(self) -> Result<()> {
-        let result = self.tasks.finish(DRAIN).await;
+        let result = self.roles.tasks.finish(DRAIN).await;
         self.telemetry.end().await;
         if let Some(pool) = self.pool {
             // A task that still holds a connection after the drain loses it when the process exits.
@@ -213,22 +213,6 @@ impl Process {
         }
         Ok(result?)
     }
-}
-
-/// Opens the configured bus, on Kafka with a channel to the log of each producer that the role consumes.
-fn bus(
-    settings: &BusConfig,
-    peers: &impl Logs,
-    keyring: &Arc<Keyring>,
-    transport: &Transport,
-) -> Result<Bus> {
-    let mut bus = Bus::open(settings, keyring)?;
-    if settings.kind == BusKind::Kafka {
-        for (producer, address) in peers.logs() {
-            bus = bus.with_log(producer, transport.channel(producer, address)?);
-        }
-    }
-    Ok(bus)
 }
 
 async fn infallible(task: impl Future<Output = ()>) -> Result<(), std::convert::Infallible> {

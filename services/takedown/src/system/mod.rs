@@ -31,6 +31,7 @@ use tokio_util::sync::DropGuard;
 
 use crate::client::{Addresses, Client, Operator, Profile};
 use crate::role::monitor::{self, Monitor};
+use crate::role::start::RoleProcess;
 use database::Database;
 use listen::RoleListeners;
 
@@ -152,22 +153,25 @@ impl System {
         let monitor_settings = options.settings.monitor.clone();
         let telemetry = Telemetry::start("takedown")?;
         let token = CancellationToken::new();
-        let mut tasks = Tasks::new(token.clone());
-        let start = roles::RoleStarter {
+        let mut roles = RoleProcess::new(Tasks::new(token.clone()), options.clock);
+        let inputs = roles::RoleInputs {
             settings: options.settings,
             policy: options.policy,
             connector: options.connector,
-            clock: options.clock,
             keyring: keyring.clone(),
             pools: pools.clone(),
-            addresses: &addresses,
             listeners,
         };
-        start.spawn(&mut tasks)?;
-        let roles = client.channels().into_iter().map(|(_, channel)| channel);
-        let ready = monitor::all_are_ready(roles.collect());
+        roles::start(&mut roles, inputs, &addresses)?;
+        let channels = client.channels().into_iter().map(|(_, channel)| channel);
+        let ready = monitor::all_are_ready(channels.collect());
+        let RoleProcess {
+            mut tasks,
+            consumer_states,
+            ..
+        } = roles;
         monitor_settings
-            .serve(&mut tasks, ready, telemetry.clone())
+            .serve(&mut tasks, ready, consumer_states, telemetry.clone())
             .await?;
         let cancel_on_drop = token.clone().drop_guard();
         let supervised = {

@@ -1,25 +1,27 @@
-//! Starts every role in this process, with its dependencies and the wake-ups between them.
+//! Starts every role in this process.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use dispatch::policy::Policy;
-use platform::bus::Bus;
+use platform::bus::BusConfig;
 use platform::clock::Clock;
 use platform::connector;
 use platform::embedded::Progress;
 use platform::grpc;
-use platform::log::Wakeup;
 use platform::sealed::Keyring;
-use platform::shutdown::{CancellationToken, Tasks};
+use platform::shutdown::CancellationToken;
 use secrecy::SecretString;
+use sqlx::PgPool;
+use tokio::net::TcpListener;
 
 use super::listen::RoleListeners;
 use super::migrate::Pools;
 use super::{LOCAL_OPERATOR, Settings};
 use crate::client::{Addresses, Client};
-use crate::role::spawn::{self, Core, Egress};
+use crate::role::Role;
+use crate::role::start::{CoreParts, DispatchParts, RoleProcess};
 
 /// Limit for all roles to become ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -49,113 +51,83 @@ pub(crate) async fn local_operator(
     Ok((password.map(Into::into), session.into()))
 }
 
-pub(super) struct RoleStarter<'a> {
+/// What the roles are started with.
+pub(super) struct RoleInputs {
     pub(super) settings: Settings,
     pub(super) policy: Arc<Policy>,
     pub(super) connector: connector::Policy,
-    pub(super) clock: Clock,
     pub(super) keyring: Arc<Keyring>,
     pub(super) pools: Pools,
-    pub(super) addresses: &'a Addresses,
     pub(super) listeners: RoleListeners,
 }
 
-impl RoleStarter<'_> {
-    pub(super) fn spawn(self, tasks: &mut Tasks) -> Result<()> {
-        let Self {
-            mut settings,
-            policy,
-            connector,
-            clock,
-            keyring,
-            pools,
-            addresses,
-            listeners,
-        } = self;
-        set_public_base(&mut settings, &addresses.gateway);
-        let intake = grpc::channel(&addresses.intake)?;
-        let verification = grpc::channel(&addresses.verification)?;
-        let dispatch = grpc::channel(&addresses.dispatch)?;
-        let ledger = grpc::channel(&addresses.ledger)?;
-        let bus = Bus::open(&settings.bus, &keyring)?
-            .with_log("intake", intake.clone())
-            .with_log("verification", verification.clone())
-            .with_log("dispatch", dispatch.clone());
-        // Notified when a log has new positions, so that consumers need not wait for the next poll.
-        let positioned_by_verification = Wakeup::default();
-        let positioned_by_dispatch = Wakeup::default();
+/// Starts every role.
+pub(super) fn start(
+    roles: &mut RoleProcess,
+    inputs: RoleInputs,
+    addresses: &Addresses,
+) -> Result<()> {
+    let RoleInputs {
+        mut settings,
+        policy,
+        connector,
+        keyring,
+        pools,
+        listeners,
+    } = inputs;
+    set_public_base(&mut settings, &addresses.gateway);
+    let peers = |role| {
+        let address = match role {
+            Role::Intake => &addresses.intake,
+            Role::Verification => &addresses.verification,
+            Role::Dispatch => &addresses.dispatch,
+            Role::Ledger => &addresses.ledger,
+            Role::Gateway => &addresses.gateway,
+            Role::Console => &addresses.console,
+        };
+        Ok(grpc::channel(address)?)
+    };
+    let bus = &settings.bus;
+    let core = CoreInputs {
+        keyring: &keyring,
+        bus,
+    };
+    roles.intake(
+        core.parts(pools.intake, settings.intake, listeners.intake),
+        &peers,
+    )?;
+    let parts = core.parts(
+        pools.verification,
+        settings.verification,
+        listeners.verification,
+    );
+    roles.verification(parts, &peers)?;
+    let parts = core.parts(pools.dispatch, settings.dispatch, listeners.dispatch);
+    roles.dispatch(parts, DispatchParts { policy, connector }, &peers)?;
+    roles.ledger(
+        core.parts(pools.ledger, settings.ledger, listeners.ledger),
+        &peers,
+    )?;
+    let mail = Some(listeners.mail);
+    roles.gateway(settings.gateway, listeners.gateway, mail, &peers)?;
+    roles.console(settings.console, listeners.console, &peers)
+}
 
-        let core = Core {
-            pool: pools.intake,
-            keyring: keyring.clone(),
-            clock: clock.clone(),
-            settings: settings.intake,
-            bus: bus.clone(),
-            listener: listeners.intake.into(),
-        };
-        spawn::intake(tasks, core);
+/// What the core roles of this process share.
+struct CoreInputs<'a> {
+    keyring: &'a Arc<Keyring>,
+    bus: &'a BusConfig,
+}
 
-        let core = Core {
-            pool: pools.verification,
-            keyring: keyring.clone(),
-            clock: clock.clone(),
-            settings: settings.verification,
-            bus: bus.clone(),
-            listener: listeners.verification.into(),
-        };
-        let wakeups = verification::Wakeups {
-            positioned: positioned_by_verification.clone(),
-            dispatch: positioned_by_dispatch.clone(),
-            ..Default::default()
-        };
-        spawn::verification(tasks, core, wakeups);
-
-        let core = Core {
-            pool: pools.dispatch,
-            keyring: keyring.clone(),
-            clock: clock.clone(),
-            settings: settings.dispatch,
-            bus: bus.clone(),
-            listener: listeners.dispatch.into(),
-        };
-        let egress = Egress {
-            policy,
-            connector,
-            ledger: ledger.clone(),
-        };
-        let wakeups = dispatch::DispatchWakeups {
-            positioned: positioned_by_dispatch,
-            verification: positioned_by_verification,
-        };
-        spawn::dispatch(tasks, core, egress, wakeups);
-
-        let core = Core {
-            pool: pools.ledger,
-            keyring,
-            clock,
-            settings: settings.ledger,
-            bus,
-            listener: listeners.ledger.into(),
-        };
-        spawn::ledger(tasks, core);
-
-        let deps = gateway::Deps {
-            intake: intake.clone(),
-            dispatch: dispatch.clone(),
-            mail: Some(listeners.mail),
-            config: settings.gateway,
-        };
-        spawn::gateway(tasks, deps, listeners.gateway);
-
-        let deps = console::Deps {
-            intake,
-            verification,
-            dispatch,
-            ledger,
-            config: settings.console,
-        };
-        spawn::console(tasks, deps, listeners.console);
-        Ok(())
+impl CoreInputs<'_> {
+    fn parts<C>(&self, pool: PgPool, settings: C, listener: TcpListener) -> CoreParts<C> {
+        CoreParts {
+            pool,
+            keyring: Arc::clone(self.keyring),
+            bus: self.bus.clone(),
+            settings,
+            listener: listener.into(),
+        }
     }
 }
 

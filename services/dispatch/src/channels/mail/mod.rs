@@ -18,12 +18,12 @@ use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use platform::config::SecretRef;
 use platform::sealed::Keyring;
+use platform::service::RoleFailed;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use time::OffsetDateTime;
 
 use super::{DeliveryOutcome, Failure};
-use crate::Error;
 use crate::document::{Hotline, SignedNotice};
 use crate::return_address::{self, AddressKind, SentMessage};
 use crate::store::NoticeContent;
@@ -121,7 +121,7 @@ impl MailSender {
         hotline: &Hotline,
         keyring: &Arc<Keyring>,
         timeout: Duration,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, RoleFailed> {
         let tls = tls(settings)?;
         let mut relay = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&settings.host)
             .port(settings.port)
@@ -131,7 +131,7 @@ impl MailSender {
         if let (Some(user), Some(password)) = (&settings.user, &settings.password) {
             let secret = password
                 .resolve()
-                .map_err(|error| Error::Setting(error.to_string()))?;
+                .map_err(|error| RoleFailed::Setting(error.to_string()))?;
             let secret = secret.expose_secret().to_owned();
             relay = relay.credentials(Credentials::new(user.clone(), secret));
         }
@@ -143,18 +143,20 @@ impl MailSender {
             .as_deref()
             .is_some_and(|domain| !is_domain(domain))
         {
-            return Err(Error::Setting(
+            return Err(RoleFailed::Setting(
                 "mail.return_domain is not a domain name; set it to one whose mail reaches the gateway"
                     .into(),
             ));
         }
         if !is_printable(&hotline.name) || !is_domain(&hotline.domain) {
-            return Err(Error::Setting(
+            return Err(RoleFailed::Setting(
                 "the hotline's name or domain cannot be used in a mail; set hotline.name and hotline.domain".into(),
             ));
         }
         let from = hotline.contact.parse().map_err(|_| {
-            Error::Setting("the hotline's contact is not a mailbox; set hotline.contact".into())
+            RoleFailed::Setting(
+                "the hotline's contact is not a mailbox; set hotline.contact".into(),
+            )
         })?;
         Ok(Self {
             relay: relay.build(),
@@ -199,10 +201,12 @@ impl MailSender {
     }
 }
 
-fn tls(settings: &MailSettings) -> Result<Tls, Error> {
+fn tls(settings: &MailSettings) -> Result<Tls, RoleFailed> {
     let parameters = || {
         TlsParameters::new_rustls(settings.host.clone()).map_err(|_| {
-            Error::Setting("the mail relay's name cannot be used for TLS; set mail.host".into())
+            RoleFailed::Setting(
+                "the mail relay's name cannot be used for TLS; set mail.host".into(),
+            )
         })
     };
     match settings.tls {
@@ -213,7 +217,7 @@ fn tls(settings: &MailSettings) -> Result<Tls, Error> {
             if settings.host == "localhost" || address.is_ok_and(|address| address.is_loopback()) {
                 Ok(Tls::None)
             } else {
-                Err(Error::Setting(
+                Err(RoleFailed::Setting(
                     "mail is sent unencrypted only to a relay on a loopback address; set mail.tls to start_tls or implicit".into(),
                 ))
             }

@@ -26,7 +26,8 @@ use super::monitor::Monitor;
 mod peers;
 
 pub use peers::{
-    ConsolePeers, DispatchPeers, GatewayPeers, IntakePeers, LedgerPeers, Logs, VerificationPeers,
+    ConsolePeers, DispatchPeers, GatewayPeers, IntakePeers, LedgerPeers, PeerAddresses,
+    VerificationPeers,
 };
 
 /// A core role. On Kafka it reads the logs of its producers; it needs nothing else from other roles.

@@ -1,13 +1,13 @@
-//! Addresses of the roles that each role calls. With Kafka they include the producers whose logs it reads by
-//! `ReadLog`.
+//! Addresses of the roles that each role calls. With Kafka a core role reads the logs of its producers at these
+//! addresses, by `ReadLog`.
 
 use serde::Deserialize;
 
 use crate::role::Role;
 
-/// The producers that a core role consumes, each with the address of its log service.
-pub trait Logs {
-    fn logs(&self) -> Vec<(&'static str, &str)>;
+/// The roles that a role calls, each with its address.
+pub trait PeerAddresses {
+    fn addresses(&self) -> Vec<(Role, &str)>;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -56,33 +56,59 @@ pub struct ConsolePeers {
     pub ledger: String,
 }
 
-impl Logs for IntakePeers {
-    fn logs(&self) -> Vec<(&'static str, &str)> {
+impl PeerAddresses for IntakePeers {
+    fn addresses(&self) -> Vec<(Role, &str)> {
         vec![
-            ("verification", &self.verification),
-            ("dispatch", &self.dispatch),
+            (Role::Verification, self.verification.as_str()),
+            (Role::Dispatch, self.dispatch.as_str()),
         ]
     }
 }
 
-impl Logs for VerificationPeers {
-    fn logs(&self) -> Vec<(&'static str, &str)> {
-        vec![("intake", &self.intake), ("dispatch", &self.dispatch)]
-    }
-}
-
-impl Logs for DispatchPeers {
-    fn logs(&self) -> Vec<(&'static str, &str)> {
-        vec![("verification", &self.verification)]
-    }
-}
-
-impl Logs for LedgerPeers {
-    fn logs(&self) -> Vec<(&'static str, &str)> {
+impl PeerAddresses for VerificationPeers {
+    fn addresses(&self) -> Vec<(Role, &str)> {
         vec![
-            ("intake", &self.intake),
-            ("verification", &self.verification),
-            ("dispatch", &self.dispatch),
+            (Role::Intake, self.intake.as_str()),
+            (Role::Dispatch, self.dispatch.as_str()),
+        ]
+    }
+}
+
+impl PeerAddresses for DispatchPeers {
+    fn addresses(&self) -> Vec<(Role, &str)> {
+        vec![
+            (Role::Verification, self.verification.as_str()),
+            (Role::Ledger, self.ledger.as_str()),
+        ]
+    }
+}
+
+impl PeerAddresses for LedgerPeers {
+    fn addresses(&self) -> Vec<(Role, &str)> {
+        vec![
+            (Role::Intake, self.intake.as_str()),
+            (Role::Verification, self.verification.as_str()),
+            (Role::Dispatch, self.dispatch.as_str()),
+        ]
+    }
+}
+
+impl PeerAddresses for GatewayPeers {
+    fn addresses(&self) -> Vec<(Role, &str)> {
+        vec![
+            (Role::Intake, self.intake.as_str()),
+            (Role::Dispatch, self.dispatch.as_str()),
+        ]
+    }
+}
+
+impl PeerAddresses for ConsolePeers {
+    fn addresses(&self) -> Vec<(Role, &str)> {
+        vec![
+            (Role::Intake, self.intake.as_str()),
+            (Role::Verification, self.verification.as_str()),
+            (Role::Dispatch, self.dispatch.as_str()),
+            (Role::Ledger, self.ledger.as_str()),
         ]
     }
 }
@@ -157,18 +183,20 @@ mod tests {
 
     #[test]
     fn a_role_has_an_address_for_each_log_that_it_consumes() {
-        let mut logs_read = BTreeSet::new();
-        let pairs = |role: Role, logs: Vec<(&'static str, &str)>| -> Vec<(&str, &str)> {
-            let producers = logs.into_iter().map(|(producer, _)| producer);
-            producers.map(|producer| (producer, role.name())).collect()
-        };
-        logs_read.extend(pairs(Role::Intake, IntakePeers::default().logs()));
-        logs_read.extend(pairs(
-            Role::Verification,
-            VerificationPeers::default().logs(),
-        ));
-        logs_read.extend(pairs(Role::Dispatch, DispatchPeers::default().logs()));
-        logs_read.extend(pairs(Role::Ledger, LedgerPeers::default().logs()));
-        assert_eq!(logs_read, BTreeSet::from(SHARED_LOGS));
+        let called: BTreeSet<(&str, &str)> = [
+            (Role::Intake, IntakePeers::default().addresses()),
+            (Role::Verification, VerificationPeers::default().addresses()),
+            (Role::Dispatch, DispatchPeers::default().addresses()),
+            (Role::Ledger, LedgerPeers::default().addresses()),
+        ]
+        .iter()
+        .flat_map(|(role, peers)| peers.iter().map(|(peer, _)| (peer.name(), role.name())))
+        .collect();
+        for (producer, consumer) in SHARED_LOGS {
+            assert!(
+                called.contains(&(producer, consumer)),
+                "{consumer} reads {producer}"
+            );
+        }
     }
 }
