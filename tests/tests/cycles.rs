@@ -104,11 +104,6 @@ const ACCEPTED: &[(&str, &[&str])] = &[
         &["simulator::outbox", "simulator::simulated_host"],
     ),
     ("tests", &["crash::approval_proof", "crash::promises"]),
-    (
-        "verification",
-        &["commands::decide", "commands::second_opinions"],
-    ),
-    ("verification", &["grpc", "staff"]),
 ];
 
 /// The folders with the sources of each crate of the workspace.

@@ -12,15 +12,13 @@ use proto::v1;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::case::CaseVerdict;
-use crate::commands::decide::{ClaimDecision, SubmittedVerdict};
+use crate::case::{CaseVerdict, SubmittedVerdict};
+use crate::commands::decide::ClaimDecision;
 use crate::commands::hash_lists::ImportEntry;
 use crate::store::queue::QueuePosition;
 
 const DEFAULT_PAGE_SIZE: u32 = 50;
 const MAX_PAGE_SIZE: u32 = 100;
-/// Characters. A staff token holds at most 200 bytes of the name, and a character has up to four.
-const MAX_NAME: usize = 50;
 /// Characters.
 const MIN_PASSWORD: usize = 12;
 /// Bytes.
@@ -29,10 +27,6 @@ const MAX_PASSWORD: usize = 200;
 const MAX_REASON: usize = 500;
 /// Bytes.
 const MAX_LIST_NAME: usize = 64;
-
-pub(crate) fn staff_name(name: &str) -> Result<String, Invalid> {
-    text("name", name, MAX_NAME)
-}
 
 /// A new password. Only its length is checked (NIST SP 800-63B: no composition rules).
 pub(super) fn new_password(password: String) -> Result<String, Invalid> {
