@@ -24,13 +24,21 @@ use axum::response::Html;
 use platform::error::Problem;
 use proto::v1;
 use serde::Deserialize;
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
 
-use crate::dashboard::service_part;
+use crate::dashboard_queries::service_part;
 use crate::edge::Edge;
-use crate::error_page::{PageError, encode_query};
+use crate::error_response::encode_query;
 use crate::error_text;
-use crate::format::short_id;
+use crate::format::{AlarmFigure, NOT_AVAILABLE, TimeText, format_count, short_id};
+use crate::page_error::PageError;
 use crate::session::SignedIn;
+
+/// The value of a `datetime-local` field.
+const DATE_TIME_FIELD: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]");
 
 /// A part of a page whose service does not respond.
 pub(crate) struct MissingPart {
@@ -45,6 +53,38 @@ impl MissingPart {
             sentence: error_text::sentence(problem),
         }
     }
+}
+
+/// One figure; a dash where its service does not respond.
+struct Tile {
+    name: &'static str,
+    figure: AlarmFigure,
+    note: String,
+    oldest: TimeText,
+    /// The page of what is counted; empty where there is none.
+    href: &'static str,
+}
+
+impl Tile {
+    fn new(name: &'static str, count: Option<u64>, note: &str, now: OffsetDateTime) -> Self {
+        Self {
+            name,
+            figure: AlarmFigure::new(figure(count), false),
+            note: note.to_owned(),
+            oldest: TimeText::none(now),
+            href: "",
+        }
+    }
+}
+
+fn figure(count: Option<u64>) -> String {
+    count.map_or_else(|| NOT_AVAILABLE.to_owned(), format_count)
+}
+
+/// Three days from now, as the value of a `datetime-local` field.
+fn default_police_hold_end(now: OffsetDateTime) -> String {
+    let until = now + time::Duration::days(3);
+    until.format(DATE_TIME_FIELD).unwrap_or_default()
 }
 
 fn render(page: &impl Template) -> Result<Html<String>, PageError> {

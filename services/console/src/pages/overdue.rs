@@ -8,10 +8,11 @@ use proto::v1;
 use super::rows::NoticeRow;
 use super::{ListPosition, MissingPart, next_address, render};
 use crate::edge::Edge;
-use crate::error_page::{PageError, encode_query};
+use crate::error_response::encode_query;
 use crate::form::QueryParams;
 use crate::format::{NOT_AVAILABLE, TimeText, format_count, label, wire_name};
 use crate::frame::Frame;
+use crate::page_error::PageError;
 use crate::session::SignedIn;
 
 #[derive(Template)]

@@ -11,15 +11,15 @@ use time::OffsetDateTime;
 use super::rows::NoticeRow;
 use super::stage_tables::clock_rows;
 use super::{ListPosition, MissingPart, next_address, render};
-use crate::dashboard::service_part;
+use crate::dashboard_queries::service_part;
 use crate::edge::Edge;
-use crate::error_page::PageError;
 use crate::form::QueryParams;
 use crate::format::{
     AlarmFigure, NOT_AVAILABLE, TimeText, format_count, format_percent, format_seconds, label,
     or_dash, wire_name,
 };
 use crate::frame::Frame;
+use crate::page_error::PageError;
 use crate::session::SignedIn;
 
 #[derive(Template)]

@@ -11,12 +11,12 @@ use serde::Deserialize;
 use super::rows::CaseRow;
 use super::verdict_form::VerdictChoice;
 use super::{ListPosition, StaffNames, next_address, render};
-use crate::dashboard::service_part;
+use crate::dashboard_queries::service_part;
 use crate::edge::Edge;
-use crate::error_page::PageError;
 use crate::form::{EmptyForm, QueryParams, RefusedForm, SubmittedForm};
 use crate::format::{format_count, label};
 use crate::frame::Frame;
+use crate::page_error::PageError;
 use crate::session::SignedIn;
 
 #[derive(Template)]

@@ -5,7 +5,6 @@ use proto::v1;
 use time::OffsetDateTime;
 
 use super::StaffNames;
-use super::case_actions::answer_form_name;
 use crate::format::{StateBadge, TimeText, label, short_id, wire_name};
 
 /// A case as verification returns it.
@@ -215,4 +214,9 @@ impl NoticeRow {
     pub(crate) fn has_question(&self) -> bool {
         self.state == "need_information"
     }
+}
+
+/// The name of the form that answers a notice: a page may have several.
+pub(super) fn answer_form_name(notice_id: &str) -> String {
+    format!("answer-{}", short_id(notice_id))
 }

@@ -10,14 +10,15 @@ use time::OffsetDateTime;
 
 use super::stage_tables::{StageTable, waiting_tables};
 use super::{ListPosition, MissingPart, StaffNames, next_address, render};
-use crate::dashboard::{self, Dashboard, ServicePart, service_part};
+use crate::dashboard::{Dashboard, ServicePart};
+use crate::dashboard_queries::{self, service_part};
 use crate::edge::Edge;
-use crate::error_page::PageError;
 use crate::form::QueryParams;
 use crate::format::{
     AlarmFigure, TimeText, format_count, format_gauge, label, short_id, wire_name,
 };
 use crate::frame::Frame;
+use crate::page_error::PageError;
 use crate::session::SignedIn;
 
 #[derive(Template)]
@@ -97,7 +98,7 @@ async fn read_figures(
 ) -> Result<String, PageError> {
     let (dashboard, workload, disagreements, names) = futures::join!(
         // Boxed because the future of four calls is large.
-        Box::pin(dashboard::read(edge, signed_in)),
+        Box::pin(dashboard_queries::read(edge, signed_in)),
         read_workload(edge, signed_in),
         read_disagreements(edge, signed_in, position),
         StaffNames::read(edge, signed_in),

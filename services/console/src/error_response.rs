@@ -6,101 +6,14 @@ use std::sync::Arc;
 use askama::Template;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
-use domain::Invalid;
 use http::{HeaderMap, Method, Uri};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use platform::error::{Kind, Problem};
 
 use crate::edge::Edge;
 use crate::error_text;
-use crate::form::{RawForm, retry_seconds, set_retry_after};
 use crate::frame::Frame;
+use crate::page_error::{PageError, RawForm, retry_seconds, set_retry_after};
 use crate::session::referring_page;
-
-#[derive(Debug, Clone)]
-pub(crate) enum PageError {
-    /// No valid session.
-    SignIn,
-    Problem(Box<ProblemPage>),
-}
-
-/// A problem, with the ways to continue.
-#[derive(Debug, Clone)]
-pub(crate) struct ProblemPage {
-    pub(crate) problem: Problem,
-    /// A page to go back to, and its name in a sentence.
-    back: Option<(String, &'static str)>,
-    /// The form that can be sent again as it is.
-    form: Option<RawForm>,
-}
-
-impl PageError {
-    /// A problem of the console's own; its text is in `error_text`.
-    pub(crate) fn new(kind: Kind, code: &'static str) -> Self {
-        Problem::new(kind, code, "").into()
-    }
-
-    /// Offers a link to a page.
-    pub(crate) fn with_link(self, path: impl Into<String>, name: &'static str) -> Self {
-        match self {
-            Self::Problem(mut page) => {
-                page.back = Some((path.into(), name));
-                Self::Problem(page)
-            }
-            Self::SignIn => Self::SignIn,
-        }
-    }
-
-    /// Offers to send a form again. Its token must have been checked.
-    pub(crate) fn with_form(self, form: RawForm) -> Self {
-        match self {
-            Self::Problem(mut page) => {
-                page.form = Some(form);
-                Self::Problem(page)
-            }
-            Self::SignIn => Self::SignIn,
-        }
-    }
-}
-
-impl From<Problem> for PageError {
-    fn from(problem: Problem) -> Self {
-        if problem.kind == Kind::Unauthenticated {
-            return Self::SignIn;
-        }
-        Self::Problem(Box::new(ProblemPage {
-            problem,
-            back: None,
-            form: None,
-        }))
-    }
-}
-
-impl From<Invalid> for PageError {
-    fn from(invalid: Invalid) -> Self {
-        Problem::new(Kind::Invalid, invalid.code, invalid.detail)
-            .field(invalid.field)
-            .into()
-    }
-}
-
-impl From<askama::Error> for PageError {
-    fn from(_: askama::Error) -> Self {
-        Problem::from_kind(Kind::Internal).into()
-    }
-}
-
-impl IntoResponse for PageError {
-    /// Without a body: the middleware renders the page, because it knows the session and the address of the request.
-    fn into_response(self) -> Response {
-        let mut response = match &self {
-            Self::SignIn => http::StatusCode::SEE_OTHER.into_response(),
-            Self::Problem(page) => page.problem.status().into_response(),
-        };
-        response.extensions_mut().insert(Arc::new(self));
-        response
-    }
-}
 
 /// What an error page needs of the request that it answers.
 pub(crate) struct FailedRequest {
