@@ -39,10 +39,6 @@ const ACCEPTED: &[(&str, &[&str])] = &[
     ("dispatch", &["directory", "store"]),
     ("dispatch", &["grpc", "run"]),
     ("dispatch", &["grpc::preferences", "grpc::provider_proto"]),
-    (
-        "gateway",
-        &["config", "docs", "edge", "inbound_mail", "rate_limiter"],
-    ),
     ("platform", &["bus", "kafka", "log", "metrics", "trace"]),
     ("platform", &["connector::dial", "connector::pool"]),
     ("platform", &["embedded::binaries", "embedded::download"]),
