@@ -39,19 +39,7 @@ const ACCEPTED: &[(&str, &[&str])] = &[
     ("dispatch", &["directory", "store"]),
     ("dispatch", &["grpc", "run"]),
     ("dispatch", &["grpc::preferences", "grpc::provider_proto"]),
-    ("platform", &["bus", "kafka", "log", "metrics", "trace"]),
-    ("platform", &["connector::dial", "connector::pool"]),
     ("platform", &["embedded::binaries", "embedded::download"]),
-    (
-        "platform",
-        &[
-            "sealed::aead",
-            "sealed::keyfile",
-            "sealed::keyring",
-            "sealed::mac",
-            "sealed::secret",
-        ],
-    ),
     (
         "takedown",
         &["backup::manifest", "backup::tables", "backup::take"],

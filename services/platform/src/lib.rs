@@ -10,6 +10,7 @@ pub mod config;
 pub mod connector;
 pub mod db;
 pub mod embedded;
+mod envelope;
 pub mod error;
 pub mod failpoint;
 pub mod grpc;

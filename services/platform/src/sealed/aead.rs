@@ -7,11 +7,9 @@
 use std::fmt;
 
 use uuid::Uuid;
-use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::mac::hmac;
-use super::secret::{SealedParts, SecretKey};
-use super::{KeyId, SealedError, frame, random};
+use super::secret::{SealedParts, SecretKey, UnsealedValue};
+use super::{KeyId, SealedError, frame, hmac, random};
 
 /// The purpose of a sealed value. A value opens only for the purpose that it was sealed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -84,49 +82,6 @@ impl AsRef<[u8]> for Sealed {
 impl fmt::Debug for Sealed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Sealed(<{} bytes>)", self.0.len())
-    }
-}
-
-/// The plaintext of a sealed value. Zeroed on drop and never shown by `Debug`.
-#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
-pub struct UnsealedValue(Vec<u8>);
-
-impl UnsealedValue {
-    pub(super) fn new(plaintext: Vec<u8>) -> Self {
-        Self(plaintext)
-    }
-
-    /// The plaintext as text.
-    ///
-    /// # Errors
-    /// `SealedError::Malformed` if it is not UTF-8.
-    pub fn text(&self) -> Result<&str, SealedError> {
-        std::str::from_utf8(&self.0).map_err(|_| SealedError::Malformed)
-    }
-
-    /// The plaintext as exactly `N` bytes, for salts and keys.
-    ///
-    /// # Errors
-    /// `SealedError::Malformed` if it has another length.
-    pub fn array<const N: usize>(&self) -> Result<[u8; N], SealedError> {
-        self.0
-            .as_slice()
-            .try_into()
-            .map_err(|_| SealedError::Malformed)
-    }
-}
-
-impl std::ops::Deref for UnsealedValue {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for UnsealedValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("UnsealedValue(<redacted>)")
     }
 }
 

@@ -4,6 +4,8 @@
 //! A metric is a `static` beside what it counts: `static SENT: Counter = Counter::new("takedown.x.sent",
 //! "{x}", "…")`. A figure that must be read from a role's tables is a [`Gauge`], queried every ten seconds.
 
+mod log_gauges;
+
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -13,8 +15,8 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
+use self::log_gauges::LOG_GAUGES;
 use crate::clock::Clock;
-use crate::log::GAUGES;
 
 /// A label name and value.
 pub type Label<'a> = (&'static str, &'a str);
@@ -115,7 +117,7 @@ pub async fn poll(
 ) {
     let register = |gauge: &Gauge| (*gauge, register(role, *gauge));
     let registered: Vec<(Gauge, LatestReadings)> =
-        GAUGES.iter().chain(gauges).map(register).collect();
+        LOG_GAUGES.iter().chain(gauges).map(register).collect();
     let mut tick = tokio::time::interval(POLL_INTERVAL);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while shutdown.run_until_cancelled(tick.tick()).await.is_some() {
@@ -158,7 +160,7 @@ pub async fn readings(
     role_gauges: &[Gauge],
 ) -> sqlx::Result<Vec<GaugeReading>> {
     let mut gauges = Vec::new();
-    for gauge in GAUGES.iter().chain(role_gauges) {
+    for gauge in LOG_GAUGES.iter().chain(role_gauges) {
         let rows = query_gauge(conn, now, gauge).await?;
         gauges.extend(rows.into_iter().map(|(label, value)| GaugeReading {
             name: gauge.name.to_owned(),

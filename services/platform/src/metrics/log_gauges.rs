@@ -1,9 +1,9 @@
 //! Gauges of the event log and of the consumers of other logs: whether events flow.
 
-use crate::metrics::Gauge;
+use super::Gauge;
 
 /// Exported by every service that has a log.
-pub const GAUGES: [Gauge; 4] = [
+pub(super) const LOG_GAUGES: [Gauge; 4] = [
     Gauge {
         name: "takedown.log.head",
         unit: "{event}",
