@@ -42,26 +42,12 @@ const ACCEPTED: &[(&str, &[&str])] = &[
     ("platform", &["embedded::binaries", "embedded::download"]),
     (
         "takedown",
-        &["backup::manifest", "backup::tables", "backup::take"],
-    ),
-    (
-        "takedown",
-        &[
-            "cli::doctor::database",
-            "cli::doctor::kafka",
-            "cli::doctor::logs",
-        ],
-    ),
-    ("takedown", &["cli::import", "cli::report"]),
-    (
-        "takedown",
         &["cli::import::result_file", "cli::import::rows"],
     ),
     (
         "takedown",
         &["multi_process::certificates", "multi_process::files"],
     ),
-    ("takedown", &["role", "system"]),
     (
         "takedown",
         &["simulator::expected_figures", "simulator::expected_outcome"],
@@ -71,7 +57,6 @@ const ACCEPTED: &[(&str, &[&str])] = &[
         "takedown",
         &["simulator::outbox", "simulator::simulated_host"],
     ),
-    ("tests", &["crash::approval_proof", "crash::promises"]),
 ];
 
 /// The folders with the sources of each crate of the workspace.

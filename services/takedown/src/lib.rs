@@ -5,6 +5,7 @@ pub mod backup;
 pub mod cli;
 pub mod client;
 pub mod demo;
+mod escalation_policy;
 pub mod multi_process;
 pub mod output;
 pub mod role;

@@ -166,7 +166,9 @@ impl PromiseReport {
         for message in messages {
             let case = CaseId::new(message.step.case);
             let receipt = receipts.get(&case).copied();
-            if let Err(reason) = check_proof(evidence, receipt, case, message) {
+            if let Err(reason) =
+                check_proof(evidence.observed, evidence.keys, receipt, case, message)
+            {
                 self.add(
                     UNPROVEN,
                     format!("notice {} of case {case}: {reason}", message.notice),

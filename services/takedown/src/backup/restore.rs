@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
 
 use super::manifest::{Identity, Manifest, Table, refusal};
-use super::{KEYRING, tables, take};
+use super::{KEYRING, tables, write_new};
 use crate::output::progress;
 use crate::system::{self, SERVICES};
 
@@ -85,7 +85,7 @@ pub async fn restore(url: &str, manifest: &Manifest, dir: &Path, keyring: &Path)
     }
     // Write the keyring before the commit: rows that cannot be unsealed would be worse than none.
     let keys = std::fs::read(dir.join(KEYRING))?;
-    take::write_new(keyring, &keys)?;
+    write_new(keyring, &keys)?;
     tx.commit().await?;
     bar.finish_and_clear();
     conn.close().await?;

@@ -1,7 +1,6 @@
 //! `report`: submits one report, imports many from a file, and shows the outcome of one.
 
 use std::io::Read as _;
-use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use domain::enums::{AgeBand, HashKind, Media, ReportChannel};
@@ -26,7 +25,7 @@ pub(super) enum Command {
     /// Columns are found by name: external_id, channel, url, and optionally sha256, age_band, media,
     /// received_at, reporter_country. Invalid rows are refused and the others imported. Run again with the
     /// same --out, it continues where it stopped. Exits 0 when each row has its line in OUT.
-    Import(ImportArgs),
+    Import(import::ImportArgs),
     /// Shows the outcome of a report.
     Status {
         #[command(flatten)]
@@ -67,17 +66,6 @@ pub(super) struct SubmitArgs {
     /// A repeated submission with the same key and content returns the same receipt.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct ImportArgs {
-    #[command(flatten)]
-    pub(super) common: CommonArgs,
-    /// The CSV file; `-` for standard input.
-    pub(super) file: PathBuf,
-    /// The result file, one line per row: external_id, result, reason, report, case. `-` for standard output.
-    #[arg(long, value_name = "OUT.csv")]
-    pub(super) out: PathBuf,
 }
 
 impl Command {

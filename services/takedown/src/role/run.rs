@@ -21,7 +21,7 @@ use super::config::{self, Database, Logs, Security};
 use super::monitor::{self, Monitor};
 use super::spawn::{self, Core, Egress};
 use super::{Role, access, schema_check};
-use crate::system::{PRODUCTION_POLICY, policy};
+use crate::escalation_policy::{PRODUCTION_POLICY, policy};
 
 /// Limit for work in flight. Closing the database connections takes another second of the 25 that shutdown
 /// may take.

@@ -20,7 +20,6 @@ use platform::bus::BusConfig;
 use platform::clock::Clock;
 use platform::connector;
 use platform::embedded::Progress;
-use platform::error::{Kind, Problem};
 use platform::sealed::Keyring;
 use platform::shutdown::{CancellationToken, TaskFailed, Tasks};
 use platform::telemetry::Telemetry;
@@ -34,6 +33,7 @@ use crate::role::monitor::{self, Monitor};
 use database::Database;
 use listen::RoleListeners;
 
+pub use crate::escalation_policy::{DEMO_POLICY, PRODUCTION_POLICY, policy};
 pub use keys::keyring_path;
 pub(crate) use keys::{checkpoint_keys, open as open_keyring};
 pub use listen::Listen;
@@ -43,12 +43,6 @@ pub(crate) use roles::local_operator;
 
 /// Name of the account that the first start creates.
 pub const LOCAL_OPERATOR: &str = "local-operator";
-
-/// The default escalation policy.
-pub const PRODUCTION_POLICY: &str = include_str!("../../../../deploy/policies/production.yaml");
-
-/// The demo's escalation policy, with seconds instead of hours.
-pub const DEMO_POLICY: &str = include_str!("../../../../deploy/policies/demo.yaml");
 
 /// Limit for work in flight. Stopping the database takes a few more seconds of the 25 that shutdown may take.
 const DRAIN: Duration = Duration::from_secs(21);
@@ -275,38 +269,10 @@ impl System {
     }
 }
 
-/// Parses an escalation policy.
-///
-/// # Errors
-///
-/// `policy_wrong` with the first mistake.
-pub fn policy(text: &str) -> Result<Arc<Policy>, Problem> {
-    dispatch::policy::parse(text).map(Arc::new).map_err(|faults| {
-        let first = faults.first().map(ToString::to_string).unwrap_or_default();
-        Problem::new(
-            Kind::Invalid,
-            "policy_wrong",
-            format!("The escalation policy has a mistake: {first}. `takedown policy lint` lists all of them."),
-        )
-    })
-}
-
 impl std::fmt::Debug for System {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("System")
             .field("addresses", &self.addresses)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_built_in_policies_have_no_mistakes() {
-        for text in [PRODUCTION_POLICY, DEMO_POLICY] {
-            assert_eq!(dispatch::policy::lint(text), []);
-        }
     }
 }

@@ -8,8 +8,7 @@ use platform::bus::{BusConfig, PartitionState, TopicState, inspect_topic};
 use platform::sealed::Keyring;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::CheckResult;
-use super::database::query_failed;
+use super::{CheckResult, query_failed};
 use crate::system::SHARED_LOGS;
 
 /// What can be wrong with a partition, or with a consumer group's offset in it.

@@ -4,8 +4,7 @@ use platform::clock::Clock;
 use sqlx::{AssertSqlSafe, PgConnection};
 use time::{Duration, OffsetDateTime};
 
-use super::CheckResult;
-use super::database::query_failed;
+use super::{CheckResult, query_failed};
 use crate::system::{SERVICES, SHARED_LOGS};
 
 /// A relay assigns positions within milliseconds; a consumer applies events within a second.

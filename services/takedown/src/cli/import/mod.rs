@@ -12,17 +12,28 @@ mod stream;
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::report::ImportArgs;
+use super::CommonArgs;
 use crate::output::{facts, note, print, progress};
 use result_file::{EarlierLines, ResultFile, RowResult, is_standard};
 use rows::{ImportRow, Rows};
 use stream::SubmissionStream;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ImportArgs {
+    #[command(flatten)]
+    pub(super) common: CommonArgs,
+    /// The CSV file; `-` for standard input.
+    file: PathBuf,
+    /// The result file, one line per row: external_id, result, reason, report, case. `-` for standard output.
+    #[arg(long, value_name = "OUT.csv")]
+    out: PathBuf,
+}
 
 /// Maximum number of rows in flight: enough to fill the server's batches, and bounded in memory.
 const IN_FLIGHT: usize = 2048;
