@@ -123,8 +123,7 @@ impl fmt::Debug for WrappedKey {
     }
 }
 
-/// The random 256-bit key of one case. Its id is derived from it and does not change when the key is wrapped
-/// again.
+/// The random 256-bit key of one case. Its id is derived from it.
 #[derive(Clone)]
 pub struct DataKey(SecretKey);
 

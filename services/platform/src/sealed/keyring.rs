@@ -49,14 +49,6 @@ impl Keyring {
         Ok(DataKey::from_bytes(bytes.array()?))
     }
 
-    /// Wraps the same data key with the key of the current epoch.
-    ///
-    /// # Errors
-    /// As [`Keyring::unwrap`].
-    pub fn rewrap(&self, case_id: Uuid, wrapped: &WrappedKey) -> Result<WrappedKey, SealedError> {
-        Ok(self.wrap(case_id, &self.unwrap(case_id, wrapped)?))
-    }
-
     /// Seals a value of a provider (an endpoint, a contact, a secret). `row_id` is the id of the row that
     /// stores it.
     pub fn seal_provider(

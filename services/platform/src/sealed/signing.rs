@@ -234,11 +234,6 @@ impl Verifier {
         self.context
     }
 
-    /// The ids of the accepted keys.
-    pub fn key_ids(&self) -> impl Iterator<Item = &KeyId> {
-        self.keys.iter().map(|(id, _)| id)
-    }
-
     fn check(&self, key_id: &KeyId, message: &[u8], signature: &[u8]) -> Result<(), SealedError> {
         let (_, key) = self
             .keys
