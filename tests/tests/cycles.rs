@@ -42,10 +42,6 @@ const ACCEPTED: &[(&str, &[&str])] = &[
     ("platform", &["embedded::binaries", "embedded::download"]),
     (
         "takedown",
-        &["cli::import::result_file", "cli::import::rows"],
-    ),
-    (
-        "takedown",
         &["multi_process::certificates", "multi_process::files"],
     ),
     (

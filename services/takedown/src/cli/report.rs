@@ -23,8 +23,9 @@ pub(super) enum Command {
     /// Submits the rows of a CSV file and writes a result for each.
     ///
     /// Columns are found by name: external_id, channel, url, and optionally sha256, age_band, media,
-    /// received_at, reporter_country. Invalid rows are refused and the others imported. Run again with the
-    /// same --out, it continues where it stopped. Exits 0 when each row has its line in OUT.
+    /// received_at, reporter_country. Invalid rows are refused and the others imported. Run it again after an
+    /// interruption, with the same account: no row is reported twice, and OUT is written anew. Exits 0 when
+    /// each row has its line in OUT.
     Import(import::ImportArgs),
     /// Shows the outcome of a report.
     Status {
