@@ -16,7 +16,6 @@ pub mod failpoint;
 pub mod grpc;
 pub mod http;
 pub mod kafka;
-pub mod lease;
 pub mod log;
 pub mod metrics;
 pub mod monitor;
