@@ -22,7 +22,7 @@ async fn browser_visits_every_page_and_decides_by_keyboard() -> Result<()> {
         browser.is_some(),
         "there is no TAKEDOWN_BROWSER; run `./dev test`, or pass `--skip browser`"
     );
-    let database = platform::testing::TestDatabase::new(&[]).await;
+    let database = testkit::TestDatabase::new(&[]).await;
     let folder = tempfile::tempdir()?;
     let mut options = Options::new(folder.path().join("data"));
     options.database_url = Some(database.url().into());

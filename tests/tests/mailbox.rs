@@ -86,12 +86,12 @@ struct MailboxFixture {
     http: Client,
     _end: tokio_util::sync::DropGuard,
     _folder: tempfile::TempDir,
-    _database: platform::testing::TestDatabase,
+    _database: testkit::TestDatabase,
 }
 
 impl MailboxFixture {
     async fn start() -> Result<Self> {
-        let database = platform::testing::TestDatabase::new(&[]).await;
+        let database = testkit::TestDatabase::new(&[]).await;
         let folder = tempfile::tempdir()?;
         let (server, stop) = (TestMailServer::default(), CancellationToken::new());
         let listener = TcpListener::bind("127.0.0.1:0").await?;

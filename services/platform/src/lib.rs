@@ -3,7 +3,6 @@
 //! Platform depends on no service and knows nothing of reports, assessments or notices.
 
 pub mod batch;
-pub mod broker;
 pub mod bus;
 pub mod clock;
 pub mod config;
@@ -24,6 +23,5 @@ pub mod sealed;
 pub mod shutdown;
 pub mod smtp;
 pub mod telemetry;
-pub mod testing;
 pub mod tls;
 pub mod trace;

@@ -3,8 +3,8 @@
 use platform::clock::Clock;
 use platform::db::{self, Schema};
 use platform::error::{Kind, Problem};
-use platform::testing::TestDatabase;
 use sqlx::{Connection, PgConnection};
+use testkit::TestDatabase;
 
 const ONE: Schema = Schema {
     name: "one",

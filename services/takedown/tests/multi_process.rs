@@ -4,7 +4,6 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use platform::broker::Broker;
 use platform::db;
 use platform::error::Problem;
 use platform::grpc::Transport;
@@ -18,6 +17,7 @@ use takedown::multi_process::{self, MultiProcessSystem, SystemPlan};
 use takedown::role::Role;
 use takedown::role::config::EgressConfig;
 use tempfile::TempDir;
+use testkit::Broker;
 use toml::Table;
 use tonic::Code;
 use tonic::transport::Channel;

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use domain::enums::{Category, DeliveryChannel, ProviderRole};
-use platform::testing::TestDatabase;
 use proto::v1::{
     ClaimCasesRequest, CreateProviderKeyRequest, DecideCasesRequest, DecisionItem, NewReport,
     NoticeSummary, Provider, ReportChannel, SearchNoticesRequest, SubmitReportsRequest,
@@ -15,6 +14,7 @@ use takedown::output::Format;
 use takedown::simulator::scenario::Behaviour;
 use takedown::simulator::serve::{ServeOptions, serve};
 use takedown::system::{self, System};
+use testkit::TestDatabase;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
-use platform::broker::Broker;
 use platform::failpoint::{self, Failpoint};
 use takedown::demo::{BusKind, system};
 use takedown::multi_process::{self, Instance, MultiProcessSystem, SystemPlan};
 use takedown::role::Role;
 use takedown::simulator::hosts::Listeners;
+use testkit::Broker;
 use tokio::sync::Mutex;
 use toml::Table;
 

@@ -17,10 +17,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
-use platform::broker::Broker;
 use secrecy::ExposeSecret as _;
 use takedown::demo::BusKind;
 use tempfile::TempDir;
+use testkit::Broker;
 
 use pgbench::Pgbench;
 use report::LoadFigures;

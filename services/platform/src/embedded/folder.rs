@@ -35,7 +35,7 @@ impl FolderLock {
     }
 
     /// Locks the folder as soon as the other process has released it.
-    pub(crate) async fn wait(data_dir: &Path) -> Result<Self, EmbeddedError> {
+    pub async fn wait(data_dir: &Path) -> Result<Self, EmbeddedError> {
         loop {
             match Self::acquire(data_dir) {
                 Err(EmbeddedError::Busy(_)) => tokio::time::sleep(Duration::from_millis(50)).await,

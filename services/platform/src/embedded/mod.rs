@@ -113,7 +113,7 @@ impl Drop for Embedded {
 }
 
 /// Starts or joins a server that several processes share. It is not stopped when one of them ends.
-pub(crate) async fn shared(
+pub async fn shared(
     data_dir: &Path,
     progress: Progress<'_>,
 ) -> Result<SharedServer, EmbeddedError> {
@@ -124,14 +124,14 @@ pub(crate) async fn shared(
 
 /// A server shared with other processes, which is never stopped.
 #[derive(Debug)]
-pub(crate) struct SharedServer(PostgresServer);
+pub struct SharedServer(PostgresServer);
 
 impl SharedServer {
-    pub(crate) fn url(&self, database: &str) -> String {
+    pub fn url(&self, database: &str) -> String {
         self.0.url(database)
     }
 
-    pub(crate) fn pid(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.0.pid()
     }
 }

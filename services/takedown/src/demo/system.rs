@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use platform::broker::Broker;
 use platform::embedded::Embedded;
 use secrecy::SecretString;
+use testkit::Broker;
 use toml::Table;
 
 use crate::client::{Addresses, Client};

@@ -2,12 +2,12 @@
 
 use std::fs;
 
-use platform::broker::Broker;
-use platform::testing::TestDatabase;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use serde_json::Value;
+use testkit::Broker;
+use testkit::TestDatabase;
 
 use crate::program::{RunningSystem, errors, folder, takedown, wait_for};
 

@@ -13,11 +13,11 @@ use platform::principal::Role;
 use platform::sealed::{
     Keyring, Purpose, SigningContext, StaffClaims, StaffTokenIssuer, WrappedKey,
 };
-use platform::testing::TestDatabase;
 use prost::Message;
 use proto::v1;
 use proto::v1::verification_service_client::VerificationServiceClient;
 use sqlx::PgPool;
+use testkit::TestDatabase;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;

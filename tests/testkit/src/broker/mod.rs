@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use process::BrokerProcess;
 
-use crate::bus::BusTls;
-use crate::embedded::Progress;
+use platform::bus::BusTls;
+use platform::embedded::Progress;
 
 /// A running broker. Dropping it kills the process.
 #[derive(Debug)]
@@ -129,7 +129,7 @@ pub enum BrokerError {
     #[error("{0} failed: {1}")]
     Command(&'static str, String),
     #[error("the folder of the Kafka jars cannot be used")]
-    Folder(#[from] crate::embedded::EmbeddedError),
+    Folder(#[from] platform::embedded::EmbeddedError),
     #[error("{doing} failed")]
     Io {
         doing: String,

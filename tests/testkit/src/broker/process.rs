@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use super::{BrokerError, BrokerTls, jars};
-use crate::bus::BusConfig;
+use platform::bus::BusConfig;
 
 /// Starts `$@` with its output appended to `$0`, prints its process id, and ends it with the signal that it
 /// reads, or with KILL when its input closes.
@@ -192,7 +192,7 @@ fn initialize(
 /// A cluster id: 16 bytes in URL-safe base64. It begins with a character of the alphabet, because a hyphen would be
 /// parsed as an option.
 fn cluster_id() -> String {
-    let mut id = crate::sealed::random::<16>();
+    let mut id = platform::sealed::random::<16>();
     id[0] &= 0x7f;
     base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, id)
 }

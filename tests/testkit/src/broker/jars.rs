@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::BrokerError;
-use crate::config::{cache_dir, search_path};
-use crate::embedded::{FolderLock, Progress};
+use platform::config::{cache_dir, search_path};
+use platform::embedded::{FolderLock, Progress};
 
 const POM: &str = include_str!("pom.xml");
 /// Same as in `pom.xml`; a test compares the two.

@@ -13,10 +13,10 @@ use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use tokio::sync::OnceCell;
 
-use crate::config::{cache_dir, env_var};
-use crate::db::{self, Schema};
-use crate::embedded;
-use crate::error::chain;
+use platform::config::{cache_dir, env_var};
+use platform::db::{self, Schema};
+use platform::embedded;
+use platform::error::chain;
 
 /// Maximum number of templates kept. Older ones belong to migrations that have since changed.
 const MAX_TEMPLATES: i64 = 24;
