@@ -10,7 +10,6 @@ pub mod connector;
 pub mod db;
 pub mod embedded;
 pub mod error;
-pub mod failpoint;
 pub mod grpc;
 pub mod http;
 pub mod kafka;
