@@ -1,7 +1,8 @@
 //! Output of the commands: tables for people, JSON for programs, progress bars, and errors as
 //! `error[code]: sentence`.
 //!
-//! Results go to stdout, everything else to stderr. Commands pass no URL to these functions.
+//! Results go to stdout, everything else to stderr. Commands pass no URL to these functions, except `provider watch`, whose user
+//! is the provider that the notice asks to remove it.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;

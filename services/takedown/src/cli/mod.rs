@@ -199,7 +199,7 @@ impl Command {
     fn log_level(&self) -> LevelFilter {
         match self {
             Self::Up(_)
-            | Self::Provider(provider::Command::Serve(_))
+            | Self::Provider(provider::Command::Serve(_) | provider::Command::Watch { .. })
             | Self::Intake(_)
             | Self::Verification(_)
             | Self::Dispatch(_)

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use domain::enums::Answer;
+use host_client::signed_notice::MessageKind;
 use uuid::Uuid;
 
 use super::scenario::Behaviour;
@@ -11,30 +12,6 @@ use super::scenario::Behaviour;
 /// Text of a question and of a dispute.
 pub const QUESTION_TEXT: &str = "Which content on this page does the notice refer to?";
 pub const DISPUTE_TEXT: &str = "Our reviewers are not sure; please review it again.";
-
-/// Why a message was sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MessageKind {
-    Notice,
-    Reminder,
-    Information,
-    Upheld,
-    Retraction,
-}
-
-impl MessageKind {
-    /// Parses the API's value, or a webhook's event type (`notice.<kind>`).
-    pub fn parse(text: &str) -> Option<Self> {
-        match text.strip_prefix("notice.").unwrap_or(text) {
-            "notice" | "created" => Some(Self::Notice),
-            "reminder" => Some(Self::Reminder),
-            "information" => Some(Self::Information),
-            "upheld" => Some(Self::Upheld),
-            "retraction" | "retracted" => Some(Self::Retraction),
-            _ => None,
-        }
-    }
-}
 
 /// One verified message about one notice.
 #[derive(Debug, Clone, Copy)]

@@ -8,6 +8,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use domain::enums::DeliveryChannel;
 use domain::url::CanonicalUrl;
+use host_client::WebhookKey;
+use host_client::gateway_client::{self, GatewayClient};
 use platform::connector::MapEntry;
 use secrecy::SecretString;
 use tokio::net::{TcpListener, TcpSocket};
@@ -15,7 +17,6 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::gateway_client::{self, GatewayClient};
 use super::log::HostLog;
 use super::network_fault::NetworkProfile;
 use super::pages::Pages;
@@ -270,7 +271,8 @@ pub(super) async fn fetch_webhook_key(host: &SimulatedHost) -> Result<()> {
     let key = preferences
         .webhook_public_key
         .context("the hotline has no webhook key for this host")?;
-    host.trust_webhook_key(&key)
+    host.trust_webhook_key(WebhookKey::parse(&key)?);
+    Ok(())
 }
 
 /// Every IP address that is the host of a reported URL.

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use domain::enums::Answer;
+use host_client::signed_notice::VerifiedNotice;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::network_fault::NetworkFault;
-use super::signed_notice::VerifiedNotice;
 
 /// What identifies a notice from the host's point of view: one step has one notice.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

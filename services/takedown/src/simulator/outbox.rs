@@ -4,12 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Error;
+use host_client::gateway_client::{AnswerResult, GatewayClient, GatewayError, SubmittedAnswer};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::gateway_client::{AnswerResult, GatewayClient, GatewayError, SubmittedAnswer};
 use super::simulated_host::DeliveredBy;
 
 /// Answers per bulk request.
@@ -144,15 +143,13 @@ impl RetryBudget {
     ///
     /// # Errors
     /// The error is permanent, or the budget is used up.
-    async fn wait_before_retry(&mut self, error: &Error) -> Result<(), &'static str> {
-        let response = error.downcast_ref::<GatewayError>();
-        if response.is_some_and(|response| !response.is_retryable()) {
+    async fn wait_before_retry(&mut self, error: &GatewayError) -> Result<(), &'static str> {
+        if !error.is_retryable() {
             tracing::debug!(%error, "the hotline refused an answer");
             return Err("answer_refused");
         }
         self.left = self.left.checked_sub(1).ok_or("answer_given_up")?;
-        let retry_after = response.and_then(|response| response.retry_after);
-        tokio::time::sleep(retry_after.unwrap_or(self.pause)).await;
+        tokio::time::sleep(error.retry_after().unwrap_or(self.pause)).await;
         self.pause = (self.pause * 2).min(Duration::from_secs(2));
         Ok(())
     }

@@ -1,18 +1,18 @@
-//! `takedown provider serve`: the reference client for a host's engineers. Receives notices by pull API, webhook or
-//! mail, verifies each, and answers by the chosen behaviour.
+//! `takedown provider serve`: a simulated host on the real delivery channels. Receives notices by pull API, webhook or mail,
+//! verifies each with the reference client, and answers by the chosen behaviour.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
+use host_client::gateway_client::{self, GatewayClient};
 use secrecy::SecretString;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::gateway_client::{self, GatewayClient};
 use super::hosts::{OUTAGE, fetch_webhook_key};
 use super::log::HostLog;
 use super::network_fault::NetworkProfile;

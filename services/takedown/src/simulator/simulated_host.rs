@@ -10,8 +10,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use domain::enums::Answer;
+use domain::url::CanonicalUrl;
+use host_client::gateway_client::{GatewayClient, SubmittedAnswer};
+use host_client::signed_notice::{NoticeDocument, NoticeRejection, VerifiedNotice};
+use host_client::webhook::{self, Webhook, WebhookRejection};
+use host_client::{NoticeVerifier, WebhookKey, notice_mail};
+use http::HeaderMap;
 use platform::clock::wall;
-use platform::sealed::{KeyId, PublicKey, SigningContext, Verifier};
 use reqwest::Url;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -19,14 +24,11 @@ use uuid::Uuid;
 use super::behaviour::{
     CaseMemory, DISPUTE_TEXT, HostAction, QUESTION_TEXT, ReceivedNotice, react,
 };
-use super::gateway_client::{GatewayClient, SubmittedAnswer};
 use super::log::{HostLog, NoticeStep};
 use super::network_fault::{NetworkFault, NetworkProfile};
-use super::notice_mail;
 use super::outbox::{Outbox, OutgoingAnswer};
 use super::pages::Pages;
 use super::scenario::Behaviour;
-use super::signed_notice::{NoticeDocument, NoticeRejection, VerifiedNotice, verify};
 
 pub struct HostSetup {
     pub id: String,
@@ -42,8 +44,8 @@ pub struct HostSetup {
 
 pub struct SimulatedHost {
     setup: HostSetup,
-    keys: RwLock<Verifier>,
-    webhook_key: RwLock<Option<Verifier>>,
+    verifier: NoticeVerifier,
+    webhook_key: RwLock<Option<WebhookKey>>,
     memory: Mutex<HashMap<Uuid, CaseMemory>>,
     /// The newest message of each notice: sequence, then time of issue.
     newest: Mutex<HashMap<Uuid, (u32, time::OffsetDateTime)>>,
@@ -65,16 +67,14 @@ pub enum DeliveredBy {
 impl SimulatedHost {
     /// Fetches the hotline's notice keys.
     pub async fn new(setup: HostSetup, tasks: TaskTracker) -> Result<Arc<Self>> {
-        let keys = setup
-            .gateway
-            .notice_keys()
+        let verifier = NoticeVerifier::new(setup.id.clone(), setup.gateway.clone())
             .await
             .context("reading the hotline's keys")?;
         let outbox = Outbox::start(setup.gateway.clone(), &tasks);
         Ok(Arc::new(Self {
             is_down: AtomicBool::new(setup.behaviour == Behaviour::Down),
             setup,
-            keys: RwLock::new(keys),
+            verifier,
             webhook_key: RwLock::default(),
             memory: Mutex::default(),
             newest: Mutex::default(),
@@ -107,25 +107,26 @@ impl SimulatedHost {
         self.is_down.store(false, Ordering::Relaxed);
     }
 
-    /// Accepts webhooks signed with this key (`whpk_…`, Standard Webhooks) from now on.
-    pub fn trust_webhook_key(&self, whpk: &str) -> Result<()> {
-        let key = PublicKey::from_whpk(webhook_key_id(), whpk)?;
-        let verifier = Verifier::new(SigningContext::Notice, [key])?;
+    /// Accepts webhooks signed with this key from now on.
+    pub fn trust_webhook_key(&self, key: WebhookKey) {
         *self
             .webhook_key
             .write()
-            .unwrap_or_else(PoisonError::into_inner) = Some(verifier);
-        Ok(())
+            .unwrap_or_else(PoisonError::into_inner) = Some(key);
     }
 
-    /// True if `signature` is the hotline's webhook signature of these bytes.
-    pub fn is_from_hotline(&self, signed: &[u8], signature: &[u8]) -> bool {
+    /// Verifies a webhook. Without a key, none is authentic.
+    pub fn verify_webhook(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Webhook, WebhookRejection> {
         let key = self
             .webhook_key
             .read()
             .unwrap_or_else(PoisonError::into_inner);
-        key.as_ref()
-            .is_some_and(|key| key.verify_raw(&webhook_key_id(), signed, signature).is_ok())
+        let key = key.as_ref().ok_or(WebhookRejection::Forged)?;
+        webhook::verify(headers, body, key)
     }
 
     /// Verifies and records a notice, and acts on it if it is the newest message. Returns the fault of this delivery.
@@ -134,7 +135,7 @@ impl SimulatedHost {
         document: &NoticeDocument,
         delivered_by: DeliveredBy,
     ) -> Result<NetworkFault, NoticeRejection> {
-        let verified = self.verify(document).await.inspect_err(|rejection| {
+        let (verified, url) = self.verify(document).await.inspect_err(|rejection| {
             self.log().record_refusal(rejection.code());
         })?;
         let step = NoticeStep {
@@ -171,8 +172,12 @@ impl SimulatedHost {
             )
         };
         if !actions.is_empty() {
-            self.tasks
-                .spawn(Arc::clone(self).perform(verified, actions, Arc::new(delivered_by)));
+            self.tasks.spawn(Arc::clone(self).perform(
+                verified.notice,
+                url,
+                actions,
+                Arc::new(delivered_by),
+            ));
         }
         Ok(fault)
     }
@@ -190,22 +195,13 @@ impl SimulatedHost {
             .await
     }
 
-    async fn verify(&self, document: &NoticeDocument) -> Result<VerifiedNotice, NoticeRejection> {
-        let keys = || {
-            self.keys
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone()
-        };
-        let result = verify(document, self.id(), &keys(), wall());
-        if result.as_ref().err() != Some(&NoticeRejection::UnknownKey) {
-            return result;
-        }
-        // The hotline may have rotated its key. A forger can cause this request, and nothing more.
-        if let Ok(current) = self.gateway().notice_keys().await {
-            *self.keys.write().unwrap_or_else(PoisonError::into_inner) = current;
-        }
-        verify(document, self.id(), &keys(), wall())
+    async fn verify(
+        &self,
+        document: &NoticeDocument,
+    ) -> Result<(VerifiedNotice, CanonicalUrl), NoticeRejection> {
+        let verified = self.verifier.verify(document).await?;
+        let url = CanonicalUrl::parse(&verified.url).map_err(|_| NoticeRejection::Malformed)?;
+        Ok((verified, url))
     }
 
     /// The highest sequence is the newest message, and among equal sequences the latest issue.
@@ -219,7 +215,8 @@ impl SimulatedHost {
 
     async fn perform(
         self: Arc<Self>,
-        verified: VerifiedNotice,
+        notice: Uuid,
+        url: CanonicalUrl,
         actions: Vec<HostAction>,
         delivered_by: Arc<DeliveredBy>,
     ) {
@@ -227,22 +224,22 @@ impl SimulatedHost {
             match action {
                 HostAction::Answer(answer) => {
                     let outgoing = OutgoingAnswer {
-                        answer: self.answer(verified.notice, answer),
+                        answer: self.answer(notice, answer),
                         delivered_by: Arc::clone(&delivered_by),
                     };
                     match self.outbox.send(outgoing).await {
-                        Ok(()) => self.log().record_answer(verified.notice, answer, wall()),
+                        Ok(()) => self.log().record_answer(notice, answer, wall()),
                         Err(reason) => self.log().record_refusal(reason),
                     }
                     if let (Answer::NotOurs, Some(pages)) = (answer, &self.setup.pages) {
-                        pages.front_answered(&verified.url, self.id());
+                        pages.front_answered(&url, self.id());
                     }
                 }
                 HostAction::TakeDown { reappears } => {
-                    tokio::time::sleep(removal_time(verified.notice)).await;
+                    tokio::time::sleep(removal_time(notice)).await;
                     if let Some(pages) = &self.setup.pages {
-                        pages.wait_for_front(&verified.url, self.id()).await;
-                        pages.take_down(&verified.url, reappears);
+                        pages.wait_for_front(&url, self.id()).await;
+                        pages.take_down(&url, reappears);
                     }
                 }
             }
@@ -250,18 +247,18 @@ impl SimulatedHost {
     }
 
     fn answer(&self, notice: Uuid, answer: Answer) -> SubmittedAnswer {
-        let submitted = SubmittedAnswer::new(notice, answer);
+        let submitted = SubmittedAnswer::new(notice, answer.as_str());
         match answer {
             Answer::NotOurs => SubmittedAnswer {
                 named: self.setup.upstream.clone(),
                 ..submitted
             },
             Answer::NeedInformation => SubmittedAnswer {
-                text: Some(QUESTION_TEXT),
+                text: Some(QUESTION_TEXT.to_owned()),
                 ..submitted
             },
             Answer::Disputed => SubmittedAnswer {
-                text: Some(DISPUTE_TEXT),
+                text: Some(DISPUTE_TEXT.to_owned()),
                 ..submitted
             },
             _ => submitted,
@@ -272,11 +269,6 @@ impl SimulatedHost {
 /// How long a person takes to remove a page: between a fifth of a second and one second.
 fn removal_time(notice: Uuid) -> Duration {
     Duration::from_millis(200 + u64::from(notice.as_bytes()[1]) * 3)
-}
-
-fn webhook_key_id() -> KeyId {
-    // Standard Webhooks has no key ids.
-    KeyId::parse("webhook").expect("lower-case letters")
 }
 
 /// Parses a behaviour given on the command line.

@@ -79,7 +79,7 @@ async fn staff_answer_a_question_place_and_release_a_police_hold_and_withdraw_a_
     let (case, notice) = case_with_notice(&up, "a").await;
 
     let gateway = up.output["gateway"].as_str().unwrap();
-    let http = takedown::simulator::gateway_client::http_client().unwrap();
+    let http = host_client::gateway_client::http_client().unwrap();
     let send_answer = || {
         http.post(format!("{gateway}/provider/v1/answers"))
             .bearer_auth(key["key"].as_str().unwrap())

@@ -2,12 +2,15 @@
 
 mod import;
 mod key;
+mod reference_client;
 mod show;
 mod trial;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
+use host_client::answer::AnswerOptions;
+use host_client::watch::WatchOptions;
 use platform::shutdown;
 use serde_json::json;
 
@@ -50,7 +53,21 @@ pub(super) enum Command {
         #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=100))]
         notices: u8,
     },
-    /// Runs the reference client: receives a provider's notices, verifies them and answers.
+    /// Runs the reference client: receives a provider's notices, verifies them and prints them. Answers none.
+    Watch {
+        #[command(flatten)]
+        options: WatchOptions,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Answers one notice, as the provider.
+    Answer {
+        #[command(flatten)]
+        options: AnswerOptions,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Runs a simulated host: receives a provider's notices, verifies them and answers by its behaviour.
     Serve(Box<simulator::serve::ServeOptions>),
 }
 
@@ -62,6 +79,7 @@ impl Command {
             | Self::Show { common, .. }
             | Self::Trial { common, .. } => common.format,
             Self::Key(command) => command.format(),
+            Self::Watch { format, .. } | Self::Answer { format, .. } => *format,
             Self::Serve(options) => options.format,
         }
     }
@@ -78,6 +96,8 @@ pub(super) async fn run(command: Command) -> Result<()> {
             id,
             notices,
         } => trial::run(&common, id, notices).await,
+        Command::Watch { options, format } => reference_client::watch(options, format).await,
+        Command::Answer { options, format } => reference_client::answer(options, format).await,
         Command::Serve(options) => {
             let format = options.format;
             let shutdown = shutdown::on_signals()?;

@@ -3,14 +3,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use domain::url::CanonicalUrl;
-use platform::sealed::{KeyId, SealedError, Verifier, commitment};
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
-use super::behaviour::MessageKind;
+use crate::keys::{HotlineKeys, SignatureError};
 
 /// A notice in the form that every delivery channel uses. Unknown fields are ignored.
 #[derive(Clone, Deserialize)]
@@ -43,6 +42,41 @@ struct SignedStatement {
     expires: String,
 }
 
+/// Why a message was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageKind {
+    Notice,
+    Reminder,
+    Information,
+    Upheld,
+    Retraction,
+}
+
+impl MessageKind {
+    /// The API's value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Notice => "notice",
+            Self::Reminder => "reminder",
+            Self::Information => "information",
+            Self::Upheld => "upheld",
+            Self::Retraction => "retraction",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [
+            Self::Notice,
+            Self::Reminder,
+            Self::Information,
+            Self::Upheld,
+            Self::Retraction,
+        ]
+        .into_iter()
+        .find(|kind| kind.as_str() == text)
+    }
+}
+
 /// A notice that passed verification.
 #[derive(Clone)]
 pub struct VerifiedNotice {
@@ -53,14 +87,14 @@ pub struct VerifiedNotice {
     pub sequence: u32,
     pub kind: MessageKind,
     pub issued: OffsetDateTime,
-    pub url: CanonicalUrl,
+    pub url: String,
     /// Signed commitment to the URL, hexadecimal; and its salt if the document shows it.
     pub commitment: String,
     pub salt: Option<[u8; 32]>,
 }
 
 /// Why a notice fails verification.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoticeRejection {
     #[error("the notice has no readable signed part")]
     Malformed,
@@ -79,8 +113,8 @@ pub enum NoticeRejection {
 }
 
 impl NoticeRejection {
-    /// Stable code for the host's log.
-    pub fn code(&self) -> &'static str {
+    /// Stable code, for logs.
+    pub const fn code(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
             Self::UnknownKey => "unknown_key",
@@ -100,17 +134,16 @@ impl NoticeRejection {
 pub fn verify(
     document: &NoticeDocument,
     own_id: &str,
-    keys: &Verifier,
+    keys: &HotlineKeys,
     now: OffsetDateTime,
 ) -> Result<VerifiedNotice, NoticeRejection> {
     let malformed = |_| NoticeRejection::Malformed;
     let decode = |text: &str| STANDARD.decode(text).map_err(malformed);
     let (bytes, signature) = (decode(&document.signed)?, decode(&document.signature)?);
-    let key_id = KeyId::parse(&document.key_id).map_err(|_| NoticeRejection::Malformed)?;
-    keys.verify(&key_id, &bytes, &signature)
+    keys.verify(&document.key_id, &bytes, &signature)
         .map_err(|error| match error {
-            SealedError::UnknownKey(_) => NoticeRejection::UnknownKey,
-            _ => NoticeRejection::Forged,
+            SignatureError::UnknownKey => NoticeRejection::UnknownKey,
+            SignatureError::Invalid => NoticeRejection::Forged,
         })?;
     let statement: SignedStatement =
         serde_json::from_slice(&bytes).map_err(|_| NoticeRejection::Malformed)?;
@@ -131,9 +164,7 @@ pub fn verify(
         }
         None => None,
     };
-    if salt
-        .is_some_and(|salt| hex::encode(commitment(&salt, &document.url)) != statement.commitment)
-    {
+    if salt.is_some_and(|salt| commitment(&salt, &document.url) != statement.commitment) {
         return Err(NoticeRejection::Contradicts);
     }
     let time =
@@ -141,7 +172,6 @@ pub fn verify(
     if time(&statement.expires)? <= now {
         return Err(NoticeRejection::Expired);
     }
-    let url = CanonicalUrl::parse(&document.url).map_err(|_| NoticeRejection::Malformed)?;
     Ok(VerifiedNotice {
         notice: statement.notice_id,
         case: document.case_id,
@@ -150,8 +180,39 @@ pub fn verify(
         sequence: statement.sequence,
         kind: MessageKind::parse(&statement.message).ok_or(NoticeRejection::Malformed)?,
         issued: time(&statement.issued)?,
-        url,
+        url: document.url.clone(),
         commitment: statement.commitment,
         salt,
     })
+}
+
+/// The salted SHA-256 of a URL, hexadecimal. Each part is preceded by its length, eight octets, big endian.
+fn commitment(salt: &[u8; 32], url: &str) -> String {
+    let mut hash = Sha256::new();
+    for part in [&b"takedown/commitment/1"[..], salt, url.as_bytes()] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hex::encode(hash.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The hotline's own test vectors, read as a file: this crate shares no code with the hotline.
+    #[test]
+    fn a_commitment_matches_the_hotlines_vectors() {
+        let vectors = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../platform/testdata/vectors.json"
+        );
+        let vectors = std::fs::read_to_string(vectors).unwrap();
+        let vectors: serde_json::Value = serde_json::from_str(&vectors).unwrap();
+        let salt = hex::decode(vectors["commitment"]["salt"].as_str().unwrap()).unwrap();
+        assert_eq!(
+            commitment(&salt.try_into().unwrap(), vectors["url"].as_str().unwrap()),
+            vectors["commitment"]["digest"]
+        );
+    }
 }

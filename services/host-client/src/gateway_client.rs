@@ -1,17 +1,16 @@
-//! Client of the hotline's REST API, as a host's program calls it: one gateway, with the host's own key.
+//! Client of the hotline's REST API, as a provider's program calls it: one gateway, with the provider's own key.
 
 use std::fmt;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
-use domain::enums::Answer;
-use platform::sealed::{SigningContext, Verifier, parse_jwks};
-use reqwest::{Client, RequestBuilder, StatusCode, Url};
+use reqwest::{Client, RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
+use url::Url;
 use uuid::Uuid;
 
-use super::signed_notice::NoticeDocument;
+use crate::keys::{HotlineKeys, KeyError};
+use crate::signed_notice::NoticeDocument;
 
 /// Notices per page.
 const PAGE_SIZE: u32 = 200;
@@ -38,16 +37,20 @@ pub struct SubmittedAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub named: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub text: Option<&'static str>,
+    pub text: Option<String>,
+    /// RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
 }
 
 impl SubmittedAnswer {
-    pub fn new(notice_id: Uuid, answer: Answer) -> Self {
+    pub fn new(notice_id: Uuid, answer: &'static str) -> Self {
         Self {
             notice_id,
-            answer: answer.as_str(),
+            answer,
             named: None,
             text: None,
+            until: None,
         }
     }
 }
@@ -57,18 +60,23 @@ struct AnswersResponse {
     results: Vec<AnswerResult>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct AnswerResult {
+    /// The state of the notice, if the answer was accepted.
+    #[serde(default)]
+    pub state: Option<String>,
     #[serde(default)]
     pub problem: Option<AnswerProblem>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct AnswerProblem {
     pub code: String,
+    #[serde(default)]
+    pub detail: String,
 }
 
-/// How the hotline sends notices to this host.
+/// How the hotline sends notices to this provider.
 #[derive(Deserialize)]
 pub struct Preferences {
     pub channel: String,
@@ -78,32 +86,73 @@ pub struct Preferences {
     pub webhook_public_key: Option<String>,
 }
 
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    #[error("the gateway's address is not a URL")]
+    Address,
+    #[error("the gateway answered {status}{}", code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default())]
+    Response {
+        status: StatusCode,
+        /// The stable code of the problem document (RFC 9457), if there is one.
+        code: Option<String>,
+        retry_after: Option<Duration>,
+    },
+    /// Without the URL, because a mail's link is a credential.
+    #[error("the gateway cannot be reached")]
+    Transport(#[source] reqwest::Error),
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    #[error("the mail's link does not point to the configured hotline")]
+    ForeignLink,
+}
+
+impl GatewayError {
+    /// True if the same request may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Response { status, .. } => {
+                status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
+            }
+            Self::Transport(_) => true,
+            Self::Address | Self::Keys(_) | Self::ForeignLink => false,
+        }
+    }
+
+    /// The time that the gateway asks to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Response { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}
+
+impl From<reqwest::Error> for GatewayError {
+    fn from(error: reqwest::Error) -> Self {
+        Self::Transport(error.without_url())
+    }
+}
+
 impl GatewayClient {
-    /// `client` may be shared by several hosts; see [`http_client`].
+    /// `http` may be shared by several providers; see [`http_client`].
     ///
     /// # Errors
     /// `base` is not a URL.
-    pub fn new(base: &str, key: Option<SecretString>, client: Client) -> Result<Self> {
-        let base = Url::parse(base).with_context(|| format!("`{base}` is not a gateway URL"))?;
-        Ok(Self {
-            base,
-            key,
-            http: client,
-        })
+    pub fn new(base: &str, key: Option<SecretString>, http: Client) -> Result<Self, GatewayError> {
+        let base = Url::parse(base).map_err(|_| GatewayError::Address)?;
+        Ok(Self { base, key, http })
     }
 
     /// The hotline's published keys for notices.
-    pub async fn notice_keys(&self) -> Result<Verifier> {
+    pub async fn notice_keys(&self) -> Result<HotlineKeys, GatewayError> {
         let request = self.http.get(self.url("/.well-known/takedown-keys.json")?);
         let document = send(request).await?.json().await?;
-        Ok(Verifier::new(
-            SigningContext::Notice,
-            parse_jwks(&document)?,
-        )?)
+        Ok(HotlineKeys::parse(&document)?)
     }
 
     /// Notices that wait for an answer, or that are new or changed since the cursor.
-    pub async fn list_notices(&self, cursor: &str) -> Result<NoticePage> {
+    pub async fn list_notices(&self, cursor: &str) -> Result<NoticePage, GatewayError> {
         let mut request = self.http.get(self.url("/provider/v1/notices")?);
         request = request.query(&[("limit", PAGE_SIZE.to_string())]);
         if !cursor.is_empty() {
@@ -117,7 +166,7 @@ impl GatewayClient {
         &self,
         answers: &[SubmittedAnswer],
         idempotency_key: Uuid,
-    ) -> Result<Vec<AnswerResult>> {
+    ) -> Result<Vec<AnswerResult>, GatewayError> {
         let request = self.http.post(self.url("/provider/v1/answers")?);
         let request = request
             .header("idempotency-key", idempotency_key.to_string())
@@ -126,13 +175,13 @@ impl GatewayClient {
         Ok(response.results)
     }
 
-    pub async fn preferences(&self) -> Result<Preferences> {
+    pub async fn preferences(&self) -> Result<Preferences, GatewayError> {
         let request = self.http.get(self.url("/provider/v1/preferences")?);
         Ok(send(self.authenticated(request)).await?.json().await?)
     }
 
     /// Selects the webhook channel with this URL; the mailbox is left unchanged.
-    pub async fn set_webhook_url(&self, url: &str) -> Result<Preferences> {
+    pub async fn set_webhook_url(&self, url: &str) -> Result<Preferences, GatewayError> {
         let mailbox = self.preferences().await?.abuse_contact;
         let preferences = serde_json::json!({
             "channel": "webhook", "webhook_url": url, "abuse_contact": mailbox,
@@ -145,33 +194,37 @@ impl GatewayClient {
     }
 
     /// Opens the page behind a mail's link, which changes nothing.
-    pub async fn open_link(&self, link: &Url) -> Result<()> {
-        self.ensure_hotline_link(link)?;
+    pub async fn open_link(&self, link: &Url) -> Result<(), GatewayError> {
+        self.require_hotline_link(link)?;
         send(self.http.get(link.clone())).await.map(drop)
     }
 
     /// Answers by a mail's link.
-    pub async fn answer_by_link(&self, link: &Url, answer: &SubmittedAnswer) -> Result<()> {
-        self.ensure_hotline_link(link)?;
+    pub async fn answer_by_link(
+        &self,
+        link: &Url,
+        answer: &SubmittedAnswer,
+    ) -> Result<(), GatewayError> {
+        self.require_hotline_link(link)?;
         let mut form = vec![("answer", answer.answer)];
         form.extend(answer.named.as_deref().map(|named| ("named", named)));
-        form.extend(answer.text.map(|text| ("text", text)));
+        form.extend(answer.text.as_deref().map(|text| ("text", text)));
         send(self.http.post(link.clone()).form(&form))
             .await
             .map(drop)
     }
 
     /// A link from a mail is followed only if it points to the configured hotline.
-    fn ensure_hotline_link(&self, link: &Url) -> Result<()> {
-        ensure!(
-            link.origin() == self.base.origin() && link.path().starts_with("/n/"),
-            "the mail's link does not point to the configured hotline"
-        );
-        Ok(())
+    fn require_hotline_link(&self, link: &Url) -> Result<(), GatewayError> {
+        if link.origin() == self.base.origin() && link.path().starts_with("/n/") {
+            Ok(())
+        } else {
+            Err(GatewayError::ForeignLink)
+        }
     }
 
-    fn url(&self, path: &str) -> Result<Url> {
-        Ok(self.base.join(path)?)
+    fn url(&self, path: &str) -> Result<Url, GatewayError> {
+        self.base.join(path).map_err(|_| GatewayError::Address)
     }
 
     fn authenticated(&self, request: RequestBuilder) -> RequestBuilder {
@@ -188,30 +241,9 @@ impl fmt::Debug for GatewayClient {
     }
 }
 
-/// A response with an error status.
-#[derive(Debug, thiserror::Error)]
-#[error("the gateway answered {status}{}", code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default())]
-pub struct GatewayError {
-    pub status: StatusCode,
-    /// The stable code of the problem document (RFC 9457), if there is one.
-    pub code: Option<String>,
-    pub retry_after: Option<Duration>,
-}
-
-impl GatewayError {
-    /// True if the same request may succeed later.
-    pub fn is_retryable(&self) -> bool {
-        self.status.is_server_error() || self.status == StatusCode::TOO_MANY_REQUESTS
-    }
-}
-
-/// Sends a request.
-///
-/// # Errors
-/// The request failed, or the response has an error status ([`GatewayError`]).
-async fn send(request: RequestBuilder) -> Result<reqwest::Response> {
-    // Errors of reqwest print the URL, and a mail's link is a credential.
-    let response = request.send().await.map_err(reqwest::Error::without_url)?;
+/// Sends a request. An error status is an error.
+async fn send(request: RequestBuilder) -> Result<reqwest::Response, GatewayError> {
+    let response = request.send().await?;
     let status = response.status();
     if status.is_success() {
         return Ok(response);
@@ -225,16 +257,15 @@ async fn send(request: RequestBuilder) -> Result<reqwest::Response> {
         .map(Duration::from_secs);
     let problem: Option<serde_json::Value> = response.json().await.ok();
     let code = problem.and_then(|problem| problem["code"].as_str().map(str::to_owned));
-    Err(GatewayError {
+    Err(GatewayError::Response {
         status,
         code,
         retry_after,
-    }
-    .into())
+    })
 }
 
 /// An HTTP client that follows no redirects, uses no proxy and gives up after 20 seconds.
-pub fn http_client() -> Result<Client> {
+pub fn http_client() -> Result<Client, GatewayError> {
     // Fails if a provider is installed already, which is equally good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::builder()

@@ -1,10 +1,10 @@
 //! A notice that arrived by mail: its machine-readable part and the link to answer by. The rest of the mail is ignored.
 
 use mail_parser::{MessageParser, MimeHeaders as _, PartType};
-use reqwest::Url;
 use serde::Deserialize;
+use url::Url;
 
-use super::signed_notice::NoticeDocument;
+use crate::signed_notice::NoticeDocument;
 
 /// The machine-readable part of the mail.
 #[derive(Deserialize)]
