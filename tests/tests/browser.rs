@@ -6,9 +6,9 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use domain::enums::{DeliveryChannel, ProviderRole};
 use proto::v1::{ListOverdueRequest, Provider, UpsertProvidersRequest};
+use roles::client::Client;
+use roles::system::{DEMO_POLICY, LOCAL_OPERATOR, Options, System, policy};
 use secrecy::ExposeSecret as _;
-use takedown::client::Client;
-use takedown::system::{DEMO_POLICY, LOCAL_OPERATOR, Options, System, policy};
 use tests::analyst;
 use tokio::process::Command;
 

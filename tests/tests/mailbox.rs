@@ -18,7 +18,7 @@ use proto::v1::{
     GetAssessmentRequest, NoticeSummary, Provider, SearchNoticesRequest, UpsertProvidersRequest,
 };
 use reqwest::{Client, Method, StatusCode};
-use takedown::system::{DEMO_POLICY, Options, System, policy};
+use roles::system::{DEMO_POLICY, Options, System, policy};
 use tests::analyst;
 use tokio::net::TcpListener;
 use tokio::process::Command;

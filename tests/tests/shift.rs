@@ -15,9 +15,9 @@ use proto::v1::{
     GetVerificationCountsRequest, NewReport, Provider, Receipt, ReportChannel, ReportRemoveFacts,
     SubmitReportsRequest, SubmitReportsResponse, UpsertProvidersRequest, report_result,
 };
-use takedown::client::{Client, Profile};
-use takedown::multi_process;
-use takedown::system::DEMO_POLICY;
+use roles::client::{Client, Profile};
+use roles::system::DEMO_POLICY;
+use simulator::multi_process;
 use testkit::TestDatabase;
 
 /// The URL of the first case, which every page masks except after a reveal.

@@ -8,8 +8,10 @@ pub mod clock;
 pub mod config;
 pub mod connector;
 pub mod db;
+#[cfg(feature = "private-postgres")]
 pub mod embedded;
 pub mod error;
+pub mod folder_lock;
 pub mod grpc;
 pub mod http;
 pub mod kafka;
@@ -24,3 +26,6 @@ pub mod smtp;
 pub mod telemetry;
 pub mod tls;
 pub mod trace;
+
+/// Reports progress to a person: what takes time, and where files are placed.
+pub type Progress<'a> = &'a (dyn Fn(&str) + Send + Sync);

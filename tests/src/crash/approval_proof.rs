@@ -4,7 +4,7 @@ use domain::id::CaseId;
 use platform::sealed::{KeyId, commitment};
 use prost::Message as _;
 use proto::v1::ApprovalProofBody;
-use takedown::simulator::log::ReceivedMessage;
+use simulator::log::ReceivedMessage;
 
 use super::promises::RunEvidence;
 use super::reporters::AcceptedReport;

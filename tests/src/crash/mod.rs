@@ -27,12 +27,13 @@ use platform::sealed::SigningContext;
 use platform::shutdown;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use takedown::client::Client;
-use takedown::demo::case_truths::CaseTruths;
-use takedown::demo::{BusKind, analysts, setup};
-use takedown::simulator::hosts::{Listeners, SimulatedHosts};
-use takedown::simulator::network_fault::NetworkProfile;
-use takedown::simulator::scenario::Scenario;
+use roles::client::Client;
+use simulator::hosts::{Listeners, SimulatedHosts};
+use simulator::network_fault::NetworkProfile;
+use simulator::run::case_truths::CaseTruths;
+use simulator::run::{analysts, setup};
+use simulator::scenario::Scenario;
+use takedown::demo::BusKind;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -200,7 +201,7 @@ async fn settle(
     hosts: &SimulatedHosts,
 ) -> Result<(ObservedState, PromiseReport)> {
     let keys = system.processes.keyring().verifier(SigningContext::Proof);
-    let policy = takedown::system::policy(system::POLICY)?;
+    let policy = roles::system::policy(system::POLICY)?;
     let ladder: Vec<_> = policy.regimes[0]
         .ladder
         .iter()

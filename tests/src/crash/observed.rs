@@ -13,7 +13,7 @@ use proto::v1::{
     GetDispatchCountsRequest, GetVerificationCountsRequest, Leaf, ListQueueRequest, NoticeSummary,
     Page, ReadLeavesRequest, SearchNoticesRequest,
 };
-use takedown::client::Client;
+use roles::client::Client;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use domain::enums::{Answer, Rung};
 use domain::id::CaseId;
 use platform::sealed::Verifier;
-use takedown::simulator::log::{HostLog, ReceivedMessage};
+use simulator::log::{HostLog, ReceivedMessage};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 

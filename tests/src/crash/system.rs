@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
+use roles::role::Role;
+use simulator::hosts::Listeners;
+use simulator::multi_process::{self, Instance, MultiProcessSystem, SystemPlan};
 use takedown::demo::{BusKind, system};
-use takedown::multi_process::{self, Instance, MultiProcessSystem, SystemPlan};
-use takedown::role::Role;
-use takedown::simulator::hosts::Listeners;
 use testkit::Broker;
 use tokio::sync::Mutex;
 use toml::Table;

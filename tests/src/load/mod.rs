@@ -74,7 +74,7 @@ async fn measure(
     let folder = folder()?;
     let duration = Duration::from_secs(args.seconds);
     let (scenario, hashes) = whole_path::scenario(args.cases)?;
-    let listeners = takedown::simulator::hosts::Listeners::bind(&scenario).await?;
+    let listeners = simulator::hosts::Listeners::bind(&scenario).await?;
     let kafka = broker.map(Broker::bootstrap);
     let running = system::start(folder.path(), &listeners, kafka).await?;
     let processes = MeasuredProcesses {

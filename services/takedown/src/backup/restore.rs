@@ -9,13 +9,13 @@ use anyhow::{Context as _, Result};
 use flate2::read::GzDecoder;
 use platform::bus::BusKind;
 use platform::db;
+use roles::system::{self, SERVICES};
 use sha2::{Digest as _, Sha256};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
 
 use super::manifest::{Identity, Manifest, Table, refusal};
 use super::{KEYRING, tables, take};
 use crate::output::progress;
-use crate::system::{self, SERVICES};
 
 /// Checks that a backup is complete, that this program can read it, and that `keyring` does not exist yet.
 /// Writes nothing.

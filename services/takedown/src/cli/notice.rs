@@ -3,10 +3,10 @@
 use anyhow::Result;
 use domain::enums::NoticeState;
 use proto::v1::{ListOverdueRequest, NoticeSummary, Page, SearchNoticesRequest};
+use roles::client::Client;
 use serde_json::{Value, json};
 
 use super::{CommonArgs, labels};
-use crate::client::Client;
 use crate::output::{Format, format_timestamp, print, table, timestamp_json};
 
 #[derive(Debug, clap::Subcommand)]

@@ -10,11 +10,11 @@ use proto::v1::{
     FindReportsRequest, GetOutcomeRequest, Hash, NewReport, ReportRemoveFacts, ReportSummary,
     SubmitReportsRequest, find_reports_request::By, report_result,
 };
+use roles::client::Client;
 use serde_json::{Value, json};
 use tonic::Code;
 
 use super::{CommonArgs, import, labels};
-use crate::client::Client;
 use crate::output::{Format, facts, format_timestamp, timestamp_json};
 
 #[derive(Debug, clap::Subcommand)]

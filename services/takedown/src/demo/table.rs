@@ -1,8 +1,9 @@
 //! The result of a demo as a table for people.
 
-use super::figures::DemoFigures;
+use simulator::expected_figures::ExpectedFigures;
+use simulator::run::figures::DemoFigures;
+
 use crate::output;
-use crate::simulator::expected_figures::ExpectedFigures;
 
 pub fn render(figures: &DemoFigures, expected: &ExpectedFigures, differences: &[String]) -> String {
     let exact = |figure: u64| figure.to_string();

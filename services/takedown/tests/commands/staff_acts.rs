@@ -2,8 +2,8 @@
 
 use platform::clock::wall;
 use proto::v1::{Category, ClaimCasesRequest, DecideCasesRequest, DecisionItem, Verdict, verdict};
+use roles::client::Client;
 use serde_json::{Value, json};
-use takedown::client::Client;
 use time::format_description::well_known::Rfc3339;
 
 use crate::program::{RunningSystem, start_and_wait, takedown, terminate, wait_for};

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::BrokerError;
+use platform::Progress;
 use platform::config::{cache_dir, search_path};
-use platform::embedded::{FolderLock, Progress};
+use platform::folder_lock::FolderLock;
 
 const POM: &str = include_str!("pom.xml");
 /// Same as in `pom.xml`; a test compares the two.

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use process::BrokerProcess;
 
+use platform::Progress;
 use platform::bus::BusTls;
-use platform::embedded::Progress;
 
 /// A running broker. Dropping it kills the process.
 #[derive(Debug)]
@@ -129,7 +129,7 @@ pub enum BrokerError {
     #[error("{0} failed: {1}")]
     Command(&'static str, String),
     #[error("the folder of the Kafka jars cannot be used")]
-    Folder(#[from] platform::embedded::EmbeddedError),
+    Folder(#[from] platform::folder_lock::FolderLockError),
     #[error("{doing} failed")]
     Io {
         doing: String,

@@ -7,13 +7,13 @@ use platform::bus::{BusConfig, BusKind};
 use platform::clock::{self, Clock};
 use platform::db::{self, Schema};
 use platform::sealed::{Keyring, WrappedKey};
+use roles::system::SERVICES;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{ConnectOptions as _, PgConnection};
 use time::Duration;
 use uuid::Uuid;
 
 use super::{CheckResult, kafka, logs};
-use crate::system::SERVICES;
 
 /// Tolerated difference between the clocks. The machine's clock dates credentials, the database's everything
 /// else.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use platform::bus::{BusConfig, PartitionState, TopicState, inspect_topic};
 use platform::sealed::Keyring;
+use roles::system::SHARED_LOGS;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::CheckResult;
 use super::database::query_failed;
-use crate::system::SHARED_LOGS;
 
 /// What can be wrong with a partition, or with a consumer group's offset in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

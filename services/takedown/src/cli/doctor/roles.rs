@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use platform::grpc;
 use proto::v1::{GetConservationRequest, LatestCheckpointRequest};
+use roles::client::{Client, Profile};
 use tonic::transport::Channel;
 
 use super::CheckResult;
-use crate::client::{Client, Profile};
 
 /// Limit for one request.
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -3,6 +3,8 @@
 mod import;
 mod key;
 mod reference_client;
+#[cfg(feature = "demo")]
+mod serve;
 mod show;
 mod trial;
 
@@ -11,12 +13,11 @@ use std::path::PathBuf;
 use anyhow::Result;
 use host_client::answer::AnswerOptions;
 use host_client::watch::WatchOptions;
-use platform::shutdown;
-use serde_json::json;
+#[cfg(feature = "demo")]
+use simulator::serve::ServeOptions;
 
 use super::CommonArgs;
 use crate::output::Format;
-use crate::simulator;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -68,7 +69,13 @@ pub(super) enum Command {
         format: Format,
     },
     /// Runs a simulated host: receives a provider's notices, verifies them and answers by its behaviour.
-    Serve(Box<simulator::serve::ServeOptions>),
+    #[cfg(feature = "demo")]
+    Serve {
+        #[command(flatten)]
+        options: Box<ServeOptions>,
+        #[command(flatten)]
+        format: Format,
+    },
 }
 
 impl Command {
@@ -80,7 +87,18 @@ impl Command {
             | Self::Trial { common, .. } => common.format,
             Self::Key(command) => command.format(),
             Self::Watch { format, .. } | Self::Answer { format, .. } => *format,
-            Self::Serve(options) => options.format,
+            #[cfg(feature = "demo")]
+            Self::Serve { format, .. } => *format,
+        }
+    }
+
+    /// Whether it runs until a signal.
+    pub(super) fn is_long_running(&self) -> bool {
+        match self {
+            Self::Watch { .. } => true,
+            #[cfg(feature = "demo")]
+            Self::Serve { .. } => true,
+            _ => false,
         }
     }
 }
@@ -98,30 +116,7 @@ pub(super) async fn run(command: Command) -> Result<()> {
         } => trial::run(&common, id, notices).await,
         Command::Watch { options, format } => reference_client::watch(options, format).await,
         Command::Answer { options, format } => reference_client::answer(options, format).await,
-        Command::Serve(options) => {
-            let format = options.format;
-            let shutdown = shutdown::on_signals()?;
-            simulator::serve::serve(*options, shutdown, |addresses| {
-                print_addresses(format, addresses);
-            })
-            .await?;
-            Ok(())
-        }
+        #[cfg(feature = "demo")]
+        Command::Serve { options, format } => serve::run(*options, format).await,
     }
-}
-
-fn print_addresses(format: Format, addresses: &simulator::serve::ListenAddresses) {
-    format.print(&json!(addresses), || {
-        let webhook = addresses
-            .webhook
-            .map(|address| format!("receiving webhooks on {address}"));
-        let smtp = addresses
-            .smtp
-            .map(|address| format!("receiving mail on {address}"));
-        let polls = addresses
-            .polls
-            .then(|| "polling the pull API for notices".to_owned());
-        let all = [webhook, smtp, polls].into_iter().flatten();
-        all.collect::<Vec<_>>().join("\n")
-    });
 }

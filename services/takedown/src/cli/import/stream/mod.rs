@@ -16,6 +16,7 @@ use proto::v1::{
     ItemProblem, StreamReportsRequest, StreamReportsResponse, report_result,
     stream_reports_response,
 };
+use roles::client::Client;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
@@ -23,7 +24,6 @@ use tonic::{Code, Status};
 
 use super::result_file::{ResultLine, RowResult};
 use super::rows::RowSubmission;
-use crate::client::Client;
 
 /// Number of streams; the server handles a few submissions of each at a time.
 const STREAMS: usize = 8;

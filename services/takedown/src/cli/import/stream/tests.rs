@@ -1,10 +1,10 @@
 //! Submission streams against a server that defers submissions.
 
 use proto::v1::{Receipt, ReportResult, SubmitReportsRequest, SubmitReportsResponse};
+use roles::client::Addresses;
 use secrecy::SecretString;
 
 use super::*;
-use crate::client::Addresses;
 
 const ROWS: usize = 200;
 

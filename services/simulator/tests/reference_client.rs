@@ -21,8 +21,8 @@ use platform::clock::wall;
 use platform::connector::{self, Connector, ConnectorMap, Request};
 use platform::sealed::{Keyring, SigningContext, commitment, jwks};
 use serde_json::{Value, json};
-use takedown::simulator::hosts::{Listeners, SimulatedHosts, webhook_url};
-use takedown::simulator::scenario::{
+use simulator::hosts::{Listeners, SimulatedHosts, webhook_url};
+use simulator::scenario::{
     Behaviour, GroundTruth, ReportRow, Scenario, ScenarioProvider, ScenarioReport, TrueVerdict,
 };
 use time::format_description::well_known::Rfc3339;

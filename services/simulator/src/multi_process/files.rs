@@ -17,8 +17,8 @@ use url::Url;
 use super::certificates::RunCa;
 use super::ports::Ports;
 use super::{Instance, SystemPlan};
-use crate::role::Role;
-use crate::system::keyring_path;
+use roles::role::Role;
+use roles::system::{Settings, keyring_path};
 
 pub(super) struct WrittenFiles {
     pub(super) configs: Vec<(Instance, PathBuf)>,
@@ -159,7 +159,7 @@ fn ledger_origin(plan: &SystemPlan) -> String {
     plan.settings
         .get("ledger")
         .and_then(|ledger| ledger.get("origin")?.as_str())
-        .map_or_else(|| ledger::Config::default().origin, str::to_owned)
+        .map_or_else(|| Settings::default().ledger.origin, str::to_owned)
 }
 
 /// The administrator's URL with the user and password of a runtime role.

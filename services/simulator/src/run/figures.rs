@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use super::case_truths::{CaseTruths, ReceiptTotals};
 use super::progress::dispatch_counts;
-use crate::client::Client;
-use crate::simulator::expected_figures::{CountRange, ExpectedFigures};
-use crate::simulator::log::{HostLog, HostLogTotals};
-use crate::simulator::scenario::TrueVerdict;
+use crate::expected_figures::{CountRange, ExpectedFigures};
+use crate::log::{HostLog, HostLogTotals};
+use crate::scenario::TrueVerdict;
+use roles::client::Client;
 
 const PAGE_SIZE: u32 = 500;
 /// Errors of one kind that are listed; the others are only counted.

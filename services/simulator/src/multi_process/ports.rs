@@ -8,8 +8,8 @@ use anyhow::Result;
 use tokio::net::TcpSocket;
 
 use super::Instance;
-use crate::client::Addresses;
-use crate::role::Role;
+use roles::client::Addresses;
+use roles::role::Role;
 
 pub(super) struct Ports(BTreeMap<Instance, (SocketAddr, TcpSocket)>);
 

@@ -11,11 +11,11 @@ use platform::tls::{self, Tls, TlsFiles};
 use proto::v1;
 use proto::v1::log_service_client::LogServiceClient;
 use proto::v1::verification_service_client::VerificationServiceClient;
+use roles::role::Role;
+use roles::role::config::EgressConfig;
 use secrecy::ExposeSecret as _;
+use simulator::multi_process::{self, MultiProcessSystem, SystemPlan};
 use sqlx::{Connection as _, PgConnection};
-use takedown::multi_process::{self, MultiProcessSystem, SystemPlan};
-use takedown::role::Role;
-use takedown::role::config::EgressConfig;
 use tempfile::TempDir;
 use testkit::Broker;
 use toml::Table;
@@ -39,7 +39,7 @@ async fn start(data_folder: &TempDir, bus: Table) -> MultiProcessSystem {
     let plan = SystemPlan {
         data_dir: data_folder.path().join("system"),
         program: multi_process::program().unwrap(),
-        policy: takedown::system::DEMO_POLICY.to_owned(),
+        policy: roles::system::DEMO_POLICY.to_owned(),
         settings: Table::new(),
         egress: EgressConfig {
             production: false,
@@ -295,7 +295,7 @@ mod on_a_broker {
         );
         let system = start(&data_folder, bus.parse().unwrap()).await;
         let mut admin = connect_as_administrator(&system).await;
-        for (reader, other) in takedown::system::SHARED_LOGS.map(|(from, to)| (to, from)) {
+        for (reader, other) in roles::system::SHARED_LOGS.map(|(from, to)| (to, from)) {
             let may: bool = sqlx::query_scalar("select has_schema_privilege($1, $2, 'usage')")
                 .bind(db::runtime_role(reader))
                 .bind(other)

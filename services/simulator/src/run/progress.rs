@@ -1,6 +1,6 @@
 //! Follows the run: shows its progress, and detects its end or a stall.
 
-use std::io::{IsTerminal as _, stderr};
+use std::io::{IsTerminal as _, Write as _, stderr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,8 @@ use proto::v1::{
     GetIntakeCountsRequest, GetVerificationCountsRequest, StageCount,
 };
 
-use crate::client::Client;
-use crate::output::note;
-use crate::simulator::expected_figures::ExpectedFigures;
+use crate::expected_figures::ExpectedFigures;
+use roles::client::Client;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Interval of progress lines when stderr is not a terminal.
@@ -121,7 +120,8 @@ pub async fn wait_until_settled(client: &Client, progress: &DemoProgress) -> Res
         }
         if progress.bars.is_none() && last_line.elapsed() > LINE_INTERVAL {
             last_line = Instant::now();
-            note(&line(progress, now));
+            // Nothing can be shown if stderr is closed.
+            let _ = writeln!(stderr(), "{}", line(progress, now));
         }
         // Two equal snapshots, so that an event in transit between two services is not missed.
         let is_over = all_reported

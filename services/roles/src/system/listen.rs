@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context as _, Result};
-use platform::embedded::Progress;
+use platform::Progress;
 use tokio::net::TcpListener;
 
 use super::Options;

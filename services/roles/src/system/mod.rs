@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use dispatch::policy::Policy;
+use platform::Progress;
 use platform::bus::BusConfig;
 use platform::clock::Clock;
 use platform::connector;
-use platform::embedded::Progress;
 use platform::error::{Kind, Problem};
 use platform::sealed::Keyring;
 use platform::shutdown::{CancellationToken, TaskFailed, Tasks};
@@ -31,15 +31,15 @@ use tokio_util::sync::DropGuard;
 
 use crate::client::{Addresses, Client, Operator, Profile};
 use crate::role::monitor::{self, Monitor};
-use database::Database;
 use listen::RoleListeners;
 
-pub use keys::keyring_path;
-pub(crate) use keys::{checkpoint_keys, open as open_keyring};
+pub use database::Database;
+pub use keys::{checkpoint_keys, keyring_path, open as open_keyring};
 pub use listen::Listen;
-pub(crate) use migrate::migrate_some;
-pub use migrate::{Pools, SERVICES, SHARED_LOGS, create_topics, migrate, set_passwords};
-pub(crate) use roles::local_operator;
+pub use migrate::{
+    Pools, SERVICES, SHARED_LOGS, create_topics, migrate, migrate_some, set_passwords,
+};
+pub use roles::local_operator;
 
 /// Name of the account that the first start creates.
 pub const LOCAL_OPERATOR: &str = "local-operator";
@@ -227,6 +227,7 @@ impl System {
     }
 
     /// The private Postgres server, if this system started one.
+    #[cfg(feature = "private-postgres")]
     pub fn embedded(&self) -> Option<&platform::embedded::Embedded> {
         self.database.embedded()
     }
@@ -266,7 +267,10 @@ impl System {
                 name: LOCAL_OPERATOR.to_owned(),
                 session,
             },
-            database_url: self.embedded().map(|_| self.database_url().clone()),
+            database_url: self
+                .database
+                .is_private()
+                .then(|| self.database_url().clone()),
             checkpoint_keys: keys::checkpoint_keys(&self.keyring),
             ledger_origin: self.ledger_origin.clone(),
             tls: None,

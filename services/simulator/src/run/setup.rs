@@ -15,9 +15,9 @@ use proto::v1::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::client::Client;
-use crate::simulator::hosts::webhook_url;
-use crate::simulator::scenario::{Scenario, ScenarioProvider, TrueVerdict};
+use crate::hosts::webhook_url;
+use crate::scenario::{Scenario, ScenarioProvider, TrueVerdict};
+use roles::client::Client;
 
 const HASH_LIST: &str = "demo-known-material";
 /// This many of ten hashes in the scenario are on the list; the others are left to analysts.

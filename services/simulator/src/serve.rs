@@ -19,7 +19,6 @@ use super::network_fault::NetworkProfile;
 use super::scenario::Behaviour;
 use super::simulated_host::{self, HostSetup, SimulatedHost};
 use super::{http, poll, smtp};
-use crate::output::Format;
 
 /// Command line of `takedown provider serve`.
 #[derive(Debug, Clone, Args)]
@@ -52,8 +51,6 @@ pub struct ServeOptions {
     /// Receive mail on this loopback address, without TLS
     #[arg(long)]
     pub smtp_listen: Option<SocketAddr>,
-    #[command(flatten)]
-    pub format: Format,
 }
 
 /// Bound addresses of the client.

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use domain::id::CaseId;
 use proto::v1::Receipt;
 
-use crate::simulator::scenario::{GroundTruth, Scenario, TrueVerdict};
+use crate::scenario::{GroundTruth, Scenario, TrueVerdict};
 
 #[derive(Default)]
 struct ObservedCases {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::role::Role;
+use roles::role::Role;
 
 /// One process of a role. The first one has the role's own name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

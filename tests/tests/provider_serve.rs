@@ -9,11 +9,10 @@ use proto::v1::{
     NoticeSummary, Provider, ReportChannel, SearchNoticesRequest, SubmitReportsRequest,
     UpsertProvidersRequest, Verdict, verdict,
 };
-use takedown::client::Client;
-use takedown::output::Format;
-use takedown::simulator::scenario::Behaviour;
-use takedown::simulator::serve::{ServeOptions, serve};
-use takedown::system::{self, System};
+use roles::client::Client;
+use roles::system::{self, System};
+use simulator::scenario::Behaviour;
+use simulator::serve::{ServeOptions, serve};
 use testkit::TestDatabase;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -84,7 +83,6 @@ impl ServedHost {
             webhook_listen: None,
             webhook_url: None,
             smtp_listen: None,
-            format: Format::default(),
         };
         let end = CancellationToken::new();
         Self { options, end }

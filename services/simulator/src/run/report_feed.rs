@@ -16,8 +16,8 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::case_truths::CaseTruths;
 use super::progress::DemoProgress;
-use crate::client::Client;
-use crate::simulator::scenario::{ReportRow, Scenario};
+use crate::scenario::{ReportRow, Scenario};
+use roles::client::Client;
 
 /// Rate for a short scenario.
 const REPORTS_PER_SECOND: usize = 90;

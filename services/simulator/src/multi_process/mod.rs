@@ -26,13 +26,13 @@ use platform::sealed::Keyring;
 use secrecy::SecretString;
 use tonic::transport::Channel;
 
-use crate::client::{Addresses, Client, Operator, Profile, transport};
-use crate::role::Role;
-use crate::role::config::EgressConfig;
-use crate::system::{self, LOCAL_OPERATOR, Pools};
 use certificates::RunCa;
 use ports::Ports;
 use process::Process;
+use roles::client::{Addresses, Client, Operator, Profile, transport};
+use roles::role::Role;
+use roles::role::config::EgressConfig;
+use roles::system::{self, LOCAL_OPERATOR, Pools};
 
 pub use instance::Instance;
 pub use process::Signal;

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use dispatch::policy::Policy;
+use platform::Progress;
 use platform::bus::Bus;
 use platform::clock::Clock;
 use platform::connector;
-use platform::embedded::Progress;
 use platform::grpc;
 use platform::log::Wakeup;
 use platform::sealed::Keyring;
@@ -26,7 +26,7 @@ const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Creates the local operator's account if there is no account at all, and opens a session for `client.toml`.
 /// If that account has been revoked, the session is empty and the roles start nevertheless.
-pub(crate) async fn local_operator(
+pub async fn local_operator(
     pools: &Pools,
     clock: &Clock,
     progress: Progress<'_>,

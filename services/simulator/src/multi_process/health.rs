@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use platform::grpc::{self, READY};
 
 use super::{Instance, MultiProcessSystem, POLL_INTERVAL};
-use crate::role::Role;
+use roles::role::Role;
 
 impl MultiProcessSystem {
     /// Waits until a role is ready.

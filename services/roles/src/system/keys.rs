@@ -17,7 +17,7 @@ pub fn keyring_path(data_dir: &Path) -> PathBuf {
 /// # Errors
 ///
 /// `keyring_missing` if the database has been used: new keys could not open its sealed values.
-pub(crate) async fn open(data_dir: &Path, url: &str) -> Result<Keyring> {
+pub async fn open(data_dir: &Path, url: &str) -> Result<Keyring> {
     let path = keyring_path(data_dir);
     if path.exists() {
         return Ok(Keyring::open(&path)?);
@@ -54,7 +54,7 @@ async fn is_in_use(url: &str) -> sqlx::Result<bool> {
 }
 
 /// The public keys of checkpoints, in the format of `client.toml`.
-pub(crate) fn checkpoint_keys(keyring: &Keyring) -> Vec<String> {
+pub fn checkpoint_keys(keyring: &Keyring) -> Vec<String> {
     keyring
         .public_keys(SigningContext::Checkpoint)
         .iter()

@@ -18,8 +18,8 @@ use proto::v1::{
 use tokio_util::sync::CancellationToken;
 
 use super::case_truths::{AnalystIdx, CaseTruths};
-use crate::client::Client;
-use crate::simulator::scenario::TrueVerdict;
+use crate::scenario::TrueVerdict;
+use roles::client::Client;
 
 /// Cases that one analyst claims at most.
 const MAX_CLAIMS: u32 = 100;

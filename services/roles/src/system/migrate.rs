@@ -62,7 +62,7 @@ impl Pools {
     }
 
     /// Closes the connections, so that the database can stop without aborting any.
-    pub(crate) async fn close(&self) {
+    pub async fn close(&self) {
         tokio::join!(
             self.intake.close(),
             self.verification.close(),
@@ -94,7 +94,7 @@ pub async fn migrate(url: &str, bus: BusKind) -> Result<()> {
 }
 
 /// Creates every schema with the selected migrations, by schema, set and version. Grants no rights.
-pub(crate) async fn migrate_some(
+pub async fn migrate_some(
     url: &str,
     is_selected: &(dyn Fn(&str, &str, i64) -> bool + Sync),
 ) -> Result<()> {
