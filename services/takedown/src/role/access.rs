@@ -130,6 +130,10 @@ pub const RULES: &[Rule] = &[
         "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
         OPERATOR,
     ),
+    (
+        "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        OPERATOR,
+    ),
 ];
 
 pub fn table() -> Access {
