@@ -71,7 +71,7 @@ async fn create_overdue_case(client: &Client) -> Result<String> {
     client.dispatch().upsert_providers(providers).await?;
     let case = analyst::report_and_decide(client, "https://host-one.example/picture").await?;
     analyst::wait_until("a deadline passes", async || {
-        let request = ListOverdueRequest { page: None };
+        let request = ListOverdueRequest::default();
         let overdue = client.dispatch().list_overdue(request).await?;
         Ok(overdue.get_ref().total > 0)
     })

@@ -51,30 +51,28 @@ fn render(page: &impl Template) -> Result<Html<String>, PageError> {
     Ok(Html(page.render()?))
 }
 
-/// Which page of a list is shown, from `?cursor=`.
+/// Which page of a list is shown, from `?page_token=`.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct ListPosition {
-    cursor: Option<String>,
+    page_token: Option<String>,
 }
 
 impl ListPosition {
     fn is_first(&self) -> bool {
-        self.cursor.is_none()
+        self.page_token.is_none()
     }
 
-    fn to_proto(&self) -> v1::Page {
-        v1::Page {
-            size: 0,
-            cursor: self.cursor.clone().unwrap_or_default(),
-        }
+    /// The token for the service; empty for the first page.
+    fn token(&self) -> String {
+        self.page_token.clone().unwrap_or_default()
     }
 }
 
 /// The address of the next page of a list; none at its end. `path` may have a query already.
-fn next_address(path: &str, next_cursor: &str) -> Option<String> {
+fn next_address(path: &str, next_page_token: &str) -> Option<String> {
     let separator = if path.contains('?') { '&' } else { '?' };
-    let cursor = encode_query(next_cursor);
-    (!next_cursor.is_empty()).then(|| format!("{path}{separator}cursor={cursor}"))
+    let token = encode_query(next_page_token);
+    (!next_page_token.is_empty()).then(|| format!("{path}{separator}page_token={token}"))
 }
 
 /// Names of staff by subject. Where they cannot be read, pages show the end of a subject instead.
@@ -113,15 +111,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_continues_at_its_cursor() {
+    fn a_list_continues_at_its_page_token() {
         assert_eq!(next_address("/overdue", ""), None);
         assert_eq!(
             next_address("/overdue", "a b&c").as_deref(),
-            Some("/overdue?cursor=a%20b%26c")
+            Some("/overdue?page_token=a%20b%26c")
         );
         assert_eq!(
             next_address("/queue?state=queued", "x").as_deref(),
-            Some("/queue?state=queued&cursor=x")
+            Some("/queue?state=queued&page_token=x")
         );
     }
 }

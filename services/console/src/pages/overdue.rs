@@ -50,8 +50,8 @@ pub(crate) async fn page(
         fragment: read_list(&edge, &signed_in, &position)
             .await
             .map_err(|error| error.with_link("/overdue", "the overdue list"))?,
-        events: match &position.cursor {
-            Some(cursor) => format!("/overdue/events?cursor={}", encode_query(cursor)),
+        events: match &position.page_token {
+            Some(token) => format!("/overdue/events?page_token={}", encode_query(token)),
             None => "/overdue/events".to_owned(),
         },
         frame: Frame::new("/overdue", &signed_in),
@@ -88,7 +88,8 @@ async fn read_list(
 ) -> Result<String, PageError> {
     let mut client = edge.dispatch(signed_in).await?;
     let request = v1::ListOverdueRequest {
-        page: Some(position.to_proto()),
+        page_size: 0,
+        page_token: position.token(),
     };
     let response = edge.call(client.list_overdue(request)).await?;
     let now = platform::clock::wall();
@@ -106,7 +107,7 @@ async fn read_list(
         missing: Vec::new(),
         total: format_count(response.total),
         rows: response.overdue.into_iter().filter_map(row).collect(),
-        next: next_address("/overdue", &response.next_cursor),
+        next: next_address("/overdue", &response.next_page_token),
         is_first: position.is_first(),
     };
     Ok(list.render()?)

@@ -68,7 +68,8 @@ pub(crate) async fn page(
 ) -> Result<Html<String>, PageError> {
     let mut client = edge.dispatch(&signed_in).await?;
     let request = v1::ListProvidersRequest {
-        page: Some(position.to_proto()),
+        page_size: 0,
+        page_token: position.token(),
     };
     let list = edge
         .call(client.list_providers(request))
@@ -80,7 +81,7 @@ pub(crate) async fn page(
             .into_iter()
             .map(ProviderRow::from_proto)
             .collect(),
-        next: next_address("/providers", &list.next_cursor),
+        next: next_address("/providers", &list.next_page_token),
         frame: Frame::new("/providers", &signed_in),
     })
 }
@@ -143,7 +144,7 @@ pub(crate) async fn provider_page(
         .await
         .map_err(|problem| PageError::from(problem).with_link("/providers", "the providers"))?;
     let request = v1::SearchNoticesRequest {
-        page: Some(position.to_proto()),
+        page_token: position.token(),
         provider_id: id.to_string(),
         ..Default::default()
     };
@@ -180,7 +181,7 @@ impl ProviderPage {
             )
         };
         Self {
-            next: next_address(&path, &notices.next_cursor),
+            next: next_address(&path, &notices.next_page_token),
             notices: notices
                 .notices
                 .into_iter()

@@ -132,7 +132,7 @@ async fn read_figures(
         ),
         agreement: disagreements.agreement.iter().map(agreement_row).collect(),
         parked: parked_by_service(&dashboard),
-        next: next_address("/shift", &disagreements.next_cursor),
+        next: next_address("/shift", &disagreements.next_page_token),
         disagreements: disagreements
             .disagreements
             .into_iter()
@@ -160,7 +160,8 @@ async fn read_disagreements(
 ) -> Result<v1::ListDisagreementsResponse, Problem> {
     let mut client = edge.verification(signed_in).await?;
     let request = v1::ListDisagreementsRequest {
-        page: Some(position.to_proto()),
+        page_size: 0,
+        page_token: position.token(),
     };
     edge.call(client.list_disagreements(request)).await
 }

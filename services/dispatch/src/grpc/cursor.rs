@@ -69,9 +69,9 @@ fn decode_text(text: &str) -> Result<String, Invalid> {
 
 fn malformed() -> Invalid {
     Invalid::new(
-        "cursor_malformed",
-        "page.cursor",
-        "`page.cursor` is not valid; send the `next_cursor` of the previous page, or omit it",
+        "page_token_malformed",
+        "page_token",
+        "`page_token` is not valid; send the `next_page_token` of the previous page, or omit it",
     )
 }
 

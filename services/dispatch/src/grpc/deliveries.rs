@@ -25,7 +25,7 @@ impl Handlers {
         let mut conn = self.pool.acquire().await?;
         let caller =
             auth::require_provider(&mut conn, &self.deps.keyring, metadata, "read").await?;
-        let (limit, before) = parse::page(request.page.as_ref(), PAGE, MAX_PAGE);
+        let limit = parse::page_size(request.page_size, PAGE, MAX_PAGE)?;
         let notice = match request.notice_id.as_str() {
             "" => None,
             text => Some(text.parse::<NoticeId>()?.uuid()),
@@ -33,11 +33,12 @@ impl Handlers {
         let query = AttemptQuery {
             notice,
             failed: request.failed,
-            before: Some(cursor::decode_position(&before)?).filter(|before| *before > 0),
+            before: Some(cursor::decode_position(&request.page_token)?)
+                .filter(|before| *before > 0),
             limit,
         };
         let attempts = store::list_attempts(&mut conn, &caller.id, &query).await?;
-        let next_cursor = match attempts.last() {
+        let next_page_token = match attempts.last() {
             Some((id, _)) if attempts.len() as i64 == limit => cursor::encode_position(*id),
             _ => String::new(),
         };
@@ -46,7 +47,7 @@ impl Handlers {
                 .iter()
                 .map(|(id, attempt)| delivery_to_proto(*id, attempt))
                 .collect(),
-            next_cursor,
+            next_page_token,
         })
     }
 

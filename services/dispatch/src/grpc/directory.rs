@@ -80,8 +80,8 @@ impl Handlers {
         request: v1::ListProvidersRequest,
     ) -> Result<v1::ListProvidersResponse, Error> {
         let principal = auth::require_staff(&self.staff, metadata)?;
-        let (limit, after) = parse::page(request.page.as_ref(), PAGE, MAX_PAGE);
-        let after = cursor::decode_name(&after)?;
+        let limit = parse::page_size(request.page_size, PAGE, MAX_PAGE)?;
+        let after = cursor::decode_name(&request.page_token)?;
         let limit = limit as usize;
         let mut conn = self.pool.acquire().await?;
         let directory = self.deps.directory.current(&mut conn).await?;
@@ -91,7 +91,7 @@ impl Handlers {
             .filter(|provider| provider.id.as_str() > after.as_str())
             .take(limit)
             .collect();
-        let next_cursor = match page.last() {
+        let next_page_token = match page.last() {
             Some(last) if page.len() == limit => cursor::encode_name(last.id.as_str()),
             _ => String::new(),
         };
@@ -104,7 +104,7 @@ impl Handlers {
             .collect::<Result<_, _>>()?;
         Ok(v1::ListProvidersResponse {
             providers,
-            next_cursor,
+            next_page_token,
         })
     }
 

@@ -27,8 +27,8 @@ impl Handlers {
         let mut conn = self.pool.acquire().await?;
         let provider =
             auth::require_provider(&mut conn, &self.deps.keyring, metadata, "read").await?;
-        let (limit, after) = parse::page(request.page.as_ref(), PAGE, MAX_PAGE);
-        let after = cursor::decode_position(&after)?;
+        let limit = parse::page_size(request.page_size, PAGE, MAX_PAGE)?;
+        let after = cursor::decode_position(&request.page_token)?;
         let case = match request.case_id.as_str() {
             "" => None,
             text => Some(text.parse::<CaseId>()?.uuid()),
@@ -50,7 +50,7 @@ impl Handlers {
         let end = entries.last().map_or(after, |entry| entry.listing_position);
         Ok(v1::ListNoticesResponse {
             notices: self.notices_for_provider(&mut conn, &entries).await?,
-            next_cursor: cursor::encode_position(end),
+            next_page_token: cursor::encode_position(end),
         })
     }
 

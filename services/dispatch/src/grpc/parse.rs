@@ -18,11 +18,17 @@ const MAX_NAMED: usize = 255;
 const DEFAULT_OVERLAP: u32 = 86_400;
 const MAX_OVERLAP: u32 = 7 * 86_400;
 
-/// Page size (`default` if none is given, at most `max`) and cursor.
-pub(super) fn page(page: Option<&v1::Page>, default: i64, max: i64) -> (i64, String) {
-    let size = page.map_or(0, |page| i64::from(page.size));
-    let limit = if size == 0 { default } else { size.min(max) };
-    (limit, page.map_or_else(String::new, |p| p.cursor.clone()))
+/// Number of rows of a page: `default` if none is given, at most `max`.
+pub(super) fn page_size(page_size: i32, default: i64, max: i64) -> Result<i64, Invalid> {
+    match i64::from(page_size) {
+        ..0 => Err(Invalid::new(
+            "page_size_negative",
+            "page_size",
+            "send a positive `page_size`, or omit it",
+        )),
+        0 => Ok(default),
+        size => Ok(size.min(max)),
+    }
 }
 
 /// An id issued by this service.

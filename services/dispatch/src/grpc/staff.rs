@@ -71,7 +71,7 @@ impl Handlers {
         request: v1::SearchNoticesRequest,
     ) -> Result<v1::SearchNoticesResponse, Error> {
         auth::require_staff(&self.staff, metadata)?;
-        let (limit, before) = parse::page(request.page.as_ref(), PAGE, MAX_PAGE);
+        let limit = parse::page_size(request.page_size, PAGE, MAX_PAGE)?;
         let states = parse::states(&request.states)?;
         let provider = match request.provider_id.as_str() {
             "" => None,
@@ -90,17 +90,17 @@ impl Handlers {
             provider: provider.as_ref().map(ProviderId::as_str),
             case,
             states: &states,
-            before: cursor::decode_row(&before)?,
+            before: cursor::decode_row(&request.page_token)?,
             limit,
         };
         let mut conn = self.pool.acquire().await?;
         let rows = store::search_notices(&mut conn, &search).await?;
-        let next_cursor = last_of_full_page(&rows, limit)
+        let next_page_token = last_of_full_page(&rows, limit)
             .map(|row| cursor::encode_row(row.opened_at, row.notice_id.uuid()))
             .unwrap_or_default();
         Ok(v1::SearchNoticesResponse {
             notices: self.summaries(&mut conn, rows).await?,
-            next_cursor,
+            next_page_token,
         })
     }
 
@@ -110,12 +110,12 @@ impl Handlers {
         request: v1::ListOverdueRequest,
     ) -> Result<v1::ListOverdueResponse, Error> {
         auth::require_staff(&self.staff, metadata)?;
-        let (limit, after) = parse::page(request.page.as_ref(), PAGE, MAX_PAGE);
-        let after = cursor::decode_row(&after)?;
+        let limit = parse::page_size(request.page_size, PAGE, MAX_PAGE)?;
+        let after = cursor::decode_row(&request.page_token)?;
         let mut conn = self.pool.acquire().await?;
         let now = self.clock.now(&mut conn).await?;
         let rows = store::overdue_notices(&mut conn, now, after, limit).await?;
-        let next_cursor = last_of_full_page(&rows, limit)
+        let next_page_token = last_of_full_page(&rows, limit)
             .and_then(|row| Some(cursor::encode_row(row.overdue_from?, row.notice_id.uuid())))
             .unwrap_or_default();
         let ids: Vec<CaseId> = rows.iter().map(|row| row.case_id).collect();
@@ -141,7 +141,7 @@ impl Handlers {
             .collect();
         Ok(v1::ListOverdueResponse {
             overdue,
-            next_cursor,
+            next_page_token,
             total: store::count_overdue(&mut conn, now).await?.cast_unsigned(),
         })
     }

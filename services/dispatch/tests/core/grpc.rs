@@ -16,12 +16,14 @@ use crate::policy_times::ACKNOWLEDGE;
 use crate::served_dispatch::{ServedDispatch, answer_item, with_credential};
 use crate::support::id;
 
-async fn list(served: &mut ServedDispatch, key: &str, cursor: &str) -> (Vec<v1::Notice>, String) {
+async fn list(
+    served: &mut ServedDispatch,
+    key: &str,
+    page_token: &str,
+) -> (Vec<v1::Notice>, String) {
     let request = v1::ListNoticesRequest {
-        page: Some(v1::Page {
-            size: 2,
-            cursor: cursor.into(),
-        }),
+        page_size: 2,
+        page_token: page_token.into(),
         ..v1::ListNoticesRequest::default()
     };
     let page = served
@@ -29,7 +31,7 @@ async fn list(served: &mut ServedDispatch, key: &str, cursor: &str) -> (Vec<v1::
         .list_notices(with_credential(key, request))
         .await;
     let page = page.unwrap().into_inner();
-    (page.notices, page.next_cursor)
+    (page.notices, page.next_page_token)
 }
 
 /// Write access to the table is not enough to create a key, to take over another provider's, or to widen its
@@ -394,10 +396,7 @@ async fn staff_see_cases_overdue_notices_and_consistent_counts() {
     assert_eq!(counts.clocks.len(), 5);
 
     let request = v1::SearchNoticesRequest {
-        page: Some(v1::Page {
-            size: 1,
-            cursor: String::new(),
-        }),
+        page_size: 1,
         ..v1::SearchNoticesRequest::default()
     };
     let page = served
@@ -406,10 +405,7 @@ async fn staff_see_cases_overdue_notices_and_consistent_counts() {
         .await;
     let page = page.unwrap().into_inner();
     let next = v1::SearchNoticesRequest {
-        page: Some(v1::Page {
-            size: 1,
-            cursor: page.next_cursor,
-        }),
+        page_token: page.next_page_token,
         ..request
     };
     let rest = served

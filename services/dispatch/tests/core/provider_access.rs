@@ -420,11 +420,9 @@ async fn a_test_reports_its_outcome_and_the_number_of_tests_is_limited() {
         .test_webhook_endpoint(with_credential(&settings_key, test()))
         .await;
     assert_eq!(refusal(more), expected(Kind::Exhausted, "tests_exhausted"));
-    let page = |size, cursor: &str| v1::ListDeliveriesRequest {
-        page: Some(v1::Page {
-            size,
-            cursor: cursor.into(),
-        }),
+    let page = |page_size, page_token: &str| v1::ListDeliveriesRequest {
+        page_size,
+        page_token: page_token.into(),
         failed: Some(true),
         ..Default::default()
     };
@@ -435,10 +433,13 @@ async fn a_test_reports_its_outcome_and_the_number_of_tests_is_limited() {
     let first = first.unwrap().into_inner();
     let second = served
         .client
-        .list_deliveries(with_credential(&settings_key, page(7, &first.next_cursor)))
+        .list_deliveries(with_credential(
+            &settings_key,
+            page(7, &first.next_page_token),
+        ))
         .await;
     let second = second.unwrap().into_inner();
     assert_eq!((first.deliveries.len(), second.deliveries.len()), (7, 3));
-    assert_eq!(second.next_cursor, "");
+    assert_eq!(second.next_page_token, "");
     served.stop().await;
 }

@@ -12,7 +12,7 @@ use proto::v1::redelivery_result::Result as RedeliveryOutcome;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::notices::{cursor, limit, strip_page_prefix};
+use super::notices::{cursor, limit, with_our_parameters};
 use crate::caller::RequiredCredential;
 use crate::edge::Edge;
 use crate::enum_schemas;
@@ -123,7 +123,7 @@ pub(crate) async fn list(
         .dispatch()
         .list_deliveries(edge.authenticated_request(&key, request))
         .await
-        .map_err(strip_page_prefix)?
+        .map_err(with_our_parameters)?
         .into_inner();
     let deliveries = page
         .deliveries
@@ -132,7 +132,7 @@ pub(crate) async fn list(
         .collect::<Result<_, _>>()?;
     Ok(Json(DeliveryPage {
         deliveries,
-        next_cursor: Some(page.next_cursor).filter(|cursor| !cursor.is_empty()),
+        next_cursor: Some(page.next_page_token).filter(|cursor| !cursor.is_empty()),
     }))
 }
 
@@ -151,11 +151,12 @@ fn parse_query(mut fields: Fields) -> Result<v1::ListDeliveriesRequest, ProblemR
             .into());
         }
     };
-    let cursor = cursor("cursor", &fields.take("cursor")?.unwrap_or_default())?;
-    let size = limit(&mut fields)?;
+    let page_token = cursor("cursor", &fields.take("cursor")?.unwrap_or_default())?;
+    let page_size = limit(&mut fields)?;
     fields.finish()?;
     Ok(v1::ListDeliveriesRequest {
-        page: Some(v1::Page { size, cursor }),
+        page_size,
+        page_token,
         notice_id,
         failed,
     })

@@ -17,7 +17,7 @@ use proto::v1;
 use utoipa::{IntoParams, ToSchema};
 
 use super::notice_json::Notice;
-use super::notices::{cursor, strip_page_prefix};
+use super::notices::{cursor, with_our_parameters};
 use crate::caller::{Credential, RequiredCredential};
 use crate::edge::Edge;
 use crate::input::Query;
@@ -29,7 +29,7 @@ const RECONNECT_DELAY: Duration = Duration::from_secs(2);
 /// Between two polls of the listing that returned nothing.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-const PAGE_SIZE: u32 = 100;
+const PAGE_SIZE: i32 = 100;
 
 /// The query parameters, for the OpenAPI document.
 #[derive(IntoParams)]
@@ -178,10 +178,8 @@ impl NoticeFollower {
     /// Fetches the page after the cursor; returns the number of its notices.
     async fn fetch_page(&mut self) -> Result<usize, ProblemResponse> {
         let request = v1::ListNoticesRequest {
-            page: Some(v1::Page {
-                size: PAGE_SIZE,
-                cursor: self.cursor.clone(),
-            }),
+            page_size: PAGE_SIZE,
+            page_token: self.cursor.clone(),
             states: NoticeState::ALL.iter().map(|state| state.wire()).collect(),
             ..v1::ListNoticesRequest::default()
         };
@@ -190,7 +188,7 @@ impl NoticeFollower {
             .dispatch()
             .list_notices(self.edge.authenticated_request(&self.key, request))
             .await
-            .map_err(strip_page_prefix)?
+            .map_err(with_our_parameters)?
             .into_inner();
         let count = page.notices.len();
         for (index, notice) in page.notices.into_iter().enumerate() {
@@ -200,7 +198,7 @@ impl NoticeFollower {
             // A client that is disconnected within a page restarts at the page: it may see a notice twice,
             // and misses none.
             let id = if index + 1 == count {
-                &page.next_cursor
+                &page.next_page_token
             } else {
                 &self.cursor
             };
@@ -213,7 +211,7 @@ impl NoticeFollower {
             self.pending.push_back(event);
         }
         // Advances even if a police hold leaves out notices of the page.
-        self.cursor = page.next_cursor;
+        self.cursor = page.next_page_token;
         Ok(count)
     }
 }

@@ -122,10 +122,8 @@ async fn deliveries_are_listed_and_redelivery_is_requested() {
     assert_eq!(
         gateway.backend.only().1,
         RecordedCall::Deliveries(v1::ListDeliveriesRequest {
-            page: Some(v1::Page {
-                size: 5,
-                cursor: String::new()
-            }),
+            page_size: 5,
+            page_token: String::new(),
             notice_id: NOTICE.into(),
             failed: Some(true),
         })

@@ -225,25 +225,25 @@ impl DispatchService for RecordingBackend {
         &self,
         request: Request<v1::ListNoticesRequest>,
     ) -> RpcResult<v1::ListNoticesResponse> {
-        let cursor = request.get_ref().page.clone().unwrap_or_default().cursor;
+        let page_token = request.get_ref().page_token.clone();
         self.record(request, RecordedCall::List);
-        if cursor == "13" {
+        if page_token == "13" {
             let refusal = Problem::new(
                 Kind::Invalid,
-                "cursor_malformed",
-                "`page.cursor` is not ours.",
+                "page_token_malformed",
+                "`page_token` is not ours.",
             );
-            return Err(refusal.field("page.cursor").into());
+            return Err(refusal.field("page_token").into());
         }
         // One notice, and none after it.
-        let notices = if cursor == "42" {
+        let notices = if page_token == "42" {
             Vec::new()
         } else {
             vec![notice()]
         };
         Ok(Response::new(v1::ListNoticesResponse {
             notices,
-            next_cursor: "42".into(),
+            next_page_token: "42".into(),
         }))
     }
 
@@ -538,7 +538,7 @@ impl DispatchService for RecordingBackend {
         self.record(request, RecordedCall::Deliveries);
         Ok(Response::new(v1::ListDeliveriesResponse {
             deliveries: vec![delivery()],
-            next_cursor: String::new(),
+            next_page_token: String::new(),
         }))
     }
 

@@ -12,7 +12,7 @@ use futures::StreamExt as _;
 use proto::v1::decision_result::Result as Decided;
 use proto::v1::verdict::Verdict as WireVerdict;
 use proto::v1::{
-    Assessment, ClaimCasesRequest, DecideCasesRequest, DecisionItem, GetAssessmentRequest, Page,
+    Assessment, ClaimCasesRequest, DecideCasesRequest, DecisionItem, GetAssessmentRequest,
     ReleaseClaimRequest, SearchNoticesRequest, SupplyInformationRequest, Verdict,
 };
 use tokio_util::sync::CancellationToken;
@@ -219,10 +219,7 @@ pub async fn answer_provider_questions(client: Client, stop: CancellationToken) 
 
 async fn answer_questions(client: &Client) -> Result<usize> {
     let request = SearchNoticesRequest {
-        page: Some(Page {
-            size: 100,
-            cursor: String::new(),
-        }),
+        page_size: 100,
         states: vec![NoticeState::NeedInformation.wire()],
         ..SearchNoticesRequest::default()
     };

@@ -6,7 +6,7 @@ use anyhow::Result;
 use domain::enums::{DeliveryChannel, Rung};
 use proto::v1::{
     Assessment, ClockFigure, GetConservationRequest, GetIntakeCountsRequest, ListQueueRequest,
-    NoticeSummary, Page, SearchNoticesRequest,
+    NoticeSummary, SearchNoticesRequest,
 };
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ use crate::simulator::expected_figures::{CountRange, ExpectedFigures};
 use crate::simulator::log::{HostLog, HostLogTotals};
 use crate::simulator::scenario::TrueVerdict;
 
-const PAGE_SIZE: u32 = 500;
+const PAGE_SIZE: i32 = 500;
 /// Errors of one kind that are listed; the others are only counted.
 const LISTED_ERRORS: usize = 5;
 /// With this many notices by webhook or mail, at least one loses its reply: each does so with a probability of one in
@@ -267,13 +267,11 @@ async fn list_assessments(client: &Client) -> Result<Vec<Assessment>> {
         .map(|state| state.wire())
         .collect();
     let mut all = Vec::new();
-    let mut cursor = String::new();
+    let mut page_token = String::new();
     loop {
         let request = ListQueueRequest {
-            page: Some(Page {
-                size: PAGE_SIZE,
-                cursor,
-            }),
+            page_size: PAGE_SIZE,
+            page_token,
             states: states.clone(),
         };
         let page = client
@@ -282,23 +280,21 @@ async fn list_assessments(client: &Client) -> Result<Vec<Assessment>> {
             .await?
             .into_inner();
         all.extend(page.cases);
-        if page.next_cursor.is_empty() {
+        if page.next_page_token.is_empty() {
             return Ok(all);
         }
-        cursor = page.next_cursor;
+        page_token = page.next_page_token;
     }
 }
 
 /// Every notice.
 async fn list_notices(client: &Client) -> Result<Vec<NoticeSummary>> {
     let mut all = Vec::new();
-    let mut cursor = String::new();
+    let mut page_token = String::new();
     loop {
         let request = SearchNoticesRequest {
-            page: Some(Page {
-                size: PAGE_SIZE,
-                cursor,
-            }),
+            page_size: PAGE_SIZE,
+            page_token,
             ..SearchNoticesRequest::default()
         };
         let page = client
@@ -307,10 +303,10 @@ async fn list_notices(client: &Client) -> Result<Vec<NoticeSummary>> {
             .await?
             .into_inner();
         all.extend(page.notices);
-        if page.next_cursor.is_empty() {
+        if page.next_page_token.is_empty() {
             return Ok(all);
         }
-        cursor = page.next_cursor;
+        page_token = page.next_page_token;
     }
 }
 

@@ -26,7 +26,7 @@ pub fn set_handlers(services: &FakeServices) {
         |_: v1::SearchNoticesRequest, _| {
             Ok(v1::SearchNoticesResponse {
                 notices: vec![notice(NoticeState::Delivered)],
-                next_cursor: String::new(),
+                next_page_token: String::new(),
             })
         },
     );
@@ -49,7 +49,7 @@ pub fn set_handlers(services: &FakeServices) {
                     next_rung: Rung::Upstream as i32,
                     next_rung_at: at(-300),
                 }],
-                next_cursor: String::new(),
+                next_page_token: String::new(),
                 total: 37,
             })
         },
@@ -76,7 +76,7 @@ pub fn set_handlers(services: &FakeServices) {
         move |_: v1::ListProvidersRequest, _| {
             Ok(v1::ListProvidersResponse {
                 providers: vec![summary()],
-                next_cursor: String::new(),
+                next_page_token: String::new(),
             })
         },
     );
