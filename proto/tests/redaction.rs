@@ -8,7 +8,7 @@ use proto::v1;
 
 /// Fields that `Debug` may show, in every message: ids, codes, words of a closed vocabulary, positions in a
 /// list, public keys, public proofs, and facts about organisations that the directory publishes.
-const SHOWN_EVERYWHERE: [&str; 65] = [
+const SHOWN_EVERYWHERE: [&str; 62] = [
     "after_event_id",
     "approved_by",
     "approvers",
@@ -53,12 +53,10 @@ const SHOWN_EVERYWHERE: [&str; 65] = [
     "proposed_by",
     "provider_id",
     "public_key",
-    "purpose",
     "registrar",
     "report_id",
     "reporter_country",
     "reveal_id",
-    "review",
     "review_id",
     "rule_id",
     "sealed_content_report_id",
@@ -70,7 +68,6 @@ const SHOWN_EVERYWHERE: [&str; 65] = [
     "traceparent",
     "type",
     "upstream",
-    "waits_for",
     "webhook_endpoint_id",
     "webhook_public_key",
     "withdrawn_by",
@@ -78,7 +75,7 @@ const SHOWN_EVERYWHERE: [&str; 65] = [
 
 /// Fields that `Debug` may show in these messages only, because another message uses the name for something
 /// sensitive or could do so: names of metrics, fixed phrases.
-const SHOWN_IN_MESSAGE: [&str; 24] = [
+const SHOWN_IN_MESSAGE: [&str; 19] = [
     "AgreementCount.kind",
     "Checkpoint.note",
     "Checkpoint.root",
@@ -88,16 +85,11 @@ const SHOWN_IN_MESSAGE: [&str; 24] = [
     "GaugeReading.label",
     "GaugeReading.name",
     "GetConsistencyProofResponse.proof",
-    "HostMoved.how",
     "ItemProblem.detail",
     "ItemProblem.field",
     "LogEvent.kind",
     "MailReceived.status",
-    "Notice.message",
     "NoticeBounced.reason",
-    "NoticeSummary.message",
-    "NoticeWithdrawn.reason",
-    "OverdueNotice.deadline",
     "ParkedEvent.kind",
     "ParkedEvent.reason",
     "Provider.origin",

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use dispatch::channels::MailSettings;
-use domain::enums::{DeliveryChannel, NoticeState, ProviderRole};
+use domain::enums::{DeliveryChannel, NoticeState, ProviderRole, ReviewReason};
 use lettre::address::Envelope;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use mail_parser::{Message, MessageParser, MimeHeaders as _};
@@ -451,7 +451,7 @@ async fn an_automatic_reply_is_not_an_answer_and_a_personal_reply_is_reviewed() 
         };
         let assessed = client.verification().get_assessment(request).await?;
         let assessment = assessed.into_inner().assessment.context("no case")?;
-        Ok(assessment.review == "replied")
+        Ok(assessment.review == ReviewReason::Replied.wire())
     })
     .await?;
     fixture

@@ -83,8 +83,8 @@ async fn read_page(
     }
     let names = StaffNames::read(edge, signed_in).await?;
     let now = platform::clock::wall();
-    let is_under_review = !assessment.review.is_empty();
-    let reason = assessment.review.parse::<ReviewReason>();
+    let is_under_review = assessment.review != 0;
+    let reason = ReviewReason::from_wire(assessment.review);
     let is_about_page = reason.is_ok_and(ReviewReason::is_about_page);
     let frame = Frame::new("/queue", signed_in).with_refused(refused, format!("/queue/{case}"));
     let chosen = frame.typed("decide", "verdict");

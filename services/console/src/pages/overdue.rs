@@ -95,7 +95,7 @@ async fn read_list(
     let now = platform::clock::wall();
     let row = |overdue: v1::OverdueNotice| {
         Some(OverdueRow {
-            deadline: label(&overdue.deadline),
+            deadline: label(wire_name!(DeadlineKind, overdue.deadline)),
             since: TimeText::relative(overdue.overdue_since.as_ref(), now),
             next_rung: label(wire_name!(Rung, overdue.next_rung)),
             next_at: TimeText::relative(overdue.next_rung_at.as_ref(), now),

@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use domain::enums::{Answer, ContentStatus, DeliveryChannel, NoticeState, ReviewReason, Rung};
+use domain::enums::{
+    Answer, ContentStatus, DeliveryChannel, HostMoveSource, NoticeState, ReviewReason, Rung,
+};
 use domain::id::{CaseId, NoticeId, ProviderId};
 use domain::wire::timestamp;
 use platform::error::Problem;
@@ -296,7 +298,7 @@ impl LockedCase {
             );
         }
         if let Some(to) = named.as_ref().filter(|to| !self.is_notified(&to.id)) {
-            self.move_to(cx, &from, to, "answered");
+            self.move_to(cx, &from, to, HostMoveSource::Answered);
             return Ok(());
         }
         // The named provider already has an open notice.
@@ -313,7 +315,7 @@ impl LockedCase {
             .filter(|origin| !self.is_notified(&origin.id))
             .map(Arc::clone);
         if let Some(origin) = origin {
-            self.move_to(cx, &from, &origin, "resolved");
+            self.move_to(cx, &from, &origin, HostMoveSource::Resolved);
             return Ok(());
         }
         let others_open = self
@@ -327,14 +329,20 @@ impl LockedCase {
     }
 
     /// Moves the case to another host; its deadlines and history stay.
-    fn move_to(&mut self, cx: &BatchContext<'_>, from: &ProviderId, to: &Provider, how: &str) {
+    fn move_to(
+        &mut self,
+        cx: &BatchContext<'_>,
+        from: &ProviderId,
+        to: &Provider,
+        source: HostMoveSource,
+    ) {
         self.case_mut().moves += 1;
         self.emit(
             cx,
             Body::HostMoved(v1::HostMoved {
                 from_provider_id: from.to_string(),
                 to_provider_id: to.id.to_string(),
-                how: how.to_owned(),
+                source: source.wire(),
             }),
         );
         self.open_step(cx, to, Rung::Host, None);

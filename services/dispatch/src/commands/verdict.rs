@@ -1,6 +1,6 @@
 //! Results of reviews: the verdict is upheld or withdrawn.
 
-use domain::enums::{ContentStatus, NoticeState, ReviewReason};
+use domain::enums::{ContentStatus, NoticeState, NoticeWithdrawalReason, ReviewReason};
 use domain::id::{CaseId, NoticeId, ReviewId};
 use proto::v1;
 use proto::v1::event::Body;
@@ -184,7 +184,7 @@ impl LockedCase {
             if let NoticeTransition::ChangeTo(_) = self.apply(n, notice::Command::Withdraw) {
                 let body = Body::NoticeWithdrawn(v1::NoticeWithdrawn {
                     notice: Some(self.notice_key(n)),
-                    reason: "verdict_withdrawn".to_owned(),
+                    reason: NoticeWithdrawalReason::VerdictWithdrawn.wire(),
                 });
                 self.emit(cx, body);
             }

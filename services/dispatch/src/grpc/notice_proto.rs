@@ -83,7 +83,7 @@ impl Handlers {
             issued_at: Some(timestamp(signed.issued_at)),
             due_at: Some(timestamp(content.due_at)),
             legal_basis: signed.legal_basis,
-            message: content.message.to_string(),
+            message: content.message.wire(),
             text: content.text.clone().unwrap_or_default(),
         }
     }
@@ -177,7 +177,7 @@ fn summary(
             .filter(|_| row.delivered_at.is_none())
             .unwrap_or_default(),
         text,
-        message: row.message.to_string(),
+        message: row.message.wire(),
     }
 }
 

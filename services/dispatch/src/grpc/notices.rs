@@ -1,7 +1,7 @@
 //! Notices as providers read them with their own key: each sees only the notices addressed to it.
 
 use domain::Invalid;
-use domain::enums::NoticeState;
+use domain::enums::{NoticeState, SigningPurpose};
 use domain::id::{CaseId, NoticeId, ProviderId};
 use platform::sealed::{KeyId, PublicKey, SigningContext};
 use proto::v1;
@@ -171,10 +171,10 @@ impl Handlers {
     ) -> Result<v1::ListSigningKeysResponse, Error> {
         // Webhooks are signed with the notices' key, so it is listed for both purposes.
         let uses = [
-            (SigningContext::Notice, "notice"),
-            (SigningContext::Notice, "webhook"),
-            (SigningContext::Proof, "proof"),
-            (SigningContext::Checkpoint, "checkpoint"),
+            (SigningContext::Notice, SigningPurpose::Notice),
+            (SigningContext::Notice, SigningPurpose::Webhook),
+            (SigningContext::Proof, SigningPurpose::Proof),
+            (SigningContext::Checkpoint, SigningPurpose::Checkpoint),
         ];
         let keys = uses
             .into_iter()
@@ -187,10 +187,10 @@ impl Handlers {
     }
 }
 
-fn signing_key(key: &PublicKey, purpose: &str) -> v1::SigningKey {
+fn signing_key(key: &PublicKey, purpose: SigningPurpose) -> v1::SigningKey {
     v1::SigningKey {
         key_id: KeyId::as_str(&key.key_id).to_owned(),
         public_key: key.bytes.to_vec().into(),
-        purpose: purpose.to_owned(),
+        purpose: purpose.wire(),
     }
 }

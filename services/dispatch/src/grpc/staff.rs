@@ -1,6 +1,6 @@
 //! RPCs of staff: cases and notices, overdue deadlines, figures, and answers to providers' questions.
 
-use domain::enums::{DeliveryChannel, Rung};
+use domain::enums::{DeadlineKind, DeliveryChannel, Rung};
 use domain::id::{CaseId, NoticeId, ProviderId};
 use domain::wire::timestamp;
 use platform::metrics;
@@ -132,7 +132,7 @@ impl Handlers {
                 let rung = next.get(&case_id);
                 v1::OverdueNotice {
                     notice: Some(notice),
-                    deadline: deadline.to_owned(),
+                    deadline: deadline.wire(),
                     overdue_since: since.map(timestamp),
                     next_rung: rung.map(|(rung, _)| rung.wire()).unwrap_or_default(),
                     next_rung_at: rung.map(|(_, at)| timestamp(*at)),
@@ -147,15 +147,15 @@ impl Handlers {
     }
 
     /// Which deadline the row's `overdue_from` is.
-    fn overdue_deadline(&self, row: &NoticeOverview) -> &'static str {
+    fn overdue_deadline(&self, row: &NoticeOverview) -> DeadlineKind {
         let received = row.received_at + self.deps.policy.regime(&row.regime).received;
         let from = row.overdue_from.unwrap_or(received);
         if row.acknowledged_at.is_none() && from == row.acknowledge_due_at {
-            "acknowledge"
+            DeadlineKind::Acknowledge
         } else if from == row.due_at {
-            "remove"
+            DeadlineKind::Remove
         } else {
-            "received"
+            DeadlineKind::Received
         }
     }
 

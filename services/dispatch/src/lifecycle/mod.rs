@@ -1,12 +1,11 @@
 //! States and their transitions: pure and total functions, without time, I/O or strings.
 
 pub mod case;
-mod message;
 pub mod notice;
 #[cfg(test)]
 mod tests;
 
-pub use message::Message;
+pub use domain::enums::MessageKind as Message;
 
 use domain::enums::{ContentStatus, NoticeState, Rung};
 

@@ -245,7 +245,7 @@ fn notice(row: &PgRow) -> Result<Notice, Error> {
         rung: r.parse("rung")?,
         state: r.parse("state")?,
         sequence: r.get("sequence")?,
-        message: Message::parse(r.get("message")?).ok_or_else(|| r.damaged("message"))?,
+        message: r.parse("message")?,
         channel: r.parse("channel")?,
         channels_tried: r.get("channels_tried")?,
         listing_position: r.get("listing_position")?,

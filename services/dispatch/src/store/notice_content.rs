@@ -144,7 +144,7 @@ fn content(keyring: &Keyring, row: &PgRow) -> Result<NoticeContent, Error> {
         escalated_to: r.parse_optional("escalated_to")?,
         content_status: r.parse("content_status")?,
         channel: r.parse("channel")?,
-        message: Message::parse(r.get("message")?).ok_or_else(|| r.damaged("message"))?,
+        message: r.parse("message")?,
         text: text
             .map(|sealed| {
                 let opened = key.open(Purpose::Answer, case_id, id, sealed)?;

@@ -159,6 +159,6 @@ fn overview(row: &PgRow) -> Result<NoticeOverview, Error> {
         answer: r.parse_optional("answer")?,
         note: r.get("note")?,
         last_failure: r.get("last_failure")?,
-        message: Message::parse(r.get("message")?).ok_or_else(|| r.damaged("message"))?,
+        message: r.parse("message")?,
     })
 }

@@ -3,6 +3,7 @@
 use dispatch::commands::{self, SuppliedInformation};
 use domain::enums::{Answer, ContentStatus, NoticeState};
 use domain::event::Body;
+use proto::v1;
 use time::Duration;
 
 use crate::policy_times::{INSTANT, LONGEST_PAUSE, LONGEST_PAUSES, REGULATOR, REMIND};
@@ -83,7 +84,7 @@ async fn a_named_host_is_notified_at_once_and_the_deadlines_stay() {
     );
     let events = fixture.events(case_id).await;
     assert!(
-        matches!(&events[2], Body::HostMoved(m) if m.to_provider_id == "kite" && m.how == "answered")
+        matches!(&events[2], Body::HostMoved(m) if m.to_provider_id == "kite" && m.source() == v1::HostMoveSource::Answered)
     );
     let after = fixture.case(case_id).await;
     assert_eq!(after.moves, 1);

@@ -376,7 +376,7 @@ async fn staff_see_cases_overdue_notices_and_consistent_counts() {
         .await;
     let overdue = overdue.unwrap().into_inner();
     assert_eq!(overdue.total, 1);
-    assert_eq!(overdue.overdue[0].deadline, "acknowledge");
+    assert_eq!(overdue.overdue[0].deadline(), v1::DeadlineKind::Acknowledge);
     assert_eq!(overdue.overdue[0].next_rung(), v1::Rung::Remind);
     let notice = overdue.overdue[0].notice.clone().unwrap();
     assert_eq!(notice.case_id, late.to_string());

@@ -129,8 +129,8 @@ async fn a_notice_is_found_by_its_id_with_its_newest_message() {
     let found = found.unwrap().into_inner().notices;
     assert_eq!(found.len(), 1);
     assert_eq!(
-        (found[0].case_id.as_str(), found[0].message.as_str()),
-        (case_id.to_string().as_str(), "retraction")
+        (found[0].case_id.as_str(), found[0].message()),
+        (case_id.to_string().as_str(), v1::MessageKind::Retraction)
     );
     served.stop().await;
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use domain::enums::NoticeState;
+use domain::enums::{MessageKind, NoticeState};
 use futures::{Stream, stream};
 use http::HeaderMap;
 use http::header::ACCEPT;
@@ -23,6 +23,7 @@ use crate::edge::Edge;
 use crate::input::Query;
 use crate::problem::{CommonProblems, CredentialProblems, ProblemResponse, ValidationProblems};
 use crate::stream_slots::StreamSlot;
+use crate::upstream::malformed_response;
 
 /// How long a client waits before it reconnects (the field `retry`).
 const RECONNECT_DELAY: Duration = Duration::from_secs(2);
@@ -192,9 +193,9 @@ impl NoticeFollower {
             .into_inner();
         let count = page.notices.len();
         for (index, notice) in page.notices.into_iter().enumerate() {
-            let event_type = event_type(&notice.message);
+            let kind = MessageKind::from_wire(notice.message).map_err(|_| malformed_response())?;
             let notice = Notice::from_proto(notice)?;
-            let mut event = Event::default().event(event_type);
+            let mut event = Event::default().event(event_type(kind));
             // A client that is disconnected within a page restarts at the page: it may see a notice twice,
             // and misses none.
             let id = if index + 1 == count {
@@ -224,13 +225,13 @@ fn accepts_event_stream(headers: &HeaderMap) -> bool {
 }
 
 /// The event types of webhooks.
-fn event_type(message: &str) -> &'static str {
+fn event_type(message: MessageKind) -> &'static str {
     match message {
-        "reminder" => "notice.reminder",
-        "information" => "notice.information",
-        "upheld" => "notice.upheld",
-        "retraction" => "notice.retracted",
-        _ => "notice.created",
+        MessageKind::Notice => "notice.created",
+        MessageKind::Reminder => "notice.reminder",
+        MessageKind::Information => "notice.information",
+        MessageKind::Upheld => "notice.upheld",
+        MessageKind::Retraction => "notice.retracted",
     }
 }
 

@@ -126,7 +126,7 @@ pub fn notice() -> v1::Notice {
             nanos: 0,
         }),
         legal_basis: "Online Safety Act 2023, <section> 10".into(),
-        message: "notice".into(),
+        message: v1::MessageKind::Notice.into(),
         text: String::new(),
         salt: vec![9; 32].into(),
     }
@@ -371,13 +371,16 @@ impl DispatchService for RecordingBackend {
         request: Request<v1::ListSigningKeysRequest>,
     ) -> RpcResult<v1::ListSigningKeysResponse> {
         self.record(request, |_| RecordedCall::Keys);
-        let key = |key_id: &str, purpose: &str| v1::SigningKey {
+        let key = |key_id: &str, purpose: v1::SigningPurpose| v1::SigningKey {
             key_id: key_id.into(),
             public_key: vec![251; 32].into(),
             purpose: purpose.into(),
         };
         Ok(Response::new(v1::ListSigningKeysResponse {
-            keys: vec![key("n1", "notice"), key("w1", "webhook")],
+            keys: vec![
+                key("n1", v1::SigningPurpose::Notice),
+                key("w1", v1::SigningPurpose::Webhook),
+            ],
         }))
     }
 

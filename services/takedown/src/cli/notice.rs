@@ -107,7 +107,7 @@ async fn overdue(list: &ListArgs, client: &Client) -> Result<()> {
             .iter()
             .map(|row| {
                 let mut value = notice_json(&row.notice.clone().unwrap_or_default());
-                value["deadline"] = row.deadline.clone().into();
+                value["deadline"] = labels::deadline(row.deadline).into();
                 value["overdue_since"] = timestamp_json(row.overdue_since.as_ref());
                 value["next_rung"] = labels::rung(row.next_rung).into();
                 value["next_rung_at"] = timestamp_json(row.next_rung_at.as_ref());
@@ -130,7 +130,7 @@ async fn overdue(list: &ListArgs, client: &Client) -> Result<()> {
             let notice = row.notice.clone().unwrap_or_default();
             [
                 notice.provider_id,
-                row.deadline.clone(),
+                labels::deadline(row.deadline),
                 format_timestamp(row.overdue_since.as_ref()),
                 labels::rung(row.next_rung),
                 format_timestamp(row.next_rung_at.as_ref()),

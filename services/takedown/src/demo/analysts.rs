@@ -79,7 +79,7 @@ async fn claim_and_decide(
             let Some(assessment) = claimed.assessment else {
                 continue;
             };
-            let is_review = !assessment.review.is_empty();
+            let is_review = assessment.review != 0;
             let (case, version) = (assessment.case_id.parse()?, assessment.version);
             claimed_cases.insert(
                 case,

@@ -44,7 +44,7 @@ pub fn set_handlers(services: &FakeServices) {
             Ok(v1::ListOverdueResponse {
                 overdue: vec![v1::OverdueNotice {
                     notice: Some(notice(NoticeState::Delivered)),
-                    deadline: "acknowledge".into(),
+                    deadline: v1::DeadlineKind::Acknowledge.into(),
                     overdue_since: at(75),
                     next_rung: Rung::Upstream as i32,
                     next_rung_at: at(-300),
