@@ -5,6 +5,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Html;
 use domain::id::ProviderId;
+use domain::wire::seconds;
 use proto::v1;
 use time::OffsetDateTime;
 
@@ -233,8 +234,9 @@ fn their_clocks(figures: &[v1::ClockFigure], card: &v1::Scorecard) -> Vec<Provid
             p50,
             p99,
             notices,
-            allowed: punctuality
-                .map_or_else(String::new, |counts| format_seconds(counts.allowed_seconds)),
+            allowed: punctuality.map_or_else(String::new, |counts| {
+                format_seconds(seconds(counts.allowed.as_ref()))
+            }),
             in_time: punctuality.map_or_else(String::new, |counts| {
                 let all = counts.in_time + counts.late;
                 format!(

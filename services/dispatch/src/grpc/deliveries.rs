@@ -2,8 +2,9 @@
 
 use domain::Invalid;
 use domain::id::NoticeId;
-use domain::wire::timestamp;
+use domain::wire::{duration, timestamp};
 use proto::v1;
+use time::Duration;
 use tonic::metadata::MetadataMap;
 
 use super::{Handlers, cursor, parse};
@@ -131,7 +132,7 @@ pub(super) fn delivery_to_proto(id: i64, attempt: &AttemptRecord) -> v1::Deliver
         channel: attempt.channel.wire(),
         attempt: attempt.attempt.cast_unsigned(),
         at: Some(timestamp(attempt.started_at)),
-        took_millis: attempt.took_millis.cast_unsigned(),
+        took: Some(duration(Duration::milliseconds(attempt.took_millis.into()))),
         outcome: attempt.outcome.clone(),
         http_status: attempt.http_status.unwrap_or_default().cast_unsigned(),
     }

@@ -131,7 +131,7 @@ impl Handlers {
     ) -> Result<v1::RotateProviderKeyResponse, Error> {
         let mut tx = self.pool.begin().await?;
         let previous_id = parse::id("key_id", &request.key_id)?;
-        let overlap = parse::overlap(request.overlap_seconds)?;
+        let overlap = parse::overlap(request.overlap.as_ref())?;
         let (administrator, mut previous) = self
             .administrator_of_key(&mut tx, metadata, previous_id)
             .await?;

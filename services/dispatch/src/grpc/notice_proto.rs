@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use domain::enums::Media;
 use domain::id::{CaseId, NoticeId};
-use domain::wire::timestamp;
+use domain::wire::{duration, timestamp};
 use platform::sealed::{DataKey, Purpose, WrappedKey};
 use proto::v1;
 use sqlx::PgConnection;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::Handlers;
@@ -190,19 +190,25 @@ pub(super) fn stage_count(stage: StateCount) -> v1::StageCount {
 }
 
 pub(super) fn clock_figure(stats: &ClockStats) -> v1::ClockFigure {
+    let measured = |seconds| (stats.count > 0).then(|| length(seconds));
     v1::ClockFigure {
         clock: stats.clock.to_owned(),
-        p50_seconds: stats.p50,
-        p99_seconds: stats.p99,
+        p50: measured(stats.p50),
+        p99: measured(stats.p99),
         count: stats.count.cast_unsigned(),
     }
+}
+
+/// A length that the database computed, in seconds.
+fn length(seconds: f64) -> prost_types::Duration {
+    duration(Duration::saturating_seconds_f64(seconds))
 }
 
 pub(super) fn scorecard_to_proto(card: &Scorecard) -> v1::Scorecard {
     let punctuality = |counts: &PunctualityCounts| v1::Punctuality {
         in_time: counts.in_time.cast_unsigned(),
         late: counts.late.cast_unsigned(),
-        allowed_seconds: counts.allowed,
+        allowed: (counts.in_time + counts.late > 0).then(|| length(counts.allowed)),
     };
     v1::Scorecard {
         answered: Some(punctuality(&card.answered)),

@@ -4,6 +4,7 @@ use domain::Invalid;
 use domain::enums::{Answer, Category, DeliveryChannel, NoticeState};
 use domain::id::{NoticeId, ProviderId};
 use domain::invalid::optional_text;
+use domain::wire::parse_duration;
 use proto::v1;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -14,9 +15,9 @@ use crate::commands::ProviderAnswer;
 const MAX_TEXT: usize = 2000;
 /// Maximum length of a provider id, host name or address that an answer names.
 const MAX_NAMED: usize = 255;
-/// In seconds; a day is enough to deploy a new secret by hand.
-const DEFAULT_OVERLAP: u32 = 86_400;
-const MAX_OVERLAP: u32 = 7 * 86_400;
+/// Enough to deploy a new secret by hand.
+const DEFAULT_OVERLAP: Duration = Duration::days(1);
+const MAX_OVERLAP: Duration = Duration::days(7);
 
 /// Number of rows of a page: `default` if none is given, at most `max`.
 pub(super) fn page_size(page_size: i32, default: i64, max: i64) -> Result<i64, Invalid> {
@@ -46,16 +47,19 @@ pub(super) fn id(field: &str, text: &str) -> Result<Uuid, Invalid> {
 }
 
 /// How long a replaced key or secret stays valid.
-pub(super) fn overlap(seconds: Option<u32>) -> Result<Duration, Invalid> {
-    let seconds = seconds.unwrap_or(DEFAULT_OVERLAP);
-    if seconds > MAX_OVERLAP {
-        return Err(Invalid::new(
-            "overlap_out_of_range",
-            "overlap_seconds",
-            format!("`overlap_seconds` must be a number from 0 to {MAX_OVERLAP} (seven days)"),
-        ));
+pub(super) fn overlap(overlap: Option<&prost_types::Duration>) -> Result<Duration, Invalid> {
+    let Some(overlap) = overlap else {
+        return Ok(DEFAULT_OVERLAP);
+    };
+    let overlap = parse_duration("overlap", overlap)?;
+    if (Duration::ZERO..=MAX_OVERLAP).contains(&overlap) {
+        return Ok(overlap);
     }
-    Ok(Duration::seconds(seconds.into()))
+    Err(Invalid::new(
+        "overlap_out_of_range",
+        "overlap",
+        "`overlap` must be from zero to seven days",
+    ))
 }
 
 pub(super) fn categories(numbers: &[i32]) -> Result<Vec<&'static str>, Invalid> {

@@ -116,7 +116,7 @@ impl Handlers {
         if let Some(reply) = self.previous_reply(&mut tx, idempotent.as_ref()).await? {
             return Ok(reply);
         }
-        let overlap = parse::overlap(request.overlap_seconds)?;
+        let overlap = parse::overlap(request.overlap.as_ref())?;
         lock_provider(&mut tx, &caller.id).await?;
         let endpoint = own_endpoint(&mut tx, &caller.id, &request.endpoint_id).await?;
         let now = self.clock.now(&mut tx).await?;

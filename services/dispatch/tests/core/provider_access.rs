@@ -1,5 +1,6 @@
 //! What a provider manages with its own key: further keys, webhook endpoints and their secrets.
 
+use domain::wire::duration;
 use platform::batch::fold::KEY_REUSED;
 use platform::error::{Kind, Problem};
 use platform::principal::Role;
@@ -120,19 +121,21 @@ async fn a_rotated_key_stays_valid_for_the_overlap_and_can_end_at_once() {
     let mut served = ServedDispatch::start().await;
     let settings_key = served.provider_key("amber", &[]).await;
     let old = served.provider_key("amber", &[Read]).await;
-    let rotate = |overlap| v1::RotateProviderKeyRequest {
+    let rotate = |overlap: Option<i64>| v1::RotateProviderKeyRequest {
         key_id: key_id(&old),
-        overlap_seconds: overlap,
+        overlap: overlap.map(|seconds| duration(time::Duration::seconds(seconds))),
         ..Default::default()
     };
-    let too_long = served
-        .client
-        .rotate_provider_key(with_credential(&settings_key, rotate(Some(604_801))))
-        .await;
-    assert_eq!(
-        refusal(too_long),
-        expected(Kind::Invalid, "overlap_out_of_range")
-    );
+    for out_of_range in [604_801, -1] {
+        let refused = served
+            .client
+            .rotate_provider_key(with_credential(&settings_key, rotate(Some(out_of_range))))
+            .await;
+        assert_eq!(
+            refusal(refused),
+            expected(Kind::Invalid, "overlap_out_of_range")
+        );
+    }
     let made = served
         .client
         .rotate_provider_key(with_credential(&settings_key, rotate(None)))

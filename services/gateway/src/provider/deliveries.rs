@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use domain::Invalid;
 use domain::enums::DeliveryChannel;
+use domain::wire::parse_duration;
 use http::StatusCode;
 use platform::error::Problem;
 use proto::v1;
@@ -65,11 +66,18 @@ impl DeliveryAttempt {
             notice_id: optional(delivery.notice_id),
             endpoint_id: optional(delivery.endpoint_id),
             attempt: delivery.attempt,
-            took_ms: delivery.took_millis,
+            took_ms: delivery.took.as_ref().map_or(Ok(0), whole_milliseconds)?,
             outcome: delivery.outcome,
             http_status: (delivery.http_status > 0).then_some(delivery.http_status),
         })
     }
+}
+
+fn whole_milliseconds(length: &prost_types::Duration) -> Result<u32, Problem> {
+    parse_duration("took", length)
+        .ok()
+        .and_then(|length| u32::try_from(length.whole_milliseconds()).ok())
+        .ok_or_else(malformed_response)
 }
 
 #[derive(Serialize, ToSchema)]

@@ -52,9 +52,19 @@ async fn keys_are_listed_created_rotated_and_revoked() {
         gateway.backend.only().1,
         RecordedCall::RotateKey(v1::RotateProviderKeyRequest {
             key_id: NOTICE.into(),
-            overlap_seconds: Some(60),
+            overlap: Some(prost_types::Duration {
+                seconds: 60,
+                nanos: 0,
+            }),
             idempotency_key: String::new(),
         })
+    );
+    let too_long = gateway
+        .keyed("POST", &rotate)
+        .json(&json!({"overlap_seconds": 604_801}));
+    assert_eq!(
+        problem(too_long, 422, "overlap_out_of_range").await["field"],
+        "overlap_seconds"
     );
     let revoke = |id: &str| gateway.keyed("DELETE", &format!("{keys}/{id}"));
     let revoked = revoke(NOTICE).send().await.unwrap();

@@ -166,7 +166,10 @@ fn delivery() -> v1::Delivery {
         channel: v1::DeliveryChannel::Webhook.into(),
         attempt: 1,
         at: Some(NOON),
-        took_millis: 12,
+        took: Some(prost_types::Duration {
+            seconds: 0,
+            nanos: 12_000_000,
+        }),
         outcome: "http_5xx".into(),
         http_status: 503,
         ..Default::default()
@@ -463,6 +466,14 @@ impl DispatchService for RecordingBackend {
         request: Request<v1::RotateProviderKeyRequest>,
     ) -> RpcResult<v1::RotateProviderKeyResponse> {
         check_id(&request.get_ref().key_id, "key_id")?;
+        let week = 7 * 86_400;
+        if request
+            .get_ref()
+            .overlap
+            .is_some_and(|overlap| overlap.seconds > week)
+        {
+            return Err(refused(Kind::Invalid, "overlap_out_of_range", "overlap"));
+        }
         self.record(request, RecordedCall::RotateKey);
         Ok(Response::new(v1::RotateProviderKeyResponse {
             key_id: NOTICE.into(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use domain::enums::{DeliveryChannel, Rung};
+use domain::wire::seconds;
 use proto::v1::{
     Assessment, ClockFigure, GetConservationRequest, GetIntakeCountsRequest, ListQueueRequest,
     NoticeSummary, SearchNoticesRequest,
@@ -229,7 +230,7 @@ impl DemoFigures {
             .iter()
             .map(|clock| {
                 let figures = json!({
-                    "p50": clock.p50_seconds, "p99": clock.p99_seconds, "count": clock.count,
+                    "p50": seconds(clock.p50.as_ref()), "p99": seconds(clock.p99.as_ref()), "count": clock.count,
                 });
                 (clock.clock.clone(), figures)
             })

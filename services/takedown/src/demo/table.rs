@@ -1,5 +1,7 @@
 //! The result of a demo as a table for people.
 
+use domain::wire::seconds;
+
 use super::figures::DemoFigures;
 use crate::output;
 use crate::simulator::expected_figures::ExpectedFigures;
@@ -109,8 +111,8 @@ pub fn render(figures: &DemoFigures, expected: &ExpectedFigures, differences: &[
         figures.clocks.iter().map(|clock| {
             [
                 clock.clock.clone(),
-                format!("{:.1}", clock.p50_seconds),
-                format!("{:.1}", clock.p99_seconds),
+                format!("{:.1}", seconds(clock.p50.as_ref())),
+                format!("{:.1}", seconds(clock.p99.as_ref())),
                 clock.count.to_string(),
             ]
         }),

@@ -3,7 +3,7 @@
 use proto::v1;
 use proto::v1::{Category, ContentStatus, DeliveryChannel, NoticeState, ProviderRole, Rung};
 
-use super::{at, count, notice};
+use super::{at, count, notice, seconds};
 use crate::support::FakeServices;
 
 pub fn set_handlers(services: &FakeServices) {
@@ -88,8 +88,8 @@ pub fn set_handlers(services: &FakeServices) {
                 clocks: ["delivered", "acknowledged"]
                     .map(|clock| v1::ClockFigure {
                         clock: clock.into(),
-                        p50_seconds: 0.3,
-                        p99_seconds: 8.0,
+                        p50: Some(seconds(0.3)),
+                        p99: Some(seconds(8.0)),
                         count: 400,
                     })
                     .to_vec(),
@@ -103,17 +103,17 @@ pub fn set_handlers(services: &FakeServices) {
                     answered: Some(v1::Punctuality {
                         in_time: 300,
                         late: 100,
-                        allowed_seconds: 3600.0,
+                        allowed: Some(seconds(3600.0)),
                     }),
                     removed: Some(v1::Punctuality {
                         in_time: 200,
                         late: 50,
-                        allowed_seconds: 86_400.0,
+                        allowed: Some(seconds(86_400.0)),
                     }),
                     our_clocks: vec![v1::ClockFigure {
                         clock: "dispatched".into(),
-                        p50_seconds: 0.9,
-                        p99_seconds: 4.0,
+                        p50: Some(seconds(0.9)),
+                        p99: Some(seconds(4.0)),
                         count: 380,
                     }],
                     retracted: 4,

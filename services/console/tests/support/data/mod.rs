@@ -190,3 +190,8 @@ pub fn set_all_handlers(services: &FakeServices) {
         },
     );
 }
+
+/// A duration of this many seconds.
+fn seconds(length: f64) -> prost_types::Duration {
+    domain::wire::duration(time::Duration::seconds_f64(length))
+}

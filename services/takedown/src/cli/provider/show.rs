@@ -1,6 +1,7 @@
 //! `provider list` and `provider show`: the directory, and one provider with its figures.
 
 use anyhow::Result;
+use domain::wire::seconds;
 use proto::v1::{GetProviderRequest, ListProvidersRequest, ProviderSummary};
 use serde_json::{Value, json};
 
@@ -71,7 +72,7 @@ pub(super) async fn show(common: &CommonArgs, id: String) -> Result<()> {
         .clocks
         .iter()
         .map(|c| {
-            let figure = json!({ "p50": c.p50_seconds, "p99": c.p99_seconds, "count": c.count });
+            let figure = json!({ "p50": seconds(c.p50.as_ref()), "p99": seconds(c.p99.as_ref()), "count": c.count });
             (c.clock.clone(), figure)
         })
         .collect::<serde_json::Map<_, _>>()
@@ -103,8 +104,8 @@ pub(super) async fn show(common: &CommonArgs, id: String) -> Result<()> {
             response.clocks.iter().map(|c| {
                 [
                     c.clock.clone(),
-                    format!("{:.1}", c.p50_seconds),
-                    format!("{:.1}", c.p99_seconds),
+                    format!("{:.1}", seconds(c.p50.as_ref())),
+                    format!("{:.1}", seconds(c.p99.as_ref())),
                     c.count.to_string(),
                 ]
             }),
