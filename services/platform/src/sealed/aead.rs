@@ -234,3 +234,39 @@ impl fmt::Debug for DataKey {
 pub(super) fn context(kind: &[u8], purpose: Purpose, owner: &[u8], row_id: Uuid) -> Vec<u8> {
     frame(&[kind, purpose.label(), owner, row_id.as_bytes()])
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use prost::Message as _;
+    use prost_types::FileDescriptorSet;
+
+    use super::*;
+
+    /// The purposes that the comments of the published files name, as in: purpose `note`.
+    fn published_purposes() -> BTreeSet<String> {
+        let set = FileDescriptorSet::decode(proto::DESCRIPTORS).unwrap();
+        let info = set.file.iter().filter_map(|f| f.source_code_info.as_ref());
+        info.flat_map(|info| &info.location)
+            .map(|location| {
+                let parts = location.leading_comments().split_whitespace();
+                parts.collect::<Vec<_>>().join(" ")
+            })
+            .flat_map(|comment| {
+                let named = comment.split("purpose `").skip(1);
+                let labels = named.filter_map(|rest| rest.split('`').next());
+                labels.map(str::to_owned).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    /// A service that opens a value by its published description needs the exact label, which is part of the
+    /// associated data.
+    #[test]
+    fn the_published_files_name_the_purposes_by_their_labels() {
+        let labels = [Purpose::Url, Purpose::Note]
+            .map(|purpose| String::from_utf8(purpose.label().to_vec()).unwrap());
+        assert_eq!(published_purposes(), BTreeSet::from(labels));
+    }
+}
