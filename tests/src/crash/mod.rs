@@ -202,6 +202,7 @@ async fn settle(
     let policy = takedown::system::policy(system::POLICY)?;
     let ladder: Vec<_> = policy.regimes[0]
         .ladder
+        .rules()
         .iter()
         .map(|rule| (rule.rung, rule.after))
         .collect();

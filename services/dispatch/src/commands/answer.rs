@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::CommandDeps;
 use super::case_batch::CaseBatch;
 use super::locked_case::{BatchContext, LockedCase};
+use super::notices::NoticeIdx;
 use crate::directory::Provider;
 use crate::lifecycle::notice::{Command, NoticeTransition};
 use crate::{Error, store};
@@ -93,7 +94,7 @@ impl LockedCase {
     fn apply_answer(
         &mut self,
         cx: &BatchContext<'_>,
-        n: usize,
+        n: NoticeIdx,
         received: &ProviderAnswer,
     ) -> Result<NoticeState, Error> {
         match self.apply(n, Command::Answer(received.answer)) {
@@ -152,7 +153,7 @@ impl LockedCase {
     fn record_answer(
         &mut self,
         cx: &BatchContext<'_>,
-        n: usize,
+        n: NoticeIdx,
         received: &ProviderAnswer,
     ) -> Result<(), Error> {
         let now = cx.now;
@@ -187,7 +188,7 @@ impl LockedCase {
     fn named_provider(
         &self,
         cx: &BatchContext<'_>,
-        n: usize,
+        n: NoticeIdx,
         received: &ProviderAnswer,
     ) -> Option<Arc<Provider>> {
         match received.answer {
@@ -211,7 +212,7 @@ impl LockedCase {
     fn follow_up(
         &mut self,
         cx: &BatchContext<'_>,
-        n: usize,
+        n: NoticeIdx,
         received: &ProviderAnswer,
     ) -> Result<(), Error> {
         let is_current = self.notices[n].episode == self.case.episode;
@@ -243,7 +244,7 @@ impl LockedCase {
     pub(super) fn move_past_addressee(
         &mut self,
         cx: &BatchContext<'_>,
-        n: usize,
+        n: NoticeIdx,
     ) -> Result<(), Error> {
         let notice = &self.notices[n];
         let is_online = matches!(
@@ -279,7 +280,7 @@ impl LockedCase {
     fn find_next_host(
         &mut self,
         cx: &BatchContext<'_>,
-        n: usize,
+        n: NoticeIdx,
         named: Option<Arc<Provider>>,
     ) -> Result<(), Error> {
         let from = self.notices[n].provider_id.clone();

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::CommandDeps;
 use super::locked_case::{BatchContext, LockedCase, NextCheck};
+use super::notices::NoticeIdx;
 use crate::delivery::{self, NewDelivery};
 use crate::store::{self, CaseSeal, DispatchCase, Notice};
 use crate::{Error, checks};
@@ -72,9 +73,9 @@ impl<'a> CaseBatch<'a> {
         &mut self,
         case_of: &BTreeMap<NoticeId, CaseId>,
         notice: NoticeId,
-    ) -> Option<(&BatchContext<'a>, &mut LockedCase, usize)> {
+    ) -> Option<(&BatchContext<'a>, &mut LockedCase, NoticeIdx)> {
         let case = self.cases.get_mut(case_of.get(&notice)?)?;
-        let n = case.index(notice)?;
+        let n = case.notices.find(notice)?;
         Some((&self.cx, case, n))
     }
 

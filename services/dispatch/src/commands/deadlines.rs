@@ -5,7 +5,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::locked_case::{BatchContext, LockedCase};
 use crate::lifecycle::notice::{self, Command};
-use crate::policy::RungRule;
+use crate::policy::{RungIdx, RungRule};
 use crate::store::{Notice, Pause};
 
 /// True if this rung contacts a different party, or the same party by another delivery channel.
@@ -19,8 +19,8 @@ pub(super) const fn contacts_someone_new(rung: Rung) -> bool {
 impl LockedCase {
     /// When a rung is due; `None` while a pause stops it. A claim under check defers the providers' rungs,
     /// within bounds.
-    pub(super) fn rung_due(&self, cx: &BatchContext<'_>, n: usize) -> Option<OffsetDateTime> {
-        let rule = self.regime(cx).ladder.get(n)?;
+    pub(super) fn rung_due(&self, cx: &BatchContext<'_>, rung: RungIdx) -> Option<OffsetDateTime> {
+        let rule = &self.regime(cx).ladder[rung];
         if rule.ignores_pauses() {
             return Some(self.case.episode_at? + rule.after);
         }
@@ -29,7 +29,7 @@ impl LockedCase {
         }
         let due = self.case.ladder_from? + rule.after;
         let due = match self.case.next_contact_by {
-            Some(by) if self.is_next_contact(cx, n) => due.min(by),
+            Some(by) if self.is_next_contact(cx, rung) => due.min(by),
             _ => due,
         };
         match (self.case.claim_since, self.case.claim_until) {
@@ -39,44 +39,48 @@ impl LockedCase {
     }
 
     /// Whether this is the next unfired rung that contacts someone new.
-    fn is_next_contact(&self, cx: &BatchContext<'_>, n: usize) -> bool {
+    fn is_next_contact(&self, cx: &BatchContext<'_>, rung: RungIdx) -> bool {
         let ladder = &self.regime(cx).ladder;
-        let next = (0..ladder.len())
-            .find(|n| contacts_someone_new(ladder[*n].rung) && !self.has_fired(cx, *n));
-        next == Some(n)
+        let next = ladder
+            .indices()
+            .find(|other| contacts_someone_new(ladder[*other].rung) && !self.has_fired(cx, *other));
+        next == Some(rung)
     }
 
     /// Whether a rung has fired in this episode. Rungs are recorded by kind and time, not by position, so
     /// that a changed policy neither skips a rung nor fires one twice.
-    pub(super) fn has_fired(&self, cx: &BatchContext<'_>, n: usize) -> bool {
-        let rule = self.regime(cx).ladder.get(n);
-        rule.is_some_and(|rule| self.case.rungs_fired.contains(&rule.key()))
+    pub(super) fn has_fired(&self, cx: &BatchContext<'_>, rung: RungIdx) -> bool {
+        let key = self.regime(cx).ladder[rung].key();
+        self.case.rungs_fired.contains(&key)
     }
 
     /// Records that a rung has fired, or was skipped, in this episode.
-    pub(super) fn record_fired(&mut self, cx: &BatchContext<'_>, n: usize) {
-        let key = self.regime(cx).ladder[n].key();
+    pub(super) fn record_fired(&mut self, cx: &BatchContext<'_>, rung: RungIdx) {
+        let key = self.regime(cx).ladder[rung].key();
         self.case_mut().rungs_fired.push(key);
     }
 
     /// Forgets that rungs have fired, except those that `keep` selects.
     pub(super) fn retain_fired(&mut self, cx: &BatchContext<'_>, keep: impl Fn(&RungRule) -> bool) {
         let ladder = &self.regime(cx).ladder;
-        let kept: Vec<String> = (0..ladder.len())
-            .filter(|n| self.has_fired(cx, *n) && keep(&ladder[*n]))
-            .map(|n| ladder[n].key())
+        let kept = ladder
+            .indices()
+            .filter(|rung| self.has_fired(cx, *rung) && keep(&ladder[*rung]))
+            .map(|rung| ladder[rung].key())
             .collect();
         self.case_mut().rungs_fired = kept;
     }
 
     /// The rung that is due next, and when. Rungs due at the same time fire in their order.
-    pub(super) fn next_rung(&self, cx: &BatchContext<'_>) -> Option<(OffsetDateTime, usize)> {
+    pub(super) fn next_rung(&self, cx: &BatchContext<'_>) -> Option<(OffsetDateTime, RungIdx)> {
         if self.case.content_status != ContentStatus::Online {
             return None;
         }
-        (0..self.regime(cx).ladder.len())
-            .filter(|n| !self.has_fired(cx, *n))
-            .filter_map(|n| Some((self.rung_due(cx, n)?, n)))
+        let ladder = &self.regime(cx).ladder;
+        ladder
+            .indices()
+            .filter(|rung| !self.has_fired(cx, *rung))
+            .filter_map(|rung| Some((self.rung_due(cx, rung)?, rung)))
             .min()
     }
 
@@ -171,7 +175,7 @@ impl LockedCase {
         };
         self.case.due_at = rung.into_iter().chain(pause).min();
         self.case.unsettled = self.is_unsettled();
-        for n in 0..self.notices.len() {
+        for n in self.notices.indices() {
             let overdue = self.overdue_from(cx, &self.notices[n]);
             if self.notices[n].overdue_from != overdue {
                 self.notice_mut(n).overdue_from = overdue;

@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 
 use super::case_batch::CaseBatch;
 use super::locked_case::{BatchContext, LockedCase};
+use super::notices::NoticeIdx;
 use super::{CommandDeps, DeliveredMessage, FailedChannel};
 use crate::lifecycle::notice::{Command, NoticeTransition};
 use crate::{Error, store};
@@ -84,7 +85,7 @@ async fn retire_webhooks(
     let notices: HashMap<NoticeId, &ProviderId> = batch
         .cases
         .values()
-        .flat_map(|case| &case.notices)
+        .flat_map(|case| case.notices.iter())
         .map(|notice| (notice.id, &notice.provider_id))
         .collect();
     let retired: BTreeMap<&str, OffsetDateTime> = failed
@@ -104,7 +105,7 @@ impl LockedCase {
     fn apply_delivered(
         &mut self,
         cx: &BatchContext<'_>,
-        n: usize,
+        n: NoticeIdx,
         channel: DeliveryChannel,
         attempts: i32,
     ) {

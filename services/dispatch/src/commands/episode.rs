@@ -8,6 +8,7 @@ use domain::url::CanonicalUrl;
 use uuid::Uuid;
 
 use super::locked_case::{BatchContext, LockedCase};
+use super::notices::NoticeIdx;
 use crate::Error;
 use crate::directory::Provider;
 use crate::lifecycle::{Message, case};
@@ -137,7 +138,7 @@ impl LockedCase {
         provider: &Provider,
         rung: Rung,
         channel: Option<DeliveryChannel>,
-    ) -> usize {
+    ) -> NoticeIdx {
         let now = cx.now;
         let regime = self.regime(cx);
         let (acknowledge, remove) = (regime.acknowledge, regime.remove);
@@ -197,8 +198,7 @@ impl LockedCase {
             auto_replied_at: None,
             replied_at: None,
         };
-        self.notices.push(notice);
-        let n = self.notices.len() - 1;
+        let n = self.notices.push(notice);
         self.enqueue(n);
         if pulls {
             self.emit_sent(cx, n, 0);
@@ -207,7 +207,7 @@ impl LockedCase {
     }
 
     /// Queues a further message about a notice, under the same id and the next sequence number.
-    pub(super) fn send_message(&mut self, n: usize, message: Message, text: Option<Vec<u8>>) {
+    pub(super) fn send_message(&mut self, n: NoticeIdx, message: Message, text: Option<Vec<u8>>) {
         let notice = self.notice_mut(n);
         notice.sequence += 1;
         notice.message = message;

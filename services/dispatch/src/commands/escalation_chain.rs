@@ -7,6 +7,7 @@ use domain::id::ProviderId;
 use time::OffsetDateTime;
 
 use super::locked_case::{BatchContext, LockedCase};
+use super::notices::NoticeIdx;
 use crate::directory::Provider;
 
 impl LockedCase {
@@ -37,8 +38,8 @@ impl LockedCase {
     fn escalate_from(
         &mut self,
         cx: &BatchContext<'_>,
-        from: usize,
-        past: usize,
+        from: NoticeIdx,
+        past: NoticeIdx,
         rung: Rung,
         due: OffsetDateTime,
     ) -> bool {
@@ -52,7 +53,7 @@ impl LockedCase {
     }
 
     /// Indices of the newest notices to the known hosts, and of those to providers that denied hosting.
-    fn host_notices(&self) -> (Vec<usize>, Vec<usize>) {
+    fn host_notices(&self) -> (Vec<NoticeIdx>, Vec<NoticeIdx>) {
         let is_host = |provider: &ProviderId| {
             self.current_notices().any(|n| {
                 self.notices[n].rung == Rung::Host && self.notices[n].provider_id == *provider
@@ -91,7 +92,7 @@ impl LockedCase {
 
     /// Notifies the next party in the chain (upstream, then registrar) at once, after a provider bounced or
     /// declined. Returns `false` if there is none.
-    pub(super) fn notify_next_in_chain(&mut self, cx: &BatchContext<'_>, n: usize) -> bool {
+    pub(super) fn notify_next_in_chain(&mut self, cx: &BatchContext<'_>, n: NoticeIdx) -> bool {
         let mut from = vec![n];
         let (hosts, denied) = self.host_notices();
         from.extend(hosts.into_iter().chain(denied).filter(|host| *host != n));

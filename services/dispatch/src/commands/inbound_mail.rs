@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 use super::CommandDeps;
 use super::case_batch::CaseBatch;
 use super::locked_case::{BatchContext, LockedCase};
+use super::notices::NoticeIdx;
 use crate::Error;
 use crate::lifecycle::notice::{self, Command, NoticeTransition};
 
@@ -56,7 +57,7 @@ impl LockedCase {
     fn receive_mail(
         &mut self,
         cx: &BatchContext<'_>,
-        n: usize,
+        n: NoticeIdx,
         mail: &InboundMail,
     ) -> Result<(), Error> {
         let notice = &self.notices[n];
@@ -99,7 +100,7 @@ impl LockedCase {
     }
 
     /// Treats a bounce as a permanent refusal by the relay.
-    fn handle_bounce(&mut self, cx: &BatchContext<'_>, n: usize) {
+    fn handle_bounce(&mut self, cx: &BatchContext<'_>, n: NoticeIdx) {
         if self.notices[n].sequence == 1 {
             match self.apply(n, Command::Return) {
                 NoticeTransition::ChangeTo(_) | NoticeTransition::RecordOnly => {}
@@ -119,7 +120,7 @@ impl LockedCase {
 
     /// Brings the next contact forward after an automatic reply; the addressee still owes an answer. Once per
     /// addressee, so that automatic replies to reminders have no further effect.
-    fn expedite_next_contact(&mut self, cx: &BatchContext<'_>, n: usize) {
+    fn expedite_next_contact(&mut self, cx: &BatchContext<'_>, n: NoticeIdx) {
         let Some(wait) = cx.deps.policy.automatic_reply else {
             return;
         };
@@ -145,7 +146,7 @@ impl LockedCase {
     fn request_reading(
         &mut self,
         cx: &BatchContext<'_>,
-        n: usize,
+        n: NoticeIdx,
         mail: &InboundMail,
     ) -> Result<(), Error> {
         match self.case.content_status {

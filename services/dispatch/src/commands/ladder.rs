@@ -16,10 +16,11 @@ use super::case_batch::CaseBatch;
 use super::deadlines::contacts_someone_new;
 use super::episode::channel_bit;
 use super::locked_case::{BatchContext, LockedCase};
+use super::notices::NoticeIdx;
 use crate::Error;
 use crate::lifecycle::case::{self, CaseTransition};
 use crate::lifecycle::notice::{self, NoticeTransition};
-use crate::policy::RungCondition;
+use crate::policy::{RungCondition, RungIdx, RungRule};
 
 /// Ends pauses and fires rungs that are due in these cases.
 pub async fn fire_due_rungs(
@@ -44,21 +45,29 @@ pub async fn fire_due_rungs(
 
 impl LockedCase {
     pub(super) fn fire_due(&mut self, cx: &BatchContext<'_>) {
-        while let Some((due, n)) = self.next_rung(cx) {
+        while let Some((due, rung)) = self.next_rung(cx) {
             if due > cx.now {
                 break;
             }
-            self.fire(cx, n, due);
+            self.fire(cx, rung, due);
         }
     }
 
     /// Fires one rung of the ladder; returns whether it reached anyone. A rung that reaches no one is only
     /// recorded as fired.
-    pub(super) fn fire(&mut self, cx: &BatchContext<'_>, n: usize, due: OffsetDateTime) -> bool {
-        let rule = self.regime(cx).ladder[n].clone();
-        self.record_fired(cx, n);
+    pub(super) fn fire(
+        &mut self,
+        cx: &BatchContext<'_>,
+        rung: RungIdx,
+        due: OffsetDateTime,
+    ) -> bool {
+        let ladder = &self.regime(cx).ladder;
+        let rule = ladder[rung].clone();
+        let is_remind = |rule: &&RungRule| rule.rung == Rung::Remind;
+        let earlier_reminders = ladder.before(rung).iter().filter(is_remind).count();
+        self.record_fired(cx, rung);
         let fired = match rule.rung {
-            Rung::Remind => self.remind(cx, n, due),
+            Rung::Remind => self.remind(cx, rule.when, earlier_reminders, due),
             Rung::NextContact => self.next_contact(cx, rule.when, due),
             Rung::Upstream | Rung::Registrar => self.escalate_upstream(cx, rule.rung, due),
             Rung::Regulator | Rung::Supervisor => self.escalate_to_authority(cx, rule.rung, due),
@@ -71,8 +80,8 @@ impl LockedCase {
                 self.case_mut().next_contact_by = None;
             }
         }
-        let rungs = self.regime(cx).ladder.len();
-        if (0..rungs).all(|n| self.has_fired(cx, n))
+        let mut rungs = ladder.indices();
+        if rungs.all(|rung| self.has_fired(cx, rung))
             && let CaseTransition::ChangeTo(_) = self.apply_to_case(case::Command::Exhaust)
         {
             let next = cx.now + cx.deps.policy.checks.exhausted_interval;
@@ -85,16 +94,17 @@ impl LockedCase {
 
     /// Fires rungs of this kind early until one reaches a provider. Returns `false` if none does.
     pub(super) fn fire_early(&mut self, cx: &BatchContext<'_>, rung: Rung) -> bool {
-        (0..self.regime(cx).ladder.len()).any(|n| {
+        let ladder = &self.regime(cx).ladder;
+        ladder.indices().any(|candidate| {
             self.case.content_status == ContentStatus::Online
-                && self.regime(cx).ladder[n].rung == rung
-                && !self.has_fired(cx, n)
-                && self.fire(cx, n, cx.now)
+                && ladder[candidate].rung == rung
+                && !self.has_fired(cx, candidate)
+                && self.fire(cx, candidate, cx.now)
         })
     }
 
     /// Whether a rung with this condition applies to the notice.
-    fn awaits_provider(&self, n: usize, when: RungCondition) -> bool {
+    fn awaits_provider(&self, n: NoticeIdx, when: RungCondition) -> bool {
         let notice = &self.notices[n];
         notice::is_open(notice.state)
             && !notice::pauses_ladder(notice.state)
@@ -108,19 +118,19 @@ impl LockedCase {
         })
     }
 
-    /// Reminds the providers that had fewer reminders than the ladder calls for up to this rung. A reminder
+    /// Reminds the providers that had at most as many reminders as the ladder has before this rung. A reminder
     /// sent after a false claim counts only for its own provider.
-    fn remind(&mut self, cx: &BatchContext<'_>, n: usize, due: OffsetDateTime) -> bool {
-        let ladder = &self.regime(cx).ladder;
-        let when = ladder[n].when;
-        let nth = ladder[..n]
-            .iter()
-            .filter(|r| r.rung == Rung::Remind)
-            .count();
+    fn remind(
+        &mut self,
+        cx: &BatchContext<'_>,
+        when: RungCondition,
+        earlier_reminders: usize,
+        due: OffsetDateTime,
+    ) -> bool {
         let mut fired = false;
         for n in self.newest_by_provider() {
-            if self.awaits_provider(n, when) && self.reminders(&self.notices[n].provider_id) <= nth
-            {
+            let had = self.reminders(&self.notices[n].provider_id);
+            if self.awaits_provider(n, when) && had <= earlier_reminders {
                 fired |= self.remind_provider(cx, n, due);
             }
         }
@@ -141,7 +151,7 @@ impl LockedCase {
     pub(super) fn remind_provider(
         &mut self,
         cx: &BatchContext<'_>,
-        n: usize,
+        n: NoticeIdx,
         due: OffsetDateTime,
     ) -> bool {
         let Some(provider) = cx.directory.get(&self.notices[n].provider_id).cloned() else {
@@ -212,7 +222,7 @@ impl LockedCase {
         } else {
             self.case_mut().flagged_at = Some(cx.now);
         }
-        let pending: Vec<usize> = self
+        let pending: Vec<NoticeIdx> = self
             .newest_by_provider()
             .into_iter()
             .filter(|n| {
@@ -241,9 +251,9 @@ impl LockedCase {
     pub(super) fn escalate(
         &mut self,
         cx: &BatchContext<'_>,
-        n: usize,
+        n: NoticeIdx,
         rung: Rung,
-        next: Option<usize>,
+        next: Option<NoticeIdx>,
         due: OffsetDateTime,
     ) {
         match self.apply(n, notice::Command::Escalate) {
@@ -263,9 +273,9 @@ impl LockedCase {
     fn emit_escalated(
         &mut self,
         cx: &BatchContext<'_>,
-        notice: Option<usize>,
+        notice: Option<NoticeIdx>,
         rung: Rung,
-        next: Option<usize>,
+        next: Option<NoticeIdx>,
         due: OffsetDateTime,
     ) {
         let next = next.map(|next| &self.notices[next]);
@@ -299,8 +309,8 @@ pub async fn next_rungs(
         .into_iter()
         .filter_map(|case| {
             let case = LockedCase::new(case);
-            let (at, n) = case.next_rung(&cx)?;
-            let rung = case.regime(&cx).ladder[n].rung;
+            let (at, rung) = case.next_rung(&cx)?;
+            let rung = case.regime(&cx).ladder[rung].rung;
             Some((case.case.case_id, (rung, at)))
         })
         .collect())

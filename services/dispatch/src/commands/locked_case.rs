@@ -19,6 +19,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::CommandDeps;
+use super::notices::{NoticeIdx, Notices};
 use crate::Error;
 use crate::directory::DirectorySnapshot;
 use crate::lifecycle::case::{self, CaseTransition};
@@ -42,7 +43,7 @@ pub(super) enum NextCheck {
 
 pub(super) struct LockedCase {
     pub(super) case: DispatchCase,
-    pub(super) notices: Vec<Notice>,
+    pub(super) notices: Notices,
     pub(super) seal: Option<CaseSeal>,
     pub(super) seal_changed: bool,
     /// The event that caused the events emitted from here on.
@@ -50,12 +51,12 @@ pub(super) struct LockedCase {
     /// Whether anything must be written.
     pub(super) is_changed: bool,
     /// Indices of the notices whose rows must be written.
-    pub(super) changed_notices: BTreeSet<usize>,
+    pub(super) changed_notices: BTreeSet<NoticeIdx>,
     /// Indices of the notices that get a new position in their provider's listing.
-    pub(super) relisted: BTreeSet<usize>,
+    pub(super) relisted: BTreeSet<NoticeIdx>,
     pub(super) events: Vec<NewEvent>,
     /// Indices of the notices whose newest message is to be delivered.
-    pub(super) enqueued: BTreeSet<usize>,
+    pub(super) enqueued: BTreeSet<NoticeIdx>,
     /// Notices whose pending delivery is dropped.
     pub(super) cancelled: BTreeSet<NoticeId>,
     /// None leaves the scheduled check as it is.
@@ -68,7 +69,7 @@ impl LockedCase {
     pub(super) fn new(case: DispatchCase) -> Self {
         Self {
             case,
-            notices: Vec::new(),
+            notices: Notices::default(),
             seal: None,
             seal_changed: false,
             cause: None,
@@ -90,19 +91,14 @@ impl LockedCase {
     }
 
     /// Mutable access to a notice, which marks it for writing.
-    pub(super) fn notice_mut(&mut self, n: usize) -> &mut Notice {
+    pub(super) fn notice_mut(&mut self, n: NoticeIdx) -> &mut Notice {
         self.is_changed = true;
         self.changed_notices.insert(n);
         &mut self.notices[n]
     }
 
-    /// The index of a notice in `notices`.
-    pub(super) fn index(&self, id: NoticeId) -> Option<usize> {
-        self.notices.iter().position(|notice| notice.id == id)
-    }
-
     /// Applies a command to a notice and changes its state if the lifecycle allows it.
-    pub(super) fn apply(&mut self, n: usize, command: notice::Command) -> NoticeTransition {
+    pub(super) fn apply(&mut self, n: NoticeIdx, command: notice::Command) -> NoticeTransition {
         let transition = notice::apply(self.notices[n].state, command);
         if let NoticeTransition::ChangeTo(state) = transition {
             self.notice_mut(n).state = state;
@@ -133,7 +129,7 @@ impl LockedCase {
         });
     }
 
-    pub(super) fn notice_key(&self, n: usize) -> v1::NoticeKey {
+    pub(super) fn notice_key(&self, n: NoticeIdx) -> v1::NoticeKey {
         let notice = &self.notices[n];
         v1::NoticeKey {
             notice_id: notice.id.to_string(),
@@ -149,18 +145,20 @@ impl LockedCase {
     }
 
     /// Indices of the notices of the current episode, by step.
-    pub(super) fn current_notices(&self) -> impl Iterator<Item = usize> + '_ {
+    pub(super) fn current_notices(&self) -> impl Iterator<Item = NoticeIdx> + '_ {
         let episode = self.case.episode;
-        (0..self.notices.len()).filter(move |n| self.notices[*n].episode == episode)
+        self.notices
+            .indices()
+            .filter(move |n| self.notices[*n].episode == episode)
     }
 
     /// Indices of the newest notice to each provider in the current episode, in the order of their first
     /// notices.
-    pub(super) fn newest_by_provider(&self) -> Vec<usize> {
-        let mut newest: Vec<usize> = Vec::new();
+    pub(super) fn newest_by_provider(&self) -> Vec<NoticeIdx> {
+        let mut newest: Vec<NoticeIdx> = Vec::new();
         for n in self.current_notices() {
             let same_provider =
-                |m: &&mut usize| self.notices[**m].provider_id == self.notices[n].provider_id;
+                |m: &&mut NoticeIdx| self.notices[**m].provider_id == self.notices[n].provider_id;
             match newest.iter_mut().find(same_provider) {
                 Some(older) => *older = n,
                 None => newest.push(n),
@@ -170,7 +168,7 @@ impl LockedCase {
     }
 
     /// The index of the newest notice to a provider in the current episode.
-    pub(super) fn newest_notice_to(&self, provider: &ProviderId) -> Option<usize> {
+    pub(super) fn newest_notice_to(&self, provider: &ProviderId) -> Option<NoticeIdx> {
         self.current_notices()
             .filter(|n| self.notices[*n].provider_id == *provider)
             .last()
@@ -182,7 +180,7 @@ impl LockedCase {
     }
 
     /// Drops the pending delivery of this notice.
-    pub(super) fn cancel(&mut self, n: usize) {
+    pub(super) fn cancel(&mut self, n: NoticeIdx) {
         self.enqueued.remove(&n);
         self.cancelled.insert(self.notices[n].id);
         self.is_changed = true;
@@ -190,7 +188,7 @@ impl LockedCase {
 
     /// Queues the newest message of this notice for delivery and puts it at the end of its provider's
     /// listing.
-    pub(super) fn enqueue(&mut self, n: usize) {
+    pub(super) fn enqueue(&mut self, n: NoticeIdx) {
         self.cancelled.remove(&self.notices[n].id);
         self.enqueued.insert(n);
         self.relisted.insert(n);
@@ -254,7 +252,7 @@ impl LockedCase {
     pub(super) fn provider_note(
         &self,
         cx: &BatchContext<'_>,
-        n: usize,
+        n: NoticeIdx,
     ) -> Result<Option<String>, Error> {
         let notice = &self.notices[n];
         let Some(note) = &notice.note else {
@@ -292,7 +290,7 @@ impl LockedCase {
     }
 
     /// Emits `NoticeSent`.
-    pub(super) fn emit_sent(&mut self, cx: &BatchContext<'_>, n: usize, attempts: i32) {
+    pub(super) fn emit_sent(&mut self, cx: &BatchContext<'_>, n: NoticeIdx, attempts: i32) {
         let body = Body::NoticeSent(v1::NoticeSent {
             notice: Some(self.notice_key(n)),
             channel: self.notices[n].channel.wire(),

@@ -13,6 +13,7 @@ mod escalation_chain;
 mod inbound_mail;
 mod ladder;
 mod locked_case;
+mod notices;
 mod police_hold;
 mod redeliver;
 mod removal;

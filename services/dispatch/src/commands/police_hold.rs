@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::CommandDeps;
 use super::case_batch::CaseBatch;
 use super::locked_case::{BatchContext, LockedCase};
+use super::notices::NoticeIdx;
 use crate::Error;
 use crate::lifecycle::Message;
 use crate::lifecycle::case::{self, CaseTransition};
@@ -62,7 +63,7 @@ impl LockedCase {
             let case = self.case_mut();
             case.resumes_as = Some(before);
             case.held_since = Some(cx.now);
-            for n in 0..self.notices.len() {
+            for n in self.notices.indices() {
                 self.cancel(n);
             }
             self.stop_checks();
@@ -87,7 +88,7 @@ impl LockedCase {
             }
             self.shift_deadlines(length);
         }
-        for n in 0..self.notices.len() {
+        for n in self.notices.indices() {
             if self.needs_resending(n) {
                 self.enqueue(n);
             }
@@ -101,7 +102,7 @@ impl LockedCase {
 
     /// Whether the newest message of a notice may not have arrived. Sending it again under its id does no
     /// harm.
-    fn needs_resending(&self, n: usize) -> bool {
+    fn needs_resending(&self, n: NoticeIdx) -> bool {
         let notice = &self.notices[n];
         let is_later_message = matches!(notice.message, Message::Information | Message::Upheld);
         self.may_be_sent(n) && (is_later_message || notice.state != NoticeState::Delivered)

@@ -7,6 +7,7 @@ use proto::v1::event::Body;
 use time::OffsetDateTime;
 
 use super::locked_case::{BatchContext, LockedCase};
+use super::notices::NoticeIdx;
 use crate::Error;
 use crate::lifecycle::case::{self, CaseTransition};
 use crate::lifecycle::notice::{self, NoticeTransition};
@@ -55,7 +56,7 @@ impl LockedCase {
             confirmed_at: Some(timestamp(cx.now)),
         });
         self.emit(cx, body);
-        for n in 0..self.notices.len() {
+        for n in self.notices.indices() {
             self.cancel(n);
             if let NoticeTransition::ChangeTo(_) = self.apply(n, notice::Command::Confirm) {
                 self.notice_mut(n).confirmed_at = Some(cx.now);
@@ -87,7 +88,7 @@ impl LockedCase {
         check_started_at: OffsetDateTime,
     ) {
         self.clear_claim();
-        let (claimed, later): (Vec<usize>, Vec<usize>) = self
+        let (claimed, later): (Vec<NoticeIdx>, Vec<NoticeIdx>) = self
             .current_notices()
             .filter(|n| self.has_claimed_removal(*n))
             .partition(|n| {
@@ -117,7 +118,7 @@ impl LockedCase {
     }
 
     /// Whether a claim of removal stands for this notice, including one that the ladder has escalated past.
-    fn has_claimed_removal(&self, n: usize) -> bool {
+    fn has_claimed_removal(&self, n: NoticeIdx) -> bool {
         let notice = &self.notices[n];
         let claimed = matches!(notice.answer, Some(Answer::Removed | Answer::Unavailable));
         notice.state == NoticeState::RemovalClaimed
@@ -170,7 +171,7 @@ impl LockedCase {
             let CaseTransition::ChangeTo(_) = self.apply_to_case(case::Command::Close) else {
                 return;
             };
-            for n in 0..self.notices.len() {
+            for n in self.notices.indices() {
                 self.apply(n, notice::Command::Close);
             }
         }

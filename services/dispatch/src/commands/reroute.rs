@@ -7,6 +7,7 @@ use proto::v1::event::Body;
 
 use super::episode::channel_bit;
 use super::locked_case::{BatchContext, LockedCase};
+use super::notices::NoticeIdx;
 use crate::lifecycle::notice::{Command, NoticeTransition};
 
 impl LockedCase {
@@ -14,7 +15,7 @@ impl LockedCase {
     pub(super) fn reroute(
         &mut self,
         cx: &BatchContext<'_>,
-        n: usize,
+        n: NoticeIdx,
         channel: DeliveryChannel,
         reason: &str,
     ) {
@@ -80,7 +81,7 @@ impl LockedCase {
     }
 
     /// See [`crate::lifecycle::may_be_sent`].
-    pub(super) fn may_be_sent(&self, n: usize) -> bool {
+    pub(super) fn may_be_sent(&self, n: NoticeIdx) -> bool {
         let notice = &self.notices[n];
         crate::lifecycle::may_be_sent(
             self.case.content_status,

@@ -12,6 +12,7 @@ use super::CommandDeps;
 use super::case_batch::CaseBatch;
 use super::episode::{addressees, is_resolvable};
 use super::locked_case::{BatchContext, LockedCase};
+use super::notices::NoticeIdx;
 use super::police_hold::CaseInstruction;
 use crate::lifecycle::Message;
 use crate::lifecycle::case::{self, CaseTransition};
@@ -167,9 +168,9 @@ impl LockedCase {
 
     /// Fires the remaining rungs of the ladder now, in order, because no provider is left to notify.
     pub(super) fn fire_remaining_rungs(&mut self, cx: &BatchContext<'_>) {
-        for n in 0..self.regime(cx).ladder.len() {
-            if self.case.content_status == ContentStatus::Online && !self.has_fired(cx, n) {
-                self.fire(cx, n, cx.now);
+        for rung in self.regime(cx).ladder.indices() {
+            if self.case.content_status == ContentStatus::Online && !self.has_fired(cx, rung) {
+                self.fire(cx, rung, cx.now);
             }
         }
     }
@@ -179,7 +180,7 @@ impl LockedCase {
             return;
         };
         let notified = self.notified_providers(in_doubt);
-        for n in 0..self.notices.len() {
+        for n in self.notices.indices() {
             self.cancel(n);
             if let NoticeTransition::ChangeTo(_) = self.apply(n, notice::Command::Withdraw) {
                 let body = Body::NoticeWithdrawn(v1::NoticeWithdrawn {
@@ -206,15 +207,16 @@ impl LockedCase {
     }
 
     /// Indices of the newest notice to each provider that was notified, or may have been.
-    fn notified_providers(&self, in_doubt: &[NoticeId]) -> Vec<usize> {
-        let mut notified: Vec<usize> = Vec::new();
-        for (n, notice) in self.notices.iter().enumerate() {
+    fn notified_providers(&self, in_doubt: &[NoticeId]) -> Vec<NoticeIdx> {
+        let mut notified: Vec<NoticeIdx> = Vec::new();
+        for n in self.notices.indices() {
+            let notice = &self.notices[n];
             let reached = notice.sent_at.is_some() || in_doubt.contains(&notice.id);
             if !reached || notice.state == NoticeState::Withdrawn {
                 continue;
             }
             let same_provider =
-                |m: &&mut usize| self.notices[**m].provider_id == notice.provider_id;
+                |m: &&mut NoticeIdx| self.notices[**m].provider_id == notice.provider_id;
             match notified.iter_mut().find(same_provider) {
                 Some(older) => *older = n,
                 None => notified.push(n),

@@ -211,7 +211,7 @@ fn last_rung(policy: &Policy) -> Result<domain::enums::Rung> {
         .iter()
         .find(|regime| regime.default)
         .map(|regime| &regime.ladder);
-    let last = ladder.and_then(|ladder| ladder.last());
+    let last = ladder.and_then(|ladder| ladder.rules().last());
     Ok(last.context("the demo's policy has no ladder")?.rung)
 }
 
