@@ -20,7 +20,8 @@ create table dispatch_case (
     steps                integer     not null check (steps >= 0),
     episode_at           timestamptz,
     ladder_from          timestamptz,
-    rungs_fired          text[]      not null,
+    rungs_fired          text[]      not null check (rungs_fired <@ array['remind', 'next_contact', 'upstream', 'registrar', 'regulator', 'supervisor']),
+    rungs_fired_ms       bigint[]    not null check (cardinality(rungs_fired_ms) = cardinality(rungs_fired)),
     last_rung            text        check (last_rung in ('host', 'remind', 'next_contact', 'upstream', 'registrar', 'regulator', 'supervisor')),
     next_contact_by      timestamptz,
     paused_since         timestamptz,
@@ -70,7 +71,8 @@ comment on column dispatch_case.episode is 'Number of the current episode, from 
 comment on column dispatch_case.steps is 'Number of steps opened in this episode.';
 comment on column dispatch_case.episode_at is 'Start of the episode. The rungs of regulator and supervisor count from here and never pause.';
 comment on column dispatch_case.ladder_from is 'Start of the other rungs: dispatch of the first notices, moved later by each pause.';
-comment on column dispatch_case.rungs_fired is 'Rungs that have fired, or were skipped, in this episode, each as RUNG/MILLISECONDS.';
+comment on column dispatch_case.rungs_fired is 'Rungs that have fired, or were skipped, in this episode, in that order. The values are those of last_rung.';
+comment on column dispatch_case.rungs_fired_ms is 'For each of rungs_fired, the time at which the ladder has it, in milliseconds since the start of the episode. Kind and time together identify a rung, also after the policy has changed.';
 comment on column dispatch_case.last_rung is 'The last rung that fired in this episode. host: first notice; remind: reminder; next_contact: another delivery channel of the same provider; upstream and registrar: the parties above the host; regulator: the regulator''s list; supervisor: flagged for a supervisor.';
 comment on column dispatch_case.next_contact_by is 'Latest time for the next contact after an automatic reply, until a person answers; null otherwise.';
 comment on column dispatch_case.paused_since is 'Start of the current pause of the ladder.';
@@ -143,7 +145,7 @@ create table notice (
     sequence            integer     not null check (sequence > 0),
     message             text        not null check (message in ('notice', 'reminder', 'information', 'upheld', 'retraction')),
     channel             text        not null check (channel in ('api', 'webhook', 'email')),
-    channels_tried      smallint    not null,
+    channels_tried      smallint    not null check (channels_tried between 0 and 7),
     listing_position    bigint      not null,
     opened_at           timestamptz not null,
     sent_at             timestamptz,

@@ -11,18 +11,9 @@ use super::locked_case::{BatchContext, LockedCase};
 use super::notices::NoticeIdx;
 use crate::Error;
 use crate::directory::Provider;
-use crate::lifecycle::{Message, case};
+use crate::lifecycle::{ChannelSet, Message, case};
 use crate::policy::RungRule;
 use crate::store::Notice;
-
-/// The bit of a delivery channel in `notice.channels_tried`.
-pub(super) const fn channel_bit(channel: DeliveryChannel) -> i16 {
-    match channel {
-        DeliveryChannel::Api => 1,
-        DeliveryChannel::Webhook => 2,
-        DeliveryChannel::Email => 4,
-    }
-}
 
 /// Providers that are notified at once about a site of this provider: itself and, for a CDN, the origin if it
 /// is known.
@@ -171,7 +162,7 @@ impl LockedCase {
                 | Rung::Supervisor => Message::Notice,
             },
             channel,
-            channels_tried: channel_bit(channel),
+            channels_tried: ChannelSet::default().with(channel),
             listing_position: 0,
             opened_at: now,
             sent_at: pulls.then_some(now),

@@ -14,10 +14,10 @@ use time::OffsetDateTime;
 use super::CommandDeps;
 use super::case_batch::CaseBatch;
 use super::deadlines::contacts_someone_new;
-use super::episode::channel_bit;
 use super::locked_case::{BatchContext, LockedCase};
 use super::notices::NoticeIdx;
 use crate::Error;
+use crate::lifecycle::ChannelSet;
 use crate::lifecycle::case::{self, CaseTransition};
 use crate::lifecycle::notice::{self, NoticeTransition};
 use crate::policy::{RungCondition, RungIdx, RungRule};
@@ -183,7 +183,7 @@ impl LockedCase {
             let Some(channel) = provider
                 .channels()
                 .into_iter()
-                .find(|channel| channels_tried & channel_bit(*channel) == 0)
+                .find(|channel| !channels_tried.contains(*channel))
             else {
                 continue;
             };
@@ -194,13 +194,12 @@ impl LockedCase {
         fired
     }
 
-    /// Bits of the delivery channels that were used with a provider in this episode.
-    pub(super) fn channels_tried_with(&self, provider: &ProviderId) -> i16 {
+    /// The delivery channels that were used with a provider in this episode.
+    pub(super) fn channels_tried_with(&self, provider: &ProviderId) -> ChannelSet {
         self.current_notices()
             .filter(|n| self.notices[*n].provider_id == *provider)
-            .fold(0, |channels_tried, n| {
-                channels_tried | self.notices[n].channels_tried
-            })
+            .map(|n| self.notices[n].channels_tried)
+            .fold(ChannelSet::default(), ChannelSet::union)
     }
 
     /// Puts the case on the regulator's list, or flags it for a supervisor. No notice is opened, and the open

@@ -5,7 +5,6 @@ use domain::enums::{ContentStatus, DeliveryChannel};
 use proto::v1;
 use proto::v1::event::Body;
 
-use super::episode::channel_bit;
 use super::locked_case::{BatchContext, LockedCase};
 use super::notices::NoticeIdx;
 use crate::lifecycle::notice::{Command, NoticeTransition};
@@ -34,18 +33,18 @@ impl LockedCase {
         } else {
             notice.channels_tried
         };
-        let channels_tried = used | channel_bit(channel);
+        let channels_tried = used.with(channel);
         let next = cx.directory.get(&id).and_then(|provider| {
             provider
                 .channels()
                 .into_iter()
-                .find(|next| channels_tried & channel_bit(*next) == 0)
+                .find(|next| !channels_tried.contains(*next))
         });
         if let Some(next) = next {
             self.apply(n, Command::Reroute);
             let notice = self.notice_mut(n);
             notice.channel = next;
-            notice.channels_tried |= channel_bit(next);
+            notice.channels_tried = notice.channels_tried.with(next);
             if self.may_be_sent(n) {
                 self.enqueue(n);
             }

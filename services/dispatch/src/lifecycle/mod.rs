@@ -1,11 +1,13 @@
 //! States and their transitions: pure and total functions, without time, I/O or strings.
 
 pub mod case;
+mod channel_set;
 mod message;
 pub mod notice;
 #[cfg(test)]
 mod tests;
 
+pub use channel_set::ChannelSet;
 pub use message::Message;
 
 use domain::enums::{ContentStatus, NoticeState, Rung};

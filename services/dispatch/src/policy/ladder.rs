@@ -23,10 +23,21 @@ pub enum RungCondition {
     Unremoved,
 }
 
+/// Identifies a rung within its ladder, also after the policy has got more rungs or fewer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RungKey {
+    pub rung: Rung,
+    /// As in the policy, which counts in whole milliseconds.
+    pub after: Duration,
+}
+
 impl RungRule {
-    /// Key that is unique within the ladder and stored when the rung has fired: `RUNG/MILLISECONDS`.
-    pub fn key(&self) -> String {
-        format!("{}/{}", self.rung, self.after.whole_milliseconds())
+    /// What is recorded when the rung has fired.
+    pub fn key(&self) -> RungKey {
+        RungKey {
+            rung: self.rung,
+            after: self.after,
+        }
     }
 
     /// Whether the rung keeps its deadline during pauses, like the time from received to confirmed.

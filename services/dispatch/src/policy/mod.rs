@@ -10,7 +10,7 @@ mod text;
 use domain::enums::Category;
 use time::{Duration, OffsetDateTime};
 
-pub use ladder::{Ladder, RungCondition, RungIdx, RungRule};
+pub use ladder::{Ladder, RungCondition, RungIdx, RungKey, RungRule};
 pub use parse::{PolicyFault, lint, parse};
 
 /// Maximum number of rungs in a ladder.

@@ -4,12 +4,13 @@ use domain::enums::{Category, ContentStatus, Media, ReviewReason, Rung};
 use domain::id::{CaseId, DecisionId, ReviewId};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::fingerprint::{self, Fingerprint, FingerprintDigest};
 use super::row::RowReader;
 use crate::Error;
+use crate::policy::RungKey;
 
 /// A pause of the ladder after a provider's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +37,8 @@ pub struct DispatchCase {
     pub steps: i32,
     pub episode_at: Option<OffsetDateTime>,
     pub ladder_from: Option<OffsetDateTime>,
-    /// Keys of the rungs that have fired, or were skipped, in this episode.
-    pub rungs_fired: Vec<String>,
+    /// Rungs that have fired, or were skipped, in this episode.
+    pub rungs_fired: Vec<RungKey>,
     pub last_rung: Option<Rung>,
     pub pause: Option<Pause>,
     pub pauses: i32,
@@ -74,7 +75,7 @@ pub async fn lock_cases(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Dis
         "-- lock_cases
         select
             case_id, decision_id, category, media, received_at, verified_at, content_status, resumes_as, held_since, regime,
-            policy_version, episode, steps, episode_at, ladder_from, rungs_fired, last_rung, paused_since,
+            policy_version, episode, steps, episode_at, ladder_from, rungs_fired, rungs_fired_ms, last_rung, paused_since,
             paused_until, pauses, paused_ms, claim_since, claim_until, checks, checks_agreed, checks_changed, watch_step,
             online_status, online_length, online_etag, online_type, dispatched_at, delivered_at, acknowledged_at,
             removal_claimed_at, confirmed_at, closed_at, flagged_at, moves, review_id, review_reason,
@@ -96,7 +97,7 @@ pub async fn cases(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Dispatch
         "-- cases
         select
             case_id, decision_id, category, media, received_at, verified_at, content_status, resumes_as, held_since, regime,
-            policy_version, episode, steps, episode_at, ladder_from, rungs_fired, last_rung, paused_since,
+            policy_version, episode, steps, episode_at, ladder_from, rungs_fired, rungs_fired_ms, last_rung, paused_since,
             paused_until, pauses, paused_ms, claim_since, claim_until, checks, checks_agreed, checks_changed, watch_step,
             online_status, online_length, online_etag, online_type, dispatched_at, delivered_at, acknowledged_at,
             removal_claimed_at, confirmed_at, closed_at, flagged_at, moves, review_id, review_reason,
@@ -119,7 +120,7 @@ pub async fn upsert_cases(conn: &mut PgConnection, rows: &[&DispatchCase]) -> Re
         "-- upsert_cases
         insert into dispatch_case (
             case_id, decision_id, category, media, received_at, verified_at, content_status, resumes_as, held_since, regime,
-            policy_version, episode, steps, episode_at, ladder_from, rungs_fired, last_rung, paused_since,
+            policy_version, episode, steps, episode_at, ladder_from, rungs_fired, rungs_fired_ms, last_rung, paused_since,
             paused_until, pauses, paused_ms, claim_since, claim_until, checks, checks_agreed, checks_changed, watch_step,
             online_status, online_length, online_etag, online_type, dispatched_at, delivered_at, acknowledged_at,
             removal_claimed_at, confirmed_at, closed_at, flagged_at, moves, review_id, review_reason,
@@ -127,27 +128,34 @@ pub async fn upsert_cases(conn: &mut PgConnection, rows: &[&DispatchCase]) -> Re
         select
             r.case_id, r.decision_id, r.category, r.media, r.received_at, r.verified_at, r.content_status, r.resumes_as,
             r.held_since, r.regime, r.policy_version, r.episode, r.steps, r.episode_at, r.ladder_from,
-            string_to_array(r.rungs_fired, ' '), r.last_rung, r.paused_since, r.paused_until, r.pauses, r.paused_ms, r.claim_since,
-            r.claim_until, r.checks, r.checks_agreed, r.checks_changed, r.watch_step, r.online_status, r.online_length,
+            coalesce(f.rungs, '{}'), coalesce(f.after_ms, '{}'), r.last_rung, r.paused_since, r.paused_until, r.pauses,
+            r.paused_ms, r.claim_since, r.claim_until, r.checks, r.checks_agreed, r.checks_changed, r.watch_step, r.online_status, r.online_length,
             r.online_etag, r.online_type, r.dispatched_at, r.delivered_at, r.acknowledged_at, r.removal_claimed_at,
             r.confirmed_at, r.closed_at, r.flagged_at, r.moves, r.review_id, r.review_reason, r.resolve_at,
-            r.due_at, r.unsettled, r.reviewed_fingerprint, string_to_array(r.offline_fingerprints, ' '), r.next_contact_by
+            r.due_at, r.unsettled, r.reviewed_fingerprint, coalesce(o.digests, '{}'), r.next_contact_by
         from unnest(
             $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::text[],
             $8::text[], $9::timestamptz[], $10::text[], $11::text[], $12::integer[], $13::integer[],
-            $14::timestamptz[], $15::timestamptz[], $16::text[], $17::text[], $18::timestamptz[],
-            $19::timestamptz[], $20::integer[], $21::bigint[], $22::timestamptz[], $23::timestamptz[],
-            $24::integer[], $25::integer[], $26::integer[], $27::integer[], $28::integer[], $29::bigint[],
-            $30::text[], $31::text[], $32::timestamptz[], $33::timestamptz[], $34::timestamptz[],
-            $35::timestamptz[], $36::timestamptz[], $37::timestamptz[], $38::timestamptz[], $39::integer[],
-            $40::uuid[], $41::text[], $42::timestamptz[], $43::timestamptz[], $44::boolean[], $45::text[],
-            $46::text[], $47::timestamptz[]) as r (
-            case_id, decision_id, category, media, received_at, verified_at, content_status, resumes_as, held_since, regime,
-            policy_version, episode, steps, episode_at, ladder_from, rungs_fired, last_rung, paused_since,
-            paused_until, pauses, paused_ms, claim_since, claim_until, checks, checks_agreed, checks_changed, watch_step,
-            online_status, online_length, online_etag, online_type, dispatched_at, delivered_at, acknowledged_at,
-            removal_claimed_at, confirmed_at, closed_at, flagged_at, moves, review_id, review_reason,
-            resolve_at, due_at, unsettled, reviewed_fingerprint, offline_fingerprints, next_contact_by)
+            $14::timestamptz[], $15::timestamptz[], $16::text[], $17::timestamptz[], $18::timestamptz[],
+            $19::integer[], $20::bigint[], $21::timestamptz[], $22::timestamptz[], $23::integer[],
+            $24::integer[], $25::integer[], $26::integer[], $27::integer[], $28::bigint[], $29::text[],
+            $30::text[], $31::timestamptz[], $32::timestamptz[], $33::timestamptz[], $34::timestamptz[],
+            $35::timestamptz[], $36::timestamptz[], $37::timestamptz[], $38::integer[], $39::uuid[],
+            $40::text[], $41::timestamptz[], $42::timestamptz[], $43::boolean[], $44::text[], $45::timestamptz[]) as r (
+            case_id, decision_id, category, media, received_at, verified_at, content_status, resumes_as, held_since,
+            regime, policy_version, episode, steps, episode_at, ladder_from, last_rung, paused_since, paused_until,
+            pauses, paused_ms, claim_since, claim_until, checks, checks_agreed, checks_changed, watch_step, online_status,
+            online_length, online_etag, online_type, dispatched_at, delivered_at, acknowledged_at, removal_claimed_at,
+            confirmed_at, closed_at, flagged_at, moves, review_id, review_reason, resolve_at, due_at, unsettled,
+            reviewed_fingerprint, next_contact_by)
+        left join (
+            select case_id, array_agg(rung order by n) as rungs, array_agg(after_ms order by n) as after_ms
+            from unnest($46::uuid[], $47::text[], $48::bigint[]) with ordinality as fired (case_id, rung, after_ms, n)
+            group by case_id) f on f.case_id = r.case_id
+        left join (
+            select case_id, array_agg(digest order by n) as digests
+            from unnest($49::uuid[], $50::text[]) with ordinality as offline (case_id, digest, n)
+            group by case_id) o on o.case_id = r.case_id
         order by r.case_id
         on conflict (case_id) do update set
             decision_id = excluded.decision_id, category = excluded.category, media = excluded.media,
@@ -155,7 +163,7 @@ pub async fn upsert_cases(conn: &mut PgConnection, rows: &[&DispatchCase]) -> Re
             resumes_as = excluded.resumes_as, held_since = excluded.held_since, regime = excluded.regime,
             policy_version = excluded.policy_version, episode = excluded.episode, steps = excluded.steps,
             episode_at = excluded.episode_at, ladder_from = excluded.ladder_from,
-            rungs_fired = excluded.rungs_fired, last_rung = excluded.last_rung,
+            rungs_fired = excluded.rungs_fired, rungs_fired_ms = excluded.rungs_fired_ms, last_rung = excluded.last_rung,
             paused_since = excluded.paused_since, paused_until = excluded.paused_until,
             pauses = excluded.pauses, paused_ms = excluded.paused_ms, claim_since = excluded.claim_since,
             claim_until = excluded.claim_until, checks = excluded.checks, checks_agreed = excluded.checks_agreed,
@@ -184,7 +192,6 @@ pub async fn upsert_cases(conn: &mut PgConnection, rows: &[&DispatchCase]) -> Re
     .bind(column(rows, |c| c.steps))
     .bind(column(rows, |c| c.episode_at))
     .bind(column(rows, |c| c.ladder_from))
-    .bind(column(rows, |c| c.rungs_fired.join(" ")))
     .bind(column(rows, |c| c.last_rung.map(Rung::as_str)))
     .bind(column(rows, |c| c.pause.map(|p| p.since)))
     .bind(column(rows, |c| c.pause.map(|p| p.until)))
@@ -214,8 +221,12 @@ pub async fn upsert_cases(conn: &mut PgConnection, rows: &[&DispatchCase]) -> Re
     .bind(column(rows, |c| c.due_at))
     .bind(column(rows, |c| c.unsettled))
     .bind(column(rows, |c| c.reviewed_fingerprint.as_ref().map(FingerprintDigest::as_str)))
-    .bind(column(rows, |c| fingerprint::join_digests(&c.offline_fingerprints)))
     .bind(column(rows, |c| c.next_contact_by))
+    .bind(list(rows, |c| &c.rungs_fired, |c, _| c.case_id.uuid()))
+    .bind(list(rows, |c| &c.rungs_fired, |_, fired| fired.rung.as_str()))
+    .bind(list(rows, |c| &c.rungs_fired, |_, fired| fired.after.whole_milliseconds() as i64))
+    .bind(list(rows, |c| &c.offline_fingerprints, |c, _| c.case_id.uuid()))
+    .bind(list(rows, |c| &c.offline_fingerprints, |_, digest| digest.as_str()))
     .execute(conn)
     .await?
     .rows_affected();
@@ -224,6 +235,18 @@ pub async fn upsert_cases(conn: &mut PgConnection, rows: &[&DispatchCase]) -> Re
     } else {
         Err(sqlx::Error::Protocol("dispatch_case: unexpected number of rows written".into()).into())
     }
+}
+
+/// The lists of several rows, one after the other: `unnest` would flatten an array of arrays, so a statement
+/// takes a list with the id of the row beside each element, and groups it again.
+fn list<'a, E: 'a, T>(
+    rows: &[&'a DispatchCase],
+    of: impl Fn(&'a DispatchCase) -> &'a Vec<E>,
+    value: impl Fn(&'a DispatchCase, &'a E) -> T,
+) -> Vec<T> {
+    rows.iter()
+        .flat_map(|row| of(row).iter().map(|element| value(row, element)))
+        .collect()
 }
 
 /// The values of one column of several rows.
@@ -254,7 +277,7 @@ fn dispatch_case(row: &PgRow) -> Result<DispatchCase, Error> {
         steps: r.get("steps")?,
         episode_at: r.get("episode_at")?,
         ladder_from: r.get("ladder_from")?,
-        rungs_fired: r.get("rungs_fired")?,
+        rungs_fired: rungs_fired(&r)?,
         last_rung: r.parse_optional("last_rung")?,
         pause: pause(&r)?,
         pauses: r.get("pauses")?,
@@ -282,6 +305,24 @@ fn dispatch_case(row: &PgRow) -> Result<DispatchCase, Error> {
         due_at: r.get("due_at")?,
         unsettled: r.get("unsettled")?,
     })
+}
+
+fn rungs_fired(r: &RowReader<'_>) -> Result<Vec<RungKey>, Error> {
+    let rungs: Vec<String> = r.get("rungs_fired")?;
+    let after: Vec<i64> = r.get("rungs_fired_ms")?;
+    if rungs.len() != after.len() {
+        return Err(r.damaged("rungs_fired_ms"));
+    }
+    rungs
+        .iter()
+        .zip(after)
+        .map(|(rung, after)| {
+            Ok(RungKey {
+                rung: rung.parse().map_err(|_| r.damaged("rungs_fired"))?,
+                after: Duration::milliseconds(after),
+            })
+        })
+        .collect()
 }
 
 fn pause(r: &RowReader<'_>) -> Result<Option<Pause>, Error> {

@@ -67,13 +67,6 @@ pub(super) fn read_digests(
         .collect()
 }
 
-/// Several digests as one text with blanks between, as the upsert takes them: `unnest` flattens arrays of
-/// arrays.
-pub(super) fn join_digests(digests: &[FingerprintDigest]) -> String {
-    let digests: Vec<&str> = digests.iter().map(FingerprintDigest::as_str).collect();
-    digests.join(" ")
-}
-
 /// The fingerprint in the columns `online_*`, if there is one.
 pub(super) fn online(r: &RowReader<'_>) -> Result<Option<Fingerprint>, Error> {
     let status: Option<i32> = r.get("online_status")?;

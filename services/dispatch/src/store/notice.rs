@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::case::column;
 use super::row::RowReader;
 use crate::Error;
-use crate::lifecycle::Message;
+use crate::lifecycle::{ChannelSet, Message};
 
 /// The row of a notice; the migration explains its columns.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ pub struct Notice {
     pub sequence: i32,
     pub message: Message,
     pub channel: DeliveryChannel,
-    pub channels_tried: i16,
+    pub channels_tried: ChannelSet,
     pub listing_position: i64,
     pub opened_at: OffsetDateTime,
     pub sent_at: Option<OffsetDateTime>,
@@ -193,7 +193,7 @@ pub async fn upsert_notices(conn: &mut PgConnection, rows: &[&Notice]) -> Result
     .bind(column(rows, |n| n.sequence))
     .bind(column(rows, |n| n.message.as_str()))
     .bind(column(rows, |n| n.channel.as_str()))
-    .bind(column(rows, |n| n.channels_tried))
+    .bind(column(rows, |n| n.channels_tried.bits()))
     .bind(column(rows, |n| n.listing_position))
     .bind(column(rows, |n| n.opened_at))
     .bind(column(rows, |n| n.sent_at))
@@ -247,7 +247,8 @@ fn notice(row: &PgRow) -> Result<Notice, Error> {
         sequence: r.get("sequence")?,
         message: Message::parse(r.get("message")?).ok_or_else(|| r.damaged("message"))?,
         channel: r.parse("channel")?,
-        channels_tried: r.get("channels_tried")?,
+        channels_tried: ChannelSet::from_bits(r.get("channels_tried")?)
+            .ok_or_else(|| r.damaged("channels_tried"))?,
         listing_position: r.get("listing_position")?,
         opened_at: r.get("opened_at")?,
         sent_at: r.get("sent_at")?,
