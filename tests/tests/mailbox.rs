@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use dispatch::channels::MailSettings;
+use dispatch::delivery::MailSettings;
 use domain::enums::{DeliveryChannel, NoticeState, ProviderRole};
 use lettre::address::Envelope;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};

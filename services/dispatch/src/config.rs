@@ -3,10 +3,9 @@
 use serde::Deserialize;
 
 use crate::Error;
-use crate::channels::MailSettings;
 use crate::checks::CheckSettings;
-use crate::delivery::DeliverySettings;
-use crate::document::Hotline;
+use crate::delivery::document::Hotline;
+use crate::delivery::{DeliverySettings, MailSettings};
 
 /// Maximum of every count.
 const MAX_COUNT: u32 = 100_000;

@@ -18,16 +18,13 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-use crate::channels::{MailSender, WebhookSender};
-use crate::checkpoint::LatestCheckpoint;
+use crate::cases::{CommandDeps, Timers};
 use crate::checks::CheckWorker;
-use crate::commands::CommandDeps;
-use crate::delivery::{DeliveryDeps, DeliveryWorker};
+use crate::delivery::{DeliveryDeps, DeliveryWorker, LatestCheckpoint, MailSender, WebhookSender};
 use crate::directory::Directory;
 use crate::events::VerificationHandler;
 use crate::grpc::Dispatch;
 use crate::policy::Policy;
-use crate::timers::Timers;
 use crate::{Config, Error};
 
 const SERVICE: &str = "dispatch";

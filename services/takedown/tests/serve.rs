@@ -32,7 +32,7 @@ async fn system(folder: &tempfile::TempDir, database: &TestDatabase, to: HostAdd
     let dispatch = &mut options.settings.dispatch;
     dispatch.resolve_names = false;
     dispatch.http_webhooks = true;
-    dispatch.mail = Some(dispatch::channels::MailSettings {
+    dispatch.mail = Some(dispatch::delivery::MailSettings {
         host: to.mail.ip().to_string(),
         port: to.mail.port(),
         ..Default::default()

@@ -22,9 +22,8 @@ use super::http_check::check_url;
 use super::queue::{self, UsedClaim};
 use super::resolver_check::ResolverCheck;
 use crate::Error;
-use crate::commands::{CheckOutcome, CommandDeps, CompletedCheck, record_checks};
+use crate::cases::{CheckOutcome, CommandDeps, CompletedCheck, open_url, record_checks};
 use crate::directory::DirectorySnapshot;
-use crate::store::open_url;
 
 /// Maximum results recorded in one transaction.
 const RECORD_BATCH: usize = 256;

@@ -14,10 +14,9 @@ use uuid::Uuid;
 
 use super::DeliverySettings;
 use super::store::{self, ClaimLimits, DueDelivery, EndpointRow};
-use crate::attribution::verify_notice_proof;
-use crate::channels::webhook;
-use crate::store::{NoticeContent, readable_contents};
-use crate::{Error, commands};
+use crate::cases::{NoticeContent, readable_contents, verify_notice_proof};
+use crate::delivery::channels::webhook;
+use crate::{Error, directory};
 
 /// Short, so that the messages of a killed process are soon sent by another; renewed while the attempt runs.
 const LEASE: Duration = Duration::from_secs(4);
@@ -201,7 +200,7 @@ impl Claimer {
                 .webhook
                 .as_ref()
                 .map(|endpoint| {
-                    let target = commands::webhook::target(keyring, provider, endpoint, now)?;
+                    let target = directory::webhook_target(keyring, provider, endpoint, now)?;
                     Ok(Destination::Webhook(endpoint.id, target))
                 })
                 .transpose(),

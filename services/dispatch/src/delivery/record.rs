@@ -15,12 +15,12 @@ use super::DeliverySettings;
 use super::endpoint_slots::{EndpointKey, SlotGuard};
 use super::store::{self, RetryRow};
 use crate::Error;
-use crate::breaker::AttemptTally;
-use crate::channels::{DeliveryOutcome, Failure};
-use crate::commands::{
+use crate::cases::{
     CommandDeps, DeliveredMessage, FailedChannel, record_delivered, record_unreachable,
 };
-use crate::store::{AttemptRecord, insert_attempts};
+use crate::delivery::breaker::AttemptTally;
+use crate::delivery::channels::{DeliveryOutcome, Failure};
+use crate::delivery::store::{AttemptRecord, insert_attempts};
 
 /// One attempt that has ended.
 pub(super) struct FinishedAttempt {

@@ -8,7 +8,7 @@ use proto::v1;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::commands::ProviderAnswer;
+use crate::cases::ProviderAnswer;
 
 /// Maximum length of a provider's text with an answer, in characters.
 const MAX_TEXT: usize = 2000;
@@ -19,14 +19,14 @@ const DEFAULT_OVERLAP: u32 = 86_400;
 const MAX_OVERLAP: u32 = 7 * 86_400;
 
 /// Page size (`default` if none is given, at most `max`) and cursor.
-pub(super) fn page(page: Option<&v1::Page>, default: i64, max: i64) -> (i64, String) {
+pub(crate) fn page(page: Option<&v1::Page>, default: i64, max: i64) -> (i64, String) {
     let size = page.map_or(0, |page| i64::from(page.size));
     let limit = if size == 0 { default } else { size.min(max) };
     (limit, page.map_or_else(String::new, |p| p.cursor.clone()))
 }
 
 /// An id issued by this service.
-pub(super) fn id(field: &str, text: &str) -> Result<Uuid, Invalid> {
+pub(crate) fn id(field: &str, text: &str) -> Result<Uuid, Invalid> {
     if text.is_empty() {
         return Err(Invalid::missing(field));
     }
@@ -40,7 +40,7 @@ pub(super) fn id(field: &str, text: &str) -> Result<Uuid, Invalid> {
 }
 
 /// How long a replaced key or secret stays valid.
-pub(super) fn overlap(seconds: Option<u32>) -> Result<Duration, Invalid> {
+pub(crate) fn overlap(seconds: Option<u32>) -> Result<Duration, Invalid> {
     let seconds = seconds.unwrap_or(DEFAULT_OVERLAP);
     if seconds > MAX_OVERLAP {
         return Err(Invalid::new(
@@ -52,7 +52,7 @@ pub(super) fn overlap(seconds: Option<u32>) -> Result<Duration, Invalid> {
     Ok(Duration::seconds(seconds.into()))
 }
 
-pub(super) fn categories(numbers: &[i32]) -> Result<Vec<&'static str>, Invalid> {
+pub(crate) fn categories(numbers: &[i32]) -> Result<Vec<&'static str>, Invalid> {
     if numbers.len() > Category::ALL.len() {
         return Err(Invalid::new(
             "too_many",
@@ -70,7 +70,7 @@ pub(super) fn categories(numbers: &[i32]) -> Result<Vec<&'static str>, Invalid> 
         })
 }
 
-pub(super) fn states(numbers: &[i32]) -> Result<Vec<&'static str>, Invalid> {
+pub(crate) fn states(numbers: &[i32]) -> Result<Vec<&'static str>, Invalid> {
     if numbers.len() > NoticeState::ALL.len() {
         return Err(Invalid::new(
             "too_many",
@@ -89,7 +89,7 @@ pub(super) fn states(numbers: &[i32]) -> Result<Vec<&'static str>, Invalid> {
 }
 
 /// One answer of a provider.
-pub(super) fn answer(
+pub(crate) fn answer(
     item: &v1::AnswerItem,
     notice_id: NoticeId,
     provider_id: &ProviderId,

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use dispatch::link;
+use crate::policy_times::ACKNOWLEDGE;
+use crate::served_dispatch::{ServedDispatch, answer_item, with_credential};
+use crate::support::id;
+use dispatch::delivery::link;
 use domain::enums::{Answer, NoticeState, ProviderRole};
 use domain::id::CaseId;
 use platform::batch::fold::KEY_REUSED;
@@ -11,10 +14,6 @@ use proto::v1;
 use proto::v1::dispatch_service_client::DispatchServiceClient;
 use tonic::transport::Channel;
 use uuid::Uuid;
-
-use crate::policy_times::ACKNOWLEDGE;
-use crate::served_dispatch::{ServedDispatch, answer_item, with_credential};
-use crate::support::id;
 
 async fn list(served: &mut ServedDispatch, key: &str, cursor: &str) -> (Vec<v1::Notice>, String) {
     let request = v1::ListNoticesRequest {
@@ -345,11 +344,11 @@ async fn staff_see_cases_overdue_notices_and_consistent_counts() {
     let late = served.fixture.open_case("https://lonely.example/2").await;
     served
         .fixture
-        .record_check(removed, dispatch::commands::CheckOutcome::Offline)
+        .record_check(removed, dispatch::cases::CheckOutcome::Offline)
         .await;
     served
         .fixture
-        .record_check(removed, dispatch::commands::CheckOutcome::Offline)
+        .record_check(removed, dispatch::cases::CheckOutcome::Offline)
         .await;
     served
         .fixture

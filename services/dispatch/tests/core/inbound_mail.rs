@@ -1,19 +1,17 @@
 //! Mail received in response to notices: bounces and automatic replies escalate, and none of it stops a
 //! deadline.
 
-use dispatch::commands::{self, InboundMail};
-use dispatch::return_address::{AddressKind, SentMessage, local_part};
-use dispatch::store::Notice;
+use crate::policy_times::{AUTOMATIC_REPLY, INSTANT, REMIND};
+use crate::served_dispatch::ServedDispatch;
+use crate::support::DispatchFixture;
+use dispatch::cases::{self, InboundMail, Notice};
+use dispatch::delivery::return_address::{AddressKind, SentMessage, local_part};
 use domain::enums::{Answer, MailKind, NoticeState, ReviewReason};
 use domain::event::Body;
 use domain::id::CaseId;
 use domain::url::DomainName;
 use proto::v1;
 use time::Duration;
-
-use crate::policy_times::{AUTOMATIC_REPLY, INSTANT, REMIND};
-use crate::served_dispatch::ServedDispatch;
-use crate::support::DispatchFixture;
 
 const RETURN_DOMAIN: &str = "returns.hotline.example";
 
@@ -27,7 +25,7 @@ async fn receive(fixture: &DispatchFixture, notice: &Notice, kind: MailKind) {
         status: (kind == MailKind::Bounced).then(|| "5.1.1".to_owned()),
     };
     let mut tx = fixture.pool.begin().await.unwrap();
-    commands::record_inbound_mail(&mut tx, &fixture.deps, fixture.now(), &[mail])
+    cases::record_inbound_mail(&mut tx, &fixture.deps, fixture.now(), &[mail])
         .await
         .unwrap();
     tx.commit().await.unwrap();

@@ -104,10 +104,10 @@ async fn a_removal_after_the_last_rung_still_counts() {
         ContentStatus::Exhausted
     );
     fixture
-        .record_check(case_id, dispatch::commands::CheckOutcome::Offline)
+        .record_check(case_id, dispatch::cases::CheckOutcome::Offline)
         .await;
     fixture
-        .record_check(case_id, dispatch::commands::CheckOutcome::Offline)
+        .record_check(case_id, dispatch::cases::CheckOutcome::Offline)
         .await;
     assert_eq!(
         fixture.case(case_id).await.content_status,
@@ -162,7 +162,7 @@ async fn timers_of_the_most_severe_cases_fire_first() {
         .await
         .unwrap();
     let mut tx = fixture.pool.begin().await.unwrap();
-    let due = dispatch::store::claim_due(&mut tx, fixture.now() + Duration::HOUR, 1)
+    let due = dispatch::cases::claim_due(&mut tx, fixture.now() + Duration::HOUR, 1)
         .await
         .unwrap();
     assert_eq!(due, [severe]);
@@ -218,7 +218,7 @@ async fn a_changed_policy_skips_no_rung_and_fires_none_twice() {
         .await
         .unwrap();
     let mut tx = fixture.pool.begin().await.unwrap();
-    dispatch::commands::fire_due_rungs(&mut tx, &deps, fixture.now(), &[case_id])
+    dispatch::cases::fire_due_rungs(&mut tx, &deps, fixture.now(), &[case_id])
         .await
         .unwrap();
     tx.commit().await.unwrap();
@@ -249,14 +249,14 @@ async fn a_retired_endpoint_is_not_used_until_it_is_set_again() {
     assert_eq!(notice.channel, DeliveryChannel::Webhook);
     // An attempt that began before the endpoint was set again does not retire it.
     let mut tx = fixture.pool.begin().await.unwrap();
-    let failed = dispatch::commands::FailedChannel {
+    let failed = dispatch::cases::FailedChannel {
         notice_id: notice.id,
         channel: DeliveryChannel::Webhook,
         reason: "gone",
         attempts: 1,
         claimed_at: fixture.now() - Duration::seconds(1),
     };
-    dispatch::commands::record_unreachable(&mut tx, &fixture.deps, fixture.now(), &[failed])
+    dispatch::cases::record_unreachable(&mut tx, &fixture.deps, fixture.now(), &[failed])
         .await
         .unwrap();
     tx.commit().await.unwrap();
@@ -379,7 +379,7 @@ async fn one_of_many_concurrent_transactions_opens_a_step() {
     let contenders = (0..64).map(|_| async {
         let mut tx = pool.begin().await.unwrap();
         let fired =
-            dispatch::commands::fire_due_rungs(&mut tx, &fixture.deps, fixture.now(), &[case_id])
+            dispatch::cases::fire_due_rungs(&mut tx, &fixture.deps, fixture.now(), &[case_id])
                 .await;
         fired.unwrap();
         tx.commit().await.unwrap();

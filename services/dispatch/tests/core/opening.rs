@@ -1,11 +1,10 @@
 //! A decision opens notices to the providers that can remove the content, or none.
 
-use dispatch::commands::{self, ResolvedHost};
-use domain::enums::{ContentStatus, DeliveryChannel, NoticeState};
-use domain::event::Body;
-
 use crate::policy_times::{CHECKS_TO_AGREE, REGULATOR, REMIND};
 use crate::support::{DispatchFixture, online};
+use dispatch::cases::{self, ResolvedHost};
+use domain::enums::{ContentStatus, DeliveryChannel, NoticeState};
+use domain::event::Body;
 
 #[tokio::test]
 async fn a_decision_opens_a_notice_to_the_host_and_queues_its_message() {
@@ -212,7 +211,7 @@ async fn a_host_unknown_by_name_is_found_by_its_address() {
     ];
     for _ in 0..2 {
         let mut tx = fixture.pool.begin().await.unwrap();
-        commands::apply_resolved_hosts(&mut tx, &fixture.deps, fixture.now(), &resolved)
+        cases::apply_resolved_hosts(&mut tx, &fixture.deps, fixture.now(), &resolved)
             .await
             .unwrap();
         tx.commit().await.unwrap();
@@ -227,7 +226,7 @@ async fn a_dns_lookup_without_a_result_causes_a_review() {
     // `.invalid` never resolves (RFC 6761).
     let case_id = fixture.open_case("https://host.invalid/x").await;
     let clock = platform::clock::Clock::Manual(fixture.clock.clone());
-    let resolved = dispatch::attribution::run_once(&fixture.pool, &clock, &fixture.deps)
+    let resolved = dispatch::cases::resolve_due_hosts(&fixture.pool, &clock, &fixture.deps)
         .await
         .unwrap();
     assert_eq!(resolved, 1);
@@ -243,7 +242,7 @@ async fn a_re_appearance_at_a_host_unknown_by_name_waits_for_dns_again() {
     fixture.advance_and_fire(time::Duration::seconds(3)).await;
     for _ in 0..CHECKS_TO_AGREE {
         fixture
-            .record_check(case_id, commands::CheckOutcome::Offline)
+            .record_check(case_id, cases::CheckOutcome::Offline)
             .await;
     }
     fixture.advance_and_fire(time::Duration::seconds(60)).await;
@@ -312,7 +311,7 @@ async fn a_case_that_cannot_be_decrypted_does_not_block_the_lookups_of_others() 
         .await
         .unwrap();
     let clock = platform::clock::Clock::Manual(fixture.clock.clone());
-    dispatch::attribution::run_once(&fixture.pool, &clock, &fixture.deps)
+    dispatch::cases::resolve_due_hosts(&fixture.pool, &clock, &fixture.deps)
         .await
         .unwrap();
     assert_eq!(fixture.event_names(intact).await, ["ReviewRequested"]);

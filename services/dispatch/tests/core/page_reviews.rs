@@ -1,15 +1,14 @@
 //! Reviews of changed pages: if a person decides that a page is not the material, the removal is confirmed
 //! and the page is recognised from then on.
 
-use dispatch::commands::{CheckOutcome, ResponseMetadata};
+use crate::policy_times::{CHECKS_OF_A_CLAIM, CHECKS_TO_AGREE, WATCH};
+use crate::support::{DispatchFixture, online};
+use dispatch::cases::{CheckOutcome, ResponseMetadata};
 use domain::enums::{Answer, ContentStatus};
 use domain::event::Body;
 use domain::id::CaseId;
 use proto::v1;
 use time::Duration;
-
-use crate::policy_times::{CHECKS_OF_A_CLAIM, CHECKS_TO_AGREE, WATCH};
-use crate::support::{DispatchFixture, online};
 
 /// A case at a page of length 100, claimed to be removed, with a page of length 5 in its place: a review is
 /// open.
@@ -286,7 +285,7 @@ async fn an_invalid_stored_fingerprint_is_an_error_that_names_its_column() {
         .await
         .unwrap();
     let mut conn = fixture.pool.acquire().await.unwrap();
-    let read = dispatch::store::cases(&mut conn, &[case_id.uuid()]).await;
+    let read = dispatch::cases::cases(&mut conn, &[case_id.uuid()]).await;
     let Err(dispatch::Error::Row { column, .. }) = read else {
         panic!("the row is invalid");
     };

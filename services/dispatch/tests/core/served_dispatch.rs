@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use dispatch::channels::MailSettings;
+use crate::support::DispatchFixture;
+use dispatch::delivery::MailSettings;
 use dispatch::{Config, Deps, DispatchWakeups};
 use domain::enums::Answer;
 use platform::bus::Bus;
@@ -16,8 +17,6 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use uuid::Uuid;
-
-use crate::support::DispatchFixture;
 
 pub(crate) struct ServedDispatch {
     pub(crate) fixture: DispatchFixture,

@@ -1,10 +1,9 @@
 //! Checks, from the claim to the changes that they lead to.
 
-use dispatch::checks::CheckSettings;
-use domain::enums::{Answer, ContentStatus};
-
 use crate::host::{HostReply, TestHost, status};
 use crate::simulated_hosts::{DeliveryFixture, until};
+use dispatch::checks::CheckSettings;
+use domain::enums::{Answer, ContentStatus};
 
 const IMAGE_RESPONSE: &str =
     "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\nContent-Type: image/png\r\nETag: \"abc\"\r\n\r\n";

@@ -1,0 +1,140 @@
+//! Opens removal for cases that verification decided are actionable. The caller has checked the approval
+//! proof.
+
+use domain::enums::{Category, ContentStatus, Media};
+use domain::id::{CaseId, DecisionId};
+use domain::url::CanonicalUrl;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::CommandDeps;
+use super::case_batch::CaseBatch;
+use super::locked_case::{BatchContext, LockedCase};
+use crate::Error;
+use crate::cases::lifecycle::case::{self, CaseTransition};
+use crate::cases::store::{CaseSeal, DispatchCase};
+
+/// A decision that a URL is to be removed; its approval proof is valid.
+#[derive(Clone)]
+pub struct ActionableDecision {
+    pub case_id: CaseId,
+    pub decision_id: DecisionId,
+    pub category: Category,
+    pub media: Option<Media>,
+    pub received_at: OffsetDateTime,
+    pub verified_at: OffsetDateTime,
+    pub seal: CaseSeal,
+    pub url: CanonicalUrl,
+    pub cause: Option<Uuid>,
+}
+
+/// Opens cases with their notices, deliveries and deadlines in one transaction.
+pub async fn open_cases(
+    conn: &mut PgConnection,
+    deps: &CommandDeps,
+    now: OffsetDateTime,
+    decided: &[ActionableDecision],
+) -> Result<(), Error> {
+    let mut batch = CaseBatch::load(conn, deps, now, decided.iter().map(|d| d.case_id)).await?;
+    for decision in decided {
+        if let Some(case) = batch.cases.get_mut(&decision.case_id) {
+            case.cause = decision.cause;
+            case.apply_new_decision(&batch.cx, decision)?;
+        } else {
+            let mut case = LockedCase::new(new_case(decision));
+            case.cause = decision.cause;
+            case.set_seal(decision);
+            case.start(&batch.cx, &decision.url)?;
+            batch.cases.insert(decision.case_id, case);
+        }
+    }
+    batch.store(conn).await
+}
+
+impl LockedCase {
+    fn set_seal(&mut self, decision: &ActionableDecision) {
+        self.seal = Some(decision.seal.clone());
+        self.seal_changed = true;
+        self.is_changed = true;
+    }
+
+    fn apply_new_decision(
+        &mut self,
+        cx: &BatchContext<'_>,
+        decision: &ActionableDecision,
+    ) -> Result<(), Error> {
+        let new_decision = decision.decision_id != self.case.decision_id;
+        self.set_seal(decision);
+        let case = self.case_mut();
+        case.decision_id = decision.decision_id;
+        case.category = decision.category;
+        case.media = case.media.or(decision.media);
+        match self.apply_to_case(case::Command::Open) {
+            // A new decision after a withdrawal starts as the first one did.
+            CaseTransition::ChangeTo(_) if new_decision => {
+                let case = self.case_mut();
+                case.verified_at = decision.verified_at;
+                self.start(cx, &decision.url)?;
+            }
+            // A repeat of the withdrawn decision does not reopen the case.
+            CaseTransition::ChangeTo(_) => {
+                self.case_mut().content_status = ContentStatus::Withdrawn;
+            }
+            CaseTransition::CheckFirst => {
+                self.clear_claim();
+                self.case_mut().claim_since = Some(cx.now);
+                self.schedule_check(cx.now);
+            }
+            CaseTransition::ResumePrevious | CaseTransition::NoChange => {}
+        }
+        Ok(())
+    }
+}
+
+fn new_case(decision: &ActionableDecision) -> DispatchCase {
+    DispatchCase {
+        case_id: decision.case_id,
+        decision_id: decision.decision_id,
+        category: decision.category,
+        media: decision.media,
+        received_at: decision.received_at,
+        verified_at: decision.verified_at,
+        content_status: ContentStatus::Online,
+        resumes_as: None,
+        held_since: None,
+        regime: String::new(),
+        policy_version: String::new(),
+        episode: 0,
+        steps: 0,
+        episode_at: None,
+        ladder_from: None,
+        rungs_fired: Vec::new(),
+        last_rung: None,
+        pause: None,
+        pauses: 0,
+        paused_ms: 0,
+        claim_since: None,
+        claim_until: None,
+        checks: 0,
+        checks_agreed: 0,
+        checks_changed: 0,
+        watch_step: 0,
+        online_fingerprint: None,
+        reviewed_fingerprint: None,
+        offline_fingerprints: Vec::new(),
+        next_contact_by: None,
+        dispatched_at: None,
+        delivered_at: None,
+        acknowledged_at: None,
+        removal_claimed_at: None,
+        confirmed_at: None,
+        closed_at: None,
+        flagged_at: None,
+        moves: 0,
+        review: None,
+        resolve_at: None,
+        due_at: None,
+        unsettled: true,
+    }
+}
