@@ -6,7 +6,10 @@
 mod attribution;
 mod commands;
 mod grpc;
+mod ladder_progress;
 mod lifecycle;
+mod page;
+mod removal;
 mod store;
 mod timers;
 
@@ -20,12 +23,13 @@ pub(crate) use commands::{
 pub use commands::{
     AnswerReply, CaseInstruction, CheckOutcome, CommandDeps, CompletedCheck, DeliveredMessage,
     FailedChannel, InboundMail, ProviderAnswer, RequestedRedelivery, ResolvedHost,
-    ResponseMetadata, SuppliedInformation, apply_answers, apply_resolved_hosts, fire_due_rungs,
-    place_police_holds, record_checks, record_delivered, record_inbound_mail, record_unreachable,
-    redeliver_notices, supply_information, withdraw_verdicts,
+    SuppliedInformation, apply_answers, apply_resolved_hosts, fire_due_rungs, place_police_holds,
+    record_checks, record_delivered, record_inbound_mail, record_unreachable, redeliver_notices,
+    supply_information, withdraw_verdicts,
 };
 pub(crate) use grpc::{AnswerCall, AnswerCallResult, clock_figure, group_commit, stage_count};
 pub use lifecycle::Message;
+pub use page::ResponseMetadata;
 pub(crate) use store::{
     CaseSeal, ClockStats, ProviderFigures, count_false_claims, count_provider, lock_cases,
     open_url, provider_clocks, provider_figures, readable_contents,

@@ -86,7 +86,10 @@ async fn a_named_host_is_notified_at_once_and_the_deadlines_stay() {
     );
     let after = fixture.case(case_id).await;
     assert_eq!(after.moves, 1);
-    assert_eq!(after.ladder_from, before.ladder_from);
+    assert_eq!(
+        after.ladder.row().ladder_from,
+        before.ladder.row().ladder_from
+    );
 }
 
 #[tokio::test]

@@ -142,7 +142,10 @@ async fn an_automatic_reply_brings_the_next_contact_forward_to_the_policys_time(
     // Only one step of the chain: the next rung keeps its time, and another automatic reply has no effect.
     fixture.advance_and_fire(Duration::milliseconds(1500)).await;
     receive(&fixture, &notice, MailKind::Automatic).await;
-    assert_eq!(fixture.case(case_id).await.next_contact_by, None);
+    assert_eq!(
+        fixture.case(case_id).await.ladder.row().next_contact_by,
+        None
+    );
     assert_eq!(fixture.notice_states(case_id).await, escalated);
     assert_eq!(
         fixture.answer(&notice, Answer::Removed).await,

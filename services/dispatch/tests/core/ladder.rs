@@ -39,7 +39,15 @@ async fn without_an_answer_every_rung_fires_at_its_time_up_to_the_regulators_lis
     let next = &fixture.notices(case_id).await[2];
     assert_eq!(next.channel, DeliveryChannel::Email);
     fixture.advance_and_fire(SUPERVISOR - elapsed).await;
-    assert!(fixture.case(case_id).await.flagged_at.is_some());
+    assert!(
+        fixture
+            .case(case_id)
+            .await
+            .ladder
+            .row()
+            .flagged_at
+            .is_some()
+    );
     fixture.advance_and_fire(REGULATOR - SUPERVISOR).await;
     let listed: i64 = sqlx::query_scalar("select count(*) from regulator_list")
         .fetch_one(&fixture.pool)
@@ -48,7 +56,11 @@ async fn without_an_answer_every_rung_fires_at_its_time_up_to_the_regulators_lis
     assert_eq!(listed, 1);
     let case = fixture.case(case_id).await;
     assert_eq!(
-        (case.content_status, case.last_rung, case.due_at),
+        (
+            case.content_status,
+            case.ladder.row().last_rung,
+            case.due_at
+        ),
         (ContentStatus::Exhausted, Some(Rung::Regulator), None)
     );
     assert!(!case.unsettled);
@@ -297,10 +309,14 @@ async fn a_host_found_after_the_last_rung_starts_a_new_ladder() {
     fixture.uphold_review(case_id).await;
     let after = fixture.case(case_id).await;
     assert_eq!(
-        (after.content_status, after.episode_at, after.ladder_from),
+        (
+            after.content_status,
+            after.ladder.row().episode_at,
+            after.ladder.row().ladder_from
+        ),
         (
             ContentStatus::Online,
-            before.episode_at,
+            before.ladder.row().episode_at,
             Some(fixture.now())
         )
     );
@@ -327,7 +343,7 @@ async fn a_host_found_later_does_not_reset_the_rungs_of_supervisor_and_regulator
     let case_id = fixture.open_case("https://latecomer.example/1").await;
     let after_supervisor = SUPERVISOR + Duration::SECOND;
     fixture.advance_and_fire(after_supervisor).await;
-    let flagged = fixture.case(case_id).await.flagged_at;
+    let flagged = fixture.case(case_id).await.ladder.row().flagged_at;
     assert!(flagged.is_some());
     fixture.upsert_host("latecomer", DeliveryChannel::Api).await;
     fixture.uphold_review(case_id).await;

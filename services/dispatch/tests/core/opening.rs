@@ -59,7 +59,7 @@ async fn an_unknown_host_causes_a_review_and_the_last_rungs_fire_at_their_time()
     fixture.advance_and_fire(REGULATOR).await;
     let case = fixture.case(case_id).await;
     assert_eq!(case.content_status, ContentStatus::Exhausted);
-    assert!(case.flagged_at.is_some());
+    assert!(case.ladder.row().flagged_at.is_some());
 }
 
 #[tokio::test]
@@ -77,7 +77,10 @@ async fn once_a_review_confirms_that_no_provider_is_known_the_ladder_ends_at_onc
     fixture.publish(vec![(case_id, upheld)]).await;
     let case = fixture.case(case_id).await;
     assert_eq!(case.content_status, ContentStatus::Exhausted);
-    assert_eq!(case.last_rung, Some(domain::enums::Rung::Regulator));
+    assert_eq!(
+        case.ladder.row().last_rung,
+        Some(domain::enums::Rung::Regulator)
+    );
 }
 
 #[tokio::test]
@@ -271,7 +274,15 @@ async fn a_failing_resolver_does_not_delay_the_regulators_rung() {
     let fixture = DispatchFixture::resolving_names(true).await;
     let case_id = fixture.open_case("https://somewhere.test/x").await;
     fixture.advance_and_fire(REGULATOR).await;
-    assert!(fixture.case(case_id).await.flagged_at.is_some());
+    assert!(
+        fixture
+            .case(case_id)
+            .await
+            .ladder
+            .row()
+            .flagged_at
+            .is_some()
+    );
     assert_eq!(
         fixture.event_names(case_id).await,
         ["NoticeEscalated", "NoticeEscalated"]

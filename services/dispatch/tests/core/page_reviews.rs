@@ -69,7 +69,7 @@ async fn a_review_that_finds_the_material_offline_confirms_the_removal_like_chec
         (
             case.content_status,
             case.confirmed_at,
-            case.claim_since,
+            case.removal.row().claim_since,
             case.due_at
         ),
         (ContentStatus::Watched, Some(fixture.now()), None, None)
@@ -269,10 +269,27 @@ async fn withdrawing_the_verdict_forgets_the_reviewed_pages() {
     let fixture = DispatchFixture::new().await;
     let case_id = case_with_page_review(&fixture).await;
     fixture.review_as_offline(case_id).await;
-    assert_eq!(fixture.case(case_id).await.offline_fingerprints.len(), 1);
+    assert_eq!(
+        fixture
+            .case(case_id)
+            .await
+            .removal
+            .row()
+            .offline_fingerprints
+            .len(),
+        1
+    );
     let withdrawn = Body::VerdictWithdrawn(v1::VerdictWithdrawn::default());
     fixture.publish(vec![(case_id, withdrawn)]).await;
-    assert!(fixture.case(case_id).await.offline_fingerprints.is_empty());
+    assert!(
+        fixture
+            .case(case_id)
+            .await
+            .removal
+            .row()
+            .offline_fingerprints
+            .is_empty()
+    );
 }
 
 #[tokio::test]

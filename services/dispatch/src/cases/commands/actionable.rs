@@ -12,7 +12,9 @@ use super::CommandDeps;
 use super::case_batch::CaseBatch;
 use super::locked_case::{BatchContext, LockedCase};
 use crate::Error;
+use crate::cases::ladder_progress::LadderProgress;
 use crate::cases::lifecycle::case::{self, CaseTransition};
+use crate::cases::removal::Removal;
 use crate::cases::store::{CaseSeal, DispatchCase};
 
 /// A decision that a URL is to be removed; its approval proof is valid.
@@ -39,12 +41,12 @@ pub async fn open_cases(
     let mut batch = CaseBatch::load(conn, deps, now, decided.iter().map(|d| d.case_id)).await?;
     for decision in decided {
         if let Some(case) = batch.cases.get_mut(&decision.case_id) {
-            case.cause = decision.cause;
+            case.set_cause(decision.cause);
             case.apply_new_decision(&batch.cx, decision)?;
         } else {
             let mut case = LockedCase::new(new_case(decision));
-            case.cause = decision.cause;
-            case.set_seal(decision);
+            case.set_cause(decision.cause);
+            case.change_seal(decision.seal.clone());
             case.start(&batch.cx, &decision.url)?;
             batch.cases.insert(decision.case_id, case);
         }
@@ -53,19 +55,13 @@ pub async fn open_cases(
 }
 
 impl LockedCase {
-    fn set_seal(&mut self, decision: &ActionableDecision) {
-        self.seal = Some(decision.seal.clone());
-        self.seal_changed = true;
-        self.is_changed = true;
-    }
-
     fn apply_new_decision(
         &mut self,
         cx: &BatchContext<'_>,
         decision: &ActionableDecision,
     ) -> Result<(), Error> {
-        let new_decision = decision.decision_id != self.case.decision_id;
-        self.set_seal(decision);
+        let new_decision = decision.decision_id != self.case().decision_id;
+        self.change_seal(decision.seal.clone());
         let case = self.case_mut();
         case.decision_id = decision.decision_id;
         case.category = decision.category;
@@ -82,8 +78,7 @@ impl LockedCase {
                 self.case_mut().content_status = ContentStatus::Withdrawn;
             }
             CaseTransition::CheckFirst => {
-                self.clear_claim();
-                self.case_mut().claim_since = Some(cx.now);
+                self.case_mut().removal.recheck(cx.now);
                 self.schedule_check(cx.now);
             }
             CaseTransition::ResumePrevious | CaseTransition::NoChange => {}
@@ -107,30 +102,14 @@ fn new_case(decision: &ActionableDecision) -> DispatchCase {
         policy_version: String::new(),
         episode: 0,
         steps: 0,
-        episode_at: None,
-        ladder_from: None,
-        rungs_fired: Vec::new(),
-        last_rung: None,
-        pause: None,
-        pauses: 0,
-        paused_ms: 0,
-        claim_since: None,
-        claim_until: None,
-        checks: 0,
-        checks_agreed: 0,
-        checks_changed: 0,
-        watch_step: 0,
-        online_fingerprint: None,
-        reviewed_fingerprint: None,
-        offline_fingerprints: Vec::new(),
-        next_contact_by: None,
+        ladder: LadderProgress::default(),
+        removal: Removal::default(),
         dispatched_at: None,
         delivered_at: None,
         acknowledged_at: None,
         removal_claimed_at: None,
         confirmed_at: None,
         closed_at: None,
-        flagged_at: None,
         moves: 0,
         review: None,
         resolve_at: None,

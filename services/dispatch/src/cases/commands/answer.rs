@@ -18,8 +18,7 @@ use uuid::Uuid;
 
 use super::CommandDeps;
 use super::case_batch::CaseBatch;
-use super::locked_case::{BatchContext, LockedCase};
-use super::notices::NoticeIdx;
+use super::locked_case::{BatchContext, LockedCase, NoticeIdx};
 use crate::Error;
 use crate::cases::lifecycle::notice::{Command, NoticeTransition};
 use crate::cases::store;
@@ -78,7 +77,7 @@ pub async fn apply_answers(
     for received in answers {
         let reply = match batch.find(&owned, received.notice_id) {
             // Another answer of the batch may have loaded this notice for its true addressee.
-            Some((cx, case, n)) if case.notices[n].provider_id == received.provider_id => {
+            Some((cx, case, n)) if case.notice(n).provider_id == received.provider_id => {
                 Ok(AnswerReply {
                     state: case.apply_answer(cx, n, received)?,
                 })
@@ -100,12 +99,12 @@ impl LockedCase {
     ) -> Result<NoticeState, Error> {
         match self.apply(n, Command::Answer(received.answer)) {
             NoticeTransition::ChangeTo(_) => {}
-            NoticeTransition::RecordOnly if self.notices[n].preserved_at.is_none() => {}
+            NoticeTransition::RecordOnly if self.notice(n).preserved_at.is_none() => {}
             NoticeTransition::RecordOnly
             | NoticeTransition::NoChange
             | NoticeTransition::Ended
             | NoticeTransition::Refused => {
-                return Ok(self.notices[n].state);
+                return Ok(self.notice(n).state);
             }
         }
         self.cancel(n);
@@ -148,7 +147,7 @@ impl LockedCase {
             self.apply(n, Command::Resume);
         }
         self.resume_unless_paused(cx);
-        Ok(self.notices[n].state)
+        Ok(self.notice(n).state)
     }
 
     fn record_answer(
@@ -158,7 +157,7 @@ impl LockedCase {
         received: &ProviderAnswer,
     ) -> Result<(), Error> {
         let now = cx.now;
-        let id = self.notices[n].id.uuid();
+        let id = self.notice(n).id.uuid();
         let note = match &received.text {
             Some(text) => Some(self.seal_text(cx, Purpose::Note, id, text)?),
             None => None,
@@ -178,7 +177,7 @@ impl LockedCase {
         }
         let case = self.case_mut();
         case.acknowledged_at.get_or_insert(now);
-        case.next_contact_by = None;
+        case.ladder.record_answer();
         if claims {
             case.removal_claimed_at.get_or_insert(now);
         }
@@ -196,7 +195,7 @@ impl LockedCase {
             Answer::NotOurs | Answer::Moved => cx
                 .directory
                 .by_text(received.named.as_deref()?)
-                .filter(|provider| provider.id != self.notices[n].provider_id)
+                .filter(|provider| provider.id != self.notice(n).provider_id)
                 .map(Arc::clone),
             Answer::Acknowledged
             | Answer::Removed
@@ -216,11 +215,11 @@ impl LockedCase {
         n: NoticeIdx,
         received: &ProviderAnswer,
     ) -> Result<(), Error> {
-        let is_current = self.notices[n].episode == self.case.episode;
+        let is_current = self.notice(n).episode == self.case().episode;
         match received.answer {
             Answer::Removed | Answer::Unavailable if is_current => self.start_claim_check(cx),
             Answer::Disputed => {
-                let id = self.notices[n].id;
+                let id = self.notice(n).id;
                 let note = received.text.as_deref();
                 self.request_review(cx, ReviewReason::Disputed, Some(id), note)?;
             }
@@ -247,12 +246,12 @@ impl LockedCase {
         cx: &BatchContext<'_>,
         n: NoticeIdx,
     ) -> Result<(), Error> {
-        let notice = &self.notices[n];
+        let notice = self.notice(n);
         let is_online = matches!(
-            self.case.content_status,
+            self.case().content_status,
             ContentStatus::Online | ContentStatus::Exhausted
         );
-        if !is_online || notice.follow_up_done || notice.episode != self.case.episode {
+        if !is_online || notice.follow_up_done || notice.episode != self.case().episode {
             return Ok(());
         }
         match notice.state {
@@ -284,18 +283,13 @@ impl LockedCase {
         n: NoticeIdx,
         named: Option<Arc<Provider>>,
     ) -> Result<(), Error> {
-        let from = self.notices[n].provider_id.clone();
+        let from = self.notice(n).provider_id.clone();
         let hops = self
             .current_notices()
-            .filter(|n| self.notices[*n].named_provider.is_some());
+            .filter(|n| self.notice(*n).named_provider.is_some());
         if hops.count() > MAX_MOVES {
             // Hosts that point at each other without end need a person.
-            return self.request_review(
-                cx,
-                ReviewReason::NoContact,
-                Some(self.notices[n].id),
-                None,
-            );
+            return self.request_review(cx, ReviewReason::NoContact, Some(self.notice(n).id), None);
         }
         if let Some(to) = named.as_ref().filter(|to| !self.is_notified(&to.id)) {
             self.move_to(cx, &from, to, "answered");
@@ -304,7 +298,7 @@ impl LockedCase {
         // The named provider already has an open notice.
         if named.is_some_and(|to| {
             self.newest_notice_to(&to.id)
-                .is_some_and(|b| crate::cases::lifecycle::notice::is_open(self.notices[b].state))
+                .is_some_and(|b| crate::cases::lifecycle::notice::is_open(self.notice(b).state))
         }) {
             return Ok(());
         }
@@ -321,11 +315,11 @@ impl LockedCase {
         let others_open = self
             .newest_by_provider()
             .into_iter()
-            .any(|b| crate::cases::lifecycle::notice::is_open(self.notices[b].state));
+            .any(|b| crate::cases::lifecycle::notice::is_open(self.notice(b).state));
         if self.notify_next_in_chain(cx, n) || others_open {
             return Ok(());
         }
-        self.request_review(cx, ReviewReason::NoContact, Some(self.notices[n].id), None)
+        self.request_review(cx, ReviewReason::NoContact, Some(self.notice(n).id), None)
     }
 
     /// Moves the case to another host; its deadlines and history stay.

@@ -34,10 +34,10 @@ pub async fn apply_resolved_hosts(
         let Some(case) = batch.cases.get_mut(&host.case_id) else {
             continue;
         };
-        if case.case.resolve_at.is_none() {
+        if case.case().resolve_at.is_none() {
             continue;
         }
-        match case.case.content_status {
+        match case.case().content_status {
             ContentStatus::Online | ContentStatus::Exhausted => {}
             // Resolved again after the hold.
             ContentStatus::Held => continue,
@@ -74,7 +74,7 @@ impl LockedCase {
             self.notify_hosts(cx, providers);
             return Ok(());
         }
-        let first = self.case.ladder_from.is_none();
+        let first = !self.case().ladder.is_armed();
         self.case_mut().resolve_at = None;
         if first {
             self.notify_hosts(cx, &[]);

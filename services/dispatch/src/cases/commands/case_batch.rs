@@ -9,8 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::CommandDeps;
-use super::locked_case::{BatchContext, LockedCase, NextCheck};
-use super::notices::NoticeIdx;
+use super::locked_case::{BatchContext, LockedCase, NextCheck, NoticeIdx};
 use crate::cases::store::{self, CaseSeal, DispatchCase, Notice};
 use crate::delivery::{self, NewDelivery};
 use crate::{Error, checks};
@@ -38,7 +37,7 @@ impl<'a> CaseBatch<'a> {
             }
             for notice in store::notices_of_cases(conn, &ids).await? {
                 if let Some(case) = cases.get_mut(&notice.case_id) {
-                    case.notices.push(notice);
+                    case.load_notice(notice);
                 }
             }
         }
@@ -75,7 +74,7 @@ impl<'a> CaseBatch<'a> {
         notice: NoticeId,
     ) -> Option<(&BatchContext<'a>, &mut LockedCase, NoticeIdx)> {
         let case = self.cases.get_mut(case_of.get(&notice)?)?;
-        let n = case.notices.find(notice)?;
+        let n = case.notices().find(notice)?;
         Some((&self.cx, case, n))
     }
 
@@ -91,10 +90,8 @@ impl<'a> CaseBatch<'a> {
         }
         let ids: Vec<Uuid> = ids.into_iter().collect();
         for seal in store::seals(conn, &ids).await? {
-            if let Some(case) = self.cases.get_mut(&seal.case_id)
-                && !case.seal_changed
-            {
-                case.seal = Some(seal);
+            if let Some(case) = self.cases.get_mut(&seal.case_id) {
+                case.load_seal(seal);
             }
         }
         Ok(())
@@ -104,36 +101,29 @@ impl<'a> CaseBatch<'a> {
     /// events.
     pub(super) async fn store(mut self, conn: &mut PgConnection) -> Result<(), Error> {
         let now = self.cx.now;
-        self.cases.retain(|_, case| case.is_changed);
+        self.cases.retain(|_, case| case.is_changed());
         for case in self.cases.values_mut() {
             case.update_derived(&self.cx);
         }
         assign_listing_positions(conn, &mut self.cases).await?;
         let changed: Vec<&LockedCase> = self.cases.values().collect();
 
-        let rows: Vec<&DispatchCase> = changed.iter().map(|c| &c.case).collect();
+        let rows: Vec<&DispatchCase> = changed.iter().map(|c| c.case()).collect();
         store::upsert_cases(conn, &rows).await?;
-        let seals: Vec<&CaseSeal> = changed
-            .iter()
-            .filter(|c| c.seal_changed)
-            .filter_map(|c| c.seal.as_ref())
-            .collect();
+        let seals: Vec<&CaseSeal> = changed.iter().filter_map(|c| c.changed_seal()).collect();
         store::upsert_seals(conn, &seals).await?;
-        let mut notices: Vec<&Notice> = changed
-            .iter()
-            .flat_map(|c| c.changed_notices.iter().map(|n| &c.notices[*n]))
-            .collect();
+        let mut notices: Vec<&Notice> = changed.iter().flat_map(|c| c.changed_notices()).collect();
         notices.sort_by_key(|notice| notice.id);
         store::upsert_notices(conn, &notices).await?;
         let entries: Vec<_> = changed
             .iter()
-            .flat_map(|c| c.regulator_entries.clone())
+            .flat_map(|c| c.regulator_entries().iter().cloned())
             .collect();
         store::insert_regulator_entries(conn, now, &entries).await?;
 
         let cancelled: Vec<NoticeId> = changed
             .iter()
-            .flat_map(|c| c.cancelled.iter().copied())
+            .flat_map(|c| c.deliveries().cancelled().map(|n| c.notice(n).id))
             .collect();
         if !cancelled.is_empty() {
             delivery::cancel(conn, &cancelled).await?;
@@ -144,7 +134,11 @@ impl<'a> CaseBatch<'a> {
         }
         store_next_checks(conn, &changed).await?;
 
-        let events: Vec<_> = self.cases.into_values().flat_map(|c| c.events).collect();
+        let events: Vec<_> = self
+            .cases
+            .into_values()
+            .flat_map(LockedCase::into_events)
+            .collect();
         platform::log::append(conn, &events).await?;
         Ok(())
     }
@@ -157,8 +151,8 @@ async fn assign_listing_positions(
 ) -> Result<(), Error> {
     let mut wanted: BTreeMap<String, i64> = BTreeMap::new();
     for case in cases.values() {
-        for n in &case.relisted {
-            let provider = case.notices[*n].provider_id.as_str();
+        for n in case.deliveries().relisted() {
+            let provider = case.notice(n).provider_id.as_str();
             *wanted.entry(provider.to_owned()).or_default() += 1;
         }
     }
@@ -167,7 +161,7 @@ async fn assign_listing_positions(
     }
     let mut last = store::reserve_listing_positions(conn, &wanted).await?;
     for case in cases.values_mut() {
-        for n in std::mem::take(&mut case.relisted) {
+        for n in case.deliveries().relisted().collect::<Vec<_>>() {
             let notice = case.notice_mut(n);
             if let Some(position) = last.get_mut(notice.provider_id.as_str()) {
                 *position += 1;
@@ -182,7 +176,7 @@ async fn assign_listing_positions(
 fn new_deliveries(cases: &[&LockedCase]) -> Vec<NewDelivery> {
     let mut deliveries: Vec<NewDelivery> = cases
         .iter()
-        .flat_map(|c| c.enqueued.iter().map(move |n| (c, &c.notices[*n])))
+        .flat_map(|c| c.deliveries().enqueued().map(move |n| (c, c.notice(n))))
         .filter(|(_, notice)| notice.channel != DeliveryChannel::Api)
         .map(|(c, notice)| NewDelivery {
             notice_id: notice.id,
@@ -190,7 +184,7 @@ fn new_deliveries(cases: &[&LockedCase]) -> Vec<NewDelivery> {
             provider_id: notice.provider_id.clone(),
             channel: notice.channel,
             sequence: notice.sequence,
-            severity: c.case.category,
+            severity: c.case().category,
             redelivery_requested: false,
         })
         .collect();
@@ -202,9 +196,9 @@ async fn store_next_checks(conn: &mut PgConnection, cases: &[&LockedCase]) -> Re
     let mut scheduled = Vec::new();
     let mut stopped = Vec::new();
     for case in cases {
-        match case.next_check {
-            Some(NextCheck::At(time)) => scheduled.push((case.case.case_id, time)),
-            Some(NextCheck::Never) => stopped.push(case.case.case_id),
+        match case.next_check() {
+            Some(NextCheck::At(time)) => scheduled.push((case.case().case_id, time)),
+            Some(NextCheck::Never) => stopped.push(case.case().case_id),
             None => {}
         }
     }

@@ -1,23 +1,15 @@
 //! Applies the results of checks. A single response proves nothing: several checks over time must agree.
 
 use domain::enums::{ContentStatus, ReviewReason};
-use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::case_batch::CaseBatch;
 use super::locked_case::{BatchContext, LockedCase};
-use super::{CheckOutcome, CommandDeps, CompletedCheck, ResponseMetadata};
+use super::{CheckOutcome, CommandDeps, CompletedCheck};
 use crate::Error;
-use crate::cases::store::{Fingerprint, FingerprintDigest};
-
-/// A new report of removed content gets this many times the checks of a claim while the host cannot be
-/// reached.
-const REPORT_CHECK_FACTOR: i32 = 4;
-
-/// Maximum page fingerprints kept per case that a person decided are not the material. Several servers may
-/// answer for one URL, each with its own fingerprint.
-const MAX_OFFLINE_FINGERPRINTS: usize = 16;
+use crate::cases::page::Fingerprint;
+use crate::cases::removal::Conclusion;
 
 /// Records checks in order and schedules the next one of each case. Cases that need no more checks get none.
 pub async fn record_checks(
@@ -34,7 +26,7 @@ pub async fn record_checks(
         .filter(|id| {
             batch.cases.get(id).is_some_and(|d| {
                 !matches!(
-                    d.case.content_status,
+                    d.case().content_status,
                     ContentStatus::Online | ContentStatus::Exhausted
                 )
             })
@@ -51,7 +43,7 @@ pub async fn record_checks(
 
 impl LockedCase {
     fn apply_check(&mut self, cx: &BatchContext<'_>, check: &CompletedCheck) -> Result<(), Error> {
-        match self.case.content_status {
+        match self.case().content_status {
             ContentStatus::Online | ContentStatus::Exhausted => {
                 let outcome = self.apply_page_reviews(&check.outcome);
                 self.apply_check_while_online(cx, outcome, check.started_at)
@@ -74,7 +66,9 @@ impl LockedCase {
         check_started_at: OffsetDateTime,
     ) -> Result<(), Error> {
         let policy = &cx.deps.policy.checks;
-        let claimed = self.case.claim_since.is_some();
+        let claimed = self.case().removal.is_claimed();
+        let keep_reviewed = self.is_page_under_review();
+        let removal = &mut self.case_mut().removal;
         match outcome {
             CheckOutcome::Unknown => {
                 let after = if claimed {
@@ -85,43 +79,21 @@ impl LockedCase {
                 self.schedule_check(cx.now + after);
                 return Ok(());
             }
-            CheckOutcome::Offline => {
-                self.case_mut().checks += 1;
-                self.case_mut().checks_agreed += 1;
-            }
+            CheckOutcome::Offline => removal.count_offline(),
             CheckOutcome::Online(page) if claimed => {
-                let changed = self.case.online_fingerprint.is_some()
-                    && !self.matches_online_fingerprint(page);
-                if changed {
-                    self.set_reviewed_page(Some(page));
-                }
-                let case = self.case_mut();
-                case.checks += 1;
-                case.checks_changed += i32::from(changed);
+                removal.count_page(&Fingerprint::from_response(page), keep_reviewed);
             }
             CheckOutcome::Online(page) => {
-                // Without a claim, a single offline result before this one was a glitch; this response is the
-                // reference.
-                let case = self.case_mut();
-                case.checks = 0;
-                case.checks_agreed = 0;
-                case.online_fingerprint = Some(fingerprint(page));
+                removal.record_online(Fingerprint::from_response(page));
                 self.schedule_check(cx.now + self.online_check_interval(cx));
                 return Ok(());
             }
         }
-        if self.case.checks_agreed >= policy.min_agreeing {
-            self.confirm_removal(cx);
-        } else if claimed && self.case.checks >= policy.max_checks {
-            if self.case.checks_changed > 0
-                && self.case.checks_changed + self.case.checks_agreed == self.case.checks
-            {
-                self.request_page_review(cx)?;
-            } else {
-                self.refute_claims(cx, check_started_at);
-            }
-        } else {
-            self.schedule_check(cx.now + policy.interval);
+        match removal.conclude(policy) {
+            Conclusion::Offline => self.confirm_removal(cx),
+            Conclusion::AnotherPage => self.request_page_review(cx)?,
+            Conclusion::Disagreement => self.refute_claims(cx, check_started_at),
+            Conclusion::Open => self.schedule_check(cx.now + policy.interval),
         }
         Ok(())
     }
@@ -133,19 +105,20 @@ impl LockedCase {
     ) -> Result<(), Error> {
         let policy = &cx.deps.policy.checks;
         // After a new report, one check that finds the URL offline is not enough.
-        let reported = self.case.claim_since.is_some();
+        let reported = self.case().removal.is_claimed();
         match outcome {
-            CheckOutcome::Online(page) if self.matches_online_fingerprint(page) => {
-                return self.reappear(cx);
-            }
             CheckOutcome::Online(page) => {
-                self.set_reviewed_page(Some(page));
-                self.clear_claim();
+                let page = Fingerprint::from_response(page);
+                if self.case().removal.matches_online(&page) {
+                    return self.reappear(cx);
+                }
+                self.set_reviewed_page(Some(&page));
+                self.case_mut().removal.clear_claim();
                 self.advance_watch(cx);
                 return self.request_review(cx, ReviewReason::ReappearedChanged, None, None);
             }
             CheckOutcome::Unknown
-                if self.case.content_status != ContentStatus::Closed && !reported =>
+                if self.case().content_status != ContentStatus::Closed && !reported =>
             {
                 self.schedule_check(cx.now + policy.interval);
                 return Ok(());
@@ -154,32 +127,35 @@ impl LockedCase {
                 self.advance_watch(cx);
                 return Ok(());
             }
-            CheckOutcome::Offline => self.case_mut().checks_agreed += 1,
-            CheckOutcome::Unknown => {}
+            CheckOutcome::Offline => self.case_mut().removal.count_offline(),
+            CheckOutcome::Unknown => self.case_mut().removal.count_undecided(),
         }
-        let case = self.case_mut();
-        case.checks += 1;
-        let (checks_agreed, checks) = (case.checks_agreed, case.checks);
-        if checks_agreed >= policy.min_agreeing {
-            self.clear_claim();
-            self.resume_watch(cx);
-        } else if checks >= policy.max_checks * REPORT_CHECK_FACTOR {
-            // The checks cannot decide; a person can.
-            self.set_reviewed_page(None);
-            self.clear_claim();
-            self.resume_watch(cx);
-            return self.request_review(cx, ReviewReason::ReappearedChanged, None, None);
-        } else {
-            self.schedule_check(cx.now + policy.interval);
+        match self.case().removal.conclude_report(policy) {
+            Conclusion::Offline => {
+                self.case_mut().removal.clear_claim();
+                self.resume_watch(cx);
+            }
+            Conclusion::Disagreement | Conclusion::AnotherPage => {
+                // The checks cannot decide; a person can.
+                self.set_reviewed_page(None);
+                self.case_mut().removal.clear_claim();
+                self.resume_watch(cx);
+                return self.request_review(cx, ReviewReason::ReappearedChanged, None, None);
+            }
+            Conclusion::Open => self.schedule_check(cx.now + policy.interval),
         }
         Ok(())
     }
 
     /// Returns to the watch schedule, which a new report interrupted.
     fn resume_watch(&mut self, cx: &BatchContext<'_>) {
-        let confirmed = self.case.confirmed_at.unwrap_or(cx.now);
-        match cx.deps.policy.watch_at(self.case.watch_step, confirmed) {
-            Some(at) if self.case.content_status == ContentStatus::Watched => {
+        let confirmed = self.case().confirmed_at.unwrap_or(cx.now);
+        match cx
+            .deps
+            .policy
+            .watch_at(self.case().removal.watch_step(), confirmed)
+        {
+            Some(at) if self.case().content_status == ContentStatus::Watched => {
                 self.schedule_check(at.max(cx.now));
             }
             _ => self.advance_watch(cx),
@@ -188,17 +164,16 @@ impl LockedCase {
 
     /// Schedules the next check of the watch, or closes the case after the last one.
     fn advance_watch(&mut self, cx: &BatchContext<'_>) {
-        if self.case.content_status == ContentStatus::Closed {
+        if self.case().content_status == ContentStatus::Closed {
             self.stop_checks();
             return;
         }
-        let confirmed = self.case.confirmed_at.unwrap_or(cx.now);
-        let case = self.case_mut();
-        case.watch_step += 1;
-        match cx.deps.policy.watch_at(case.watch_step, confirmed) {
+        let confirmed = self.case().confirmed_at.unwrap_or(cx.now);
+        let step = self.case_mut().removal.advance_watch();
+        match cx.deps.policy.watch_at(step, confirmed) {
             Some(at) => self.schedule_check(at.max(cx.now)),
             // An open review keeps the case open; checks continue at the interval for online content.
-            None if self.case.review.is_some() => {
+            None if self.case().review.is_some() => {
                 self.schedule_check(cx.now + cx.deps.policy.checks.online_interval);
             }
             None => self.close(cx, proto::v1::CloseReason::Removed),
@@ -213,17 +188,15 @@ impl LockedCase {
             return outcome;
         };
         let is_online = matches!(
-            self.case.content_status,
+            self.case().content_status,
             ContentStatus::Online | ContentStatus::Exhausted
         );
-        let reported = self.case.claim_since.is_some() && !is_online;
+        let removal = &self.case().removal;
+        let reported = removal.is_claimed() && !is_online;
         let is_specific = page.length.is_some() || page.etag.is_some();
-        let is_reviewed_offline = self
-            .case
-            .offline_fingerprints
-            .contains(&FingerprintDigest::from_fingerprint(&fingerprint(page)));
-        if is_reviewed_offline
-            && !self.matches_online_fingerprint(page)
+        let page = Fingerprint::from_response(page);
+        if removal.is_reviewed_offline(&page)
+            && !removal.matches_online(&page)
             && (is_specific || !reported)
         {
             &CheckOutcome::Offline
@@ -234,58 +207,14 @@ impl LockedCase {
 
     /// Sets the page that a person is asked about. While a review about a page is open, its page does not
     /// change: the answer must not apply to a page that appeared in the meantime.
-    fn set_reviewed_page(&mut self, page: Option<&ResponseMetadata>) {
-        let review = self.case.review.as_ref();
-        if !review.is_some_and(|(_, reason)| reason.is_about_page()) {
-            self.case_mut().reviewed_fingerprint =
-                page.map(|page| FingerprintDigest::from_fingerprint(&fingerprint(page)));
+    fn set_reviewed_page(&mut self, page: Option<&Fingerprint>) {
+        if !self.is_page_under_review() {
+            self.case_mut().removal.set_reviewed(page);
         }
     }
 
-    /// Records what a person decided about the page under review: whether the material is offline.
-    pub(super) fn record_page_review(&mut self, offline: bool) {
-        let case = self.case_mut();
-        let Some(digest) = case.reviewed_fingerprint.take() else {
-            return;
-        };
-        case.offline_fingerprints.retain(|other| *other != digest);
-        if offline {
-            case.offline_fingerprints.push(digest);
-            let excess = case
-                .offline_fingerprints
-                .len()
-                .saturating_sub(MAX_OFFLINE_FINGERPRINTS);
-            case.offline_fingerprints.drain(..excess);
-        }
-    }
-
-    /// Whether length, ETag and type match the fingerprint recorded while the URL was online. A part that is
-    /// missing on either side is not compared. Without a recorded fingerprint nothing matches.
-    fn matches_online_fingerprint(&self, page: &ResponseMetadata) -> bool {
-        let now = fingerprint(page);
-        let differs = |before: &Option<String>, now: &Option<String>| matches!((before, now), (Some(before), Some(now)) if before != now);
-        self.case.online_fingerprint.as_ref().is_some_and(|before| {
-            let length_differs =
-                matches!((before.length, now.length), (Some(before), Some(now)) if before != now);
-            !length_differs
-                && !differs(&before.etag, &now.etag)
-                && !differs(&before.content_type, &now.content_type)
-        })
-    }
-}
-
-/// The fingerprint as it is stored. An ETag is often a hash of the material, so only a digest of it is kept.
-fn fingerprint(page: &ResponseMetadata) -> Fingerprint {
-    Fingerprint {
-        status: i32::from(page.status),
-        length: page.length.and_then(|length| i64::try_from(length).ok()),
-        etag: page
-            .etag
-            .as_ref()
-            .map(|etag| hex::encode(&Sha256::digest(etag.as_bytes())[..16])),
-        content_type: page
-            .content_type
-            .as_ref()
-            .map(|kind| kind.chars().filter(|c| !c.is_control()).take(100).collect()),
+    fn is_page_under_review(&self) -> bool {
+        let review = self.case().review.as_ref();
+        review.is_some_and(|(_, reason)| reason.is_about_page())
     }
 }

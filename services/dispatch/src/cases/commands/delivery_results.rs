@@ -11,8 +11,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::case_batch::CaseBatch;
-use super::locked_case::{BatchContext, LockedCase};
-use super::notices::NoticeIdx;
+use super::locked_case::{BatchContext, LockedCase, NoticeIdx};
 use super::{CommandDeps, DeliveredMessage, FailedChannel};
 use crate::cases::lifecycle::notice::{Command, NoticeTransition};
 use crate::{Error, directory};
@@ -85,7 +84,7 @@ async fn retire_webhooks(
     let notices: HashMap<NoticeId, &ProviderId> = batch
         .cases
         .values()
-        .flat_map(|case| case.notices.iter())
+        .flat_map(|case| case.notices().iter())
         .map(|notice| (notice.id, &notice.provider_id))
         .collect();
     let retired: BTreeMap<&str, OffsetDateTime> = failed
@@ -110,7 +109,7 @@ impl LockedCase {
         attempts: i32,
     ) {
         let now = cx.now;
-        if channel == DeliveryChannel::Email && self.notices[n].returned_at.is_some() {
+        if channel == DeliveryChannel::Email && self.notice(n).returned_at.is_some() {
             // A bounce may be recorded before the relay's acceptance.
             return;
         }

@@ -7,13 +7,11 @@ use domain::id::NoticeId;
 use domain::url::CanonicalUrl;
 use uuid::Uuid;
 
-use super::locked_case::{BatchContext, LockedCase};
-use super::notices::NoticeIdx;
+use super::locked_case::{BatchContext, LockedCase, NoticeIdx};
 use crate::Error;
 use crate::cases::lifecycle::{ChannelSet, Message, case};
 use crate::cases::store::Notice;
 use crate::directory::Provider;
-use crate::policy::RungRule;
 
 /// Providers that are notified at once about a site of this provider: itself and, for a CDN, the origin if it
 /// is known.
@@ -73,29 +71,21 @@ impl LockedCase {
     /// Starts the next episode; nothing of an earlier one counts for it.
     fn start_episode(&mut self, cx: &BatchContext<'_>, providers: &[Arc<Provider>]) {
         self.select_regime(cx, providers);
-        self.clear_claim();
         let case = self.case_mut();
+        case.removal.clear_claim();
+        case.removal.restart_watch();
+        case.ladder.start(cx.now);
         case.policy_version.clone_from(&cx.deps.policy.version);
         case.episode += 1;
         case.steps = 0;
-        case.episode_at = Some(cx.now);
-        case.ladder_from = None;
-        case.rungs_fired.clear();
-        case.last_rung = None;
-        case.pauses = 0;
-        case.paused_ms = 0;
-        case.pause = None;
         case.confirmed_at = None;
         case.closed_at = None;
-        case.flagged_at = None;
-        case.watch_step = 0;
-        case.next_contact_by = None;
     }
 
     /// The first notified provider's country selects the regime.
     fn select_regime(&mut self, cx: &BatchContext<'_>, providers: &[Arc<Provider>]) {
         let country = providers.first().map_or("", |p| p.country.as_str());
-        let regime = cx.deps.policy.regime_for(country, self.case.category);
+        let regime = cx.deps.policy.regime_for(country, self.case().category);
         self.case_mut().regime.clone_from(&regime.name);
     }
 
@@ -108,13 +98,13 @@ impl LockedCase {
             self.select_regime(cx, providers);
             let case = self.case_mut();
             case.dispatched_at.get_or_insert(now);
-            case.last_rung = Some(Rung::Host);
+            case.ladder.set_last_rung(Rung::Host);
         }
-        self.retain_fired(cx, RungRule::ignores_pauses);
+        let ladder = &self.regime(cx).ladder;
         let case = self.case_mut();
         case.resolve_at = None;
-        case.ladder_from = Some(now);
-        self.clear_claim();
+        case.ladder.arm(ladder, now);
+        case.removal.clear_claim();
         for provider in providers {
             self.open_step(cx, provider, Rung::Host, None);
         }
@@ -189,7 +179,7 @@ impl LockedCase {
             auto_replied_at: None,
             replied_at: None,
         };
-        let n = self.notices.push(notice);
+        let n = self.add_notice(notice);
         self.enqueue(n);
         if pulls {
             self.emit_sent(cx, n, 0);

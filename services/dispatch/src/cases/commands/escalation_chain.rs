@@ -6,8 +6,7 @@ use domain::enums::{NoticeState, Rung};
 use domain::id::ProviderId;
 use time::OffsetDateTime;
 
-use super::locked_case::{BatchContext, LockedCase};
-use super::notices::NoticeIdx;
+use super::locked_case::{BatchContext, LockedCase, NoticeIdx};
 use crate::directory::Provider;
 
 impl LockedCase {
@@ -43,7 +42,7 @@ impl LockedCase {
         rung: Rung,
         due: OffsetDateTime,
     ) -> bool {
-        let id = self.notices[from].provider_id.clone();
+        let id = self.notice(from).provider_id.clone();
         let Some(next) = self.next_party(cx, &id, rung) else {
             return false;
         };
@@ -56,15 +55,15 @@ impl LockedCase {
     fn host_notices(&self) -> (Vec<NoticeIdx>, Vec<NoticeIdx>) {
         let is_host = |provider: &ProviderId| {
             self.current_notices().any(|n| {
-                self.notices[n].rung == Rung::Host && self.notices[n].provider_id == *provider
+                self.notice(n).rung == Rung::Host && self.notice(n).provider_id == *provider
             })
         };
         self.newest_by_provider()
             .into_iter()
-            .filter(|n| is_host(&self.notices[*n].provider_id))
+            .filter(|n| is_host(&self.notice(*n).provider_id))
             .partition(|n| {
                 !matches!(
-                    self.notices[*n].state,
+                    self.notice(*n).state,
                     NoticeState::NotOurs | NoticeState::Moved
                 )
             })
@@ -98,11 +97,11 @@ impl LockedCase {
         from.extend(hosts.into_iter().chain(denied).filter(|host| *host != n));
         for rung in [Rung::Upstream, Rung::Registrar] {
             for notice in &from {
-                let id = self.notices[*notice].provider_id.clone();
+                let id = self.notice(*notice).provider_id.clone();
                 if let Some(next) = self.next_party(cx, &id, rung) {
                     let opened = self.open_step(cx, &next, rung, None);
                     self.escalate(cx, n, rung, Some(opened), cx.now);
-                    self.case_mut().last_rung = Some(rung);
+                    self.case_mut().ladder.set_last_rung(rung);
                     return true;
                 }
             }

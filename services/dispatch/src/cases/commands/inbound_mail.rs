@@ -13,8 +13,7 @@ use time::OffsetDateTime;
 
 use super::CommandDeps;
 use super::case_batch::CaseBatch;
-use super::locked_case::{BatchContext, LockedCase};
-use super::notices::NoticeIdx;
+use super::locked_case::{BatchContext, LockedCase, NoticeIdx};
 use crate::Error;
 use crate::cases::lifecycle::notice::{self, Command, NoticeTransition};
 
@@ -60,7 +59,7 @@ impl LockedCase {
         n: NoticeIdx,
         mail: &InboundMail,
     ) -> Result<(), Error> {
-        let notice = &self.notices[n];
+        let notice = self.notice(n);
         // A bounce of an older message, or of a notice that another delivery channel took over, has no
         // effect.
         let is_stale = notice.sequence != mail.sequence || notice.channel != DeliveryChannel::Email;
@@ -101,7 +100,7 @@ impl LockedCase {
 
     /// Treats a bounce as a permanent refusal by the relay.
     fn handle_bounce(&mut self, cx: &BatchContext<'_>, n: NoticeIdx) {
-        if self.notices[n].sequence == 1 {
+        if self.notice(n).sequence == 1 {
             match self.apply(n, Command::Return) {
                 NoticeTransition::ChangeTo(_) | NoticeTransition::RecordOnly => {}
                 NoticeTransition::NoChange
@@ -109,7 +108,7 @@ impl LockedCase {
                 | NoticeTransition::Refused => return,
             }
             self.notice_mut(n).delivered_at = None;
-            let delivered = self.notices.iter().any(|n| n.delivered_at.is_some());
+            let delivered = self.notices().iter().any(|n| n.delivered_at.is_some());
             if !delivered {
                 self.case_mut().delivered_at = None;
             }
@@ -124,21 +123,20 @@ impl LockedCase {
         let Some(wait) = cx.deps.policy.automatic_reply else {
             return;
         };
-        let provider = &self.notices[n].provider_id;
-        let is_waiting = self.case.content_status == ContentStatus::Online
-            && self.notices[n].episode == self.case.episode
-            && notice::is_open(self.notices[n].state)
-            && !notice::pauses_ladder(self.notices[n].state)
+        let provider = &self.notice(n).provider_id;
+        let is_waiting = self.case().content_status == ContentStatus::Online
+            && self.notice(n).episode == self.case().episode
+            && notice::is_open(self.notice(n).state)
+            && !notice::pauses_ladder(self.notice(n).state)
             && !self.has_answered(provider);
         let is_repeat = self.current_notices().any(|other| {
             other != n
-                && self.notices[other].provider_id == *provider
-                && self.notices[other].auto_replied_at.is_some()
+                && self.notice(other).provider_id == *provider
+                && self.notice(other).auto_replied_at.is_some()
         });
         if is_waiting && !is_repeat {
             let by = cx.now + wait;
-            let case = self.case_mut();
-            case.next_contact_by = Some(case.next_contact_by.map_or(by, |earlier| earlier.min(by)));
+            self.case_mut().ladder.expedite_next_contact(by);
         }
     }
 
@@ -149,7 +147,7 @@ impl LockedCase {
         n: NoticeIdx,
         mail: &InboundMail,
     ) -> Result<(), Error> {
-        match self.case.content_status {
+        match self.case().content_status {
             ContentStatus::Online | ContentStatus::Exhausted | ContentStatus::Held => {}
             ContentStatus::Offline
             | ContentStatus::Watched
@@ -158,7 +156,7 @@ impl LockedCase {
                 return Ok(());
             }
         }
-        let id = self.notices[n].id;
+        let id = self.notice(n).id;
         let from = mail
             .from
             .as_ref()

@@ -13,9 +13,7 @@ use time::OffsetDateTime;
 
 use super::CommandDeps;
 use super::case_batch::CaseBatch;
-use super::deadlines::contacts_someone_new;
-use super::locked_case::{BatchContext, LockedCase};
-use super::notices::NoticeIdx;
+use super::locked_case::{BatchContext, LockedCase, NoticeIdx};
 use crate::Error;
 use crate::cases::lifecycle::ChannelSet;
 use crate::cases::lifecycle::case::{self, CaseTransition};
@@ -31,13 +29,19 @@ pub async fn fire_due_rungs(
 ) -> Result<(), Error> {
     let mut batch = CaseBatch::load(conn, deps, now, cases.iter().copied()).await?;
     for case in batch.cases.values_mut() {
-        if case.case.due_at.is_none_or(|due| due > now) {
+        if case.case().due_at.is_none_or(|due| due > now) {
             continue;
         }
-        case.is_changed = true;
-        if case.case.pause.is_some_and(|pause| pause.until <= now) {
+        if case
+            .case()
+            .ladder
+            .paused_until()
+            .is_some_and(|until| until <= now)
+        {
             case.end_pause(&batch.cx);
         }
+        // The derived columns are written even if nothing fires: the timer was due.
+        case.case_mut();
         case.fire_due(&batch.cx);
     }
     batch.store(conn).await
@@ -65,7 +69,7 @@ impl LockedCase {
         let rule = ladder[rung].clone();
         let is_remind = |rule: &&RungRule| rule.rung == Rung::Remind;
         let earlier_reminders = ladder.before(rung).iter().filter(is_remind).count();
-        self.record_fired(cx, rung);
+        self.case_mut().ladder.record_fired(ladder, rung);
         let fired = match rule.rung {
             Rung::Remind => self.remind(cx, rule.when, earlier_reminders, due),
             Rung::NextContact => self.next_contact(cx, rule.when, due),
@@ -75,17 +79,13 @@ impl LockedCase {
             Rung::Host => false,
         };
         if fired {
-            self.case_mut().last_rung = Some(rule.rung);
-            if contacts_someone_new(rule.rung) {
-                self.case_mut().next_contact_by = None;
-            }
+            self.case_mut().ladder.record_reached(rule.rung);
         }
-        let mut rungs = ladder.indices();
-        if rungs.all(|rung| self.has_fired(cx, rung))
+        if self.case().ladder.have_all_fired(ladder)
             && let CaseTransition::ChangeTo(_) = self.apply_to_case(case::Command::Exhaust)
         {
             let next = cx.now + cx.deps.policy.checks.exhausted_interval;
-            if self.case.claim_since.is_none() {
+            if !self.case().removal.is_claimed() {
                 self.schedule_check(next);
             }
         }
@@ -96,16 +96,16 @@ impl LockedCase {
     pub(super) fn fire_early(&mut self, cx: &BatchContext<'_>, rung: Rung) -> bool {
         let ladder = &self.regime(cx).ladder;
         ladder.indices().any(|candidate| {
-            self.case.content_status == ContentStatus::Online
+            self.case().content_status == ContentStatus::Online
                 && ladder[candidate].rung == rung
-                && !self.has_fired(cx, candidate)
+                && !self.case().ladder.has_fired(ladder, candidate)
                 && self.fire(cx, candidate, cx.now)
         })
     }
 
     /// Whether a rung with this condition applies to the notice.
     fn awaits_provider(&self, n: NoticeIdx, when: RungCondition) -> bool {
-        let notice = &self.notices[n];
+        let notice = self.notice(n);
         notice::is_open(notice.state)
             && !notice::pauses_ladder(notice.state)
             && (when == RungCondition::Unremoved || !self.has_answered(&notice.provider_id))
@@ -114,7 +114,7 @@ impl LockedCase {
     /// Whether a provider has answered any step of this episode.
     pub(super) fn has_answered(&self, provider: &ProviderId) -> bool {
         self.current_notices().any(|n| {
-            self.notices[n].provider_id == *provider && self.notices[n].acknowledged_at.is_some()
+            self.notice(n).provider_id == *provider && self.notice(n).acknowledged_at.is_some()
         })
     }
 
@@ -129,7 +129,7 @@ impl LockedCase {
     ) -> bool {
         let mut fired = false;
         for n in self.newest_by_provider() {
-            let had = self.reminders(&self.notices[n].provider_id);
+            let had = self.reminders(&self.notice(n).provider_id);
             if self.awaits_provider(n, when) && had <= earlier_reminders {
                 fired |= self.remind_provider(cx, n, due);
             }
@@ -141,7 +141,7 @@ impl LockedCase {
     fn reminders(&self, provider: &ProviderId) -> usize {
         self.current_notices()
             .filter(|n| {
-                let notice = &self.notices[*n];
+                let notice = self.notice(*n);
                 notice.rung == Rung::Remind && notice.provider_id == *provider
             })
             .count()
@@ -154,10 +154,10 @@ impl LockedCase {
         n: NoticeIdx,
         due: OffsetDateTime,
     ) -> bool {
-        let Some(provider) = cx.directory.get(&self.notices[n].provider_id).cloned() else {
+        let Some(provider) = cx.directory.get(&self.notice(n).provider_id).cloned() else {
             return false;
         };
-        let channel = self.notices[n].channel;
+        let channel = self.notice(n).channel;
         let next = self.open_step(cx, &provider, Rung::Remind, Some(channel));
         self.escalate(cx, n, Rung::Remind, Some(next), due);
         true
@@ -175,7 +175,7 @@ impl LockedCase {
             if !self.awaits_provider(n, when) {
                 continue;
             }
-            let id = self.notices[n].provider_id.clone();
+            let id = self.notice(n).provider_id.clone();
             let Some(provider) = cx.directory.get(&id).cloned() else {
                 continue;
             };
@@ -197,8 +197,8 @@ impl LockedCase {
     /// The delivery channels that were used with a provider in this episode.
     pub(super) fn channels_tried_with(&self, provider: &ProviderId) -> ChannelSet {
         self.current_notices()
-            .filter(|n| self.notices[*n].provider_id == *provider)
-            .map(|n| self.notices[n].channels_tried)
+            .filter(|n| self.notice(*n).provider_id == *provider)
+            .map(|n| self.notice(n).channels_tried)
             .fold(ChannelSet::default(), ChannelSet::union)
     }
 
@@ -211,22 +211,16 @@ impl LockedCase {
         due: OffsetDateTime,
     ) -> bool {
         if rung == Rung::Regulator {
-            let entry = (
-                self.case.case_id,
-                self.case.episode,
-                self.case.regime.clone(),
-                due,
-            );
-            self.regulator_entries.push(entry);
+            self.list_for_regulator(due);
         } else {
-            self.case_mut().flagged_at = Some(cx.now);
+            self.case_mut().ladder.flag_for_supervisor(cx.now);
         }
         let pending: Vec<NoticeIdx> = self
             .newest_by_provider()
             .into_iter()
             .filter(|n| {
-                notice::is_open(self.notices[*n].state)
-                    || self.notices[*n].state == NoticeState::Escalated
+                notice::is_open(self.notice(*n).state)
+                    || self.notice(*n).state == NoticeState::Escalated
             })
             .collect();
         let Some(last) = pending
@@ -277,7 +271,7 @@ impl LockedCase {
         next: Option<NoticeIdx>,
         due: OffsetDateTime,
     ) {
-        let next = next.map(|next| &self.notices[next]);
+        let next = next.map(|next| self.notice(next));
         let body = Body::NoticeEscalated(v1::NoticeEscalated {
             notice: notice.map(|n| self.notice_key(n)),
             rung: rung.wire(),
@@ -310,7 +304,7 @@ pub async fn next_rungs(
             let case = LockedCase::new(case);
             let (at, rung) = case.next_rung(&cx)?;
             let rung = case.regime(&cx).ladder[rung].rung;
-            Some((case.case.case_id, (rung, at)))
+            Some((case.case().case_id, (rung, at)))
         })
         .collect())
 }

@@ -13,7 +13,6 @@ mod escalation_chain;
 mod inbound_mail;
 mod ladder;
 mod locked_case;
-mod notices;
 mod police_hold;
 mod redeliver;
 mod removal;
@@ -28,6 +27,7 @@ use domain::id::{CaseId, NoticeId};
 use platform::sealed::Keyring;
 use time::OffsetDateTime;
 
+use crate::cases::page::ResponseMetadata;
 use crate::directory::Directory;
 use crate::policy::Policy;
 
@@ -72,22 +72,6 @@ pub struct FailedChannel {
     pub attempts: i32,
     /// Start of the attempt: it does not count against an endpoint that was chosen later.
     pub claimed_at: OffsetDateTime,
-}
-
-/// Status and headers of a response, with the ETag as a salted digest. Contains no content.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct ResponseMetadata {
-    pub status: u16,
-    pub length: Option<u64>,
-    pub etag: Option<String>,
-    pub content_type: Option<String>,
-}
-
-/// Shows the status only: the rest could identify the material.
-impl std::fmt::Debug for ResponseMetadata {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ResponseMetadata({})", self.status)
-    }
 }
 
 /// Result of one check.

@@ -9,8 +9,7 @@ use uuid::Uuid;
 
 use super::CommandDeps;
 use super::case_batch::CaseBatch;
-use super::locked_case::{BatchContext, LockedCase};
-use super::notices::NoticeIdx;
+use super::locked_case::{BatchContext, LockedCase, NoticeIdx};
 use crate::Error;
 use crate::cases::lifecycle::Message;
 use crate::cases::lifecycle::case::{self, CaseTransition};
@@ -32,7 +31,7 @@ pub async fn place_police_holds(
         CaseBatch::load(conn, deps, now, instructions.iter().map(|h| h.case_id)).await?;
     for instruction in instructions {
         if let Some(case) = batch.cases.get_mut(&instruction.case_id) {
-            case.cause = instruction.cause;
+            case.set_cause(instruction.cause);
             case.police_hold(&batch.cx);
         }
     }
@@ -49,7 +48,7 @@ pub async fn release_cases(
         CaseBatch::load(conn, deps, now, instructions.iter().map(|h| h.case_id)).await?;
     for instruction in instructions {
         if let Some(case) = batch.cases.get_mut(&instruction.case_id) {
-            case.cause = instruction.cause;
+            case.set_cause(instruction.cause);
             case.release(&batch.cx)?;
         }
     }
@@ -58,12 +57,12 @@ pub async fn release_cases(
 
 impl LockedCase {
     pub(super) fn police_hold(&mut self, cx: &BatchContext<'_>) {
-        let before = self.case.content_status;
+        let before = self.case().content_status;
         if let CaseTransition::ChangeTo(_) = self.apply_to_case(case::Command::PoliceHold) {
             let case = self.case_mut();
             case.resumes_as = Some(before);
             case.held_since = Some(cx.now);
-            for n in self.notices.indices() {
+            for n in self.notices().indices() {
                 self.cancel(n);
             }
             self.stop_checks();
@@ -80,15 +79,11 @@ impl LockedCase {
         if let Some(length) = police_hold_length.filter(|length| length.is_positive()) {
             // A police hold stops every deadline of the ladder, including those that no pause stops.
             let case = self.case_mut();
-            case.episode_at = case.episode_at.map(|at| at + length);
-            case.claim_until = case.claim_until.map(|until| until + length);
-            if let Some(pause) = &mut case.pause {
-                pause.since += length;
-                pause.until += length;
-            }
+            case.ladder.shift(length);
+            case.removal.shift(length);
             self.shift_deadlines(length);
         }
-        for n in self.notices.indices() {
+        for n in self.notices().indices() {
             if self.needs_resending(n) {
                 self.enqueue(n);
             }
@@ -103,7 +98,7 @@ impl LockedCase {
     /// Whether the newest message of a notice may not have arrived. Sending it again under its id does no
     /// harm.
     fn needs_resending(&self, n: NoticeIdx) -> bool {
-        let notice = &self.notices[n];
+        let notice = self.notice(n);
         let is_later_message = matches!(notice.message, Message::Information | Message::Upheld);
         self.may_be_sent(n) && (is_later_message || notice.state != NoticeState::Delivered)
     }

@@ -58,9 +58,9 @@ fn redelivery(
     let (cx, case, n) = batch
         .find(cases, id)
         .ok_or_else(|| Problem::from(Error::not_found("notice")))?;
-    let notice = &case.notices[n];
+    let notice = case.notice(n);
     // A police hold reveals no notice that was not delivered before it, nor that there is a hold.
-    if case.case.content_status == ContentStatus::Held && notice.delivered_at.is_none() {
+    if case.case().content_status == ContentStatus::Held && notice.delivered_at.is_none() {
         return Err(Error::not_found("notice").into());
     }
     let channels = cx
@@ -86,7 +86,7 @@ fn redelivery(
         provider_id: notice.provider_id.clone(),
         channel,
         sequence: notice.sequence,
-        severity: case.case.category,
+        severity: case.case().category,
         redelivery_requested: true,
     })
 }

@@ -6,8 +6,7 @@ use proto::v1;
 use proto::v1::event::Body;
 use time::OffsetDateTime;
 
-use super::locked_case::{BatchContext, LockedCase};
-use super::notices::NoticeIdx;
+use super::locked_case::{BatchContext, LockedCase, NoticeIdx};
 use crate::Error;
 use crate::cases::lifecycle::case::{self, CaseTransition};
 use crate::cases::lifecycle::notice::{self, NoticeTransition};
@@ -15,32 +14,17 @@ use crate::cases::lifecycle::notice::{self, NoticeTransition};
 impl LockedCase {
     /// Starts the checks of a claimed removal: one now, then more until enough of them agree.
     pub(super) fn start_claim_check(&mut self, cx: &BatchContext<'_>) {
-        if self.case.claim_since.is_some() {
+        if self.case().removal.is_claimed() {
             return;
         }
         let window = cx.deps.policy.checks.claim_window;
-        let case = self.case_mut();
-        case.claim_since = Some(cx.now);
-        case.claim_until = Some(cx.now + window);
-        case.checks = 0;
-        case.checks_agreed = 0;
-        case.checks_changed = 0;
+        self.case_mut().removal.claim(cx.now, window);
         if matches!(
-            self.case.content_status,
+            self.case().content_status,
             ContentStatus::Online | ContentStatus::Exhausted
         ) {
             self.schedule_check(cx.now);
         }
-    }
-
-    /// Ends the checks of a claim and resets their counts.
-    pub(super) fn clear_claim(&mut self) {
-        let case = self.case_mut();
-        case.claim_since = None;
-        case.claim_until = None;
-        case.checks = 0;
-        case.checks_agreed = 0;
-        case.checks_changed = 0;
     }
 
     /// Records the removal: enough checks found the URL offline, or a person decided that the changed page is
@@ -49,25 +33,26 @@ impl LockedCase {
         let CaseTransition::ChangeTo(_) = self.apply_to_case(case::Command::Confirm) else {
             return;
         };
+        let counted = self.case().removal.row();
         let body = Body::RemovalConfirmed(v1::RemovalConfirmed {
-            episode: self.case.episode.cast_unsigned(),
-            agreed: self.case.checks_agreed.cast_unsigned(),
-            checks: self.case.checks.cast_unsigned(),
+            episode: self.case().episode.cast_unsigned(),
+            agreed: counted.checks_agreed.cast_unsigned(),
+            checks: counted.checks.cast_unsigned(),
             confirmed_at: Some(timestamp(cx.now)),
         });
         self.emit(cx, body);
-        for n in self.notices.indices() {
+        for n in self.notices().indices() {
             self.cancel(n);
             if let NoticeTransition::ChangeTo(_) = self.apply(n, notice::Command::Confirm) {
                 self.notice_mut(n).confirmed_at = Some(cx.now);
                 self.apply(n, notice::Command::Watch);
             }
         }
-        self.clear_claim();
         let case = self.case_mut();
+        case.removal.clear_claim();
+        case.removal.restart_watch();
+        case.ladder.drop_pause();
         case.confirmed_at = Some(cx.now);
-        case.watch_step = 0;
-        case.pause = None;
         case.resolve_at = None;
         // The removal settles an open dispute or question about a changed page.
         case.review = None;
@@ -87,12 +72,12 @@ impl LockedCase {
         cx: &BatchContext<'_>,
         check_started_at: OffsetDateTime,
     ) {
-        self.clear_claim();
+        self.case_mut().removal.clear_claim();
         let (claimed, later): (Vec<NoticeIdx>, Vec<NoticeIdx>) = self
             .current_notices()
             .filter(|n| self.has_claimed_removal(*n))
             .partition(|n| {
-                let claimed_at = self.notices[*n].removal_claimed_at;
+                let claimed_at = self.notice(*n).removal_claimed_at;
                 claimed_at.is_none_or(|at| at <= check_started_at)
             });
         for n in &claimed {
@@ -103,9 +88,9 @@ impl LockedCase {
             notice.answer = None;
         }
         for n in claimed {
-            let newest = self.newest_notice_to(&self.notices[n].provider_id.clone());
+            let newest = self.newest_notice_to(&self.notice(n).provider_id.clone());
             if newest == Some(n) && self.remind_provider(cx, n, cx.now) {
-                self.case_mut().last_rung = Some(Rung::Remind);
+                self.case_mut().ladder.set_last_rung(Rung::Remind);
             }
         }
         // Rungs that the claim deferred fire before the next claim can defer them again.
@@ -119,7 +104,7 @@ impl LockedCase {
 
     /// Whether a claim of removal stands for this notice, including one that the ladder has escalated past.
     fn has_claimed_removal(&self, n: NoticeIdx) -> bool {
-        let notice = &self.notices[n];
+        let notice = self.notice(n);
         let claimed = matches!(notice.answer, Some(Answer::Removed | Answer::Unavailable));
         notice.state == NoticeState::RemovalClaimed
             || (notice.state == NoticeState::Escalated && claimed)
@@ -131,22 +116,19 @@ impl LockedCase {
             .current_notices()
             .filter(|n| self.has_claimed_removal(*n))
             .last()
-            .map(|n| self.notices[n].id);
-        let case = self.case_mut();
-        case.checks = 0;
-        case.checks_agreed = 0;
-        case.checks_changed = 0;
+            .map(|n| self.notice(n).id);
+        self.case_mut().removal.reset_counts();
         self.schedule_check(cx.now + self.online_check_interval(cx));
         self.request_review(cx, ReviewReason::Soft404, claimed, None)
     }
 
     /// Opens a new episode for content that is online again, with new notices to its hosts.
     pub(super) fn reappear(&mut self, cx: &BatchContext<'_>) -> Result<(), Error> {
-        let was_closed = self.case.content_status == ContentStatus::Closed;
+        let was_closed = self.case().content_status == ContentStatus::Closed;
         let CaseTransition::ChangeTo(_) = self.apply_to_case(case::Command::Reappear) else {
             return Ok(());
         };
-        let episode = (self.case.episode + 1).cast_unsigned();
+        let episode = (self.case().episode + 1).cast_unsigned();
         if was_closed {
             self.emit(cx, Body::CaseReopened(v1::CaseReopened { episode }));
         }
@@ -171,7 +153,7 @@ impl LockedCase {
             let CaseTransition::ChangeTo(_) = self.apply_to_case(case::Command::Close) else {
                 return;
             };
-            for n in self.notices.indices() {
+            for n in self.notices().indices() {
                 self.apply(n, notice::Command::Close);
             }
         }
@@ -189,7 +171,7 @@ impl LockedCase {
     /// Time until the next check of a URL that is online and not claimed to be removed.
     pub(super) fn online_check_interval(&self, cx: &BatchContext<'_>) -> time::Duration {
         let policy = &cx.deps.policy.checks;
-        match self.case.content_status {
+        match self.case().content_status {
             ContentStatus::Exhausted => policy.exhausted_interval,
             ContentStatus::Online
             | ContentStatus::Offline

@@ -5,8 +5,7 @@ use domain::enums::{ContentStatus, DeliveryChannel};
 use proto::v1;
 use proto::v1::event::Body;
 
-use super::locked_case::{BatchContext, LockedCase};
-use super::notices::NoticeIdx;
+use super::locked_case::{BatchContext, LockedCase, NoticeIdx};
 use crate::cases::lifecycle::notice::{Command, NoticeTransition};
 
 impl LockedCase {
@@ -18,7 +17,7 @@ impl LockedCase {
         channel: DeliveryChannel,
         reason: &str,
     ) {
-        let notice = &self.notices[n];
+        let notice = self.notice(n);
         // The failure has no effect if another delivery channel took over, or if the first message arrived by
         // an earlier attempt. A later message is due whether or not the first one arrived.
         let is_first = notice.sequence == 1;
@@ -59,7 +58,7 @@ impl LockedCase {
             }
             // The notice keeps its state; the alarm shows that a later message could not be delivered.
             NoticeTransition::NoChange | NoticeTransition::Ended | NoticeTransition::Refused => {
-                tracing::error!(alarm = "message_undeliverable", notice.id = %self.notices[n].id, notice.message = %self.notices[n].message, "no delivery channel is left for a message about a notice");
+                tracing::error!(alarm = "message_undeliverable", notice.id = %self.notice(n).id, notice.message = %self.notice(n).message, "no delivery channel is left for a message about a notice");
             }
         }
         self.cancel(n);
@@ -71,7 +70,7 @@ impl LockedCase {
         self.emit(cx, body);
         if is_first
             && matches!(
-                self.case.content_status,
+                self.case().content_status,
                 ContentStatus::Online | ContentStatus::Exhausted
             )
         {
@@ -81,9 +80,9 @@ impl LockedCase {
 
     /// See [`crate::cases::lifecycle::may_be_sent`].
     pub(super) fn may_be_sent(&self, n: NoticeIdx) -> bool {
-        let notice = &self.notices[n];
+        let notice = self.notice(n);
         crate::cases::lifecycle::may_be_sent(
-            self.case.content_status,
+            self.case().content_status,
             notice.state,
             notice.escalated_to,
             notice.message,

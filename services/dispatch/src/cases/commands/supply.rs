@@ -45,7 +45,7 @@ pub async fn supply_information(
                 let sealed = case.seal_text(cx, Purpose::Answer, row, &information.text)?;
                 case.send_message(n, Message::Information, Some(sealed));
                 case.resume_unless_paused(cx);
-                replies.push(Ok(case.notices[n].state));
+                replies.push(Ok(case.notice(n).state));
             }
             NoticeTransition::RecordOnly
             | NoticeTransition::NoChange

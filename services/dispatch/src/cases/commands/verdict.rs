@@ -11,8 +11,7 @@ use uuid::Uuid;
 use super::CommandDeps;
 use super::case_batch::CaseBatch;
 use super::episode::{addressees, is_resolvable};
-use super::locked_case::{BatchContext, LockedCase};
-use super::notices::NoticeIdx;
+use super::locked_case::{BatchContext, LockedCase, NoticeIdx};
 use super::police_hold::CaseInstruction;
 use crate::cases::lifecycle::Message;
 use crate::cases::lifecycle::case::{self, CaseTransition};
@@ -42,7 +41,7 @@ pub async fn uphold_verdicts(
         .await?;
     for verdict in upheld {
         if let Some(case) = batch.cases.get_mut(&verdict.case_id) {
-            case.cause = verdict.cause;
+            case.set_cause(verdict.cause);
             case.uphold(&batch.cx, verdict.review_id, verdict.offline)?;
         }
     }
@@ -61,13 +60,13 @@ pub async fn withdraw_verdicts(
     let queued: Vec<NoticeId> = batch
         .cases
         .values()
-        .flat_map(|d| d.notices.iter().filter(|n| n.sent_at.is_none()))
+        .flat_map(|d| d.notices().iter().filter(|n| n.sent_at.is_none()))
         .map(|notice| notice.id)
         .collect();
     let in_doubt = delivery::cancel(conn, &queued).await?;
     for instruction in withdrawn {
         if let Some(case) = batch.cases.get_mut(&instruction.case_id) {
-            case.cause = instruction.cause;
+            case.set_cause(instruction.cause);
             case.withdraw(&batch.cx, &in_doubt);
         }
     }
@@ -81,13 +80,13 @@ impl LockedCase {
         review: ReviewId,
         offline: bool,
     ) -> Result<(), Error> {
-        let reason = match self.case.review {
+        let reason = match self.case().review {
             Some((open, reason)) if open == review => reason,
             Some(_) | None => return Ok(()),
         };
         self.case_mut().review = None;
         if reason.is_about_page() {
-            self.record_page_review(offline);
+            self.case_mut().removal.record_page_review(offline);
         }
         match reason {
             ReviewReason::Disputed => {
@@ -100,12 +99,12 @@ impl LockedCase {
             }
             ReviewReason::Soft404 => {
                 if matches!(
-                    self.case.content_status,
+                    self.case().content_status,
                     ContentStatus::Online | ContentStatus::Exhausted
                 ) {
                     if offline {
                         // A person's decision, not the checks so far, confirms the removal.
-                        self.clear_claim();
+                        self.case_mut().removal.clear_claim();
                         self.confirm_removal(cx);
                     } else {
                         self.refute_claims(cx, cx.now);
@@ -129,19 +128,19 @@ impl LockedCase {
     fn request_pending_review(&mut self, cx: &BatchContext<'_>) -> Result<(), Error> {
         let disputed = self
             .current_notices()
-            .find(|n| self.notices[*n].state == NoticeState::Disputed);
+            .find(|n| self.notice(*n).state == NoticeState::Disputed);
         let Some(n) = disputed else {
             return Ok(());
         };
         let note = self.provider_note(cx, n)?;
-        let id = self.notices[n].id;
+        let id = self.notice(n).id;
         self.request_review(cx, ReviewReason::Disputed, Some(id), note.as_deref())
     }
 
     /// Attributes the host again: it may have been added to the directory in the meantime.
     fn retry_attribution(&mut self, cx: &BatchContext<'_>) -> Result<(), Error> {
         if !matches!(
-            self.case.content_status,
+            self.case().content_status,
             ContentStatus::Online | ContentStatus::Exhausted
         ) {
             return Ok(());
@@ -168,8 +167,10 @@ impl LockedCase {
 
     /// Fires the remaining rungs of the ladder now, in order, because no provider is left to notify.
     pub(super) fn fire_remaining_rungs(&mut self, cx: &BatchContext<'_>) {
-        for rung in self.regime(cx).ladder.indices() {
-            if self.case.content_status == ContentStatus::Online && !self.has_fired(cx, rung) {
+        let ladder = &self.regime(cx).ladder;
+        for rung in ladder.indices() {
+            let has_fired = self.case().ladder.has_fired(ladder, rung);
+            if self.case().content_status == ContentStatus::Online && !has_fired {
                 self.fire(cx, rung, cx.now);
             }
         }
@@ -180,7 +181,7 @@ impl LockedCase {
             return;
         };
         let notified = self.notified_providers(in_doubt);
-        for n in self.notices.indices() {
+        for n in self.notices().indices() {
             self.cancel(n);
             if let NoticeTransition::ChangeTo(_) = self.apply(n, notice::Command::Withdraw) {
                 let body = Body::NoticeWithdrawn(v1::NoticeWithdrawn {
@@ -193,13 +194,11 @@ impl LockedCase {
         for n in notified {
             self.send_message(n, Message::Retraction, None);
         }
-        self.clear_claim();
         let case = self.case_mut();
-        case.pause = None;
+        case.removal.clear_claim();
+        case.removal.forget_page_reviews();
+        case.ladder.drop_pause();
         case.review = None;
-        // A page that was not the material by this verdict may be it by the next.
-        case.reviewed_fingerprint = None;
-        case.offline_fingerprints.clear();
         case.resolve_at = None;
         case.resumes_as = None;
         case.held_since = None;
@@ -209,14 +208,14 @@ impl LockedCase {
     /// Indices of the newest notice to each provider that was notified, or may have been.
     fn notified_providers(&self, in_doubt: &[NoticeId]) -> Vec<NoticeIdx> {
         let mut notified: Vec<NoticeIdx> = Vec::new();
-        for n in self.notices.indices() {
-            let notice = &self.notices[n];
+        for n in self.notices().indices() {
+            let notice = self.notice(n);
             let reached = notice.sent_at.is_some() || in_doubt.contains(&notice.id);
             if !reached || notice.state == NoticeState::Withdrawn {
                 continue;
             }
             let same_provider =
-                |m: &&mut NoticeIdx| self.notices[**m].provider_id == notice.provider_id;
+                |m: &&mut NoticeIdx| self.notice(**m).provider_id == notice.provider_id;
             match notified.iter_mut().find(same_provider) {
                 Some(older) => *older = n,
                 None => notified.push(n),

@@ -60,7 +60,12 @@ impl Handlers {
             verified_at: Some(timestamp(case.verified_at)),
             dispatched_at: case.dispatched_at.map(timestamp),
             confirmed_removed_at: case.confirmed_at.map(timestamp),
-            last_rung: case.last_rung.map(Rung::wire).unwrap_or_default(),
+            last_rung: case
+                .ladder
+                .row()
+                .last_rung
+                .map(Rung::wire)
+                .unwrap_or_default(),
             notices,
             masked_url: masked,
         })

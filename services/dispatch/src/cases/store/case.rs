@@ -7,17 +7,13 @@ use sqlx::{PgConnection, Row as _};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::fingerprint::{self, Fingerprint, FingerprintDigest};
+use super::fingerprint;
 use crate::Error;
+use crate::cases::ladder_progress::{LadderProgress, LadderRow, Pause};
+use crate::cases::page::FingerprintDigest;
+use crate::cases::removal::{Removal, RemovalRow};
 use crate::policy::RungKey;
 use crate::row::{RowReader, column, list};
-
-/// A pause of the ladder after a provider's answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pause {
-    pub since: OffsetDateTime,
-    pub until: OffsetDateTime,
-}
 
 /// The row of a case; the migration explains its columns.
 #[derive(Clone)]
@@ -35,33 +31,14 @@ pub struct DispatchCase {
     pub policy_version: String,
     pub episode: i32,
     pub steps: i32,
-    pub episode_at: Option<OffsetDateTime>,
-    pub ladder_from: Option<OffsetDateTime>,
-    /// Rungs that have fired, or were skipped, in this episode.
-    pub rungs_fired: Vec<RungKey>,
-    pub last_rung: Option<Rung>,
-    pub pause: Option<Pause>,
-    pub pauses: i32,
-    pub paused_ms: i64,
-    pub claim_since: Option<OffsetDateTime>,
-    pub claim_until: Option<OffsetDateTime>,
-    pub checks: i32,
-    pub checks_agreed: i32,
-    pub checks_changed: i32,
-    pub watch_step: i32,
-    pub online_fingerprint: Option<Fingerprint>,
-    /// Of the changed page in the latest review.
-    pub reviewed_fingerprint: Option<FingerprintDigest>,
-    /// Of pages that a person decided are not the material, the newest last.
-    pub offline_fingerprints: Vec<FingerprintDigest>,
-    pub next_contact_by: Option<OffsetDateTime>,
+    pub ladder: LadderProgress,
+    pub removal: Removal,
     pub dispatched_at: Option<OffsetDateTime>,
     pub delivered_at: Option<OffsetDateTime>,
     pub acknowledged_at: Option<OffsetDateTime>,
     pub removal_claimed_at: Option<OffsetDateTime>,
     pub confirmed_at: Option<OffsetDateTime>,
     pub closed_at: Option<OffsetDateTime>,
-    pub flagged_at: Option<OffsetDateTime>,
     pub moves: i32,
     pub review: Option<(ReviewId, ReviewReason)>,
     pub resolve_at: Option<OffsetDateTime>,
@@ -190,43 +167,43 @@ pub async fn upsert_cases(conn: &mut PgConnection, rows: &[&DispatchCase]) -> Re
     .bind(column(rows, |c| c.policy_version.as_str()))
     .bind(column(rows, |c| c.episode))
     .bind(column(rows, |c| c.steps))
-    .bind(column(rows, |c| c.episode_at))
-    .bind(column(rows, |c| c.ladder_from))
-    .bind(column(rows, |c| c.last_rung.map(Rung::as_str)))
-    .bind(column(rows, |c| c.pause.map(|p| p.since)))
-    .bind(column(rows, |c| c.pause.map(|p| p.until)))
-    .bind(column(rows, |c| c.pauses))
-    .bind(column(rows, |c| c.paused_ms))
-    .bind(column(rows, |c| c.claim_since))
-    .bind(column(rows, |c| c.claim_until))
-    .bind(column(rows, |c| c.checks))
-    .bind(column(rows, |c| c.checks_agreed))
-    .bind(column(rows, |c| c.checks_changed))
-    .bind(column(rows, |c| c.watch_step))
-    .bind(column(rows, |c| c.online_fingerprint.as_ref().map(|s| s.status)))
-    .bind(column(rows, |c| c.online_fingerprint.as_ref().and_then(|s| s.length)))
-    .bind(column(rows, |c| c.online_fingerprint.as_ref().and_then(|s| s.etag.as_deref())))
-    .bind(column(rows, |c| c.online_fingerprint.as_ref().and_then(|s| s.content_type.as_deref())))
+    .bind(column(rows, |c| c.ladder.row().episode_at))
+    .bind(column(rows, |c| c.ladder.row().ladder_from))
+    .bind(column(rows, |c| c.ladder.row().last_rung.map(Rung::as_str)))
+    .bind(column(rows, |c| c.ladder.row().pause.map(|p| p.since)))
+    .bind(column(rows, |c| c.ladder.row().pause.map(|p| p.until)))
+    .bind(column(rows, |c| c.ladder.row().pauses))
+    .bind(column(rows, |c| c.ladder.row().paused_ms))
+    .bind(column(rows, |c| c.removal.row().claim_since))
+    .bind(column(rows, |c| c.removal.row().claim_until))
+    .bind(column(rows, |c| c.removal.row().checks))
+    .bind(column(rows, |c| c.removal.row().checks_agreed))
+    .bind(column(rows, |c| c.removal.row().checks_changed))
+    .bind(column(rows, |c| c.removal.row().watch_step))
+    .bind(column(rows, |c| c.removal.row().online_fingerprint.as_ref().map(|s| s.status)))
+    .bind(column(rows, |c| c.removal.row().online_fingerprint.as_ref().and_then(|s| s.length)))
+    .bind(column(rows, |c| c.removal.row().online_fingerprint.as_ref().and_then(|s| s.etag.as_deref())))
+    .bind(column(rows, |c| c.removal.row().online_fingerprint.as_ref().and_then(|s| s.content_type.as_deref())))
     .bind(column(rows, |c| c.dispatched_at))
     .bind(column(rows, |c| c.delivered_at))
     .bind(column(rows, |c| c.acknowledged_at))
     .bind(column(rows, |c| c.removal_claimed_at))
     .bind(column(rows, |c| c.confirmed_at))
     .bind(column(rows, |c| c.closed_at))
-    .bind(column(rows, |c| c.flagged_at))
+    .bind(column(rows, |c| c.ladder.row().flagged_at))
     .bind(column(rows, |c| c.moves))
     .bind(column(rows, |c| c.review.map(|(id, _)| id.uuid())))
     .bind(column(rows, |c| c.review.map(|(_, reason)| reason.as_str())))
     .bind(column(rows, |c| c.resolve_at))
     .bind(column(rows, |c| c.due_at))
     .bind(column(rows, |c| c.unsettled))
-    .bind(column(rows, |c| c.reviewed_fingerprint.as_ref().map(FingerprintDigest::as_str)))
-    .bind(column(rows, |c| c.next_contact_by))
-    .bind(list(rows, |c| &c.rungs_fired, |c, _| c.case_id.uuid()))
-    .bind(list(rows, |c| &c.rungs_fired, |_, fired| fired.rung.as_str()))
-    .bind(list(rows, |c| &c.rungs_fired, |_, fired| fired.after.whole_milliseconds() as i64))
-    .bind(list(rows, |c| &c.offline_fingerprints, |c, _| c.case_id.uuid()))
-    .bind(list(rows, |c| &c.offline_fingerprints, |_, digest| digest.as_str()))
+    .bind(column(rows, |c| c.removal.row().reviewed_fingerprint.as_ref().map(FingerprintDigest::as_str)))
+    .bind(column(rows, |c| c.ladder.row().next_contact_by))
+    .bind(list(rows, |c| &c.ladder.row().rungs_fired, |c, _| c.case_id.uuid()))
+    .bind(list(rows, |c| &c.ladder.row().rungs_fired, |_, fired| fired.rung.as_str()))
+    .bind(list(rows, |c| &c.ladder.row().rungs_fired, |_, fired| fired.after.whole_milliseconds() as i64))
+    .bind(list(rows, |c| &c.removal.row().offline_fingerprints, |c, _| c.case_id.uuid()))
+    .bind(list(rows, |c| &c.removal.row().offline_fingerprints, |_, digest| digest.as_str()))
     .execute(conn)
     .await?
     .rows_affected();
@@ -258,36 +235,48 @@ fn dispatch_case(row: &PgRow) -> Result<DispatchCase, Error> {
         policy_version: r.get("policy_version")?,
         episode: r.get("episode")?,
         steps: r.get("steps")?,
-        episode_at: r.get("episode_at")?,
-        ladder_from: r.get("ladder_from")?,
-        rungs_fired: rungs_fired(&r)?,
-        last_rung: r.parse_optional("last_rung")?,
-        pause: pause(&r)?,
-        pauses: r.get("pauses")?,
-        paused_ms: r.get("paused_ms")?,
-        claim_since: r.get("claim_since")?,
-        claim_until: r.get("claim_until")?,
-        checks: r.get("checks")?,
-        checks_agreed: r.get("checks_agreed")?,
-        checks_changed: r.get("checks_changed")?,
-        watch_step: r.get("watch_step")?,
-        online_fingerprint: fingerprint::online(&r)?,
-        reviewed_fingerprint: r.parse_optional("reviewed_fingerprint")?,
-        offline_fingerprints: fingerprint::read_digests(&r, "offline_fingerprints")?,
-        next_contact_by: r.get("next_contact_by")?,
+        ladder: ladder(&r)?,
+        removal: removal(&r)?,
         dispatched_at: r.get("dispatched_at")?,
         delivered_at: r.get("delivered_at")?,
         acknowledged_at: r.get("acknowledged_at")?,
         removal_claimed_at: r.get("removal_claimed_at")?,
         confirmed_at: r.get("confirmed_at")?,
         closed_at: r.get("closed_at")?,
-        flagged_at: r.get("flagged_at")?,
         moves: r.get("moves")?,
         review: review(&r)?,
         resolve_at: r.get("resolve_at")?,
         due_at: r.get("due_at")?,
         unsettled: r.get("unsettled")?,
     })
+}
+
+fn ladder(r: &RowReader<'_>) -> Result<LadderProgress, Error> {
+    Ok(LadderProgress::from_row(LadderRow {
+        episode_at: r.get("episode_at")?,
+        ladder_from: r.get("ladder_from")?,
+        rungs_fired: rungs_fired(r)?,
+        last_rung: r.parse_optional("last_rung")?,
+        next_contact_by: r.get("next_contact_by")?,
+        pause: pause(r)?,
+        pauses: r.get("pauses")?,
+        paused_ms: r.get("paused_ms")?,
+        flagged_at: r.get("flagged_at")?,
+    }))
+}
+
+fn removal(r: &RowReader<'_>) -> Result<Removal, Error> {
+    Ok(Removal::from_row(RemovalRow {
+        claim_since: r.get("claim_since")?,
+        claim_until: r.get("claim_until")?,
+        checks: r.get("checks")?,
+        checks_agreed: r.get("checks_agreed")?,
+        checks_changed: r.get("checks_changed")?,
+        watch_step: r.get("watch_step")?,
+        online_fingerprint: fingerprint::online(r)?,
+        reviewed_fingerprint: r.parse_optional("reviewed_fingerprint")?,
+        offline_fingerprints: fingerprint::read_digests(r, "offline_fingerprints")?,
+    }))
 }
 
 fn rungs_fired(r: &RowReader<'_>) -> Result<Vec<RungKey>, Error> {

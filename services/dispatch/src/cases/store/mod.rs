@@ -13,10 +13,9 @@ mod provider_listing;
 mod seal;
 mod timer;
 
-pub use case::{DispatchCase, Pause, cases, lock_cases, upsert_cases};
+pub use case::{DispatchCase, cases, lock_cases, upsert_cases};
 pub use clocks::*;
 pub use counts::*;
-pub use fingerprint::{Fingerprint, FingerprintDigest};
 pub use listing_positions::reserve_listing_positions;
 pub use notice::{
     Notice, addressee, case_of_notices, notices_of_cases, owned_notices, upsert_notices,

@@ -8,11 +8,11 @@ use crate::cases::store::Notice;
 
 /// Position of a notice in its case. Only [`Notices`] makes one, and nothing else accepts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct NoticeIdx(usize);
+pub(in crate::cases::commands) struct NoticeIdx(usize);
 
 /// All notices of a case, by episode and step.
 #[derive(Default)]
-pub(super) struct Notices(Vec<Notice>);
+pub(in crate::cases::commands) struct Notices(Vec<Notice>);
 
 impl Notices {
     /// Adds a notice, which is newer than the others.
@@ -22,15 +22,15 @@ impl Notices {
     }
 
     /// The positions of all notices, in order.
-    pub(super) fn indices(&self) -> impl Iterator<Item = NoticeIdx> + use<> {
+    pub(in crate::cases::commands) fn indices(&self) -> impl Iterator<Item = NoticeIdx> + use<> {
         (0..self.0.len()).map(NoticeIdx)
     }
 
-    pub(super) fn iter(&self) -> std::slice::Iter<'_, Notice> {
+    pub(in crate::cases::commands) fn iter(&self) -> std::slice::Iter<'_, Notice> {
         self.0.iter()
     }
 
-    pub(super) fn find(&self, id: NoticeId) -> Option<NoticeIdx> {
+    pub(in crate::cases::commands) fn find(&self, id: NoticeId) -> Option<NoticeIdx> {
         self.0.iter().position(|n| n.id == id).map(NoticeIdx)
     }
 }

@@ -3,6 +3,10 @@
 //!
 //! [`CaseBatch::store`]: super::case_batch::CaseBatch::store
 
+mod delivery_plan;
+mod notices;
+mod seal;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -11,7 +15,7 @@ use domain::event;
 use domain::id::{CaseId, NoticeId, ProviderId, ReviewId};
 use domain::wire::timestamp;
 use platform::log::NewEvent;
-use platform::sealed::{DataKey, Purpose, WrappedKey};
+use platform::sealed::Purpose;
 use platform::trace;
 use proto::v1;
 use proto::v1::event::Body;
@@ -19,13 +23,14 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::CommandDeps;
-use super::notices::{NoticeIdx, Notices};
 use crate::Error;
 use crate::cases::lifecycle::case::{self, CaseTransition};
 use crate::cases::lifecycle::notice::{self, NoticeTransition};
 use crate::cases::store::{CaseSeal, DispatchCase, Notice};
 use crate::directory::DirectorySnapshot;
 use crate::policy::Regime;
+use delivery_plan::DeliveryPlan;
+pub(super) use notices::{NoticeIdx, Notices};
 
 /// What every case of a batch shares.
 pub(super) struct BatchContext<'a> {
@@ -41,28 +46,25 @@ pub(super) enum NextCheck {
     Never,
 }
 
+/// Case, episode, regime and due time of an entry on the regulator's list.
+pub(super) type RegulatorEntry = (CaseId, i32, String, OffsetDateTime);
+
 pub(super) struct LockedCase {
-    pub(super) case: DispatchCase,
-    pub(super) notices: Notices,
-    pub(super) seal: Option<CaseSeal>,
-    pub(super) seal_changed: bool,
+    case: DispatchCase,
+    notices: Notices,
+    seal: Option<CaseSeal>,
+    seal_changed: bool,
     /// The event that caused the events emitted from here on.
-    pub(super) cause: Option<Uuid>,
+    cause: Option<Uuid>,
     /// Whether anything must be written.
-    pub(super) is_changed: bool,
-    /// Indices of the notices whose rows must be written.
-    pub(super) changed_notices: BTreeSet<NoticeIdx>,
-    /// Indices of the notices that get a new position in their provider's listing.
-    pub(super) relisted: BTreeSet<NoticeIdx>,
-    pub(super) events: Vec<NewEvent>,
-    /// Indices of the notices whose newest message is to be delivered.
-    pub(super) enqueued: BTreeSet<NoticeIdx>,
-    /// Notices whose pending delivery is dropped.
-    pub(super) cancelled: BTreeSet<NoticeId>,
+    is_changed: bool,
+    /// The notices whose rows must be written.
+    changed_notices: BTreeSet<NoticeIdx>,
+    events: Vec<NewEvent>,
+    deliveries: DeliveryPlan,
     /// None leaves the scheduled check as it is.
-    pub(super) next_check: Option<NextCheck>,
-    /// Case, episode, regime and due time of each entry on the regulator's list.
-    pub(super) regulator_entries: Vec<(CaseId, i32, String, OffsetDateTime)>,
+    next_check: Option<NextCheck>,
+    regulator_entries: Vec<RegulatorEntry>,
 }
 
 impl LockedCase {
@@ -75,19 +77,46 @@ impl LockedCase {
             cause: None,
             is_changed: false,
             changed_notices: BTreeSet::new(),
-            relisted: BTreeSet::new(),
             events: Vec::new(),
-            enqueued: BTreeSet::new(),
-            cancelled: BTreeSet::new(),
+            deliveries: DeliveryPlan::default(),
             next_check: None,
             regulator_entries: Vec::new(),
         }
+    }
+
+    pub(super) fn case(&self) -> &DispatchCase {
+        &self.case
     }
 
     /// Mutable access to the case row, which marks it for writing.
     pub(super) fn case_mut(&mut self) -> &mut DispatchCase {
         self.is_changed = true;
         &mut self.case
+    }
+
+    pub(super) fn notices(&self) -> &Notices {
+        &self.notices
+    }
+
+    pub(super) fn notice(&self, n: NoticeIdx) -> &Notice {
+        &self.notices[n]
+    }
+
+    /// Adds a notice that the database has.
+    pub(super) fn load_notice(&mut self, notice: Notice) {
+        self.notices.push(notice);
+    }
+
+    /// Adds a new notice.
+    pub(super) fn add_notice(&mut self, notice: Notice) -> NoticeIdx {
+        let n = self.notices.push(notice);
+        self.notice_mut(n);
+        n
+    }
+
+    /// The event that causes the events emitted from here on.
+    pub(super) fn set_cause(&mut self, cause: Option<Uuid>) {
+        self.cause = cause;
     }
 
     /// Mutable access to a notice, which marks it for writing.
@@ -181,18 +210,23 @@ impl LockedCase {
 
     /// Drops the pending delivery of this notice.
     pub(super) fn cancel(&mut self, n: NoticeIdx) {
-        self.enqueued.remove(&n);
-        self.cancelled.insert(self.notices[n].id);
+        self.deliveries.cancel(n);
         self.is_changed = true;
     }
 
     /// Queues the newest message of this notice for delivery and puts it at the end of its provider's
     /// listing.
     pub(super) fn enqueue(&mut self, n: NoticeIdx) {
-        self.cancelled.remove(&self.notices[n].id);
-        self.enqueued.insert(n);
-        self.relisted.insert(n);
+        self.deliveries.enqueue(n);
         self.notice_mut(n);
+    }
+
+    /// Puts the case on the regulator's list.
+    pub(super) fn list_for_regulator(&mut self, due: OffsetDateTime) {
+        let case = &self.case;
+        let entry = (case.case_id, case.episode, case.regime.clone(), due);
+        self.regulator_entries.push(entry);
+        self.is_changed = true;
     }
 
     pub(super) fn schedule_check(&mut self, at: OffsetDateTime) {
@@ -234,61 +268,6 @@ impl LockedCase {
         Ok(())
     }
 
-    /// Seals text under the case's data key. Needs the seal to be loaded.
-    pub(super) fn seal_text(
-        &self,
-        cx: &BatchContext<'_>,
-        purpose: Purpose,
-        row: Uuid,
-        text: &str,
-    ) -> Result<Vec<u8>, Error> {
-        let case_id = self.case.case_id.uuid();
-        let (key, _) = self.open_seal(cx)?;
-        let sealed = key.seal(purpose, case_id, row, text.as_bytes());
-        Ok(sealed.into_bytes())
-    }
-
-    /// The text that a provider sent with its answer. Needs the seal to be loaded.
-    pub(super) fn provider_note(
-        &self,
-        cx: &BatchContext<'_>,
-        n: NoticeIdx,
-    ) -> Result<Option<String>, Error> {
-        let notice = &self.notices[n];
-        let Some(note) = &notice.note else {
-            return Ok(None);
-        };
-        let (key, _) = self.open_seal(cx)?;
-        let (case_id, row) = (self.case.case_id.uuid(), notice.id.uuid());
-        let opened = key.open(Purpose::Note, case_id, row, note)?;
-        Ok(Some(opened.text()?.to_owned()))
-    }
-
-    /// The URL of the case. Needs the seal to be loaded.
-    pub(super) fn case_url(
-        &self,
-        cx: &BatchContext<'_>,
-    ) -> Result<domain::url::CanonicalUrl, Error> {
-        let (key, seal) = self.open_seal(cx)?;
-        crate::cases::store::open_url(
-            &key,
-            self.case.case_id,
-            seal.content_report_id,
-            &seal.sealed_content,
-        )
-    }
-
-    fn open_seal(&self, cx: &BatchContext<'_>) -> Result<(DataKey, &CaseSeal), Error> {
-        let case_id = self.case.case_id.uuid();
-        let seal = self.seal.as_ref().ok_or(Error::Row {
-            table: "case_seal",
-            column: "wrapped_key",
-            id: case_id,
-        })?;
-        let wrapped = WrappedKey::parse(seal.wrapped_key.clone())?;
-        Ok((cx.deps.keyring.unwrap(case_id, &wrapped)?, seal))
-    }
-
     /// Emits `NoticeSent`.
     pub(super) fn emit_sent(&mut self, cx: &BatchContext<'_>, n: NoticeIdx, attempts: i32) {
         let body = Body::NoticeSent(v1::NoticeSent {
@@ -308,16 +287,40 @@ impl LockedCase {
             | ContentStatus::Watched
             | ContentStatus::Held => true,
             ContentStatus::Exhausted => {
-                self.case.claim_since.is_some()
+                self.case.removal.is_claimed()
                     || self.case.review.is_some()
                     || self.case.resolve_at.is_some()
-                    || self.case.pause.is_some()
+                    || self.case.ladder.is_paused()
                     || self
                         .current_notices()
                         .any(|n| self.notices[n].state == NoticeState::NeedInformation)
             }
-            ContentStatus::Closed => self.case.claim_since.is_some(),
+            ContentStatus::Closed => self.case.removal.is_claimed(),
             ContentStatus::Withdrawn => false,
         }
+    }
+
+    pub(super) fn is_changed(&self) -> bool {
+        self.is_changed
+    }
+
+    pub(super) fn changed_notices(&self) -> impl Iterator<Item = &Notice> {
+        self.changed_notices.iter().map(|n| &self.notices[*n])
+    }
+
+    pub(super) fn deliveries(&self) -> &DeliveryPlan {
+        &self.deliveries
+    }
+
+    pub(super) fn next_check(&self) -> Option<NextCheck> {
+        self.next_check
+    }
+
+    pub(super) fn regulator_entries(&self) -> &[RegulatorEntry] {
+        &self.regulator_entries
+    }
+
+    pub(super) fn into_events(self) -> Vec<NewEvent> {
+        self.events
     }
 }
