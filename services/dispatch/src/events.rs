@@ -61,13 +61,9 @@ impl EventHandler for VerificationHandler {
         let now = self.clock.now(conn).await?;
         let ids: Vec<Uuid> = batch.iter().map(|e| e.case_id).collect();
         // Locks the rows of the whole batch in one order; the commands below then lock parts of it.
-        let opened: Vec<CaseId> = cases::lock_cases(conn, &ids)
+        let opened: Vec<CaseId> = cases::lock_opened(conn, &ids)
             .await
-            .map_err(|error| handler_error(batch, error))?
-            .into_iter()
-            .filter(|case| case.episode > 0)
-            .map(|case| case.case_id)
-            .collect();
+            .map_err(|error| handler_error(batch, error))?;
         let mut commands: Vec<(usize, EventCommand)> = Vec::new();
         for (n, envelope) in batch.iter().enumerate() {
             if let Some(command) = self.parse(envelope, &opened, now)? {

@@ -14,7 +14,7 @@ pub struct Pause {
 }
 
 /// The stored form of [`LadderProgress`]; the migration explains the columns.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LadderRow {
     pub episode_at: Option<OffsetDateTime>,
     pub ladder_from: Option<OffsetDateTime>,

@@ -31,7 +31,7 @@ pub(crate) use grpc::{AnswerCall, AnswerCallResult, clock_figure, group_commit, 
 pub use lifecycle::Message;
 pub use page::ResponseMetadata;
 pub(crate) use store::{
-    CaseSeal, ClockStats, ProviderFigures, count_false_claims, count_provider, lock_cases,
+    CaseSeal, ClockStats, ProviderFigures, count_false_claims, count_provider, lock_opened,
     open_url, provider_clocks, provider_figures, readable_contents,
 };
 pub use store::{

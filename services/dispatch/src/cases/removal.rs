@@ -15,7 +15,7 @@ const REPORT_CHECK_FACTOR: i32 = 4;
 const MAX_OFFLINE_FINGERPRINTS: usize = 16;
 
 /// The stored form of [`Removal`]; the migration explains the columns.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct RemovalRow {
     pub claim_since: Option<OffsetDateTime>,
     pub claim_until: Option<OffsetDateTime>,

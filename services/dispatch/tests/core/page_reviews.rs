@@ -296,7 +296,7 @@ async fn withdrawing_the_verdict_forgets_the_reviewed_pages() {
 async fn an_invalid_stored_fingerprint_is_an_error_that_names_its_column() {
     let fixture = DispatchFixture::new().await;
     let case_id = case_with_page_review(&fixture).await;
-    sqlx::query("update dispatch_case set offline_fingerprints = array['x'] where case_id = $1")
+    sqlx::query("update case_removal set offline_fingerprints = array['x'] where case_id = $1")
         .bind(case_id.uuid())
         .execute(&fixture.pool)
         .await

@@ -110,6 +110,17 @@ impl<'a> CaseBatch<'a> {
 
         let rows: Vec<&DispatchCase> = changed.iter().map(|c| c.case()).collect();
         store::upsert_cases(conn, &rows).await?;
+        let id = |c: &LockedCase| c.case().case_id.uuid();
+        let ladders: Vec<_> = changed
+            .iter()
+            .filter_map(|c| Some((id(c), c.changed_ladder()?)))
+            .collect();
+        store::upsert_ladders(conn, &ladders).await?;
+        let removals: Vec<_> = changed
+            .iter()
+            .filter_map(|c| Some((id(c), c.changed_removal()?)))
+            .collect();
+        store::upsert_removals(conn, &removals).await?;
         let seals: Vec<&CaseSeal> = changed.iter().filter_map(|c| c.changed_seal()).collect();
         store::upsert_seals(conn, &seals).await?;
         let mut notices: Vec<&Notice> = changed.iter().flat_map(|c| c.changed_notices()).collect();

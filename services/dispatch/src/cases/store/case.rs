@@ -1,21 +1,20 @@
 //! Case rows. The lock of a case's row guards every change to its notices.
 
-use domain::enums::{Category, ContentStatus, Media, ReviewReason, Rung};
+use domain::enums::{Category, ContentStatus, Media, ReviewReason};
 use domain::id::{CaseId, DecisionId, ReviewId};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row as _};
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::fingerprint;
+use super::case_ladder::ladder;
+use super::case_removal::removal;
 use crate::Error;
-use crate::cases::ladder_progress::{LadderProgress, LadderRow, Pause};
-use crate::cases::page::FingerprintDigest;
-use crate::cases::removal::{Removal, RemovalRow};
-use crate::policy::RungKey;
-use crate::row::{RowReader, column, list};
+use crate::cases::ladder_progress::LadderProgress;
+use crate::cases::removal::Removal;
+use crate::row::{RowReader, column};
 
-/// The row of a case; the migration explains its columns.
+/// A case with its progress on the ladder and of the removal; the migration explains the columns.
 #[derive(Clone)]
 pub struct DispatchCase {
     pub case_id: CaseId,
@@ -48,15 +47,57 @@ pub struct DispatchCase {
 
 /// Locks these cases in ascending order; unknown ids are ignored.
 pub async fn lock_cases(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<DispatchCase>, Error> {
-    let rows = sqlx::query(
+    let locked = sqlx::query(
         "-- lock_cases
         select
-            case_id, decision_id, category, media, received_at, verified_at, content_status, resumes_as, held_since, regime,
-            policy_version, episode, steps, episode_at, ladder_from, rungs_fired, rungs_fired_ms, last_rung, paused_since,
-            paused_until, pauses, paused_ms, claim_since, claim_until, checks, checks_agreed, checks_changed, watch_step,
-            online_status, online_length, online_etag, online_type, dispatched_at, delivered_at, acknowledged_at,
-            removal_claimed_at, confirmed_at, closed_at, flagged_at, moves, review_id, review_reason,
-            resolve_at, due_at, unsettled, reviewed_fingerprint, offline_fingerprints, next_contact_by
+            case_id, decision_id, category, media, received_at, verified_at, content_status, resumes_as, held_since,
+            regime, policy_version, episode, steps, dispatched_at, delivered_at, acknowledged_at, removal_claimed_at,
+            confirmed_at, closed_at, moves, review_id, review_reason, resolve_at, due_at, unsettled
+        from dispatch_case
+        where case_id = any($1)
+        order by case_id
+        for update",
+    )
+    .bind(ids)
+    .fetch_all(&mut *conn)
+    .await?;
+    if locked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids = locked
+        .iter()
+        .map(|row| row.try_get("case_id"))
+        .collect::<Result<Vec<Uuid>, _>>()?;
+    // A statement that waits for a lock reads other tables as they were before it waited.
+    let progress = sqlx::query(
+        "-- progress_of_cases
+        select
+            c.case_id,
+            l.episode_at, l.ladder_from, l.rungs_fired, l.rungs_fired_ms, l.last_rung, l.next_contact_by,
+            l.paused_since, l.paused_until, l.pauses, l.paused_ms, l.flagged_at,
+            r.claim_since, r.claim_until, r.checks, r.checks_agreed, r.checks_changed, r.watch_step, r.online_status,
+            r.online_length, r.online_etag, r.online_type, r.reviewed_fingerprint, r.offline_fingerprints
+        from dispatch_case c
+        left join case_ladder l on l.case_id = c.case_id
+        left join case_removal r on r.case_id = c.case_id
+        where c.case_id = any($1)
+        order by c.case_id",
+    )
+    .bind(&ids)
+    .fetch_all(conn)
+    .await?;
+    locked
+        .iter()
+        .zip(&progress)
+        .map(|(case, progress)| dispatch_case(case, progress))
+        .collect()
+}
+
+/// Locks these cases in ascending order; returns those that were opened, and ignores unknown ids.
+pub async fn lock_opened(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<CaseId>, Error> {
+    let locked: Vec<(Uuid, i32)> = sqlx::query_as(
+        "-- lock_opened
+        select case_id, episode
         from dispatch_case
         where case_id = any($1)
         order by case_id
@@ -65,7 +106,11 @@ pub async fn lock_cases(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Dis
     .bind(ids)
     .fetch_all(conn)
     .await?;
-    rows.iter().map(dispatch_case).collect()
+    Ok(locked
+        .into_iter()
+        .filter(|(_, episode)| *episode > 0)
+        .map(|(id, _)| CaseId::new(id))
+        .collect())
 }
 
 /// Reads cases without a lock.
@@ -73,22 +118,26 @@ pub async fn cases(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Dispatch
     let rows = sqlx::query(
         "-- cases
         select
-            case_id, decision_id, category, media, received_at, verified_at, content_status, resumes_as, held_since, regime,
-            policy_version, episode, steps, episode_at, ladder_from, rungs_fired, rungs_fired_ms, last_rung, paused_since,
-            paused_until, pauses, paused_ms, claim_since, claim_until, checks, checks_agreed, checks_changed, watch_step,
-            online_status, online_length, online_etag, online_type, dispatched_at, delivered_at, acknowledged_at,
-            removal_claimed_at, confirmed_at, closed_at, flagged_at, moves, review_id, review_reason,
-            resolve_at, due_at, unsettled, reviewed_fingerprint, offline_fingerprints, next_contact_by
-        from dispatch_case
-        where case_id = any($1)",
+            c.case_id, c.decision_id, c.category, c.media, c.received_at, c.verified_at, c.content_status,
+            c.resumes_as, c.held_since, c.regime, c.policy_version, c.episode, c.steps, c.dispatched_at,
+            c.delivered_at, c.acknowledged_at, c.removal_claimed_at, c.confirmed_at, c.closed_at, c.moves,
+            c.review_id, c.review_reason, c.resolve_at, c.due_at, c.unsettled,
+            l.episode_at, l.ladder_from, l.rungs_fired, l.rungs_fired_ms, l.last_rung, l.next_contact_by,
+            l.paused_since, l.paused_until, l.pauses, l.paused_ms, l.flagged_at,
+            r.claim_since, r.claim_until, r.checks, r.checks_agreed, r.checks_changed, r.watch_step, r.online_status,
+            r.online_length, r.online_etag, r.online_type, r.reviewed_fingerprint, r.offline_fingerprints
+        from dispatch_case c
+        left join case_ladder l on l.case_id = c.case_id
+        left join case_removal r on r.case_id = c.case_id
+        where c.case_id = any($1)",
     )
     .bind(ids)
     .fetch_all(conn)
     .await?;
-    rows.iter().map(dispatch_case).collect()
+    rows.iter().map(|row| dispatch_case(row, row)).collect()
 }
 
-/// Inserts or updates rows, each once.
+/// Inserts or updates rows of cases, each once.
 pub async fn upsert_cases(conn: &mut PgConnection, rows: &[&DispatchCase]) -> Result<(), Error> {
     if rows.is_empty() {
         return Ok(());
@@ -96,63 +145,34 @@ pub async fn upsert_cases(conn: &mut PgConnection, rows: &[&DispatchCase]) -> Re
     let written = sqlx::query(
         "-- upsert_cases
         insert into dispatch_case (
-            case_id, decision_id, category, media, received_at, verified_at, content_status, resumes_as, held_since, regime,
-            policy_version, episode, steps, episode_at, ladder_from, rungs_fired, rungs_fired_ms, last_rung, paused_since,
-            paused_until, pauses, paused_ms, claim_since, claim_until, checks, checks_agreed, checks_changed, watch_step,
-            online_status, online_length, online_etag, online_type, dispatched_at, delivered_at, acknowledged_at,
-            removal_claimed_at, confirmed_at, closed_at, flagged_at, moves, review_id, review_reason,
-            resolve_at, due_at, unsettled, reviewed_fingerprint, offline_fingerprints, next_contact_by)
+            case_id, decision_id, category, media, received_at, verified_at, content_status, resumes_as, held_since,
+            regime, policy_version, episode, steps, dispatched_at, delivered_at, acknowledged_at, removal_claimed_at,
+            confirmed_at, closed_at, moves, review_id, review_reason, resolve_at, due_at, unsettled)
         select
-            r.case_id, r.decision_id, r.category, r.media, r.received_at, r.verified_at, r.content_status, r.resumes_as,
-            r.held_since, r.regime, r.policy_version, r.episode, r.steps, r.episode_at, r.ladder_from,
-            coalesce(f.rungs, '{}'), coalesce(f.after_ms, '{}'), r.last_rung, r.paused_since, r.paused_until, r.pauses,
-            r.paused_ms, r.claim_since, r.claim_until, r.checks, r.checks_agreed, r.checks_changed, r.watch_step, r.online_status, r.online_length,
-            r.online_etag, r.online_type, r.dispatched_at, r.delivered_at, r.acknowledged_at, r.removal_claimed_at,
-            r.confirmed_at, r.closed_at, r.flagged_at, r.moves, r.review_id, r.review_reason, r.resolve_at,
-            r.due_at, r.unsettled, r.reviewed_fingerprint, coalesce(o.digests, '{}'), r.next_contact_by
+            r.case_id, r.decision_id, r.category, r.media, r.received_at, r.verified_at, r.content_status,
+            r.resumes_as, r.held_since, r.regime, r.policy_version, r.episode, r.steps, r.dispatched_at,
+            r.delivered_at, r.acknowledged_at, r.removal_claimed_at, r.confirmed_at, r.closed_at, r.moves,
+            r.review_id, r.review_reason, r.resolve_at, r.due_at, r.unsettled
         from unnest(
             $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::text[],
             $8::text[], $9::timestamptz[], $10::text[], $11::text[], $12::integer[], $13::integer[],
-            $14::timestamptz[], $15::timestamptz[], $16::text[], $17::timestamptz[], $18::timestamptz[],
-            $19::integer[], $20::bigint[], $21::timestamptz[], $22::timestamptz[], $23::integer[],
-            $24::integer[], $25::integer[], $26::integer[], $27::integer[], $28::bigint[], $29::text[],
-            $30::text[], $31::timestamptz[], $32::timestamptz[], $33::timestamptz[], $34::timestamptz[],
-            $35::timestamptz[], $36::timestamptz[], $37::timestamptz[], $38::integer[], $39::uuid[],
-            $40::text[], $41::timestamptz[], $42::timestamptz[], $43::boolean[], $44::text[], $45::timestamptz[]) as r (
+            $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[], $18::timestamptz[],
+            $19::timestamptz[], $20::integer[], $21::uuid[], $22::text[], $23::timestamptz[],
+            $24::timestamptz[], $25::boolean[]) as r (
             case_id, decision_id, category, media, received_at, verified_at, content_status, resumes_as, held_since,
-            regime, policy_version, episode, steps, episode_at, ladder_from, last_rung, paused_since, paused_until,
-            pauses, paused_ms, claim_since, claim_until, checks, checks_agreed, checks_changed, watch_step, online_status,
-            online_length, online_etag, online_type, dispatched_at, delivered_at, acknowledged_at, removal_claimed_at,
-            confirmed_at, closed_at, flagged_at, moves, review_id, review_reason, resolve_at, due_at, unsettled,
-            reviewed_fingerprint, next_contact_by)
-        left join (
-            select case_id, array_agg(rung order by n) as rungs, array_agg(after_ms order by n) as after_ms
-            from unnest($46::uuid[], $47::text[], $48::bigint[]) with ordinality as fired (case_id, rung, after_ms, n)
-            group by case_id) f on f.case_id = r.case_id
-        left join (
-            select case_id, array_agg(digest order by n) as digests
-            from unnest($49::uuid[], $50::text[]) with ordinality as offline (case_id, digest, n)
-            group by case_id) o on o.case_id = r.case_id
+            regime, policy_version, episode, steps, dispatched_at, delivered_at, acknowledged_at, removal_claimed_at,
+            confirmed_at, closed_at, moves, review_id, review_reason, resolve_at, due_at, unsettled)
         order by r.case_id
         on conflict (case_id) do update set
             decision_id = excluded.decision_id, category = excluded.category, media = excluded.media,
-            received_at = excluded.received_at, verified_at = excluded.verified_at, content_status = excluded.content_status,
-            resumes_as = excluded.resumes_as, held_since = excluded.held_since, regime = excluded.regime,
-            policy_version = excluded.policy_version, episode = excluded.episode, steps = excluded.steps,
-            episode_at = excluded.episode_at, ladder_from = excluded.ladder_from,
-            rungs_fired = excluded.rungs_fired, rungs_fired_ms = excluded.rungs_fired_ms, last_rung = excluded.last_rung,
-            paused_since = excluded.paused_since, paused_until = excluded.paused_until,
-            pauses = excluded.pauses, paused_ms = excluded.paused_ms, claim_since = excluded.claim_since,
-            claim_until = excluded.claim_until, checks = excluded.checks, checks_agreed = excluded.checks_agreed,
-            checks_changed = excluded.checks_changed, watch_step = excluded.watch_step, online_status = excluded.online_status,
-            online_length = excluded.online_length, online_etag = excluded.online_etag, online_type = excluded.online_type,
-            dispatched_at = excluded.dispatched_at, delivered_at = excluded.delivered_at,
+            received_at = excluded.received_at, verified_at = excluded.verified_at, content_status =
+            excluded.content_status, resumes_as = excluded.resumes_as, held_since = excluded.held_since, regime
+            = excluded.regime, policy_version = excluded.policy_version, episode = excluded.episode, steps =
+            excluded.steps, dispatched_at = excluded.dispatched_at, delivered_at = excluded.delivered_at,
             acknowledged_at = excluded.acknowledged_at, removal_claimed_at = excluded.removal_claimed_at,
-            confirmed_at = excluded.confirmed_at, closed_at = excluded.closed_at,
-            flagged_at = excluded.flagged_at, moves = excluded.moves, review_id = excluded.review_id,
-            review_reason = excluded.review_reason, resolve_at = excluded.resolve_at, due_at = excluded.due_at,
-            unsettled = excluded.unsettled, reviewed_fingerprint = excluded.reviewed_fingerprint,
-            offline_fingerprints = excluded.offline_fingerprints, next_contact_by = excluded.next_contact_by",
+            confirmed_at = excluded.confirmed_at, closed_at = excluded.closed_at, moves = excluded.moves,
+            review_id = excluded.review_id, review_reason = excluded.review_reason, resolve_at =
+            excluded.resolve_at, due_at = excluded.due_at, unsettled = excluded.unsettled",
     )
     .bind(column(rows, |c| c.case_id.uuid()))
     .bind(column(rows, |c| c.decision_id.uuid()))
@@ -167,43 +187,18 @@ pub async fn upsert_cases(conn: &mut PgConnection, rows: &[&DispatchCase]) -> Re
     .bind(column(rows, |c| c.policy_version.as_str()))
     .bind(column(rows, |c| c.episode))
     .bind(column(rows, |c| c.steps))
-    .bind(column(rows, |c| c.ladder.row().episode_at))
-    .bind(column(rows, |c| c.ladder.row().ladder_from))
-    .bind(column(rows, |c| c.ladder.row().last_rung.map(Rung::as_str)))
-    .bind(column(rows, |c| c.ladder.row().pause.map(|p| p.since)))
-    .bind(column(rows, |c| c.ladder.row().pause.map(|p| p.until)))
-    .bind(column(rows, |c| c.ladder.row().pauses))
-    .bind(column(rows, |c| c.ladder.row().paused_ms))
-    .bind(column(rows, |c| c.removal.row().claim_since))
-    .bind(column(rows, |c| c.removal.row().claim_until))
-    .bind(column(rows, |c| c.removal.row().checks))
-    .bind(column(rows, |c| c.removal.row().checks_agreed))
-    .bind(column(rows, |c| c.removal.row().checks_changed))
-    .bind(column(rows, |c| c.removal.row().watch_step))
-    .bind(column(rows, |c| c.removal.row().online_fingerprint.as_ref().map(|s| s.status)))
-    .bind(column(rows, |c| c.removal.row().online_fingerprint.as_ref().and_then(|s| s.length)))
-    .bind(column(rows, |c| c.removal.row().online_fingerprint.as_ref().and_then(|s| s.etag.as_deref())))
-    .bind(column(rows, |c| c.removal.row().online_fingerprint.as_ref().and_then(|s| s.content_type.as_deref())))
     .bind(column(rows, |c| c.dispatched_at))
     .bind(column(rows, |c| c.delivered_at))
     .bind(column(rows, |c| c.acknowledged_at))
     .bind(column(rows, |c| c.removal_claimed_at))
     .bind(column(rows, |c| c.confirmed_at))
     .bind(column(rows, |c| c.closed_at))
-    .bind(column(rows, |c| c.ladder.row().flagged_at))
     .bind(column(rows, |c| c.moves))
     .bind(column(rows, |c| c.review.map(|(id, _)| id.uuid())))
     .bind(column(rows, |c| c.review.map(|(_, reason)| reason.as_str())))
     .bind(column(rows, |c| c.resolve_at))
     .bind(column(rows, |c| c.due_at))
     .bind(column(rows, |c| c.unsettled))
-    .bind(column(rows, |c| c.removal.row().reviewed_fingerprint.as_ref().map(FingerprintDigest::as_str)))
-    .bind(column(rows, |c| c.ladder.row().next_contact_by))
-    .bind(list(rows, |c| &c.ladder.row().rungs_fired, |c, _| c.case_id.uuid()))
-    .bind(list(rows, |c| &c.ladder.row().rungs_fired, |_, fired| fired.rung.as_str()))
-    .bind(list(rows, |c| &c.ladder.row().rungs_fired, |_, fired| fired.after.whole_milliseconds() as i64))
-    .bind(list(rows, |c| &c.removal.row().offline_fingerprints, |c, _| c.case_id.uuid()))
-    .bind(list(rows, |c| &c.removal.row().offline_fingerprints, |_, digest| digest.as_str()))
     .execute(conn)
     .await?
     .rows_affected();
@@ -214,13 +209,11 @@ pub async fn upsert_cases(conn: &mut PgConnection, rows: &[&DispatchCase]) -> Re
     }
 }
 
-fn dispatch_case(row: &PgRow) -> Result<DispatchCase, Error> {
+/// Reads a case from its own row, and its progress from `progress`, which may be the same row.
+fn dispatch_case(row: &PgRow, progress: &PgRow) -> Result<DispatchCase, Error> {
     let id: Uuid = row.try_get("case_id")?;
-    let r = RowReader {
-        table: "dispatch_case",
-        id,
-        row,
-    };
+    let reader = |table, row| RowReader { table, id, row };
+    let r = reader("dispatch_case", row);
     Ok(DispatchCase {
         case_id: CaseId::new(id),
         decision_id: DecisionId::new(r.get("decision_id")?),
@@ -235,8 +228,8 @@ fn dispatch_case(row: &PgRow) -> Result<DispatchCase, Error> {
         policy_version: r.get("policy_version")?,
         episode: r.get("episode")?,
         steps: r.get("steps")?,
-        ladder: ladder(&r)?,
-        removal: removal(&r)?,
+        ladder: ladder(&reader("case_ladder", progress))?,
+        removal: removal(&reader("case_removal", progress))?,
         dispatched_at: r.get("dispatched_at")?,
         delivered_at: r.get("delivered_at")?,
         acknowledged_at: r.get("acknowledged_at")?,
@@ -249,60 +242,6 @@ fn dispatch_case(row: &PgRow) -> Result<DispatchCase, Error> {
         due_at: r.get("due_at")?,
         unsettled: r.get("unsettled")?,
     })
-}
-
-fn ladder(r: &RowReader<'_>) -> Result<LadderProgress, Error> {
-    Ok(LadderProgress::from_row(LadderRow {
-        episode_at: r.get("episode_at")?,
-        ladder_from: r.get("ladder_from")?,
-        rungs_fired: rungs_fired(r)?,
-        last_rung: r.parse_optional("last_rung")?,
-        next_contact_by: r.get("next_contact_by")?,
-        pause: pause(r)?,
-        pauses: r.get("pauses")?,
-        paused_ms: r.get("paused_ms")?,
-        flagged_at: r.get("flagged_at")?,
-    }))
-}
-
-fn removal(r: &RowReader<'_>) -> Result<Removal, Error> {
-    Ok(Removal::from_row(RemovalRow {
-        claim_since: r.get("claim_since")?,
-        claim_until: r.get("claim_until")?,
-        checks: r.get("checks")?,
-        checks_agreed: r.get("checks_agreed")?,
-        checks_changed: r.get("checks_changed")?,
-        watch_step: r.get("watch_step")?,
-        online_fingerprint: fingerprint::online(r)?,
-        reviewed_fingerprint: r.parse_optional("reviewed_fingerprint")?,
-        offline_fingerprints: fingerprint::read_digests(r, "offline_fingerprints")?,
-    }))
-}
-
-fn rungs_fired(r: &RowReader<'_>) -> Result<Vec<RungKey>, Error> {
-    let rungs: Vec<String> = r.get("rungs_fired")?;
-    let after: Vec<i64> = r.get("rungs_fired_ms")?;
-    if rungs.len() != after.len() {
-        return Err(r.damaged("rungs_fired_ms"));
-    }
-    rungs
-        .iter()
-        .zip(after)
-        .map(|(rung, after)| {
-            Ok(RungKey {
-                rung: rung.parse().map_err(|_| r.damaged("rungs_fired"))?,
-                after: Duration::milliseconds(after),
-            })
-        })
-        .collect()
-}
-
-fn pause(r: &RowReader<'_>) -> Result<Option<Pause>, Error> {
-    let since: Option<OffsetDateTime> = r.get("paused_since")?;
-    let until: Option<OffsetDateTime> = r.get("paused_until")?;
-    Ok(since
-        .zip(until)
-        .map(|(since, until)| Pause { since, until }))
 }
 
 fn review(r: &RowReader<'_>) -> Result<Option<(ReviewId, ReviewReason)>, Error> {

@@ -184,9 +184,10 @@ pub async fn totals(conn: &mut PgConnection) -> Result<Totals, Error> {
 pub async fn count_escalated(conn: &mut PgConnection) -> Result<Vec<(String, i64)>, Error> {
     Ok(sqlx::query_as(
         "-- count_escalated
-        select last_rung, count(*) from dispatch_case
-        where content_status = 'exhausted' and last_rung is not null
-        group by last_rung order by last_rung",
+        select l.last_rung, count(*)
+        from dispatch_case c join case_ladder l on l.case_id = c.case_id
+        where c.content_status = 'exhausted' and l.last_rung is not null
+        group by l.last_rung order by l.last_rung",
     )
     .fetch_all(conn)
     .await?)

@@ -2,9 +2,10 @@
 //! begin, no commit.
 
 mod case;
+mod case_ladder;
+mod case_removal;
 mod clocks;
 mod counts;
-mod fingerprint;
 mod listing_positions;
 mod notice;
 mod notice_content;
@@ -13,7 +14,9 @@ mod provider_listing;
 mod seal;
 mod timer;
 
-pub use case::{DispatchCase, cases, lock_cases, upsert_cases};
+pub use case::{DispatchCase, cases, lock_cases, lock_opened, upsert_cases};
+pub use case_ladder::upsert_ladders;
+pub use case_removal::upsert_removals;
 pub use clocks::*;
 pub use counts::*;
 pub use listing_positions::reserve_listing_positions;

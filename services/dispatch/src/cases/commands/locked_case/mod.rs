@@ -24,8 +24,10 @@ use uuid::Uuid;
 
 use super::CommandDeps;
 use crate::Error;
+use crate::cases::ladder_progress::LadderRow;
 use crate::cases::lifecycle::case::{self, CaseTransition};
 use crate::cases::lifecycle::notice::{self, NoticeTransition};
+use crate::cases::removal::RemovalRow;
 use crate::cases::store::{CaseSeal, DispatchCase, Notice};
 use crate::directory::DirectorySnapshot;
 use crate::policy::Regime;
@@ -51,6 +53,9 @@ pub(super) type RegulatorEntry = (CaseId, i32, String, OffsetDateTime);
 
 pub(super) struct LockedCase {
     case: DispatchCase,
+    /// What the database has of the case's progress: a part that is the same is not written.
+    stored_ladder: LadderRow,
+    stored_removal: RemovalRow,
     notices: Notices,
     seal: Option<CaseSeal>,
     seal_changed: bool,
@@ -68,8 +73,11 @@ pub(super) struct LockedCase {
 }
 
 impl LockedCase {
+    /// A case as it was read, or a new one, whose progress is empty.
     pub(super) fn new(case: DispatchCase) -> Self {
         Self {
+            stored_ladder: case.ladder.row().clone(),
+            stored_removal: case.removal.row().clone(),
             case,
             notices: Notices::default(),
             seal: None,
@@ -302,6 +310,14 @@ impl LockedCase {
 
     pub(super) fn is_changed(&self) -> bool {
         self.is_changed
+    }
+
+    pub(super) fn changed_ladder(&self) -> Option<&LadderRow> {
+        Some(self.case.ladder.row()).filter(|row| **row != self.stored_ladder)
+    }
+
+    pub(super) fn changed_removal(&self) -> Option<&RemovalRow> {
+        Some(self.case.removal.row()).filter(|row| **row != self.stored_removal)
     }
 
     pub(super) fn changed_notices(&self) -> impl Iterator<Item = &Notice> {
