@@ -21,10 +21,10 @@ pub(crate) use commands::{
     ActionableDecision, UpheldVerdict, open_cases, release_cases, uphold_verdicts,
 };
 pub use commands::{
-    AnswerReply, CaseInstruction, CheckOutcome, CommandDeps, CompletedCheck, DeliveredMessage,
-    FailedChannel, InboundMail, ProviderAnswer, RequestedRedelivery, ResolvedHost,
-    SuppliedInformation, apply_answers, apply_resolved_hosts, fire_due_rungs, place_police_holds,
-    record_checks, record_delivered, record_inbound_mail, record_unreachable, redeliver_notices,
+    CaseInstruction, CheckOutcome, CommandDeps, CompletedCheck, DeliveredMessage, FailedChannel,
+    InboundMail, ProviderAnswer, RequestedRedelivery, ResolvedHost, SuppliedInformation,
+    apply_answers, apply_resolved_hosts, fire_due_rungs, place_police_holds, record_checks,
+    record_delivered, record_inbound_mail, record_unreachable, redeliver_notices,
     supply_information, withdraw_verdicts,
 };
 pub(crate) use grpc::{AnswerCall, AnswerCallResult, clock_figure, group_commit, stage_count};

@@ -26,14 +26,15 @@ use serde::Deserialize;
 use breaker::Breaker;
 use retry::RetryPolicy;
 
+pub(crate) use channels::DeliveryOutcome;
 pub use channels::mail::TlsMode;
-pub use channels::webhook::WebhookTarget;
-pub use channels::{DeliveryOutcome, MailSender, MailSettings, WebhookSender};
+pub(crate) use channels::webhook::WebhookTarget;
+pub use channels::{MailSender, MailSettings, WebhookSender};
 pub use checkpoint::LatestCheckpoint;
 pub(crate) use grpc::delivery_to_proto;
-pub use queue::{NewDelivery, PendingDelivery, attempts, cancel, enqueue, pending};
-pub use store::{AttemptQuery, AttemptRecord, list_attempts};
-pub(crate) use store::{count_test_deliveries, drop_attempts, insert_attempts};
+pub(crate) use queue::{NewDelivery, PendingDelivery, attempts, cancel, enqueue, pending};
+pub use store::{AttemptQuery, list_attempts};
+pub(crate) use store::{AttemptRecord, count_test_deliveries, drop_attempts, insert_attempts};
 pub use worker::{DeliveryDeps, DeliveryWorker};
 
 /// Settings of the delivery worker.

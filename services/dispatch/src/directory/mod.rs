@@ -8,7 +8,8 @@ mod store;
 
 pub use commands::choose_endpoint;
 pub(crate) use commands::webhook_target;
-pub use snapshot::{Directory, DirectorySnapshot, Provider};
+pub(crate) use snapshot::DirectorySnapshot;
+pub use snapshot::{Directory, Provider};
 pub use store::upsert_providers;
 pub(crate) use store::{
     ProviderKey, WebhookEndpoint, provider_key, retire_webhook_endpoint, webhook_endpoint,
