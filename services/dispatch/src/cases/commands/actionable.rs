@@ -42,7 +42,7 @@ pub async fn open_cases(
     for decision in decided {
         if let Some(case) = batch.cases.get_mut(&decision.case_id) {
             case.set_cause(decision.cause);
-            case.apply_new_decision(&batch.cx, decision)?;
+            apply_new_decision(case, &batch.cx, decision)?;
         } else {
             let mut case = LockedCase::new(new_case(decision));
             case.set_cause(decision.cause);
@@ -54,37 +54,35 @@ pub async fn open_cases(
     batch.store(conn).await
 }
 
-impl LockedCase {
-    fn apply_new_decision(
-        &mut self,
-        cx: &BatchContext<'_>,
-        decision: &ActionableDecision,
-    ) -> Result<(), Error> {
-        let new_decision = decision.decision_id != self.case().decision_id;
-        self.change_seal(decision.seal.clone());
-        let case = self.case_mut();
-        case.decision_id = decision.decision_id;
-        case.category = decision.category;
-        case.media = case.media.or(decision.media);
-        match self.apply_to_case(case::Command::Open) {
-            // A new decision after a withdrawal starts as the first one did.
-            CaseTransition::ChangeTo(_) if new_decision => {
-                let case = self.case_mut();
-                case.verified_at = decision.verified_at;
-                self.start(cx, &decision.url)?;
-            }
-            // A repeat of the withdrawn decision does not reopen the case.
-            CaseTransition::ChangeTo(_) => {
-                self.case_mut().content_status = ContentStatus::Withdrawn;
-            }
-            CaseTransition::CheckFirst => {
-                self.case_mut().removal.recheck(cx.now);
-                self.schedule_check(cx.now);
-            }
-            CaseTransition::ResumePrevious | CaseTransition::NoChange => {}
+fn apply_new_decision(
+    case: &mut LockedCase,
+    cx: &BatchContext<'_>,
+    decision: &ActionableDecision,
+) -> Result<(), Error> {
+    let new_decision = decision.decision_id != case.case().decision_id;
+    case.change_seal(decision.seal.clone());
+    let row = case.case_mut();
+    row.decision_id = decision.decision_id;
+    row.category = decision.category;
+    row.media = row.media.or(decision.media);
+    match case.apply_to_case(case::Command::Open) {
+        // A new decision after a withdrawal starts as the first one did.
+        CaseTransition::ChangeTo(_) if new_decision => {
+            let row = case.case_mut();
+            row.verified_at = decision.verified_at;
+            case.start(cx, &decision.url)?;
         }
-        Ok(())
+        // A repeat of the withdrawn decision does not reopen the case.
+        CaseTransition::ChangeTo(_) => {
+            case.case_mut().content_status = ContentStatus::Withdrawn;
+        }
+        CaseTransition::CheckFirst => {
+            case.case_mut().removal.recheck(cx.now);
+            case.schedule_check(cx.now);
+        }
+        CaseTransition::ResumePrevious | CaseTransition::NoChange => {}
     }
+    Ok(())
 }
 
 fn new_case(decision: &ActionableDecision) -> DispatchCase {

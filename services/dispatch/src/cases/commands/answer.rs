@@ -79,7 +79,7 @@ pub async fn apply_answers(
             // Another answer of the batch may have loaded this notice for its true addressee.
             Some((cx, case, n)) if case.notice(n).provider_id == received.provider_id => {
                 Ok(AnswerReply {
-                    state: case.apply_answer(cx, n, received)?,
+                    state: apply_answer(case, cx, n, received)?,
                 })
             }
             _ => Err(Error::not_found("notice").into()),
@@ -90,249 +90,253 @@ pub async fn apply_answers(
     Ok(replies)
 }
 
-impl LockedCase {
-    fn apply_answer(
-        &mut self,
-        cx: &BatchContext<'_>,
-        n: NoticeIdx,
-        received: &ProviderAnswer,
-    ) -> Result<NoticeState, Error> {
-        match self.apply(n, Command::Answer(received.answer)) {
-            NoticeTransition::ChangeTo(_) => {}
-            NoticeTransition::RecordOnly if self.notice(n).preserved_at.is_none() => {}
-            NoticeTransition::RecordOnly
-            | NoticeTransition::NoChange
-            | NoticeTransition::Ended
-            | NoticeTransition::Refused => {
-                return Ok(self.notice(n).state);
-            }
-        }
-        self.cancel(n);
-        self.record_answer(cx, n, received)?;
-        let named = self.named_provider(cx, n, received);
-        let granted = match received.answer {
-            Answer::NeedTime => self.pause_ladder(cx, received.until),
-            Answer::NeedInformation | Answer::Disputed => self.pause_ladder(cx, None),
-            Answer::Acknowledged
-            | Answer::Removed
-            | Answer::Unavailable
-            | Answer::Moved
-            | Answer::NotOurs
-            | Answer::Preserved
-            | Answer::NoAction => None,
-        };
-        let until = granted.filter(|_| received.answer == Answer::NeedTime);
-        let notice = self.notice_mut(n);
-        notice.granted_until = until;
-        // Only the first provider that it names counts: otherwise one notice could spread a URL to many
-        // providers.
-        let names_provider = named.is_some() && notice.named_provider.is_none();
-        notice.follow_up_done &= !names_provider;
-        if names_provider {
-            notice.named_provider = named.as_ref().map(|p| p.id.clone());
-        }
-        let body = Body::NoticeAnswered(v1::NoticeAnswered {
-            notice: Some(self.notice_key(n)),
-            answer: received.answer.wire(),
-            answered_at: Some(timestamp(cx.now)),
-            until: until.map(timestamp),
-            named_provider_id: named.as_ref().map(|p| p.id.to_string()).unwrap_or_default(),
-            channel: received.channel.wire(),
-        });
-        self.emit(cx, body);
-        self.follow_up(cx, n, received)?;
-        if granted.is_none() && received.answer != Answer::Disputed {
-            // A pause that the policy does not grant leaves the deadlines running: the answer counts as an
-            // acknowledgement.
-            self.apply(n, Command::Resume);
-        }
-        self.resume_unless_paused(cx);
-        Ok(self.notice(n).state)
-    }
-
-    fn record_answer(
-        &mut self,
-        cx: &BatchContext<'_>,
-        n: NoticeIdx,
-        received: &ProviderAnswer,
-    ) -> Result<(), Error> {
-        let now = cx.now;
-        let id = self.notice(n).id.uuid();
-        let note = match &received.text {
-            Some(text) => Some(self.seal_text(cx, Purpose::Note, id, text)?),
-            None => None,
-        };
-        let claims = matches!(received.answer, Answer::Removed | Answer::Unavailable);
-        let notice = self.notice_mut(n);
-        notice.answer = Some(received.answer);
-        notice.acknowledged_at.get_or_insert(now);
-        if note.is_some() {
-            notice.note = note;
-        }
-        if received.answer == Answer::Preserved {
-            notice.preserved_at.get_or_insert(now);
-        }
-        if claims {
-            notice.removal_claimed_at.get_or_insert(now);
-        }
-        let case = self.case_mut();
-        case.acknowledged_at.get_or_insert(now);
-        case.ladder.record_answer();
-        if claims {
-            case.removal_claimed_at.get_or_insert(now);
-        }
-        Ok(())
-    }
-
-    /// The provider that the answer names, if the directory knows it and it is not the addressee itself.
-    fn named_provider(
-        &self,
-        cx: &BatchContext<'_>,
-        n: NoticeIdx,
-        received: &ProviderAnswer,
-    ) -> Option<Arc<Provider>> {
-        match received.answer {
-            Answer::NotOurs | Answer::Moved => cx
-                .directory
-                .by_text(received.named.as_deref()?)
-                .filter(|provider| provider.id != self.notice(n).provider_id)
-                .map(Arc::clone),
-            Answer::Acknowledged
-            | Answer::Removed
-            | Answer::Unavailable
-            | Answer::Preserved
-            | Answer::NeedInformation
-            | Answer::NeedTime
-            | Answer::Disputed
-            | Answer::NoAction => None,
+fn apply_answer(
+    case: &mut LockedCase,
+    cx: &BatchContext<'_>,
+    n: NoticeIdx,
+    received: &ProviderAnswer,
+) -> Result<NoticeState, Error> {
+    match case.apply(n, Command::Answer(received.answer)) {
+        NoticeTransition::ChangeTo(_) => {}
+        NoticeTransition::RecordOnly if case.notice(n).preserved_at.is_none() => {}
+        NoticeTransition::RecordOnly
+        | NoticeTransition::NoChange
+        | NoticeTransition::Ended
+        | NoticeTransition::Refused => {
+            return Ok(case.notice(n).state);
         }
     }
-
-    /// Acts on an answer while the case is to be removed; a held case only records it.
-    fn follow_up(
-        &mut self,
-        cx: &BatchContext<'_>,
-        n: NoticeIdx,
-        received: &ProviderAnswer,
-    ) -> Result<(), Error> {
-        let is_current = self.notice(n).episode == self.case().episode;
-        match received.answer {
-            Answer::Removed | Answer::Unavailable if is_current => self.start_claim_check(cx),
-            Answer::Disputed => {
-                let id = self.notice(n).id;
-                let note = received.text.as_deref();
-                self.request_review(cx, ReviewReason::Disputed, Some(id), note)?;
-            }
-            Answer::NotOurs | Answer::Moved | Answer::NoAction if is_current => {
-                self.move_past_addressee(cx, n)?;
-            }
-            Answer::Acknowledged
-            | Answer::Removed
-            | Answer::Unavailable
-            | Answer::Preserved
-            | Answer::NeedInformation
-            | Answer::NeedTime
-            | Answer::NotOurs
-            | Answer::Moved
-            | Answer::NoAction => {}
-        }
-        Ok(())
+    case.cancel(n);
+    record_answer(case, cx, n, received)?;
+    let named = named_provider(case, cx, n, received);
+    let granted = match received.answer {
+        Answer::NeedTime => case.pause_ladder(cx, received.until),
+        Answer::NeedInformation | Answer::Disputed => case.pause_ladder(cx, None),
+        Answer::Acknowledged
+        | Answer::Removed
+        | Answer::Unavailable
+        | Answer::Moved
+        | Answer::NotOurs
+        | Answer::Preserved
+        | Answer::NoAction => None,
+    };
+    let until = granted.filter(|_| received.answer == Answer::NeedTime);
+    let notice = case.notice_mut(n);
+    notice.granted_until = until;
+    // Only the first provider that it names counts: otherwise one notice could spread a URL to many
+    // providers.
+    let names_provider = named.is_some() && notice.named_provider.is_none();
+    notice.follow_up_done &= !names_provider;
+    if names_provider {
+        notice.named_provider = named.as_ref().map(|p| p.id.clone());
     }
-
-    /// Moves past an addressee that will not remove the material, once per notice. During a police hold
-    /// nothing happens: the release calls this again.
-    pub(super) fn move_past_addressee(
-        &mut self,
-        cx: &BatchContext<'_>,
-        n: NoticeIdx,
-    ) -> Result<(), Error> {
-        let notice = self.notice(n);
-        let is_online = matches!(
-            self.case().content_status,
-            ContentStatus::Online | ContentStatus::Exhausted
-        );
-        if !is_online || notice.follow_up_done || notice.episode != self.case().episode {
-            return Ok(());
-        }
-        match notice.state {
-            NoticeState::NotOurs | NoticeState::Moved => {
-                let named = notice
-                    .named_provider
-                    .as_ref()
-                    .and_then(|id| cx.directory.get(id));
-                let named = named.map(Arc::clone);
-                self.notice_mut(n).follow_up_done = true;
-                self.find_next_host(cx, n, named)?;
-            }
-            NoticeState::NoAction => {
-                self.notice_mut(n).follow_up_done = true;
-                if !self.fire_early(cx, Rung::Upstream) {
-                    self.notify_next_in_chain(cx, n);
-                }
-            }
-            _ => {}
-        }
-        Ok(())
+    let body = Body::NoticeAnswered(v1::NoticeAnswered {
+        notice: Some(case.notice_key(n)),
+        answer: received.answer.wire(),
+        answered_at: Some(timestamp(cx.now)),
+        until: until.map(timestamp),
+        named_provider_id: named.as_ref().map(|p| p.id.to_string()).unwrap_or_default(),
+        channel: received.channel.wire(),
+    });
+    case.emit(cx, body);
+    follow_up(case, cx, n, received)?;
+    if granted.is_none() && received.answer != Answer::Disputed {
+        // A pause that the policy does not grant leaves the deadlines running: the answer counts as an
+        // acknowledgement.
+        case.apply(n, Command::Resume);
     }
+    case.resume_unless_paused(cx);
+    Ok(case.notice(n).state)
+}
 
-    /// The addressee does not host the URL: notifies the named provider, else the origin behind a CDN, else
-    /// the next party in the escalation chain; if there is none, requests a review.
-    fn find_next_host(
-        &mut self,
-        cx: &BatchContext<'_>,
-        n: NoticeIdx,
-        named: Option<Arc<Provider>>,
-    ) -> Result<(), Error> {
-        let from = self.notice(n).provider_id.clone();
-        let hops = self
-            .current_notices()
-            .filter(|n| self.notice(*n).named_provider.is_some());
-        if hops.count() > MAX_MOVES {
-            // Hosts that point at each other without end need a person.
-            return self.request_review(cx, ReviewReason::NoContact, Some(self.notice(n).id), None);
-        }
-        if let Some(to) = named.as_ref().filter(|to| !self.is_notified(&to.id)) {
-            self.move_to(cx, &from, to, "answered");
-            return Ok(());
-        }
-        // The named provider already has an open notice.
-        if named.is_some_and(|to| {
-            self.newest_notice_to(&to.id)
-                .is_some_and(|b| crate::cases::lifecycle::notice::is_open(self.notice(b).state))
-        }) {
-            return Ok(());
-        }
-        let origin = cx
+fn record_answer(
+    case: &mut LockedCase,
+    cx: &BatchContext<'_>,
+    n: NoticeIdx,
+    received: &ProviderAnswer,
+) -> Result<(), Error> {
+    let now = cx.now;
+    let id = case.notice(n).id.uuid();
+    let note = match &received.text {
+        Some(text) => Some(case.seal_text(cx, Purpose::Note, id, text)?),
+        None => None,
+    };
+    let claims = matches!(received.answer, Answer::Removed | Answer::Unavailable);
+    let notice = case.notice_mut(n);
+    notice.answer = Some(received.answer);
+    notice.acknowledged_at.get_or_insert(now);
+    if note.is_some() {
+        notice.note = note;
+    }
+    if received.answer == Answer::Preserved {
+        notice.preserved_at.get_or_insert(now);
+    }
+    if claims {
+        notice.removal_claimed_at.get_or_insert(now);
+    }
+    let row = case.case_mut();
+    row.acknowledged_at.get_or_insert(now);
+    row.ladder.record_answer();
+    if claims {
+        row.removal_claimed_at.get_or_insert(now);
+    }
+    Ok(())
+}
+
+/// The provider that the answer names, if the directory knows it and it is not the addressee itself.
+fn named_provider(
+    case: &LockedCase,
+    cx: &BatchContext<'_>,
+    n: NoticeIdx,
+    received: &ProviderAnswer,
+) -> Option<Arc<Provider>> {
+    match received.answer {
+        Answer::NotOurs | Answer::Moved => cx
             .directory
-            .get(&from)
-            .and_then(|provider| cx.directory.get(provider.origin.as_ref()?))
-            .filter(|origin| !self.is_notified(&origin.id))
-            .map(Arc::clone);
-        if let Some(origin) = origin {
-            self.move_to(cx, &from, &origin, "resolved");
-            return Ok(());
-        }
-        let others_open = self
-            .newest_by_provider()
-            .into_iter()
-            .any(|b| crate::cases::lifecycle::notice::is_open(self.notice(b).state));
-        if self.notify_next_in_chain(cx, n) || others_open {
-            return Ok(());
-        }
-        self.request_review(cx, ReviewReason::NoContact, Some(self.notice(n).id), None)
+            .by_text(received.named.as_deref()?)
+            .filter(|provider| provider.id != case.notice(n).provider_id)
+            .map(Arc::clone),
+        Answer::Acknowledged
+        | Answer::Removed
+        | Answer::Unavailable
+        | Answer::Preserved
+        | Answer::NeedInformation
+        | Answer::NeedTime
+        | Answer::Disputed
+        | Answer::NoAction => None,
     }
+}
 
-    /// Moves the case to another host; its deadlines and history stay.
-    fn move_to(&mut self, cx: &BatchContext<'_>, from: &ProviderId, to: &Provider, how: &str) {
-        self.case_mut().moves += 1;
-        self.emit(
-            cx,
-            Body::HostMoved(v1::HostMoved {
-                from_provider_id: from.to_string(),
-                to_provider_id: to.id.to_string(),
-                how: how.to_owned(),
-            }),
-        );
-        self.open_step(cx, to, Rung::Host, None);
+/// Acts on an answer while the case is to be removed; a held case only records it.
+fn follow_up(
+    case: &mut LockedCase,
+    cx: &BatchContext<'_>,
+    n: NoticeIdx,
+    received: &ProviderAnswer,
+) -> Result<(), Error> {
+    let is_current = case.notice(n).episode == case.case().episode;
+    match received.answer {
+        Answer::Removed | Answer::Unavailable if is_current => case.start_claim_check(cx),
+        Answer::Disputed => {
+            let id = case.notice(n).id;
+            let note = received.text.as_deref();
+            case.request_review(cx, ReviewReason::Disputed, Some(id), note)?;
+        }
+        Answer::NotOurs | Answer::Moved | Answer::NoAction if is_current => {
+            move_past_addressee(case, cx, n)?;
+        }
+        Answer::Acknowledged
+        | Answer::Removed
+        | Answer::Unavailable
+        | Answer::Preserved
+        | Answer::NeedInformation
+        | Answer::NeedTime
+        | Answer::NotOurs
+        | Answer::Moved
+        | Answer::NoAction => {}
     }
+    Ok(())
+}
+
+/// Moves past an addressee that will not remove the material, once per notice. During a police hold
+/// nothing happens: the release calls this again.
+pub(super) fn move_past_addressee(
+    case: &mut LockedCase,
+    cx: &BatchContext<'_>,
+    n: NoticeIdx,
+) -> Result<(), Error> {
+    let notice = case.notice(n);
+    let is_online = matches!(
+        case.case().content_status,
+        ContentStatus::Online | ContentStatus::Exhausted
+    );
+    if !is_online || notice.follow_up_done || notice.episode != case.case().episode {
+        return Ok(());
+    }
+    match notice.state {
+        NoticeState::NotOurs | NoticeState::Moved => {
+            let named = notice
+                .named_provider
+                .as_ref()
+                .and_then(|id| cx.directory.get(id));
+            let named = named.map(Arc::clone);
+            case.notice_mut(n).follow_up_done = true;
+            find_next_host(case, cx, n, named)?;
+        }
+        NoticeState::NoAction => {
+            case.notice_mut(n).follow_up_done = true;
+            if !case.fire_early(cx, Rung::Upstream) {
+                case.notify_next_in_chain(cx, n);
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The addressee does not host the URL: notifies the named provider, else the origin behind a CDN, else
+/// the next party in the escalation chain; if there is none, requests a review.
+fn find_next_host(
+    case: &mut LockedCase,
+    cx: &BatchContext<'_>,
+    n: NoticeIdx,
+    named: Option<Arc<Provider>>,
+) -> Result<(), Error> {
+    let from = case.notice(n).provider_id.clone();
+    let hops = case
+        .current_notices()
+        .filter(|n| case.notice(*n).named_provider.is_some());
+    if hops.count() > MAX_MOVES {
+        // Hosts that point at each other without end need a person.
+        return case.request_review(cx, ReviewReason::NoContact, Some(case.notice(n).id), None);
+    }
+    if let Some(to) = named.as_ref().filter(|to| !case.is_notified(&to.id)) {
+        move_to(case, cx, &from, to, "answered");
+        return Ok(());
+    }
+    // The named provider already has an open notice.
+    if named.is_some_and(|to| {
+        case.newest_notice_to(&to.id)
+            .is_some_and(|b| crate::cases::lifecycle::notice::is_open(case.notice(b).state))
+    }) {
+        return Ok(());
+    }
+    let origin = cx
+        .directory
+        .get(&from)
+        .and_then(|provider| cx.directory.get(provider.origin.as_ref()?))
+        .filter(|origin| !case.is_notified(&origin.id))
+        .map(Arc::clone);
+    if let Some(origin) = origin {
+        move_to(case, cx, &from, &origin, "resolved");
+        return Ok(());
+    }
+    let others_open = case
+        .newest_by_provider()
+        .into_iter()
+        .any(|b| crate::cases::lifecycle::notice::is_open(case.notice(b).state));
+    if case.notify_next_in_chain(cx, n) || others_open {
+        return Ok(());
+    }
+    case.request_review(cx, ReviewReason::NoContact, Some(case.notice(n).id), None)
+}
+
+/// Moves the case to another host; its deadlines and history stay.
+fn move_to(
+    case: &mut LockedCase,
+    cx: &BatchContext<'_>,
+    from: &ProviderId,
+    to: &Provider,
+    how: &str,
+) {
+    case.case_mut().moves += 1;
+    case.emit(
+        cx,
+        Body::HostMoved(v1::HostMoved {
+            from_provider_id: from.to_string(),
+            to_provider_id: to.id.to_string(),
+            how: how.to_owned(),
+        }),
+    );
+    case.open_step(cx, to, Rung::Host, None);
 }

@@ -59,29 +59,27 @@ pub async fn apply_resolved_hosts(
                 }
             }
         }
-        case.apply_resolved(&batch.cx, &providers)?;
+        apply_resolved(case, &batch.cx, &providers)?;
     }
     batch.store(conn).await
 }
 
-impl LockedCase {
-    fn apply_resolved(
-        &mut self,
-        cx: &BatchContext<'_>,
-        providers: &[Arc<Provider>],
-    ) -> Result<(), Error> {
-        if !providers.is_empty() {
-            self.notify_hosts(cx, providers);
-            return Ok(());
-        }
-        let first = !self.case().ladder.is_armed();
-        self.case_mut().resolve_at = None;
-        if first {
-            self.notify_hosts(cx, &[]);
-            return self.request_review(cx, ReviewReason::NoContact, None, None);
-        }
-        // A person has already confirmed that no provider is known.
-        self.fire_remaining_rungs(cx);
-        Ok(())
+fn apply_resolved(
+    case: &mut LockedCase,
+    cx: &BatchContext<'_>,
+    providers: &[Arc<Provider>],
+) -> Result<(), Error> {
+    if !providers.is_empty() {
+        case.notify_hosts(cx, providers);
+        return Ok(());
     }
+    let first = !case.case().ladder.is_armed();
+    case.case_mut().resolve_at = None;
+    if first {
+        case.notify_hosts(cx, &[]);
+        return case.request_review(cx, ReviewReason::NoContact, None, None);
+    }
+    // A person has already confirmed that no provider is known.
+    case.fire_remaining_rungs(cx);
+    Ok(())
 }

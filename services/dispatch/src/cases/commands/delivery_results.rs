@@ -28,7 +28,7 @@ pub async fn record_delivered(
     for message in delivered {
         if let Some((cx, case, n)) = batch.find(&cases, message.notice_id) {
             case.notice_mut(n).attempts += message.attempts;
-            case.apply_delivered(cx, n, message.channel, message.attempts);
+            apply_delivered(case, cx, n, message.channel, message.attempts);
         }
     }
     batch.store(conn).await
@@ -100,44 +100,40 @@ async fn retire_webhooks(
     Ok(())
 }
 
-impl LockedCase {
-    fn apply_delivered(
-        &mut self,
-        cx: &BatchContext<'_>,
-        n: NoticeIdx,
-        channel: DeliveryChannel,
-        attempts: i32,
-    ) {
-        let now = cx.now;
-        if channel == DeliveryChannel::Email && self.notice(n).returned_at.is_some() {
-            // A bounce may be recorded before the relay's acceptance.
-            return;
-        }
-        let send_transition = self.apply(n, Command::Send);
-        let notice = self.notice_mut(n);
-        notice.sent_at.get_or_insert(now);
-        let is_first_delivery = notice.delivered_at.is_none();
-        notice.delivered_at.get_or_insert(now);
-        notice.last_failure = None;
-        if matches!(send_transition, NoticeTransition::ChangeTo(_)) {
-            self.emit_sent(cx, n, attempts);
-        }
-        let is_news = match self.apply(n, Command::Deliver) {
-            NoticeTransition::ChangeTo(_) => true,
-            NoticeTransition::RecordOnly => is_first_delivery,
-            NoticeTransition::NoChange | NoticeTransition::Ended | NoticeTransition::Refused => {
-                false
-            }
-        };
-        // The first delivery counts for the case even if an answer was recorded before it.
-        self.case_mut().delivered_at.get_or_insert(now);
-        if is_news {
-            let body = Body::NoticeDelivered(v1::NoticeDelivered {
-                notice: Some(self.notice_key(n)),
-                channel: channel.wire(),
-                delivered_at: Some(timestamp(now)),
-            });
-            self.emit(cx, body);
-        }
+fn apply_delivered(
+    case: &mut LockedCase,
+    cx: &BatchContext<'_>,
+    n: NoticeIdx,
+    channel: DeliveryChannel,
+    attempts: i32,
+) {
+    let now = cx.now;
+    if channel == DeliveryChannel::Email && case.notice(n).returned_at.is_some() {
+        // A bounce may be recorded before the relay's acceptance.
+        return;
+    }
+    let send_transition = case.apply(n, Command::Send);
+    let notice = case.notice_mut(n);
+    notice.sent_at.get_or_insert(now);
+    let is_first_delivery = notice.delivered_at.is_none();
+    notice.delivered_at.get_or_insert(now);
+    notice.last_failure = None;
+    if matches!(send_transition, NoticeTransition::ChangeTo(_)) {
+        case.emit_sent(cx, n, attempts);
+    }
+    let is_news = match case.apply(n, Command::Deliver) {
+        NoticeTransition::ChangeTo(_) => true,
+        NoticeTransition::RecordOnly => is_first_delivery,
+        NoticeTransition::NoChange | NoticeTransition::Ended | NoticeTransition::Refused => false,
+    };
+    // The first delivery counts for the case even if an answer was recorded before it.
+    case.case_mut().delivered_at.get_or_insert(now);
+    if is_news {
+        let body = Body::NoticeDelivered(v1::NoticeDelivered {
+            notice: Some(case.notice_key(n)),
+            channel: channel.wire(),
+            delivered_at: Some(timestamp(now)),
+        });
+        case.emit(cx, body);
     }
 }

@@ -103,6 +103,17 @@ impl LockedCase {
         })
     }
 
+    /// Fires the remaining rungs of the ladder now, in order, because no provider is left to notify.
+    pub(super) fn fire_remaining_rungs(&mut self, cx: &BatchContext<'_>) {
+        let ladder = &self.regime(cx).ladder;
+        for rung in ladder.indices() {
+            let has_fired = self.case().ladder.has_fired(ladder, rung);
+            if self.case().content_status == ContentStatus::Online && !has_fired {
+                self.fire(cx, rung, cx.now);
+            }
+        }
+    }
+
     /// Whether a rung with this condition applies to the notice.
     fn awaits_provider(&self, n: NoticeIdx, when: RungCondition) -> bool {
         let notice = self.notice(n);

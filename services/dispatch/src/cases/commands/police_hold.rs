@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::CommandDeps;
+use super::answer::move_past_addressee;
 use super::case_batch::CaseBatch;
 use super::locked_case::{BatchContext, LockedCase, NoticeIdx};
 use crate::Error;
@@ -32,7 +33,7 @@ pub async fn place_police_holds(
     for instruction in instructions {
         if let Some(case) = batch.cases.get_mut(&instruction.case_id) {
             case.set_cause(instruction.cause);
-            case.police_hold(&batch.cx);
+            police_hold(case, &batch.cx);
         }
     }
     batch.store(conn).await
@@ -49,57 +50,55 @@ pub async fn release_cases(
     for instruction in instructions {
         if let Some(case) = batch.cases.get_mut(&instruction.case_id) {
             case.set_cause(instruction.cause);
-            case.release(&batch.cx)?;
+            release(case, &batch.cx)?;
         }
     }
     batch.store(conn).await
 }
 
-impl LockedCase {
-    pub(super) fn police_hold(&mut self, cx: &BatchContext<'_>) {
-        let before = self.case().content_status;
-        if let CaseTransition::ChangeTo(_) = self.apply_to_case(case::Command::PoliceHold) {
-            let case = self.case_mut();
-            case.resumes_as = Some(before);
-            case.held_since = Some(cx.now);
-            for n in self.notices().indices() {
-                self.cancel(n);
-            }
-            self.stop_checks();
+fn police_hold(case: &mut LockedCase, cx: &BatchContext<'_>) {
+    let before = case.case().content_status;
+    if let CaseTransition::ChangeTo(_) = case.apply_to_case(case::Command::PoliceHold) {
+        let row = case.case_mut();
+        row.resumes_as = Some(before);
+        row.held_since = Some(cx.now);
+        for n in case.notices().indices() {
+            case.cancel(n);
         }
+        case.stop_checks();
     }
+}
 
-    pub(super) fn release(&mut self, cx: &BatchContext<'_>) -> Result<(), Error> {
-        let CaseTransition::ResumePrevious = self.apply_to_case(case::Command::Release) else {
-            return Ok(());
-        };
-        let case = self.case_mut();
-        case.content_status = case.resumes_as.take().unwrap_or(ContentStatus::Online);
-        let police_hold_length = case.held_since.take().map(|since| cx.now - since);
-        if let Some(length) = police_hold_length.filter(|length| length.is_positive()) {
-            // A police hold stops every deadline of the ladder, including those that no pause stops.
-            let case = self.case_mut();
-            case.ladder.shift(length);
-            case.removal.shift(length);
-            self.shift_deadlines(length);
-        }
-        for n in self.notices().indices() {
-            if self.needs_resending(n) {
-                self.enqueue(n);
-            }
-        }
-        for n in self.current_notices().collect::<Vec<_>>() {
-            self.move_past_addressee(cx, n)?;
-        }
-        self.schedule_check(cx.now);
-        Ok(())
+fn release(case: &mut LockedCase, cx: &BatchContext<'_>) -> Result<(), Error> {
+    let CaseTransition::ResumePrevious = case.apply_to_case(case::Command::Release) else {
+        return Ok(());
+    };
+    let row = case.case_mut();
+    row.content_status = row.resumes_as.take().unwrap_or(ContentStatus::Online);
+    let police_hold_length = row.held_since.take().map(|since| cx.now - since);
+    if let Some(length) = police_hold_length.filter(|length| length.is_positive()) {
+        // A police hold stops every deadline of the ladder, including those that no pause stops.
+        let row = case.case_mut();
+        row.ladder.shift(length);
+        row.removal.shift(length);
+        case.shift_deadlines(length);
     }
+    for n in case.notices().indices() {
+        if needs_resending(case, n) {
+            case.enqueue(n);
+        }
+    }
+    for n in case.current_notices().collect::<Vec<_>>() {
+        move_past_addressee(case, cx, n)?;
+    }
+    case.schedule_check(cx.now);
+    Ok(())
+}
 
-    /// Whether the newest message of a notice may not have arrived. Sending it again under its id does no
-    /// harm.
-    fn needs_resending(&self, n: NoticeIdx) -> bool {
-        let notice = self.notice(n);
-        let is_later_message = matches!(notice.message, Message::Information | Message::Upheld);
-        self.may_be_sent(n) && (is_later_message || notice.state != NoticeState::Delivered)
-    }
+/// Whether the newest message of a notice may not have arrived. Sending it again under its id does no
+/// harm.
+fn needs_resending(case: &LockedCase, n: NoticeIdx) -> bool {
+    let notice = case.notice(n);
+    let is_later_message = matches!(notice.message, Message::Information | Message::Upheld);
+    case.may_be_sent(n) && (is_later_message || notice.state != NoticeState::Delivered)
 }

@@ -42,7 +42,7 @@ pub async fn uphold_verdicts(
     for verdict in upheld {
         if let Some(case) = batch.cases.get_mut(&verdict.case_id) {
             case.set_cause(verdict.cause);
-            case.uphold(&batch.cx, verdict.review_id, verdict.offline)?;
+            uphold(case, &batch.cx, verdict.review_id, verdict.offline)?;
         }
     }
     batch.store(conn).await
@@ -67,160 +67,146 @@ pub async fn withdraw_verdicts(
     for instruction in withdrawn {
         if let Some(case) = batch.cases.get_mut(&instruction.case_id) {
             case.set_cause(instruction.cause);
-            case.withdraw(&batch.cx, &in_doubt);
+            withdraw(case, &batch.cx, &in_doubt);
         }
     }
     batch.store(conn).await
 }
 
-impl LockedCase {
-    pub(super) fn uphold(
-        &mut self,
-        cx: &BatchContext<'_>,
-        review: ReviewId,
-        offline: bool,
-    ) -> Result<(), Error> {
-        let reason = match self.case().review {
-            Some((open, reason)) if open == review => reason,
-            Some(_) | None => return Ok(()),
-        };
-        self.case_mut().review = None;
-        if reason.is_about_page() {
-            self.case_mut().removal.record_page_review(offline);
-        }
-        match reason {
-            ReviewReason::Disputed => {
-                for n in self.current_notices().collect::<Vec<_>>() {
-                    if let NoticeTransition::ChangeTo(_) = self.apply(n, notice::Command::Uphold) {
-                        self.send_message(n, Message::Upheld, None);
-                    }
-                }
-                self.resume_unless_paused(cx);
-            }
-            ReviewReason::Soft404 => {
-                if matches!(
-                    self.case().content_status,
-                    ContentStatus::Online | ContentStatus::Exhausted
-                ) {
-                    if offline {
-                        // A person's decision, not the checks so far, confirms the removal.
-                        self.case_mut().removal.clear_claim();
-                        self.confirm_removal(cx);
-                    } else {
-                        self.refute_claims(cx, cx.now);
-                    }
+fn uphold(
+    case: &mut LockedCase,
+    cx: &BatchContext<'_>,
+    review: ReviewId,
+    offline: bool,
+) -> Result<(), Error> {
+    let reason = match case.case().review {
+        Some((open, reason)) if open == review => reason,
+        Some(_) | None => return Ok(()),
+    };
+    case.case_mut().review = None;
+    if reason.is_about_page() {
+        case.case_mut().removal.record_page_review(offline);
+    }
+    match reason {
+        ReviewReason::Disputed => {
+            for n in case.current_notices().collect::<Vec<_>>() {
+                if let NoticeTransition::ChangeTo(_) = case.apply(n, notice::Command::Uphold) {
+                    case.send_message(n, Message::Upheld, None);
                 }
             }
-            // The material is not back: the watch continues.
-            ReviewReason::ReappearedChanged if offline => {}
-            ReviewReason::ReappearedChanged => self.reappear(cx)?,
-            ReviewReason::NoContact => self.retry_attribution(cx)?,
-            // A hidden service has no provider to notify; only the supervisor's and the regulator's rungs
-            // remain.
-            ReviewReason::Onion => self.fire_remaining_rungs(cx),
-            // A person has read the mail and acted on it elsewhere.
-            ReviewReason::Replied => {}
+            case.resume_unless_paused(cx);
         }
-        self.request_pending_review(cx)
-    }
-
-    /// One review is open at a time: a dispute that arrived during another one is requested now.
-    fn request_pending_review(&mut self, cx: &BatchContext<'_>) -> Result<(), Error> {
-        let disputed = self
-            .current_notices()
-            .find(|n| self.notice(*n).state == NoticeState::Disputed);
-        let Some(n) = disputed else {
-            return Ok(());
-        };
-        let note = self.provider_note(cx, n)?;
-        let id = self.notice(n).id;
-        self.request_review(cx, ReviewReason::Disputed, Some(id), note.as_deref())
-    }
-
-    /// Attributes the host again: it may have been added to the directory in the meantime.
-    fn retry_attribution(&mut self, cx: &BatchContext<'_>) -> Result<(), Error> {
-        if !matches!(
-            self.case().content_status,
-            ContentStatus::Online | ContentStatus::Exhausted
-        ) {
-            return Ok(());
-        }
-        let url = self.case_url(cx)?;
-        let found = cx
-            .directory
-            .by_url(&url)
-            .map(|provider| addressees(cx, provider))
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|provider| !self.is_notified(&provider.id))
-            .collect::<Vec<_>>();
-        if !found.is_empty() {
-            self.notify_hosts(cx, &found);
-        } else if is_resolvable(cx, &url) {
-            // Its network may have been added too.
-            self.case_mut().resolve_at = Some(cx.now);
-        } else {
-            self.fire_remaining_rungs(cx);
-        }
-        Ok(())
-    }
-
-    /// Fires the remaining rungs of the ladder now, in order, because no provider is left to notify.
-    pub(super) fn fire_remaining_rungs(&mut self, cx: &BatchContext<'_>) {
-        let ladder = &self.regime(cx).ladder;
-        for rung in ladder.indices() {
-            let has_fired = self.case().ladder.has_fired(ladder, rung);
-            if self.case().content_status == ContentStatus::Online && !has_fired {
-                self.fire(cx, rung, cx.now);
+        ReviewReason::Soft404 => {
+            if matches!(
+                case.case().content_status,
+                ContentStatus::Online | ContentStatus::Exhausted
+            ) {
+                if offline {
+                    // A person's decision, not the checks so far, confirms the removal.
+                    case.case_mut().removal.clear_claim();
+                    case.confirm_removal(cx);
+                } else {
+                    case.refute_claims(cx, cx.now);
+                }
             }
         }
+        // The material is not back: the watch continues.
+        ReviewReason::ReappearedChanged if offline => {}
+        ReviewReason::ReappearedChanged => case.reappear(cx)?,
+        ReviewReason::NoContact => retry_attribution(case, cx)?,
+        // A hidden service has no provider to notify; only the supervisor's and the regulator's rungs
+        // remain.
+        ReviewReason::Onion => case.fire_remaining_rungs(cx),
+        // A person has read the mail and acted on it elsewhere.
+        ReviewReason::Replied => {}
     }
+    request_pending_review(case, cx)
+}
 
-    pub(super) fn withdraw(&mut self, cx: &BatchContext<'_>, in_doubt: &[NoticeId]) {
-        let CaseTransition::ChangeTo(_) = self.apply_to_case(case::Command::Withdraw) else {
-            return;
-        };
-        let notified = self.notified_providers(in_doubt);
-        for n in self.notices().indices() {
-            self.cancel(n);
-            if let NoticeTransition::ChangeTo(_) = self.apply(n, notice::Command::Withdraw) {
-                let body = Body::NoticeWithdrawn(v1::NoticeWithdrawn {
-                    notice: Some(self.notice_key(n)),
-                    reason: "verdict_withdrawn".to_owned(),
-                });
-                self.emit(cx, body);
-            }
-        }
-        for n in notified {
-            self.send_message(n, Message::Retraction, None);
-        }
-        let case = self.case_mut();
-        case.removal.clear_claim();
-        case.removal.forget_page_reviews();
-        case.ladder.drop_pause();
-        case.review = None;
-        case.resolve_at = None;
-        case.resumes_as = None;
-        case.held_since = None;
-        self.close(cx, v1::CloseReason::VerdictWithdrawn);
-    }
+/// One review is open at a time: a dispute that arrived during another one is requested now.
+fn request_pending_review(case: &mut LockedCase, cx: &BatchContext<'_>) -> Result<(), Error> {
+    let disputed = case
+        .current_notices()
+        .find(|n| case.notice(*n).state == NoticeState::Disputed);
+    let Some(n) = disputed else {
+        return Ok(());
+    };
+    let note = case.provider_note(cx, n)?;
+    let id = case.notice(n).id;
+    case.request_review(cx, ReviewReason::Disputed, Some(id), note.as_deref())
+}
 
-    /// Indices of the newest notice to each provider that was notified, or may have been.
-    fn notified_providers(&self, in_doubt: &[NoticeId]) -> Vec<NoticeIdx> {
-        let mut notified: Vec<NoticeIdx> = Vec::new();
-        for n in self.notices().indices() {
-            let notice = self.notice(n);
-            let reached = notice.sent_at.is_some() || in_doubt.contains(&notice.id);
-            if !reached || notice.state == NoticeState::Withdrawn {
-                continue;
-            }
-            let same_provider =
-                |m: &&mut NoticeIdx| self.notice(**m).provider_id == notice.provider_id;
-            match notified.iter_mut().find(same_provider) {
-                Some(older) => *older = n,
-                None => notified.push(n),
-            }
-        }
-        notified
+/// Attributes the host again: it may have been added to the directory in the meantime.
+fn retry_attribution(case: &mut LockedCase, cx: &BatchContext<'_>) -> Result<(), Error> {
+    if !matches!(
+        case.case().content_status,
+        ContentStatus::Online | ContentStatus::Exhausted
+    ) {
+        return Ok(());
     }
+    let url = case.case_url(cx)?;
+    let found = cx
+        .directory
+        .by_url(&url)
+        .map(|provider| addressees(cx, provider))
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|provider| !case.is_notified(&provider.id))
+        .collect::<Vec<_>>();
+    if !found.is_empty() {
+        case.notify_hosts(cx, &found);
+    } else if is_resolvable(cx, &url) {
+        // Its network may have been added too.
+        case.case_mut().resolve_at = Some(cx.now);
+    } else {
+        case.fire_remaining_rungs(cx);
+    }
+    Ok(())
+}
+
+fn withdraw(case: &mut LockedCase, cx: &BatchContext<'_>, in_doubt: &[NoticeId]) {
+    let CaseTransition::ChangeTo(_) = case.apply_to_case(case::Command::Withdraw) else {
+        return;
+    };
+    let notified = notified_providers(case, in_doubt);
+    for n in case.notices().indices() {
+        case.cancel(n);
+        if let NoticeTransition::ChangeTo(_) = case.apply(n, notice::Command::Withdraw) {
+            let body = Body::NoticeWithdrawn(v1::NoticeWithdrawn {
+                notice: Some(case.notice_key(n)),
+                reason: "verdict_withdrawn".to_owned(),
+            });
+            case.emit(cx, body);
+        }
+    }
+    for n in notified {
+        case.send_message(n, Message::Retraction, None);
+    }
+    let row = case.case_mut();
+    row.removal.clear_claim();
+    row.removal.forget_page_reviews();
+    row.ladder.drop_pause();
+    row.review = None;
+    row.resolve_at = None;
+    row.resumes_as = None;
+    row.held_since = None;
+    case.close(cx, v1::CloseReason::VerdictWithdrawn);
+}
+
+/// Indices of the newest notice to each provider that was notified, or may have been.
+fn notified_providers(case: &LockedCase, in_doubt: &[NoticeId]) -> Vec<NoticeIdx> {
+    let mut notified: Vec<NoticeIdx> = Vec::new();
+    for n in case.notices().indices() {
+        let notice = case.notice(n);
+        let reached = notice.sent_at.is_some() || in_doubt.contains(&notice.id);
+        if !reached || notice.state == NoticeState::Withdrawn {
+            continue;
+        }
+        let same_provider = |m: &&mut NoticeIdx| case.notice(**m).provider_id == notice.provider_id;
+        match notified.iter_mut().find(same_provider) {
+            Some(older) => *older = n,
+            None => notified.push(n),
+        }
+    }
+    notified
 }
