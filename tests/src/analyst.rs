@@ -8,7 +8,7 @@ use proto::v1::{
     ClaimCasesRequest, DecideCasesRequest, DecisionItem, GetVerificationCountsRequest, NewReport,
     ReportChannel, SubmitReportsRequest, Verdict, verdict,
 };
-use takedown::client::Client;
+use roles::client::Client;
 
 /// Reports one URL, decides that its case is actionable in category B, and returns the case id. No other case may be
 /// waiting in the queue.

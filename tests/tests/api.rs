@@ -7,10 +7,10 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use domain::enums::{DeliveryChannel, ProviderRole};
 use platform::config::env_var;
-use platform::testing::TestDatabase;
 use proto::v1::{CreateProviderKeyRequest, Provider, UpsertProvidersRequest};
-use takedown::client::Client;
-use takedown::system::{Options, System};
+use roles::client::Client;
+use roles::system::{Options, System};
+use testkit::TestDatabase;
 use tokio::process::Command;
 
 /// Examples per operation and phase.

@@ -6,9 +6,9 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use domain::enums::{DeliveryChannel, ProviderRole};
 use proto::v1::{ListOverdueRequest, Provider, UpsertProvidersRequest};
+use roles::client::Client;
+use roles::system::{DEMO_POLICY, LOCAL_OPERATOR, Options, System, policy};
 use secrecy::ExposeSecret as _;
-use takedown::client::Client;
-use takedown::system::{DEMO_POLICY, LOCAL_OPERATOR, Options, System, policy};
 use tests::analyst;
 use tokio::process::Command;
 
@@ -22,7 +22,7 @@ async fn browser_visits_every_page_and_decides_by_keyboard() -> Result<()> {
         browser.is_some(),
         "there is no TAKEDOWN_BROWSER; run `./dev test`, or pass `--skip browser`"
     );
-    let database = platform::testing::TestDatabase::new(&[]).await;
+    let database = testkit::TestDatabase::new(&[]).await;
     let folder = tempfile::tempdir()?;
     let mut options = Options::new(folder.path().join("data"));
     options.database_url = Some(database.url().into());
@@ -71,7 +71,7 @@ async fn create_overdue_case(client: &Client) -> Result<String> {
     client.dispatch().upsert_providers(providers).await?;
     let case = analyst::report_and_decide(client, "https://host-one.example/picture").await?;
     analyst::wait_until("a deadline passes", async || {
-        let request = ListOverdueRequest { page: None };
+        let request = ListOverdueRequest::default();
         let overdue = client.dispatch().list_overdue(request).await?;
         Ok(overdue.get_ref().total > 0)
     })

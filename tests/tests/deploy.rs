@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use platform::config::{env_var, load};
+use roles::role::{Role, config};
 use serde::de::DeserializeOwned;
-use takedown::role::{Role, config};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

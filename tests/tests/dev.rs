@@ -17,6 +17,7 @@ fn a_failed_package_installation_is_not_recorded_as_installed() {
     let tools = folder.path().join("tools");
     std::fs::create_dir(&tools).unwrap();
     tool(&tools, "npm", 1);
+    tool(&tools, "go", 1);
     tool(&tools, "chromium-headless-shell", 0);
     tool(&tools, "cargo", 1);
     let path = platform::config::search_path();

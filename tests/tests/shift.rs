@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use domain::enums::{AgeBand, DeliveryChannel, Media, ProviderRole, StaffRole};
-use platform::testing::TestDatabase;
 use proto::v1::intake_service_client::IntakeServiceClient;
 use proto::v1::{
     CreatePartnerRequest, CreateProviderKeyRequest, CreateStaffRequest,
     GetVerificationCountsRequest, NewReport, Provider, Receipt, ReportChannel, ReportRemoveFacts,
     SubmitReportsRequest, SubmitReportsResponse, UpsertProvidersRequest, report_result,
 };
-use takedown::client::{Client, Profile};
-use takedown::multi_process;
-use takedown::system::DEMO_POLICY;
+use roles::client::{Client, Profile};
+use roles::system::DEMO_POLICY;
+use simulator::multi_process;
+use testkit::TestDatabase;
 
 /// The URL of the first case, which every page masks except after a reveal.
 const URL: &str = "https://host-one.example/album/17?picture=3";

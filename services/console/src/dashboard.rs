@@ -4,16 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use platform::error::{Kind, Problem};
+use platform::error::Problem;
 use proto::v1;
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::edge::Edge;
-use crate::error_page::PageError;
 use crate::ledger_lag::{LedgerGap, LedgerLag};
-use crate::session::SignedIn;
 use crate::stalled_consumers::{ConsumerProgress, CursorHistory};
 
 /// Refresh only as often as keeps the dashboard's queries below 1/`MAX_LOAD` of a service's time.
@@ -49,76 +46,46 @@ struct DashboardHistory {
     cursors: CursorHistory,
 }
 
-/// The present dashboard, at most one refresh interval old. Every member of staff may read it.
-pub(crate) async fn read(edge: &Edge, signed_in: &SignedIn) -> Result<Arc<Dashboard>, PageError> {
-    let mut history = edge.dashboard.0.lock().await;
-    let started = Instant::now();
-    if let Some(cached) = &history.newest
-        && cached.fresh_until > started
-    {
-        return Ok(cached.dashboard.clone());
-    }
-    let mut dashboard = poll(edge, signed_in).await?;
-    dashboard.gap = dashboard
-        .accepted_and_recorded()
-        .map(|(accepted, recorded)| {
-            let gap = history.lag.update(Instant::now(), accepted, recorded);
-            if gap.lost > 0 {
-                tracing::error!(
-                    alarm = "reports_lost",
-                    reports = gap.lost,
-                    "the ledger has not received reports that intake accepted"
-                );
-            }
-            gap
+impl DashboardCache {
+    /// The present dashboard, at most one refresh interval old; `query` reads a new one.
+    pub(crate) async fn read<E>(
+        &self,
+        interval: Duration,
+        query: impl Future<Output = Result<Dashboard, E>>,
+    ) -> Result<Arc<Dashboard>, E> {
+        let mut history = self.0.lock().await;
+        let started = Instant::now();
+        if let Some(cached) = &history.newest
+            && cached.fresh_until > started
+        {
+            return Ok(cached.dashboard.clone());
+        }
+        let mut dashboard = query.await?;
+        dashboard.gap = dashboard
+            .accepted_and_recorded()
+            .map(|(accepted, recorded)| {
+                let gap = history.lag.update(Instant::now(), accepted, recorded);
+                if gap.lost > 0 {
+                    tracing::error!(
+                        alarm = "reports_lost",
+                        reports = gap.lost,
+                        "the ledger has not received reports that intake accepted"
+                    );
+                }
+                gap
+            });
+        dashboard.consumers = history
+            .cursors
+            .update(Instant::now(), dashboard.gauges_by_role());
+        let dashboard = Arc::new(dashboard);
+        let took = started.elapsed();
+        history.newest = Some(CachedDashboard {
+            dashboard: dashboard.clone(),
+            // A page that polls once per interval gets new figures each time.
+            fresh_until: started + interval.max(took * MAX_LOAD) - Duration::from_millis(20),
         });
-    dashboard.consumers = history
-        .cursors
-        .update(Instant::now(), dashboard.gauges_by_role());
-    let dashboard = Arc::new(dashboard);
-    let took = started.elapsed();
-    let interval = edge.config().refresh_interval().max(took * MAX_LOAD);
-    history.newest = Some(CachedDashboard {
-        dashboard: dashboard.clone(),
-        // A page that polls once per interval gets new figures each time.
-        fresh_until: started + interval - Duration::from_millis(20),
-    });
-    Ok(dashboard)
-}
-
-/// Queries all services at once.
-async fn poll(edge: &Edge, signed_in: &SignedIn) -> Result<Dashboard, PageError> {
-    let (intake, verification, dispatch, ledger) = futures::join!(
-        async {
-            let mut client = edge.intake(signed_in).await?;
-            let request = v1::GetIntakeCountsRequest {};
-            edge.call(client.get_intake_counts(request)).await
-        },
-        async {
-            let mut client = edge.verification(signed_in).await?;
-            let request = v1::GetVerificationCountsRequest {};
-            edge.call(client.get_verification_counts(request)).await
-        },
-        async {
-            let mut client = edge.dispatch(signed_in).await?;
-            let request = v1::GetDispatchCountsRequest {};
-            edge.call(client.get_dispatch_counts(request)).await
-        },
-        async {
-            let mut client = edge.ledger(signed_in).await?;
-            let request = v1::GetConservationRequest {};
-            edge.call(client.get_conservation(request)).await
-        },
-    );
-    Ok(Dashboard {
-        intake: service_part(intake)?,
-        verification: service_part(verification)?,
-        dispatch: service_part(dispatch)?,
-        ledger: service_part(ledger)?,
-        gap: None,
-        consumers: Vec::new(),
-        read_at: platform::clock::wall(),
-    })
+        Ok(dashboard)
+    }
 }
 
 impl Dashboard {
@@ -141,18 +108,6 @@ impl Dashboard {
         let (intake, ledger) = (self.intake.as_ref().ok()?, self.ledger.as_ref().ok()?);
         let recorded = ledger.stages.iter().map(|stage| stage.reports).sum();
         Some((intake.accepted, recorded))
-    }
-}
-
-/// A failed call is a missing part of the page, unless the session is no longer valid: then nothing is shown.
-///
-/// # Errors
-///
-/// The session is not valid.
-pub(crate) fn service_part<T>(response: Result<T, Problem>) -> Result<ServicePart<T>, PageError> {
-    match response {
-        Err(problem) if problem.kind == Kind::Unauthenticated => Err(problem.into()),
-        part => Ok(part),
     }
 }
 

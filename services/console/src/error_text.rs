@@ -113,7 +113,7 @@ fn code_sentence(code: &str) -> Option<&'static str> {
             "This version of the list is no longer there. The table shows the present ones."
         }
         "rule_unknown" => "This rule is no longer there. The table shows the present ones.",
-        "cursor_malformed" => {
+        "page_token_malformed" => {
             "This page of the list is no longer there. Start with the first page."
         }
         "value_unknown" => "There is no such filter. Choose one from the list.",

@@ -8,15 +8,14 @@ use axum::Form;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::response::{Html, IntoResponse, Response};
-use http::header::RETRY_AFTER;
 use http::request::Parts;
 use platform::error::{Kind, Problem};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::edge::Edge;
-use crate::error_page::PageError;
 use crate::error_text;
+use crate::page_error::{PageError, RawForm, set_retry_after};
 use crate::session::{Session, SignedIn};
 
 /// The hidden field that proves that a form is from one of our pages.
@@ -46,34 +45,6 @@ pub(crate) struct SubmittedForm<T> {
     pub(crate) fields: T,
     /// As it was sent, to show it again.
     pub(crate) raw: RawForm,
-}
-
-/// The fields of a form as they were sent, without its token, and where they were sent to.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct RawForm {
-    pub(crate) action: String,
-    pub(crate) fields: Vec<(String, String)>,
-}
-
-impl RawForm {
-    pub(crate) fn value(&self, name: &str) -> &str {
-        let field = self.fields.iter().find(|(field, _)| field == name);
-        field.map_or("", |(_, value)| value)
-    }
-
-    /// What a person typed, with its label: an error page shows it beside the hidden fields that send it again.
-    pub(crate) fn typed(&self) -> Vec<(&'static str, &str)> {
-        let labels = [
-            ("reason", "Reason"),
-            ("text", "Your answer"),
-            ("url", "URL"),
-        ];
-        let typed = labels.map(|(name, label)| (label, self.value(name)));
-        typed
-            .into_iter()
-            .filter(|(_, value)| !value.is_empty())
-            .collect()
-    }
 }
 
 impl<T: DeserializeOwned> FromRequest<Edge> for SubmittedForm<T> {
@@ -214,18 +185,6 @@ impl RefusedForm {
 
     fn is_about(&self, form: &str, field: &str) -> bool {
         self.name == form && self.problem.field.as_deref() == Some(field)
-    }
-}
-
-/// When to try again, in whole seconds, rounded up.
-pub(crate) fn retry_seconds(problem: &Problem) -> Option<u64> {
-    let after = problem.retry_after?;
-    Some(after.as_secs() + u64::from(after.subsec_nanos() > 0))
-}
-
-pub(crate) fn set_retry_after(response: &mut Response, problem: &Problem) {
-    if let Some(seconds) = retry_seconds(problem) {
-        response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
 }
 

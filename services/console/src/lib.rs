@@ -7,8 +7,9 @@
 mod assets;
 mod config;
 mod dashboard;
+mod dashboard_queries;
 mod edge;
-mod error_page;
+mod error_response;
 mod error_text;
 mod form;
 mod format;
@@ -16,6 +17,7 @@ mod frame;
 mod keys;
 mod ledger_lag;
 mod middleware;
+mod page_error;
 mod page_updates;
 mod pages;
 mod routes;

@@ -15,7 +15,8 @@ use platform::error::{Kind, Problem};
 use platform::trace::{Side, Span};
 
 use crate::edge::Edge;
-use crate::error_page::{FailedRequest, PageError};
+use crate::error_response::FailedRequest;
+use crate::page_error::PageError;
 
 const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";

@@ -12,8 +12,8 @@ use platform::error::{Kind, Problem};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::edge::Edge;
-use crate::error_page::PageError;
 use crate::form::QueryParams;
+use crate::page_error::PageError;
 use crate::pages::{ListPosition, overdue, pipeline, shift};
 use crate::session::SignedIn;
 use crate::tokens::Audience;

@@ -8,7 +8,7 @@ use http::StatusCode;
 use platform::error::Kind;
 
 use crate::edge::Edge;
-use crate::error_page::PageError;
+use crate::page_error::PageError;
 use crate::pages::{
     case, case_actions, cases, decide, lists, overdue, parked, pipeline, providers, queue, shift,
     sign_in,

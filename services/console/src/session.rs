@@ -14,7 +14,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
 use crate::edge::Edge;
-use crate::error_page::PageError;
+use crate::page_error::PageError;
 use crate::tokens::{Audience, StaffMember};
 
 /// In octets: longer than any session that verification issues.

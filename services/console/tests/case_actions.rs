@@ -73,18 +73,19 @@ async fn a_case_is_claimed_revealed_and_decided_and_the_next_one_comes() {
 async fn offline_is_offered_only_where_a_changed_page_is_under_review() {
     let console = TestConsole::signed_in().await;
     let path = format!("/queue/{}", data::CLAIMED);
+    let of_a_newer_version = 99;
     for (review, is_offered) in [
-        ("", false),
-        ("disputed", false),
-        ("no_contact", false),
-        ("of a newer version", false),
-        ("soft_404", true),
-        ("reappeared_changed", true),
+        (v1::ReviewReason::Unspecified.into(), false),
+        (v1::ReviewReason::Disputed.into(), false),
+        (v1::ReviewReason::NoContact.into(), false),
+        (of_a_newer_version, false),
+        (v1::ReviewReason::Soft404.into(), true),
+        (v1::ReviewReason::ReappearedChanged.into(), true),
     ] {
         data::under_review(&console.services, review);
         let page = console.page(&path).await;
         assert_eq!(page.contains("value=\"offline\""), is_offered, "{review}");
-        assert_eq!(page.contains("value=\"uphold\""), !review.is_empty());
+        assert_eq!(page.contains("value=\"uphold\""), review != 0);
     }
     let form = [
         ("claim_token", data::CLAIM),

@@ -318,7 +318,7 @@ async fn an_invalid_address_is_refused_by_a_page_that_does_not_repeat_it() {
         (format!("/cases/{probe}"), 422),
         (format!("/providers/{probe}%2F.."), 422),
         (format!("/queue?state={probe}"), 422),
-        (format!("/queue?cursor=a&cursor={probe}"), 422),
+        (format!("/queue?page_token=a&page_token={probe}"), 422),
         (format!("/{probe}"), 404),
         ("/sign-out".to_owned(), 405),
         (

@@ -38,13 +38,13 @@ async fn a_supervisor_sees_workload_ages_disagreements_and_parked_events() {
         "Not illegal",
         "<td class=\"n\">47</td><td class=\"n\">3</td><td class=\"n\">6%</td>",
         "Awaiting second",
-        "href=\"/shift?cursor=older%26x\"",
+        "href=\"/shift?page_token=older%26x\"",
     ] {
         assert!(page.contains(text), "{text}");
     }
     // Cases in a final state do not wait.
     assert!(!page.contains("Not actionable"));
-    let older = console.page("/shift?cursor=older").await;
+    let older = console.page("/shift?page_token=older").await;
     assert!(older.contains("First page") && !older.contains("/shift/events"));
     let mut events = console.get("/shift/events").await;
     let chunk = events.chunk().await.unwrap().unwrap();

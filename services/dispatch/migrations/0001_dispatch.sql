@@ -18,34 +18,12 @@ create table dispatch_case (
     policy_version       text        not null,
     episode              integer     not null check (episode >= 0),
     steps                integer     not null check (steps >= 0),
-    episode_at           timestamptz,
-    ladder_from          timestamptz,
-    rungs_fired          text[]      not null,
-    last_rung            text        check (last_rung in ('host', 'remind', 'next_contact', 'upstream', 'registrar', 'regulator', 'supervisor')),
-    next_contact_by      timestamptz,
-    paused_since         timestamptz,
-    paused_until         timestamptz,
-    pauses               integer     not null,
-    paused_ms            bigint      not null,
-    claim_since          timestamptz,
-    claim_until          timestamptz,
-    checks               integer     not null,
-    checks_agreed        integer     not null,
-    checks_changed       integer     not null,
-    watch_step           integer     not null,
-    online_status        integer,
-    online_length        bigint,
-    online_etag          text,
-    online_type          text,
-    reviewed_fingerprint text,
-    offline_fingerprints text[]      not null,
     dispatched_at        timestamptz,
     delivered_at         timestamptz,
     acknowledged_at      timestamptz,
     removal_claimed_at   timestamptz,
     confirmed_at         timestamptz,
     closed_at            timestamptz,
-    flagged_at           timestamptz,
     moves                integer     not null,
     review_id            uuid,
     review_reason        text        check (review_reason in ('disputed', 'soft_404', 'no_contact', 'onion', 'reappeared_changed', 'replied')),
@@ -68,34 +46,12 @@ comment on column dispatch_case.regime is 'Name of the regime of the policy that
 comment on column dispatch_case.policy_version is 'Version of the policy at the start of the episode.';
 comment on column dispatch_case.episode is 'Number of the current episode, from 1; 0 before the first.';
 comment on column dispatch_case.steps is 'Number of steps opened in this episode.';
-comment on column dispatch_case.episode_at is 'Start of the episode. The rungs of regulator and supervisor count from here and never pause.';
-comment on column dispatch_case.ladder_from is 'Start of the other rungs: dispatch of the first notices, moved later by each pause.';
-comment on column dispatch_case.rungs_fired is 'Rungs that have fired, or were skipped, in this episode, each as RUNG/MILLISECONDS.';
-comment on column dispatch_case.last_rung is 'The last rung that fired in this episode. host: first notice; remind: reminder; next_contact: another delivery channel of the same provider; upstream and registrar: the parties above the host; regulator: the regulator''s list; supervisor: flagged for a supervisor.';
-comment on column dispatch_case.next_contact_by is 'Latest time for the next contact after an automatic reply, until a person answers; null otherwise.';
-comment on column dispatch_case.paused_since is 'Start of the current pause of the ladder.';
-comment on column dispatch_case.paused_until is 'Latest end of the current pause, by policy.';
-comment on column dispatch_case.pauses is 'Number of pauses in this episode.';
-comment on column dispatch_case.paused_ms is 'Total length of the finished pauses of this episode, in milliseconds.';
-comment on column dispatch_case.claim_since is 'Since when a claim of removal, or a new report of removed content, is being checked; null if none is.';
-comment on column dispatch_case.claim_until is 'Until when a claim under check defers the providers'' rungs.';
-comment on column dispatch_case.checks is 'Checks counted since the last claim or the last contradicting result.';
-comment on column dispatch_case.checks_agreed is 'How many of these found the URL offline.';
-comment on column dispatch_case.checks_changed is 'How many of these found another page at the URL.';
-comment on column dispatch_case.watch_step is 'Number of the next check of the watch, from 0.';
-comment on column dispatch_case.online_status is 'Fingerprint while online: HTTP status.';
-comment on column dispatch_case.online_length is 'Fingerprint while online: Content-Length in bytes.';
-comment on column dispatch_case.online_etag is 'Fingerprint while online: digest of the ETag.';
-comment on column dispatch_case.online_type is 'Fingerprint while online: Content-Type.';
-comment on column dispatch_case.reviewed_fingerprint is 'Digest of the fingerprint of the changed page that the latest review is about; null if it had none.';
-comment on column dispatch_case.offline_fingerprints is 'Digests of the fingerprints of pages that a person decided are not the material, the newest last.';
 comment on column dispatch_case.dispatched_at is 'When the first notice was opened (clock `dispatched`).';
 comment on column dispatch_case.delivered_at is 'First delivery (clock `delivered`).';
 comment on column dispatch_case.acknowledged_at is 'First answer (clock `acknowledged`).';
 comment on column dispatch_case.removal_claimed_at is 'First claim of removal (clock `removal_claimed`).';
 comment on column dispatch_case.confirmed_at is 'Confirmed removal in the current episode (clock `confirmed_removed`); null while online.';
 comment on column dispatch_case.closed_at is 'End of the watch, or withdrawal of the verdict.';
-comment on column dispatch_case.flagged_at is 'When the ladder flagged the case for a supervisor.';
 comment on column dispatch_case.moves is 'Number of moves to another host.';
 comment on column dispatch_case.review_id is 'The open review, if there is one.';
 comment on column dispatch_case.review_reason is 'Reason of the open review. disputed: the provider disputes the notice; soft_404: another page after a claim of removal; no_contact: no provider is known; onion: a hidden service; reappeared_changed: another page after removal; replied: a person replied by mail.';
@@ -107,9 +63,68 @@ create index dispatch_case_content_status on dispatch_case (content_status, rece
 create index dispatch_case_due on dispatch_case (category, due_at) where due_at is not null;
 create index dispatch_case_resolve on dispatch_case (resolve_at) where resolve_at is not null;
 create index dispatch_case_unsettled on dispatch_case (case_id) where unsettled;
-create index dispatch_case_escalated on dispatch_case (last_rung) where content_status = 'exhausted';
 create index dispatch_case_moved on dispatch_case (moves) where moves > 0;
 create index dispatch_case_reappeared on dispatch_case (episode) where episode > 1;
+
+create table case_ladder (
+    case_id         uuid        primary key references dispatch_case,
+    episode_at      timestamptz,
+    ladder_from     timestamptz,
+    rungs_fired     text[]      not null check (rungs_fired <@ array['remind', 'next_contact', 'upstream', 'registrar', 'regulator', 'supervisor']),
+    rungs_fired_ms  bigint[]    not null check (cardinality(rungs_fired_ms) = cardinality(rungs_fired)),
+    last_rung       text        check (last_rung in ('host', 'remind', 'next_contact', 'upstream', 'registrar', 'regulator', 'supervisor')),
+    next_contact_by timestamptz,
+    paused_since    timestamptz,
+    paused_until    timestamptz,
+    pauses          integer     not null,
+    paused_ms       bigint      not null,
+    flagged_at      timestamptz
+) with (fillfactor = 70);
+
+comment on table case_ladder is 'How far the current episode of a case has got on the ladder of its regime. Every case has a row; it is read and written under the lock of the case.';
+comment on column case_ladder.case_id is 'The case.';
+comment on column case_ladder.episode_at is 'Start of the episode. The rungs of regulator and supervisor count from here and never pause.';
+comment on column case_ladder.ladder_from is 'Start of the other rungs: dispatch of the first notices, moved later by each pause.';
+comment on column case_ladder.rungs_fired is 'Rungs that have fired, or were skipped, in this episode, in that order. The values are those of last_rung.';
+comment on column case_ladder.rungs_fired_ms is 'For each of rungs_fired, the time at which the ladder has it, in milliseconds since the start of the episode. Kind and time together identify a rung, also after the policy has changed.';
+comment on column case_ladder.last_rung is 'The last rung that fired in this episode. host: first notice; remind: reminder; next_contact: another delivery channel of the same provider; upstream and registrar: the parties above the host; regulator: the regulator''s list; supervisor: flagged for a supervisor.';
+comment on column case_ladder.next_contact_by is 'Latest time for the next contact after an automatic reply, until a person answers; null otherwise.';
+comment on column case_ladder.paused_since is 'Start of the current pause of the ladder.';
+comment on column case_ladder.paused_until is 'Latest end of the current pause, by policy.';
+comment on column case_ladder.pauses is 'Number of pauses in this episode.';
+comment on column case_ladder.paused_ms is 'Total length of the finished pauses of this episode, in milliseconds.';
+comment on column case_ladder.flagged_at is 'When the ladder flagged the case for a supervisor.';
+
+create table case_removal (
+    case_id              uuid        primary key references dispatch_case,
+    claim_since          timestamptz,
+    claim_until          timestamptz,
+    checks               integer     not null,
+    checks_agreed        integer     not null,
+    checks_changed       integer     not null,
+    watch_step           integer     not null,
+    online_status        integer,
+    online_length        bigint,
+    online_etag          text,
+    online_type          text,
+    reviewed_fingerprint text,
+    offline_fingerprints text[]      not null
+) with (fillfactor = 70);
+
+comment on table case_removal is 'What the checks of a case have found: the claim under check, the watch, and the pages that were seen. No row: nothing yet. It is read and written under the lock of the case.';
+comment on column case_removal.case_id is 'The case.';
+comment on column case_removal.claim_since is 'Since when a claim of removal, or a new report of removed content, is being checked; null if none is.';
+comment on column case_removal.claim_until is 'Until when a claim under check defers the providers'' rungs.';
+comment on column case_removal.checks is 'Checks counted since the last claim or the last contradicting result.';
+comment on column case_removal.checks_agreed is 'How many of these found the URL offline.';
+comment on column case_removal.checks_changed is 'How many of these found another page at the URL.';
+comment on column case_removal.watch_step is 'Number of the next check of the watch, from 0.';
+comment on column case_removal.online_status is 'Fingerprint while online: HTTP status.';
+comment on column case_removal.online_length is 'Fingerprint while online: Content-Length in bytes.';
+comment on column case_removal.online_etag is 'Fingerprint while online: digest of the ETag.';
+comment on column case_removal.online_type is 'Fingerprint while online: Content-Type.';
+comment on column case_removal.reviewed_fingerprint is 'Digest of the fingerprint of the changed page that the latest review is about; null if it had none.';
+comment on column case_removal.offline_fingerprints is 'Digests of the fingerprints of pages that a person decided are not the material, the newest last.';
 
 create table case_seal (
     case_id           uuid  primary key references dispatch_case,
@@ -143,7 +158,7 @@ create table notice (
     sequence            integer     not null check (sequence > 0),
     message             text        not null check (message in ('notice', 'reminder', 'information', 'upheld', 'retraction')),
     channel             text        not null check (channel in ('api', 'webhook', 'email')),
-    channels_tried      smallint    not null,
+    channels_tried      smallint    not null check (channels_tried between 0 and 7),
     listing_position    bigint      not null,
     opened_at           timestamptz not null,
     sent_at             timestamptz,
@@ -178,7 +193,7 @@ comment on column notice.case_id is 'The case.';
 comment on column notice.provider_id is 'The addressee.';
 comment on column notice.episode is 'The episode of the case.';
 comment on column notice.step is 'Number within (case, episode), from 1.';
-comment on column notice.rung is 'The rung that opened the notice; host for the first. The values are those of dispatch_case.last_rung.';
+comment on column notice.rung is 'The rung that opened the notice; host for the first. The values are those of case_ladder.last_rung.';
 comment on column notice.state is 'queued: to be sent; sent: handed over, for the pull API listed; delivered: received, for the pull API read; acknowledged, removal_claimed, not_ours, need_information, need_time, preserved, disputed, no_action and moved: as answered; removed: removal confirmed; watched: during the watch; closed: the case or the episode ended; bounced: no delivery channel is left; escalated: the ladder went past it; withdrawn: the verdict was withdrawn.';
 comment on column notice.sequence is 'Number of the newest message, from 1.';
 comment on column notice.message is 'Kind of the newest message. notice: the first; reminder: the first message of a step that is a reminder or a next contact; information: answer to a question; upheld: the verdict was upheld; retraction: the verdict was withdrawn.';
@@ -201,7 +216,7 @@ comment on column notice.named_provider_id is 'The provider that the addressee f
 comment on column notice.follow_up_done is 'Whether the follow-up of the answers not_ours, moved and no_action was done; false before. A police hold defers it.';
 comment on column notice.note is 'The provider''s question or dispute, sealed under the data key (purpose note, row id = notice).';
 comment on column notice.text is 'Our text with the newest message, sealed under the data key (purpose answer, row id = notice).';
-comment on column notice.escalated_to is 'The rung that escalated past the notice. The values are those of dispatch_case.last_rung.';
+comment on column notice.escalated_to is 'The rung that escalated past the notice. The values are those of case_ladder.last_rung.';
 comment on column notice.attempts is 'Attempts of finished deliveries.';
 comment on column notice.false_claims is 'Claims of removal that checks refuted.';
 comment on column notice.last_failure is 'Stable code of the failure that ended a delivery.';

@@ -13,8 +13,8 @@ use sqlx::PgConnection;
 use tonic::metadata::MetadataMap;
 use uuid::Uuid;
 
-use crate::store::ProviderKey;
-use crate::{Error, store};
+use crate::Error;
+use crate::directory::{self, ProviderKey};
 
 /// Prefix of provider keys.
 const PREFIX: &str = "tdh_";
@@ -68,7 +68,7 @@ pub(crate) async fn require_provider(
 ) -> Result<AuthenticatedProvider, Error> {
     let text = bearer(metadata)?.ok_or_else(|| missing("your key, which begins with tdh_"))?;
     let (key_id, secret) = parse_key(text).ok_or_else(refused)?;
-    let key = store::provider_key(conn, clock::wall(), key_id)
+    let key = directory::provider_key(conn, clock::wall(), key_id)
         .await?
         .filter(|key| constant_time_eq(&key.secret_hash, &secret_hash(secret)))
         .ok_or_else(refused)?;

@@ -1,12 +1,11 @@
 //! Settings of the role. Every field has a usable default.
 
+use platform::service::RoleFailed;
 use serde::Deserialize;
 
-use crate::Error;
-use crate::channels::MailSettings;
 use crate::checks::CheckSettings;
-use crate::delivery::DeliverySettings;
-use crate::document::Hotline;
+use crate::delivery::document::Hotline;
+use crate::delivery::{DeliverySettings, MailSettings};
 
 /// Maximum of every count.
 const MAX_COUNT: u32 = 100_000;
@@ -46,8 +45,8 @@ impl Config {
     /// Refuses settings with which the role would start but not work.
     ///
     /// # Errors
-    /// `Setting` with a sentence that names the field.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// [`RoleFailed::Setting`] with a sentence that names the field.
+    pub(crate) fn check(&self) -> Result<(), RoleFailed> {
         let delivery = &self.delivery;
         for (field, number) in [
             ("delivery.each", delivery.each),
@@ -60,7 +59,7 @@ impl Config {
         ] {
             if !(1..=MAX_COUNT).contains(&number) {
                 let text = format!("{field} is {number}; set it to a number from 1 to {MAX_COUNT}");
-                return Err(Error::Setting(text));
+                return Err(RoleFailed::Setting(text));
             }
         }
         let retry = &delivery.retry;
@@ -76,7 +75,7 @@ impl Config {
             // Also refuses NaN.
             if !(least..=86_400.0).contains(&number) {
                 let text = format!("{field} is {number}; set it to a number from {least} to 86400");
-                return Err(Error::Setting(text));
+                return Err(RoleFailed::Setting(text));
             }
         }
         Ok(())

@@ -25,13 +25,6 @@ pub enum Error {
         column: &'static str,
         id: Uuid,
     },
-    #[error("the server failed")]
-    Server(#[from] platform::grpc::GrpcError),
-    #[error("a consumer stopped")]
-    Bus(#[from] platform::bus::Error),
-    /// An invalid setting, or a failure of the role as a whole.
-    #[error("{0}")]
-    Setting(String),
 }
 
 impl Error {
@@ -65,8 +58,6 @@ impl From<Error> for Problem {
                 tracing::error!(alarm = "row_damaged", db.table = table, db.column = column, row.id = %id, "a stored value is invalid");
                 Self::from_kind(Kind::Internal)
             }
-            Error::Bus(error) => error.into(),
-            Error::Server(_) | Error::Setting(_) => Self::from_kind(Kind::Internal),
         }
     }
 }
@@ -84,7 +75,6 @@ impl BatchError for Error {
             Self::Invalid(_) | Self::Problem(_) | Self::Sealed(_) | Self::Row { .. } => {
                 ErrorClass::Item
             }
-            Self::Server(_) | Self::Bus(_) | Self::Setting(_) => ErrorClass::WholeBatch,
         }
     }
 }

@@ -17,9 +17,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::Error;
-use crate::attribution::{ExpectedProof, ProofError, verify_decision_proof};
-use crate::commands::{self, ActionableDecision, CaseInstruction, CommandDeps, UpheldVerdict};
-use crate::store::{self, CaseSeal};
+use crate::cases::{
+    self, ActionableDecision, CaseInstruction, CaseSeal, CommandDeps, ExpectedProof, ProofError,
+    UpheldVerdict, verify_decision_proof,
+};
 
 /// Applies the events of verification's log.
 pub struct VerificationHandler {
@@ -60,13 +61,9 @@ impl EventHandler for VerificationHandler {
         let now = self.clock.now(conn).await?;
         let ids: Vec<Uuid> = batch.iter().map(|e| e.case_id).collect();
         // Locks the rows of the whole batch in one order; the commands below then lock parts of it.
-        let opened: Vec<CaseId> = store::lock_cases(conn, &ids)
+        let opened: Vec<CaseId> = cases::lock_opened(conn, &ids)
             .await
-            .map_err(|error| handler_error(batch, error))?
-            .into_iter()
-            .filter(|case| case.episode > 0)
-            .map(|case| case.case_id)
-            .collect();
+            .map_err(|error| handler_error(batch, error))?;
         let mut commands: Vec<(usize, EventCommand)> = Vec::new();
         for (n, envelope) in batch.iter().enumerate() {
             if let Some(command) = self.parse(envelope, &opened, now)? {
@@ -189,7 +186,7 @@ impl VerificationHandler {
             .keyring
             .unwrap(case_id.uuid(), &wrapped)
             .map_err(|_| "the data key cannot be unwrapped")?;
-        let url = store::open_url(&key, case_id, report, &body.sealed_content)
+        let url = cases::open_url(&key, case_id, report, &body.sealed_content)
             .map_err(|_| "the sealed content cannot be opened")?;
         Ok(ActionableDecision {
             case_id,
@@ -267,19 +264,19 @@ impl VerificationHandler {
         }
         let deps = &self.deps;
         if !decisions.is_empty() {
-            commands::open_cases(conn, deps, now, &decisions).await?;
+            cases::open_cases(conn, deps, now, &decisions).await?;
         }
         if !police_holds.is_empty() {
-            commands::place_police_holds(conn, deps, now, &police_holds).await?;
+            cases::place_police_holds(conn, deps, now, &police_holds).await?;
         }
         if !releases.is_empty() {
-            commands::release_cases(conn, deps, now, &releases).await?;
+            cases::release_cases(conn, deps, now, &releases).await?;
         }
         if !withdrawals.is_empty() {
-            commands::withdraw_verdicts(conn, deps, now, &withdrawals).await?;
+            cases::withdraw_verdicts(conn, deps, now, &withdrawals).await?;
         }
         if !upheld.is_empty() {
-            commands::uphold_verdicts(conn, deps, now, &upheld).await?;
+            cases::uphold_verdicts(conn, deps, now, &upheld).await?;
         }
         Ok(())
     }

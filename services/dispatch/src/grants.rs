@@ -6,6 +6,8 @@ use platform::db::Privilege::{Delete, Insert, Select, Update};
 pub const GRANTS: Grants = Grants {
     tables: &[
         ("dispatch_case", &[Select, Insert, Update]),
+        ("case_ladder", &[Select, Insert, Update]),
+        ("case_removal", &[Select, Insert, Update]),
         ("case_seal", &[Select, Insert, Update]),
         ("notice", &[Select, Insert, Update]),
         ("regulator_list", &[Select, Insert]),

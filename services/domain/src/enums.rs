@@ -160,6 +160,45 @@ wire_enum! {
         Replied = "replied",
     }
 
+    /// The kind of a message about a notice.
+    MessageKind "message" {
+        /// The first message about a notice.
+        Notice = "notice",
+        /// The first message about a notice whose step is a reminder or a next contact.
+        Reminder = "reminder",
+        /// The hotline's answer to a provider's question.
+        Information = "information",
+        /// The verdict was upheld in a review.
+        Upheld = "upheld",
+        /// The verdict was withdrawn.
+        Retraction = "retraction",
+    }
+
+    /// What a key signs.
+    SigningPurpose "purpose" {
+        Notice = "notice",
+        Webhook = "webhook",
+        Proof = "proof",
+        Checkpoint = "checkpoint",
+    }
+
+    /// Which deadline of a notice has passed.
+    DeadlineKind "deadline" { Acknowledge = "acknowledge", Remove = "remove", Received = "received", }
+
+    /// How dispatch learned that another provider has the content.
+    HostMoveSource "source" { Answered = "answered", Resolved = "resolved", }
+
+    /// Why a notice was withdrawn.
+    NoticeWithdrawalReason "reason" { VerdictWithdrawn = "verdict_withdrawn", }
+
+    /// Who can decide a case next.
+    AwaitedRole "waits_for" {
+        Analyst = "analyst",
+        Supervisor = "supervisor",
+        /// All accounts belong to people who reported the case or gave the first of its two verdicts.
+        NoEligibleStaff = "nobody",
+    }
+
     /// The kind of a mail that arrived in response to a notice.
     MailKind "kind" { Bounced = "bounced", Delayed = "delayed", Automatic = "automatic", Reply = "reply", }
 

@@ -1,7 +1,7 @@
 //! Conversions between protobuf types and domain types.
 
 use proto::v1;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use crate::Invalid;
 
@@ -50,6 +50,38 @@ pub fn required_time(
     time(field, at.ok_or_else(|| Invalid::missing(field))?)
 }
 
+/// The protobuf form of a duration.
+pub fn duration(length: Duration) -> prost_types::Duration {
+    prost_types::Duration {
+        seconds: length.whole_seconds(),
+        nanos: length.subsec_nanoseconds(),
+    }
+}
+
+/// Parses a duration.
+///
+/// # Errors
+/// `duration_malformed` if the nanoseconds are a second or more, or have another sign than the seconds.
+pub fn parse_duration(field: &str, length: &prost_types::Duration) -> Result<Duration, Invalid> {
+    let nanos = Duration::nanoseconds(length.nanos.into());
+    let parsed = Duration::seconds(length.seconds).saturating_add(nanos);
+    if duration(parsed) == *length {
+        return Ok(parsed);
+    }
+    Err(Invalid::new(
+        "duration_malformed",
+        field,
+        format!("`{field}` is not a duration; send its seconds, and nanoseconds of the same sign"),
+    ))
+}
+
+/// The seconds of a duration, for people; 0 if it is absent.
+pub fn seconds(length: Option<&prost_types::Duration>) -> f64 {
+    length.map_or(0.0, |length| {
+        length.seconds as f64 + f64::from(length.nanos) / 1e9
+    })
+}
+
 impl From<Invalid> for v1::ItemProblem {
     fn from(invalid: Invalid) -> Self {
         Self {
@@ -57,5 +89,24 @@ impl From<Invalid> for v1::ItemProblem {
             detail: invalid.detail,
             field: invalid.field,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_has_one_form() {
+        for millis in [0, 1, 999, 1_500, -1_500, 604_800_000] {
+            let length = Duration::milliseconds(millis);
+            assert_eq!(parse_duration("overlap", &duration(length)), Ok(length));
+        }
+        for (seconds, nanos) in [(1, -1), (-1, 1), (0, 1_000_000_000), (i64::MAX, i32::MAX)] {
+            let malformed = prost_types::Duration { seconds, nanos };
+            let refused = parse_duration("overlap", &malformed).unwrap_err();
+            assert_eq!(refused.code, "duration_malformed", "{seconds} {nanos}");
+        }
+        assert!((seconds(Some(&duration(Duration::milliseconds(1_500)))) - 1.5).abs() < 1e-9);
     }
 }

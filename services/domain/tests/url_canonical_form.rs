@@ -204,13 +204,13 @@ fn urls_that_a_server_can_distinguish_differ() {
 fn a_canonical_url_has_the_expected_parts() {
     let url = canonical("hxxps://img[.]site[.]test:8443/a/b?c#d");
     assert_eq!(url.scheme(), Scheme::Https);
-    assert_eq!((url.port(), url.port_or_default()), (Some(8443), 8443));
+    assert_eq!(url.port(), Some(8443));
     assert_eq!(url.reveal_path_and_query(), "/a/b?c");
     assert_eq!(url.host().domain().unwrap().reveal(), "img.site.test");
     assert!(url.host().ip().is_none() && !url.is_onion());
 
     let url = canonical("http://198.51.100.7");
-    assert_eq!(url.port_or_default(), 80);
+    assert_eq!(url.port(), None);
     assert_eq!(url.reveal_path_and_query(), "/");
     assert!(*url.host() == Host::Ipv4(Ipv4Addr::new(198, 51, 100, 7)));
 

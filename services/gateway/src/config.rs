@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use ipnet::IpNet;
+use platform::smtp::Certificate;
 use serde::Deserialize;
 
 use crate::Error;
-use crate::inbound_mail::InboundMailConfig;
+use crate::rate_limiter::Rate;
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -118,16 +119,67 @@ impl RequestLimits {
     }
 }
 
-/// A token bucket: `burst` requests at once, refilled at `per_second`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rate {
-    pub per_second: u32,
-    pub burst: u32,
+/// Settings of the SMTP server for inbound mail.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InboundMailConfig {
+    /// Host name in the greeting: the target of the MX record.
+    pub name: String,
+    /// Certificate and key (PEM) for STARTTLS. Without them STARTTLS is not offered, which suits only
+    /// loopback or a mail server of the hotline in front.
+    pub tls: Option<Certificate>,
+    pub connections: usize,
+    /// Maximum recipients of one mail.
+    pub recipients: usize,
+    /// Maximum size of one mail, in octets. A delivery report may contain the original mail.
+    pub size: usize,
+    /// Timeout for the next line.
+    pub line_timeout_seconds: u64,
+    /// Timeout for a whole session.
+    pub session_timeout_seconds: u64,
+    /// Rate of recipients for each peer: an IPv4 address or an IPv6 /64.
+    pub recipient_rate: Rate,
 }
 
-impl Rate {
-    pub const fn new(per_second: u32, burst: u32) -> Self {
-        Self { per_second, burst }
+impl Default for InboundMailConfig {
+    fn default() -> Self {
+        Self {
+            name: "mail.hotline.example".into(),
+            tls: None,
+            connections: 64,
+            recipients: 16,
+            size: 1024 * 1024,
+            line_timeout_seconds: 60,
+            session_timeout_seconds: 600,
+            recipient_rate: Rate::new(20, 200),
+        }
+    }
+}
+
+impl InboundMailConfig {
+    fn check(&self) -> Result<(), Error> {
+        let is_host_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+        if self.name.is_empty() || !self.name.chars().all(is_host_char) {
+            return Err(Error::Config {
+                key: "mail.name",
+                sentence: "give the host name that the MX record points to",
+            });
+        }
+        let bounds = [
+            self.connections as u64,
+            self.recipients as u64,
+            self.size as u64,
+            self.line_timeout_seconds,
+            self.session_timeout_seconds,
+            self.recipient_rate.per_second.into(),
+            self.recipient_rate.burst.into(),
+        ];
+        if bounds.contains(&0) {
+            return Err(Error::Config {
+                key: "mail",
+                sentence: "every limit must be at least 1",
+            });
+        }
+        Ok(())
     }
 }

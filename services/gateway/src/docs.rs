@@ -1,15 +1,13 @@
 //! The OpenAPI document as a web page: Swagger UI, with all its files served by the gateway itself.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION};
 use platform::error::{Kind, Problem};
 use utoipa_swagger_ui::{Config, serve};
 
-use crate::edge::Edge;
 use crate::input::{NoQuery, Segment};
 use crate::problem::{CommonProblems, NotFoundProblems, ProblemResponse};
 
@@ -17,7 +15,16 @@ use crate::problem::{CommonProblems, NotFoundProblems, ProblemResponse};
 /// from the page go to the gateway only.
 const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-const OPENAPI_PATH: &str = "/openapi.json";
+
+/// Swagger UI's settings. The validator is off because it would send the document to a third party.
+static SETTINGS: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
+    let settings = Config::from("/openapi.json")
+        .validator_url("none")
+        .try_it_out_enabled(true)
+        .persist_authorization(false)
+        .use_base_layout();
+    Arc::new(settings)
+});
 
 /// The documentation page.
 #[utoipa::path(
@@ -44,12 +51,8 @@ pub(crate) async fn index(_: NoQuery) -> Response {
     responses((status = 200, description = "The file.", content(
         (String = "text/html"), (String = "text/css"), (String = "text/javascript"), (String = "image/png"))), CommonProblems, NotFoundProblems)
 )]
-pub(crate) async fn file(
-    State(edge): State<Edge>,
-    Segment(name): Segment,
-    _: NoQuery,
-) -> Result<Response, ProblemResponse> {
-    let file = serve(&name, Arc::clone(&edge.docs))
+pub(crate) async fn file(Segment(name): Segment, _: NoQuery) -> Result<Response, ProblemResponse> {
+    let file = serve(&name, Arc::clone(&SETTINGS))
         .map_err(|_| Problem::from_kind(Kind::Internal))?
         .ok_or_else(|| {
             Problem::new(
@@ -64,13 +67,4 @@ pub(crate) async fn file(
         (CONTENT_SECURITY_POLICY, CONTENT_POLICY),
     ];
     Ok((headers, file.bytes.into_owned()).into_response())
-}
-
-/// Swagger UI's settings. The validator is off because it would send the document to a third party.
-pub(crate) fn config<'a>() -> Config<'a> {
-    Config::from(OPENAPI_PATH)
-        .validator_url("none")
-        .try_it_out_enabled(true)
-        .persist_authorization(false)
-        .use_base_layout()
 }

@@ -14,7 +14,7 @@ use tonic::transport::Channel;
 use crate::caller::Credential;
 use crate::rate_limiter::RateLimiter;
 use crate::stream_slots::StreamSlots;
-use crate::{Config, Deps, docs};
+use crate::{Config, Deps};
 
 /// Shared by all routes. Cheap to clone.
 #[derive(Clone)]
@@ -30,7 +30,6 @@ pub(crate) struct EdgeState {
     pub(crate) stream_slots: StreamSlots,
     /// Ends event streams; other requests are finished.
     pub(crate) shutdown: CancellationToken,
-    pub(crate) docs: Arc<utoipa_swagger_ui::Config<'static>>,
     /// The OpenAPI document, rendered on first use.
     pub(crate) openapi_json: OnceLock<Bytes>,
 }
@@ -52,7 +51,6 @@ impl Edge {
             in_flight: Arc::new(Semaphore::new(limits.in_flight)),
             stream_slots: StreamSlots::new(limits.streams, limits.streams_per_credential),
             shutdown,
-            docs: Arc::new(docs::config()),
             openapi_json: OnceLock::new(),
             intake_channel: deps.intake,
             dispatch_channel: deps.dispatch,

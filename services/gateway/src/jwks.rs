@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::enums::SigningPurpose;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use proto::v1;
 use serde::Serialize;
@@ -51,7 +52,7 @@ pub(crate) async fn signing_keys(
         .keys;
     let keys = keys
         .into_iter()
-        .filter(|key| key.purpose == "notice")
+        .filter(|key| key.purpose == SigningPurpose::Notice.wire())
         .map(|key| Jwk {
             kid: key.key_id,
             kty: "OKP",

@@ -27,8 +27,8 @@ mod serve;
 mod stream_slots;
 mod upstream;
 
-pub use config::{Config, Rate, RequestLimits};
-pub use inbound_mail::InboundMailConfig;
+pub use config::{Config, InboundMailConfig, RequestLimits};
+pub use rate_limiter::Rate;
 pub use routes::openapi;
 
 use tokio::net::TcpListener;

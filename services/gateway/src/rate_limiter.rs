@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::Rate;
+use serde::Deserialize;
 
 const SHARDS: usize = 16;
 /// Buckets per shard. All further keys share one bucket, so that a caller gains nothing by inventing keys.
@@ -14,6 +14,20 @@ const BUCKETS_PER_SHARD: usize = 8192;
 const OVERFLOW: u64 = 0;
 /// Minimum time between two sweeps of a full shard for unused buckets, because a sweep visits all of them.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A token bucket: `burst` requests at once, refilled at `per_second`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    pub per_second: u32,
+    pub burst: u32,
+}
+
+impl Rate {
+    pub const fn new(per_second: u32, burst: u32) -> Self {
+        Self { per_second, burst }
+    }
+}
 
 pub(crate) struct RateLimiter {
     rate: Rate,

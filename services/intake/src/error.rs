@@ -27,9 +27,6 @@ pub enum Error {
     /// An error that is a problem already.
     #[error("{}", .0.code)]
     Problem(Problem),
-    /// The server or one of its loops failed.
-    #[error("{0}")]
-    Running(String),
 }
 
 impl Error {
@@ -50,7 +47,6 @@ impl BatchError for Error {
             Self::Invalid(_) | Self::BadRow { .. } | Self::Sealed(_) | Self::Problem(_) => {
                 ErrorClass::Item
             }
-            Self::Running(_) => ErrorClass::WholeBatch,
         }
     }
 }
@@ -61,7 +57,7 @@ impl From<Error> for Problem {
             Error::Invalid(invalid) => invalid_problem(invalid),
             Error::Db(error) => error.into(),
             Error::Problem(problem) => problem,
-            internal @ (Error::Sealed(_) | Error::BadRow { .. } | Error::Running(_)) => {
+            internal @ (Error::Sealed(_) | Error::BadRow { .. }) => {
                 tracing::error!(error = %internal, "intake failed");
                 Self::from_kind(Kind::Internal)
             }

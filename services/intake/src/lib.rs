@@ -15,20 +15,15 @@ mod lifecycle;
 mod store;
 mod submission;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use platform::bus::{Bus, Consumer, ParkedServer};
-use platform::clock::Clock;
 use platform::db::{MigrationSet, Schema};
-use platform::grpc::{Listener, Server, database};
-use platform::log::{self, LogServer, Relay, Wakeup};
-use platform::sealed::{Keyring, SigningContext, StaffTokenVerifier};
-use platform::shutdown::{CancellationToken, Tasks};
+use platform::grpc::Listener;
+use platform::log;
+use platform::service::{CoreDeps, CoreRole, RoleFailed};
+use platform::shutdown::CancellationToken;
 use proto::v1::intake_service_server::IntakeServiceServer;
-use sqlx::PgPool;
 use sqlx::migrate::Migrator;
-use uuid::Uuid;
 
 pub use error::Error;
 pub use gauges::GAUGES;
@@ -68,67 +63,32 @@ impl Default for Config {
     }
 }
 
-/// What intake needs from the process it runs in.
-pub struct Deps {
-    pub pool: PgPool,
-    pub keyring: Arc<Keyring>,
-    pub clock: Clock,
-    pub config: Config,
-    /// Transport of the events that intake appends and consumes.
-    pub bus: Bus,
-}
+/// What intake needs from the process that runs it.
+pub type Deps = CoreDeps<Config>;
 
-/// Serves until `shutdown`, and runs the relay and the consumers.
+/// Runs the role until the shutdown.
+///
+/// # Errors
+///
+/// A part of the role failed.
 pub async fn run(
     deps: Deps,
     listener: impl Into<Listener>,
     shutdown: CancellationToken,
-) -> Result<(), Error> {
-    let listener: Listener = listener.into();
-    let staff = StaffTokenVerifier::new(
-        deps.keyring.verifier(SigningContext::StaffToken),
-        SCHEMA.name,
-    )
-    .ok_or_else(|| Error::Running("the keyring has no keys for staff tokens".into()))?;
-    let appended = Wakeup::default();
-    let relay = Relay::new(deps.pool.clone(), SCHEMA.name, Uuid::new_v4())
-        .with_wakeups(appended.clone(), Wakeup::default())
-        .with_bus(&deps.bus);
-    let parked = ParkedServer::new(deps.pool.clone(), &deps.keyring, SCHEMA.name);
-    let service = grpc::Intake::new(
-        deps.pool.clone(),
+) -> Result<(), RoleFailed> {
+    let mut role = CoreRole::new(SCHEMA.name, &deps, GAUGES, proto::DESCRIPTORS, &shutdown);
+    role.produce(&READERS);
+    for producer in ["verification", "dispatch"] {
+        role.consume(producer, events::OutcomeHandler);
+    }
+    let staff = deps.staff_tokens(SCHEMA.name);
+    role.serve(IntakeServiceServer::new(grpc::Intake::new(
+        deps.pool,
         deps.keyring,
         staff,
         deps.clock,
         Duration::from_secs(deps.config.credential_recheck_seconds),
-        appended,
-    );
-    let server = Server::new(proto::DESCRIPTORS)
-        .add_service(IntakeServiceServer::new(service))
-        .add_service(LogServer::new(deps.pool.clone(), SCHEMA.name, &READERS))
-        .add_service(parked)
-        .ready_while(database(deps.pool.clone()));
-
-    let mut tasks = Tasks::new(shutdown);
-    let token = tasks.token();
-    tasks.spawn("grpc", server.serve(listener, token.clone()));
-    let relaying = relay.run(token.clone());
-    tasks.spawn("relay", async move {
-        relaying.await;
-        Ok::<(), Error>(())
-    });
-    for producer in ["verification", "dispatch"] {
-        let consumer = Consumer::new(
-            deps.pool.clone(),
-            SCHEMA.name,
-            producer,
-            events::OutcomeHandler,
-        )
-        .with_bus(&deps.bus);
-        tasks.spawn(producer, consumer.run(token.clone()));
-    }
-    tasks
-        .finish(Duration::from_secs(25))
-        .await
-        .map_err(|failed| Error::Running(failed.to_string()))
+        role.wakeup(),
+    )));
+    role.run(listener).await
 }

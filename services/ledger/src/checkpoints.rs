@@ -73,8 +73,7 @@ impl CheckpointSigner {
             size: tree.size(),
             root: tree.root(),
         };
-        let note = note::sign(&body, &self.signer)
-            .map_err(|_| Error::Failed("the origin cannot be signed".into()))?;
+        let note = note::sign(&body, &self.signer).map_err(|_| Error::Unsignable)?;
         let now = self.clock.now(&mut tx).await?;
         let inserted = store::checkpoint::insert(&mut tx, &body, &note, now).await?;
         tx.commit().await?;

@@ -1,6 +1,7 @@
 //! Configuration of the ledger. It contains no secrets: keys are in the keyring.
 
-use crate::error::Error;
+use platform::service::RoleFailed;
+
 use crate::note;
 
 /// The `[ledger]` section of the configuration file.
@@ -25,14 +26,14 @@ impl Default for Config {
 }
 
 impl Config {
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), RoleFailed> {
         if !note::is_key_name(&self.origin) {
-            return Err(Error::Failed(
+            return Err(RoleFailed::Setting(
                 "ledger.origin must not be empty or contain spaces or `+`".into(),
             ));
         }
         if !(100..=1000).contains(&self.checkpoint_within_ms) {
-            return Err(Error::Failed(
+            return Err(RoleFailed::Setting(
                 "ledger.checkpoint_within_ms must be 100 to 1000".into(),
             ));
         }

@@ -23,9 +23,8 @@ pub enum Error {
     /// A problem that is returned to the caller as it is.
     #[error("{}", .0.code)]
     Problem(Problem),
-    /// The service could not start, or one of its tasks failed.
-    #[error("{0}")]
-    Failed(String),
+    #[error("the origin cannot be signed")]
+    Unsignable,
 }
 
 impl Error {
@@ -71,7 +70,7 @@ impl From<Error> for Problem {
             }
             Error::Db(error) => error.into(),
             Error::Problem(problem) => problem,
-            internal @ (Error::BadRow { .. } | Error::Failed(_)) => {
+            internal @ (Error::BadRow { .. } | Error::Unsignable) => {
                 tracing::error!(error = %internal, "the ledger failed");
                 Self::from_kind(Kind::Internal)
             }

@@ -21,19 +21,13 @@ mod store;
 mod timeline;
 pub mod verify;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
-use platform::bus::{self, Bus, Consumer};
-use platform::clock::Clock;
 use platform::db::{MigrationSet, Schema};
-use platform::grpc::{Listener, Server, database};
-use platform::log::{self, Wakeup};
-use platform::sealed::{Keyring, SigningContext, StaffTokenVerifier};
-use platform::shutdown::{CancellationToken, Tasks};
+use platform::grpc::Listener;
+use platform::log;
+use platform::sealed::SigningContext;
+use platform::service::{CoreDeps, CoreRole, RoleFailed};
+use platform::shutdown::CancellationToken;
 use proto::v1::ledger_service_server::LedgerServiceServer;
-use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 
 pub use checkpoints::CheckpointSigner;
@@ -60,92 +54,32 @@ pub const SCHEMA: Schema = Schema {
 /// The services whose events are recorded: all that emit events.
 pub const PRODUCERS: [&str; 3] = ["intake", "verification", "dispatch"];
 
-/// What the ledger needs from its process.
-pub struct Deps {
-    pub pool: PgPool,
-    pub keyring: Arc<Keyring>,
-    pub clock: Clock,
-    pub config: Config,
-    /// Where events are received from.
-    pub bus: Bus,
-}
+/// What the ledger needs from the process that runs it.
+pub type Deps = CoreDeps<Config>;
 
-/// Runs the gRPC server, the consumers and the signing of checkpoints until the shutdown.
+/// Runs the role until the shutdown.
 ///
 /// # Errors
-/// If the configuration is invalid, the keyring has no keys for staff tokens, or a task fails.
+///
+/// A setting is invalid, or a part of the role failed.
 pub async fn run(
     deps: Deps,
     listener: impl Into<Listener>,
     shutdown: CancellationToken,
-) -> Result<(), Error> {
-    let listener: Listener = listener.into();
+) -> Result<(), RoleFailed> {
     deps.config.check()?;
-    let staff = StaffTokenVerifier::new(
-        deps.keyring.verifier(SigningContext::StaffToken),
-        SCHEMA.name,
-    )
-    .ok_or_else(|| Error::Failed("the keyring has no keys for staff tokens".into()))?;
-    let consuming = Arc::new(AtomicBool::new(true));
-    let still_consuming = Arc::clone(&consuming);
-    let server = Server::new(proto::DESCRIPTORS)
-        .add_service(LedgerServiceServer::new(grpc::LedgerGrpc::new(
-            deps.pool.clone(),
-            staff,
-        )))
-        .add_service(bus::ParkedServer::new(
-            deps.pool.clone(),
-            &deps.keyring,
-            SCHEMA.name,
-        ))
-        .ready_while(database(deps.pool.clone()))
-        .ready_while(Arc::new(move || {
-            let ready = still_consuming.load(Ordering::Relaxed);
-            Box::pin(async move { ready })
-        }));
-
-    let mut tasks = Tasks::new(shutdown);
-    let token = tasks.token();
-    tasks.spawn("grpc", server.serve(listener, token.clone()));
-    let appended = Wakeup::default();
+    let mut role = CoreRole::new(SCHEMA.name, &deps, GAUGES, proto::DESCRIPTORS, &shutdown);
     for producer in PRODUCERS {
-        let handler = LedgerHandler::new(deps.clock.clone());
-        let consumer = Consumer::new(deps.pool.clone(), SCHEMA.name, producer, handler)
-            .notifies(appended.clone())
-            .with_bus(&deps.bus);
-        let run = consumer.run(token.clone());
-        tasks.spawn(
-            producer,
-            consume(run, Arc::clone(&consuming), token.clone()),
-        );
+        role.consume(producer, LedgerHandler::new(deps.clock.clone()));
     }
-    let signer = CheckpointSigner::new(
-        deps.pool,
-        deps.keyring.signer(SigningContext::Checkpoint),
-        deps.clock,
-        &deps.config,
-    );
-    let signing = signer.run(appended, token.clone());
-    tasks.spawn("checkpoints", async move {
-        signing.await;
-        Ok::<(), Error>(())
-    });
-    tasks
-        .finish(Duration::from_secs(25))
-        .await
-        .map_err(|failed| Error::Failed(failed.to_string()))
-}
-
-/// Runs a consumer. If it stops, it has raised its own alarm; the other consumers and the server go on, but
-/// the role is no longer ready.
-async fn consume(
-    consumer: impl Future<Output = Result<(), bus::Error>>,
-    consuming: Arc<AtomicBool>,
-    shutdown: CancellationToken,
-) -> Result<(), Error> {
-    if consumer.await.is_err() {
-        consuming.store(false, Ordering::Relaxed);
-        shutdown.cancelled().await;
-    }
-    Ok(())
+    let staff = deps.staff_tokens(SCHEMA.name);
+    role.serve(LedgerServiceServer::new(grpc::LedgerGrpc::new(
+        deps.pool.clone(),
+        staff,
+    )));
+    let signer = deps.keyring.signer(SigningContext::Checkpoint);
+    let checkpoints = CheckpointSigner::new(deps.pool, signer, deps.clock, &deps.config);
+    let recorded = role.wakeup();
+    role.work("checkpoints", |stop| checkpoints.run(recorded, stop));
+    role.run(listener).await
 }

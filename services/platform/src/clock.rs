@@ -5,10 +5,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use fail::fail_point;
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
-
-use crate::failpoint::{self, Failpoint};
 
 #[derive(Debug, Clone)]
 pub enum Clock {
@@ -21,8 +20,9 @@ impl Clock {
     /// The current time, in UTC and with microsecond precision (that of Postgres).
     pub async fn now(&self, conn: &mut PgConnection) -> sqlx::Result<OffsetDateTime> {
         match self {
-            Self::Database if failpoint::is_active(Failpoint::AppClock) => Ok(wall()),
             Self::Database => {
+                // A bug that `./dev crash` must detect: the process's clock instead of the database's.
+                fail_point!("app-clock", |_| Ok(wall()));
                 sqlx::query_scalar("-- clock_now\nselect clock_timestamp()")
                     .fetch_one(conn)
                     .await
@@ -39,7 +39,16 @@ impl Clock {
     reason = "the only place that reads the system clock"
 )]
 pub fn wall() -> OffsetDateTime {
-    OffsetDateTime::now_utc() + failpoint::clock_skew()
+    OffsetDateTime::now_utc() + skew()
+}
+
+/// By how much a crash run sets this process's clock ahead, in seconds.
+fn skew() -> Duration {
+    fail_point!("clock-skew", |seconds| {
+        let seconds = seconds.and_then(|seconds| seconds.parse().ok());
+        Duration::seconds(seconds.unwrap_or(0))
+    });
+    Duration::ZERO
 }
 
 /// A clock that changes only when it is set or advanced. Clones share the same time.

@@ -3,8 +3,9 @@
 use platform::clock::Clock;
 use platform::db::{self, Schema};
 use platform::error::{Kind, Problem};
-use platform::testing::TestDatabase;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
+use testkit::TestDatabase;
 
 const ONE: Schema = Schema {
     name: "one",
@@ -81,6 +82,32 @@ async fn a_runtime_role_has_only_its_listed_privileges_and_shared_logs() {
     assert!(!allowed("select id from two.parked_event").await);
     assert!(!allowed("update two.log_shard set floor = 9").await);
     assert!(!allowed("delete from two.event").await);
+}
+
+#[tokio::test]
+async fn a_runtime_role_can_sign_in_with_its_password_and_with_no_other() {
+    let database = TestDatabase::new(&[]).await;
+    let mut admin = PgConnection::connect(&database.url()).await.unwrap();
+    db::provision(&mut admin, "sign_in").await.unwrap();
+    let refused = db::set_password(&mut admin, "sign_in", &"too short".into()).await;
+    assert_eq!(refused.unwrap_err().code, "database_password");
+    let password = "a-password'of{printable}ASCII$";
+    db::set_password(&mut admin, "sign_in", &password.into())
+        .await
+        .unwrap();
+    let stored: String =
+        sqlx::query_scalar("select rolpassword from pg_authid where rolname = 'takedown_sign_in'")
+            .fetch_one(&mut admin)
+            .await
+            .unwrap();
+    assert!(stored.starts_with("SCRAM-SHA-256$4096:"), "{stored}");
+    let sign_in = async |password: &str| {
+        let options: PgConnectOptions = database.url().parse().unwrap();
+        let options = options.username("takedown_sign_in").password(password);
+        PgConnection::connect_with(&options).await
+    };
+    assert!(sign_in(password).await.is_ok());
+    assert!(sign_in("a-password'of{printable}ASCII%").await.is_err());
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use platform::principal::{Role, Roles};
 use platform::sealed::{
-    Keyring, SigningContext, StaffClaims, StaffTokenIssuer, StaffTokenVerifier, TokenError,
+    Keyring, Signer, SigningContext, StaffClaims, StaffTokenIssuer, StaffTokenVerifier, TokenError,
 };
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
@@ -71,16 +71,19 @@ fn a_forged_changed_or_re_encoded_staff_token_is_refused() {
             .verify(token, claims.issued_at)
             .unwrap_err()
     };
-    let (payload, signature) = token.split_once('.').unwrap();
+    let (unsigned, footer) = token.rsplit_once('.').unwrap();
     for invalid in [
         String::new(),
-        ".".to_owned(),
-        payload.to_owned(),
+        "v4.public.".to_owned(),
+        unsigned.to_owned(),
+        format!("{unsigned}."),
         format!("{token}="),
         format!("{token}A"),
-        format!("{token}.{signature}"),
+        format!("{token}.{footer}"),
         format!(" {token}"),
-        format!("{payload}A.{signature}"),
+        format!("{unsigned}A.{footer}"),
+        token.replace("v4.public.", "v4.local."),
+        token.replace("v4.public.", "v2.public."),
         "A".repeat(5000),
     ] {
         assert!(
@@ -88,66 +91,68 @@ fn a_forged_changed_or_re_encoded_staff_token_is_refused() {
             "{invalid}"
         );
     }
-    assert_eq!(verify(&format!("{payload}.")), TokenError::Forged);
 
-    let bytes = URL_SAFE_NO_PAD.decode(payload).unwrap();
-    let signed_by = |context, bytes: &[u8]| {
-        let signature = keyring.signer(context).sign(bytes);
-        format!(
-            "{}.{}",
-            URL_SAFE_NO_PAD.encode(bytes),
-            URL_SAFE_NO_PAD.encode(signature)
-        )
+    let payload = serde_json::to_string(&claims).unwrap();
+    let verify = |context, payload: &str, footer: &str| {
+        verify(&paseto(&keyring.signer(context), payload, footer))
     };
-    // Claims that name the token key, signed by the key of another context.
+    let (current, kid) = (SigningContext::StaffToken, r#"{"kid":"s-token-2"}"#);
     assert_eq!(
-        verify(&signed_by(SigningContext::Proof, &bytes)),
-        TokenError::Forged
+        paseto(&keyring.signer(current), &payload, kid),
+        token,
+        "the forgeries below differ in what they change only"
     );
-    // Claims that name another context's key, signed by that key.
-    let renamed = [
-        &[1, 7],
-        b"s-proof".as_slice(),
-        &bytes[2 + bytes[1] as usize..],
-    ]
-    .concat();
-    assert_eq!(
-        verify(&signed_by(SigningContext::Proof, &renamed)),
-        TokenError::Forged
-    );
-    // Claims that name the previous key, signed by the current one.
-    let mut previous = bytes.clone();
-    previous[10] = b'1';
-    assert_eq!(
-        verify(&signed_by(SigningContext::StaffToken, &previous)),
-        TokenError::Forged
-    );
-    // Correctly signed claims with trailing bytes, an unknown format or an unknown role.
-    let longer = [bytes.as_slice(), b"x"].concat();
-    assert_eq!(
-        verify(&signed_by(SigningContext::StaffToken, &longer)),
-        TokenError::Malformed
-    );
-    let mut format = bytes.clone();
-    format[0] = 2;
-    assert_eq!(
-        verify(&signed_by(SigningContext::StaffToken, &format)),
-        TokenError::Malformed
-    );
-    let mut roles = bytes.clone();
-    roles[2 + bytes[1] as usize + 32] = 0x10;
-    assert_eq!(
-        verify(&signed_by(SigningContext::StaffToken, &roles)),
-        TokenError::Malformed
-    );
+    // The token key's id with the key of another context, another context's key with its own id, and the previous
+    // key's id with the current key.
+    for (context, kid) in [
+        (SigningContext::Proof, kid),
+        (SigningContext::Proof, r#"{"kid":"s-proof"}"#),
+        (current, r#"{"kid":"s-token-1"}"#),
+    ] {
+        assert_eq!(verify(context, &payload, kid), TokenError::Forged, "{kid}");
+    }
+    // Correctly signed, but not as we write claims and footers.
+    let changed = |from: &str, to: &str| {
+        assert!(payload.contains(from));
+        payload.replace(from, to)
+    };
+    for payload in [
+        format!("{payload}x"),
+        changed("{\"sub\"", "{\"admin\":true,\"sub\""),
+        changed("auditor", "owner"),
+        changed("\"name\":\"Sam Example\",", ""),
+    ] {
+        assert_eq!(
+            verify(current, &payload, kid),
+            TokenError::Malformed,
+            "{payload}"
+        );
+    }
+    for footer in ["", "{}", r#"{"kid":"s-token-2","key":"x"}"#, "s-token-2"] {
+        assert_eq!(
+            verify(current, &payload, footer),
+            TokenError::Malformed,
+            "{footer}"
+        );
+    }
     // Correctly signed by a faulty issuer: a lifetime above the limit is refused.
-    let mut lasting = bytes.clone();
-    let expires = 2 + bytes[1] as usize + 33 + 8;
-    let later = (claims.issued_at + Duration::hours(1)).unix_timestamp();
-    lasting[expires..expires + 8].copy_from_slice(&later.to_be_bytes());
-    assert_eq!(
-        verify(&signed_by(SigningContext::StaffToken, &lasting)),
-        TokenError::Expired
-    );
+    let lasting = changed("T00:01:00Z", "T01:00:00Z");
+    assert_eq!(verify(current, &lasting, kid), TokenError::Expired);
     assert!(StaffTokenIssuer::new(keyring.signer(SigningContext::Notice)).is_none());
+}
+
+/// A PASETO v4.public token, as its specification describes it.
+fn paseto(signer: &Signer, payload: &str, footer: &str) -> String {
+    const HEADER: &str = "v4.public.";
+    let mut signed = 4_u64.to_le_bytes().to_vec();
+    for part in [HEADER, payload, footer, ""] {
+        signed.extend((part.len() as u64).to_le_bytes());
+        signed.extend(part.as_bytes());
+    }
+    let signature = signer.sign_raw(&signed).unwrap();
+    let body = URL_SAFE_NO_PAD.encode([payload.as_bytes(), &signature].concat());
+    match footer {
+        "" => format!("{HEADER}{body}"),
+        footer => format!("{HEADER}{body}.{}", URL_SAFE_NO_PAD.encode(footer)),
+    }
 }

@@ -1,15 +1,11 @@
-//! The program `takedown` as a library: starts the roles, runs the operators' commands, and simulates hosts
-//! for the demo and for tests. The logic of a service belongs in its own crate.
+//! The program `takedown` as a library: the commands. The logic of a service belongs in its own crate, and what starts a role
+//! in `roles`. Without the feature `demo` the program has no simulator and no Postgres of its own.
 
 pub mod backup;
 pub mod cli;
-pub mod client;
+#[cfg(feature = "demo")]
 pub mod demo;
-pub mod multi_process;
 pub mod output;
-pub mod role;
-pub mod simulator;
-pub mod system;
 
 /// Returns freed memory to the system, unlike glibc's allocator, whose arenas stay large after a burst.
 /// Declared here so that every program built from this library uses it.

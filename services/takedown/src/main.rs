@@ -8,5 +8,8 @@ use takedown::cli::Cli;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    // Activates the fail points that FAILPOINTS names. A release build ignores the variable, however it is built.
+    #[cfg(all(feature = "failpoints", debug_assertions))]
+    let _fail_points = fail::FailScenario::setup();
     takedown::cli::run(Cli::parse()).await
 }

@@ -1,7 +1,8 @@
 //! Output of the commands: tables for people, JSON for programs, progress bars, and errors as
 //! `error[code]: sentence`.
 //!
-//! Results go to stdout, everything else to stderr. Commands pass no URL to these functions.
+//! Results go to stdout, everything else to stderr. Commands pass no URL to these functions, except `provider watch`, whose user
+//! is the provider that the notice asks to remove it.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -9,8 +10,8 @@ use std::time::Duration;
 use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use platform::config::ConfigError;
-use platform::embedded::EmbeddedError;
 use platform::error::Problem;
+use platform::folder_lock::FolderLockError;
 use platform::sealed::KeyringError;
 use platform::shutdown::TaskFailed;
 use serde_json::{Value, json};
@@ -183,11 +184,12 @@ fn problem(error: &(dyn std::error::Error + 'static)) -> Option<Problem> {
 }
 
 fn code(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
-    if let Some(error) = error.downcast_ref::<EmbeddedError>() {
-        return Some(match error {
-            EmbeddedError::Busy(_) => "folder_busy",
-            _ => "database_start",
-        });
+    if let Some(FolderLockError::Busy(_)) = error.downcast_ref() {
+        return Some("folder_busy");
+    }
+    #[cfg(feature = "demo")]
+    if error.is::<platform::embedded::EmbeddedError>() {
+        return Some("database_start");
     }
     if error.is::<KeyringError>() {
         return Some("keyring");

@@ -124,7 +124,7 @@ async fn assert_expected_figures(options: &[&str]) {
         out.to_str().unwrap(),
     ];
     let args = DemoCommand::parse_from(arguments.iter().chain(options));
-    let database = platform::testing::TestDatabase::new(&[]).await;
+    let database = testkit::TestDatabase::new(&[]).await;
     let as_expected = takedown::demo::run(args.demo, Some(database.url().into()))
         .await
         .unwrap();

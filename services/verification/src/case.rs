@@ -41,6 +41,33 @@ impl CaseVerdict {
     }
 }
 
+/// A verdict, or what an analyst may decide instead of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SubmittedVerdict {
+    Actionable(Category),
+    NotActionable(NotActionableReason),
+    SecondOpinion,
+    NeedsInformation,
+    Uphold,
+    Offline,
+    Withdraw,
+}
+
+impl SubmittedVerdict {
+    /// As it is stored with the claim that it ended.
+    pub(crate) fn text(self) -> String {
+        match self {
+            Self::Actionable(category) => format!("actionable:{category}"),
+            Self::NotActionable(reason) => format!("not_actionable:{reason}"),
+            Self::SecondOpinion => "second_opinion".to_owned(),
+            Self::NeedsInformation => "needs_information".to_owned(),
+            Self::Uphold => "uphold".to_owned(),
+            Self::Offline => "offline".to_owned(),
+            Self::Withdraw => "withdraw".to_owned(),
+        }
+    }
+}
+
 /// A verdict with what it rests on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct VerdictWithBasis {

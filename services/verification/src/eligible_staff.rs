@@ -1,6 +1,7 @@
 //! Who may claim a case: by role, by what they have done with the case, and by which colleagues there are. No
 //! I/O. `store::queue::lock_urgent` repeats these rules in SQL.
 
+use domain::enums::AwaitedRole;
 use uuid::Uuid;
 
 use crate::case::Case;
@@ -20,25 +21,6 @@ pub(crate) struct Claimant {
     pub(crate) subject: Uuid,
     pub(crate) analyst: bool,
     pub(crate) supervisor: bool,
-}
-
-/// The role that a case waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AwaitedRole {
-    Analyst,
-    Supervisor,
-    /// All accounts belong to people who reported the case or gave the first of its two verdicts.
-    NoEligibleStaff,
-}
-
-impl AwaitedRole {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Analyst => "analyst",
-            Self::Supervisor => "supervisor",
-            Self::NoEligibleStaff => "nobody",
-        }
-    }
 }
 
 impl EligibleStaff {

@@ -38,8 +38,6 @@ pub enum Error {
     Overloaded,
     #[error("password hashing failed")]
     Password,
-    #[error("the service stopped")]
-    Serve(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Why a well-formed request was refused.
@@ -128,7 +126,6 @@ impl Error {
             Self::Concurrent => "raced",
             Self::Overloaded => "exhausted",
             Self::Password => "password_hash",
-            Self::Serve(_) => "server",
         }
     }
 
@@ -156,7 +153,7 @@ impl BatchError for Error {
             | Self::BadRow { .. }
             | Self::UnprocessableEvent(_) => ErrorClass::Item,
             Self::Concurrent => ErrorClass::Retry,
-            Self::Overloaded | Self::Password | Self::Serve(_) => ErrorClass::WholeBatch,
+            Self::Overloaded | Self::Password => ErrorClass::WholeBatch,
         }
     }
 }
@@ -183,8 +180,7 @@ impl From<Error> for Problem {
             internal @ (Error::Sealed(_)
             | Error::BadRow { .. }
             | Error::UnprocessableEvent(_)
-            | Error::Password
-            | Error::Serve(_)) => {
+            | Error::Password) => {
                 let code = internal.code();
                 tracing::error!(error = %internal, error.code = code, "a request failed with an internal error");
                 let internal = Self::from_kind(Kind::Internal);

@@ -11,8 +11,8 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, ValueEnum as _};
 use domain::url::ReportedUrl;
+use simulator::generator;
 use takedown::demo::BusKind;
-use takedown::simulator::generator;
 use tests::search::UrlSearch;
 
 /// Search a demo's data, logs and temporary files for its reported URLs. Exit code 0: none found. Exit code 1: found.

@@ -10,9 +10,9 @@ use platform::clock::wall;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
-use takedown::multi_process::{Instance, Signal};
-use takedown::role::Role;
-use takedown::simulator::hosts::SimulatedHosts;
+use roles::role::Role;
+use simulator::hosts::SimulatedHosts;
+use simulator::multi_process::{Instance, Signal};
 
 use super::faults::InjectedFault;
 use super::reporters::Reporters;

@@ -4,9 +4,9 @@ use std::fmt;
 
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
+use roles::role::Role;
+use simulator::multi_process::Instance;
 use takedown::demo::BusKind;
-use takedown::multi_process::Instance;
-use takedown::role::Role;
 
 use super::system::SECOND_DISPATCHER;
 

@@ -11,13 +11,13 @@ use domain::wire::required_time;
 use proto::v1::{
     ApprovalProof, Assessment, GetCaseDispatchRequest, GetConservationRequest,
     GetDispatchCountsRequest, GetVerificationCountsRequest, Leaf, ListQueueRequest, NoticeSummary,
-    Page, ReadLeavesRequest, SearchNoticesRequest,
+    ReadLeavesRequest, SearchNoticesRequest,
 };
-use takedown::client::Client;
+use roles::client::Client;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-const PAGE_SIZE: u32 = 500;
+const PAGE_SIZE: i32 = 500;
 
 /// An actionable verdict with its approval proof.
 pub struct RecordedVerdict {
@@ -236,42 +236,38 @@ async fn content_status(client: &Client, case: CaseId) -> Result<Option<ContentS
 }
 
 async fn list_notices(client: &Client) -> Result<Vec<NoticeSummary>> {
-    let (mut all, mut cursor) = (Vec::new(), String::new());
+    let (mut all, mut page_token) = (Vec::new(), String::new());
     loop {
         let request = SearchNoticesRequest {
-            page: Some(Page {
-                size: PAGE_SIZE,
-                cursor,
-            }),
+            page_size: PAGE_SIZE,
+            page_token,
             ..SearchNoticesRequest::default()
         };
         let page = client.dispatch().search_notices(request).await?;
         let page = page.into_inner();
         all.extend(page.notices);
-        if page.next_cursor.is_empty() {
+        if page.next_page_token.is_empty() {
             return Ok(all);
         }
-        cursor = page.next_cursor;
+        page_token = page.next_page_token;
     }
 }
 
 async fn list_assessments(client: &Client) -> Result<Vec<Assessment>> {
     let states: Vec<i32> = AssessmentState::ALL.iter().map(|s| s.wire()).collect();
-    let (mut all, mut cursor) = (Vec::new(), String::new());
+    let (mut all, mut page_token) = (Vec::new(), String::new());
     loop {
         let request = ListQueueRequest {
-            page: Some(Page {
-                size: PAGE_SIZE,
-                cursor,
-            }),
+            page_size: PAGE_SIZE,
+            page_token,
             states: states.clone(),
         };
         let page = client.verification().list_queue(request).await?;
         let page = page.into_inner();
         all.extend(page.cases);
-        if page.next_cursor.is_empty() {
+        if page.next_page_token.is_empty() {
             return Ok(all);
         }
-        cursor = page.next_cursor;
+        page_token = page.next_page_token;
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use domain::enums::{Answer, Rung};
 use domain::id::CaseId;
 use platform::sealed::Verifier;
-use takedown::simulator::log::{HostLog, ReceivedMessage};
+use simulator::log::{HostLog, ReceivedMessage};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
@@ -166,7 +166,9 @@ impl PromiseReport {
         for message in messages {
             let case = CaseId::new(message.step.case);
             let receipt = receipts.get(&case).copied();
-            if let Err(reason) = check_proof(evidence, receipt, case, message) {
+            if let Err(reason) =
+                check_proof(evidence.observed, evidence.keys, receipt, case, message)
+            {
                 self.add(
                     UNPROVEN,
                     format!("notice {} of case {case}: {reason}", message.notice),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use domain::enums::{Answer, DeliveryChannel, Rung};
 use serde_json::{Value, json};
-use takedown::simulator::log::HostLog;
-use takedown::simulator::scenario::Scenario;
+use simulator::log::HostLog;
+use simulator::scenario::Scenario;
 
 use super::chaos::Tally;
 use super::observed::ObservedState;

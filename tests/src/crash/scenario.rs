@@ -8,7 +8,7 @@ use domain::enums::{
     Category, DeliveryChannel, NotActionableReason, ProviderRole, ReportChannel, Rung,
 };
 use sha2::{Digest as _, Sha256};
-use takedown::simulator::scenario::{
+use simulator::scenario::{
     Behaviour, GroundTruth, ReportRow, Scenario, ScenarioProvider, ScenarioReport, TrueVerdict,
 };
 

@@ -4,12 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
-use platform::broker::Broker;
-use platform::failpoint::{self, Failpoint};
+use roles::role::Role;
+use simulator::hosts::Listeners;
+use simulator::multi_process::{self, Instance, MultiProcessSystem, SystemPlan};
 use takedown::demo::{BusKind, system};
-use takedown::multi_process::{self, Instance, MultiProcessSystem, SystemPlan};
-use takedown::role::Role;
-use takedown::simulator::hosts::Listeners;
+use testkit::Broker;
 use tokio::sync::Mutex;
 use toml::Table;
 
@@ -30,7 +29,7 @@ impl CrashSystem {
         data_dir: &Path,
         listeners: &Listeners,
         bus: BusKind,
-        failpoint: Option<Failpoint>,
+        fail_point: Option<&str>,
     ) -> Result<Arc<Self>> {
         let log_progress = |line: &str| eprintln!("{line}");
         std::fs::create_dir_all(data_dir)?;
@@ -50,7 +49,7 @@ impl CrashSystem {
             egress: system::egress(data_dir, listeners)?,
             bus: table,
             doubled_roles: vec![Role::Dispatch],
-            environment: environment(failpoint),
+            environment: environment(fail_point),
         };
         Ok(Arc::new(Self {
             processes: MultiProcessSystem::start(plan, &log_progress).await?,
@@ -76,21 +75,19 @@ impl CrashSystem {
     }
 }
 
-/// Environment variables of the processes: the clock skew and the fail point.
-fn environment(failpoint: Option<Failpoint>) -> Vec<(Instance, &'static str, String)> {
-    let mut variables = vec![(
-        SECOND_DISPATCHER,
-        failpoint::CLOCK_SKEW_VARIABLE,
-        CLOCK_SKEW_SECONDS.to_string(),
-    )];
-    if let Some(failpoint) = failpoint {
-        let first = Role::ALL.into_iter().map(Instance::from);
-        variables.extend(first.chain([SECOND_DISPATCHER]).map(|instance| {
-            let name = failpoint.as_str().to_owned();
-            (instance, failpoint::FAILPOINT_VARIABLE, name)
-        }));
-    }
-    variables
+/// The variable of the `fail` crate for each process: its fail points, separated by semicolons.
+fn environment(fail_point: Option<&str>) -> Vec<(Instance, &'static str, String)> {
+    let first = Role::ALL.into_iter().map(Instance::from);
+    first
+        .chain([SECOND_DISPATCHER])
+        .map(|instance| {
+            let skew = (instance == SECOND_DISPATCHER)
+                .then(|| format!("clock-skew=return({CLOCK_SKEW_SECONDS})"));
+            let bug = fail_point.map(|name| format!("{name}=return"));
+            let active: Vec<String> = skew.into_iter().chain(bug).collect();
+            (instance, "FAILPOINTS", active.join(";"))
+        })
+        .collect()
 }
 
 /// As in a demo, with shorter times so that the run sees a lost connection or a lost event recovered.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use roles::role::Role;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{Connection as _, PgConnection};
-use takedown::role::Role;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 

@@ -11,7 +11,7 @@ use proto::v1::{
     GetConservationRequest, NewReport, ReportChannel, StreamReportsRequest, SubmitReportsRequest,
     stream_reports_response::Result as SubmissionOutcome,
 };
-use takedown::client::Client;
+use roles::client::Client;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 

@@ -17,10 +17,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
-use platform::broker::Broker;
 use secrecy::ExposeSecret as _;
 use takedown::demo::BusKind;
 use tempfile::TempDir;
+use testkit::Broker;
 
 use pgbench::Pgbench;
 use report::LoadFigures;
@@ -74,7 +74,7 @@ async fn measure(
     let folder = folder()?;
     let duration = Duration::from_secs(args.seconds);
     let (scenario, hashes) = whole_path::scenario(args.cases)?;
-    let listeners = takedown::simulator::hosts::Listeners::bind(&scenario).await?;
+    let listeners = simulator::hosts::Listeners::bind(&scenario).await?;
     let kafka = broker.map(Broker::bootstrap);
     let running = system::start(folder.path(), &listeners, kafka).await?;
     let processes = MeasuredProcesses {

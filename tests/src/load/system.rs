@@ -8,11 +8,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use platform::bus::{BusConfig, BusKind, ensure_topics};
 use platform::connector::{self, ConnectorMap, MapEntry};
+use roles::client::{Addresses, Client, Profile};
+use roles::system::{Options, System};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
-use takedown::client::{Addresses, Client, Profile};
-use takedown::simulator::hosts::Listeners;
-use takedown::system::{Options, System};
+use simulator::hosts::Listeners;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
@@ -143,7 +143,7 @@ pub async fn serve(config: &Path) -> Result<()> {
     };
     egress.trust_pem(config.ca_pem.as_bytes())?;
     let mut options = Options::new(&config.data_dir);
-    options.policy = takedown::system::policy(POLICY)?;
+    options.policy = roles::system::policy(POLICY)?;
     options.connector = egress;
     options.settings.dispatch.resolve_names = false;
     options.settings.dispatch.delivery.retry.first_seconds = 0.2;

@@ -14,12 +14,12 @@ use proto::v1::{
     HashEntry, ImportHashesRequest, ListHashListsRequest, NewReport, Provider, ReportChannel,
     StageCount, StreamReportsRequest, SubmitReportsRequest, UpsertProvidersRequest,
 };
+use roles::client::Client;
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
-use takedown::client::Client;
-use takedown::simulator::generator::generate;
-use takedown::simulator::hosts::{Listeners, webhook_url};
-use takedown::simulator::scenario::{Behaviour, Scenario, ScenarioReport, TrueVerdict};
+use simulator::generator::generate;
+use simulator::hosts::{Listeners, webhook_url};
+use simulator::scenario::{Behaviour, Scenario, ScenarioReport, TrueVerdict};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 

@@ -9,16 +9,16 @@ use proto::v1;
 use proto::v1::find_reports_request::By;
 use serde::Deserialize;
 
-use super::case_actions::default_police_hold_end;
 use super::cases::ReportRow;
 use super::rows::{CaseRow, NoticeRow};
-use super::{MissingPart, StaffNames, render};
-use crate::dashboard::{ServicePart, service_part};
+use super::{MissingPart, StaffNames, default_police_hold_end, render};
+use crate::dashboard::ServicePart;
+use crate::dashboard_queries::service_part;
 use crate::edge::Edge;
-use crate::error_page::PageError;
 use crate::form::{QueryParams, RefusedForm};
 use crate::format::{StateBadge, TimeText, event_label, label, short_id, wire_name};
 use crate::frame::Frame;
+use crate::page_error::PageError;
 use crate::session::SignedIn;
 
 #[derive(Template)]

@@ -9,20 +9,14 @@ use domain::invalid::text;
 use domain::wire::timestamp;
 use proto::v1;
 use serde::Deserialize;
-use time::format_description::BorrowedFormatItem;
-use time::macros::format_description;
-use time::{OffsetDateTime, PrimitiveDateTime};
+use time::PrimitiveDateTime;
 
-use super::case;
+use super::rows::answer_form_name;
+use super::{DATE_TIME_FIELD, case};
 use crate::edge::Edge;
-use crate::error_page::PageError;
-use crate::form::{EmptyForm, RawForm, RefusedForm, SubmittedForm};
-use crate::format::short_id;
+use crate::form::{EmptyForm, RefusedForm, SubmittedForm};
+use crate::page_error::{PageError, RawForm};
 use crate::session::SignedIn;
-
-/// The value of a `datetime-local` field.
-const DATE_TIME_FIELD: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]");
 
 #[derive(Deserialize)]
 pub(crate) struct WithdrawForm {
@@ -185,17 +179,6 @@ pub(crate) async fn answer_provider(
     .await;
     let submitted = (answer_form_name(&notice), form.raw);
     respond(&edge, &form.signed_in, case, submitted, result, "answered").await
-}
-
-/// The name of the form that answers a notice: a page may have several.
-pub(super) fn answer_form_name(notice_id: &str) -> String {
-    format!("answer-{}", short_id(notice_id))
-}
-
-/// Three days from now, as the value of a `datetime-local` field.
-pub(super) fn default_police_hold_end(now: OffsetDateTime) -> String {
-    let until = now + time::Duration::days(3);
-    until.format(DATE_TIME_FIELD).unwrap_or_default()
 }
 
 /// The page of the case: with what was done, or with the form that was refused.

@@ -14,10 +14,10 @@ use time::OffsetDateTime;
 
 use super::render;
 use crate::edge::Edge;
-use crate::error_page::PageError;
-use crate::form::{QueryParams, RawForm, RefusedForm, SubmittedForm};
+use crate::form::{QueryParams, RefusedForm, SubmittedForm};
 use crate::format::{TimeText, label, short_id, wire_name};
 use crate::frame::Frame;
+use crate::page_error::{PageError, RawForm};
 use crate::session::SignedIn;
 
 #[derive(Template)]

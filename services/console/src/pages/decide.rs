@@ -10,15 +10,15 @@ use platform::error::{Kind, Problem};
 use proto::v1;
 use serde::Deserialize;
 
-use super::case_actions::{PoliceHoldForm, default_police_hold_end, hold_case};
+use super::case_actions::{PoliceHoldForm, hold_case};
 use super::queue::{OwnWorkload, RecordedQuery, RecordedVerdict, claim_most_urgent};
 use super::rows::CaseRow;
 use super::verdict_form::{VerdictChoice, VerdictOption};
-use super::{StaffNames, render};
+use super::{StaffNames, default_police_hold_end, render};
 use crate::edge::Edge;
-use crate::error_page::PageError;
-use crate::form::{EmptyForm, QueryParams, RawForm, RefusedForm, SubmittedForm};
+use crate::form::{EmptyForm, QueryParams, RefusedForm, SubmittedForm};
 use crate::frame::Frame;
+use crate::page_error::{PageError, RawForm};
 use crate::session::SignedIn;
 
 #[derive(Template)]
@@ -83,8 +83,8 @@ async fn read_page(
     }
     let names = StaffNames::read(edge, signed_in).await?;
     let now = platform::clock::wall();
-    let is_under_review = !assessment.review.is_empty();
-    let reason = assessment.review.parse::<ReviewReason>();
+    let is_under_review = assessment.review != 0;
+    let reason = ReviewReason::from_wire(assessment.review);
     let is_about_page = reason.is_ok_and(ReviewReason::is_about_page);
     let frame = Frame::new("/queue", signed_in).with_refused(refused, format!("/queue/{case}"));
     let chosen = frame.typed("decide", "verdict");

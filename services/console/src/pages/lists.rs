@@ -10,10 +10,10 @@ use serde::Deserialize;
 
 use super::{StaffNames, render};
 use crate::edge::Edge;
-use crate::error_page::PageError;
-use crate::form::{QueryParams, RawForm, RefusedForm, SubmittedForm};
+use crate::form::{QueryParams, RefusedForm, SubmittedForm};
 use crate::format::{format_count, label, wire_name};
 use crate::frame::Frame;
+use crate::page_error::{PageError, RawForm};
 use crate::session::SignedIn;
 
 #[derive(Template)]

@@ -8,10 +8,11 @@ use proto::v1;
 use super::rows::NoticeRow;
 use super::{ListPosition, MissingPart, next_address, render};
 use crate::edge::Edge;
-use crate::error_page::{PageError, encode_query};
+use crate::error_response::encode_query;
 use crate::form::QueryParams;
 use crate::format::{NOT_AVAILABLE, TimeText, format_count, label, wire_name};
 use crate::frame::Frame;
+use crate::page_error::PageError;
 use crate::session::SignedIn;
 
 #[derive(Template)]
@@ -50,8 +51,8 @@ pub(crate) async fn page(
         fragment: read_list(&edge, &signed_in, &position)
             .await
             .map_err(|error| error.with_link("/overdue", "the overdue list"))?,
-        events: match &position.cursor {
-            Some(cursor) => format!("/overdue/events?cursor={}", encode_query(cursor)),
+        events: match &position.page_token {
+            Some(token) => format!("/overdue/events?page_token={}", encode_query(token)),
             None => "/overdue/events".to_owned(),
         },
         frame: Frame::new("/overdue", &signed_in),
@@ -88,13 +89,14 @@ async fn read_list(
 ) -> Result<String, PageError> {
     let mut client = edge.dispatch(signed_in).await?;
     let request = v1::ListOverdueRequest {
-        page: Some(position.to_proto()),
+        page_size: 0,
+        page_token: position.token(),
     };
     let response = edge.call(client.list_overdue(request)).await?;
     let now = platform::clock::wall();
     let row = |overdue: v1::OverdueNotice| {
         Some(OverdueRow {
-            deadline: label(&overdue.deadline),
+            deadline: label(wire_name!(DeadlineKind, overdue.deadline)),
             since: TimeText::relative(overdue.overdue_since.as_ref(), now),
             next_rung: label(wire_name!(Rung, overdue.next_rung)),
             next_at: TimeText::relative(overdue.next_rung_at.as_ref(), now),
@@ -106,7 +108,7 @@ async fn read_list(
         missing: Vec::new(),
         total: format_count(response.total),
         rows: response.overdue.into_iter().filter_map(row).collect(),
-        next: next_address("/overdue", &response.next_cursor),
+        next: next_address("/overdue", &response.next_page_token),
         is_first: position.is_first(),
     };
     Ok(list.render()?)

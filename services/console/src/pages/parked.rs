@@ -8,11 +8,11 @@ use proto::v1;
 use time::OffsetDateTime;
 
 use super::{MissingPart, render};
-use crate::dashboard::service_part;
+use crate::dashboard_queries::service_part;
 use crate::edge::Edge;
-use crate::error_page::PageError;
 use crate::format::{TimeText, event_label, short_id};
 use crate::frame::Frame;
+use crate::page_error::PageError;
 use crate::session::SignedIn;
 use crate::tokens::Audience;
 

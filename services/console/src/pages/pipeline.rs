@@ -9,13 +9,14 @@ use time::OffsetDateTime;
 
 use super::service_health;
 use super::stage_tables::{StageTable, channel_rows, clock_rows, rung_rows, stage_tables};
-use super::{MissingPart, render};
-use crate::dashboard::{self, Dashboard, ServicePart};
+use super::{MissingPart, Tile, figure, render};
+use crate::dashboard::{Dashboard, ServicePart};
+use crate::dashboard_queries;
 use crate::edge::Edge;
-use crate::error_page::PageError;
-use crate::format::{AlarmFigure, NOT_AVAILABLE, TimeText, format_count, label};
+use crate::format::{AlarmFigure, TimeText, format_count, label};
 use crate::frame::Frame;
 use crate::ledger_lag::LedgerGap;
+use crate::page_error::PageError;
 use crate::session::SignedIn;
 
 #[derive(Template)]
@@ -37,7 +38,7 @@ pub(crate) async fn page(
 
 /// The part of the page that is updated.
 pub(crate) async fn fragment(edge: &Edge, signed_in: &SignedIn) -> Result<String, PageError> {
-    let dashboard = dashboard::read(edge, signed_in).await?;
+    let dashboard = dashboard_queries::read(edge, signed_in).await?;
     Ok(PipelineFigures::new(&dashboard).render()?)
 }
 
@@ -67,32 +68,6 @@ struct ConservationSection {
     lost: u64,
     events: String,
     stages: Vec<[String; 3]>,
-}
-
-/// One figure; a dash where its service does not respond.
-pub(super) struct Tile {
-    pub(super) name: &'static str,
-    pub(super) figure: AlarmFigure,
-    pub(super) note: String,
-    pub(super) oldest: TimeText,
-    /// The page of what is counted; empty where there is none.
-    pub(super) href: &'static str,
-}
-
-impl Tile {
-    fn new(name: &'static str, count: Option<u64>, note: &str, now: OffsetDateTime) -> Self {
-        Self {
-            name,
-            figure: AlarmFigure::new(figure(count), false),
-            note: note.to_owned(),
-            oldest: TimeText::none(now),
-            href: "",
-        }
-    }
-}
-
-fn figure(count: Option<u64>) -> String {
-    count.map_or_else(|| NOT_AVAILABLE.to_owned(), format_count)
 }
 
 impl PipelineFigures {

@@ -5,21 +5,22 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Html;
 use domain::id::ProviderId;
+use domain::wire::seconds;
 use proto::v1;
 use time::OffsetDateTime;
 
 use super::rows::NoticeRow;
 use super::stage_tables::clock_rows;
 use super::{ListPosition, MissingPart, next_address, render};
-use crate::dashboard::service_part;
+use crate::dashboard_queries::service_part;
 use crate::edge::Edge;
-use crate::error_page::PageError;
 use crate::form::QueryParams;
 use crate::format::{
     AlarmFigure, NOT_AVAILABLE, TimeText, format_count, format_percent, format_seconds, label,
     or_dash, wire_name,
 };
 use crate::frame::Frame;
+use crate::page_error::PageError;
 use crate::session::SignedIn;
 
 #[derive(Template)]
@@ -68,7 +69,8 @@ pub(crate) async fn page(
 ) -> Result<Html<String>, PageError> {
     let mut client = edge.dispatch(&signed_in).await?;
     let request = v1::ListProvidersRequest {
-        page: Some(position.to_proto()),
+        page_size: 0,
+        page_token: position.token(),
     };
     let list = edge
         .call(client.list_providers(request))
@@ -80,7 +82,7 @@ pub(crate) async fn page(
             .into_iter()
             .map(ProviderRow::from_proto)
             .collect(),
-        next: next_address("/providers", &list.next_cursor),
+        next: next_address("/providers", &list.next_page_token),
         frame: Frame::new("/providers", &signed_in),
     })
 }
@@ -143,7 +145,7 @@ pub(crate) async fn provider_page(
         .await
         .map_err(|problem| PageError::from(problem).with_link("/providers", "the providers"))?;
     let request = v1::SearchNoticesRequest {
-        page: Some(position.to_proto()),
+        page_token: position.token(),
         provider_id: id.to_string(),
         ..Default::default()
     };
@@ -180,7 +182,7 @@ impl ProviderPage {
             )
         };
         Self {
-            next: next_address(&path, &notices.next_cursor),
+            next: next_address(&path, &notices.next_page_token),
             notices: notices
                 .notices
                 .into_iter()
@@ -232,8 +234,9 @@ fn their_clocks(figures: &[v1::ClockFigure], card: &v1::Scorecard) -> Vec<Provid
             p50,
             p99,
             notices,
-            allowed: punctuality
-                .map_or_else(String::new, |counts| format_seconds(counts.allowed_seconds)),
+            allowed: punctuality.map_or_else(String::new, |counts| {
+                format_seconds(seconds(counts.allowed.as_ref()))
+            }),
             in_time: punctuality.map_or_else(String::new, |counts| {
                 let all = counts.in_time + counts.late;
                 format!(

@@ -11,12 +11,12 @@ use serde::Deserialize;
 use super::rows::CaseRow;
 use super::verdict_form::VerdictChoice;
 use super::{ListPosition, StaffNames, next_address, render};
-use crate::dashboard::service_part;
+use crate::dashboard_queries::service_part;
 use crate::edge::Edge;
-use crate::error_page::PageError;
 use crate::form::{EmptyForm, QueryParams, RefusedForm, SubmittedForm};
 use crate::format::{format_count, label};
 use crate::frame::Frame;
+use crate::page_error::PageError;
 use crate::session::SignedIn;
 
 #[derive(Template)]
@@ -86,7 +86,7 @@ pub(crate) struct RecordedQuery {
 
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct QueueQuery {
-    cursor: Option<String>,
+    page_token: Option<String>,
     state: Option<String>,
     done: Option<String>,
     recorded: Option<String>,
@@ -113,10 +113,11 @@ async fn read_page(
         text => Some(text.parse()?),
     };
     let position = ListPosition {
-        cursor: query.cursor,
+        page_token: query.page_token,
     };
     let request = v1::ListQueueRequest {
-        page: Some(position.to_proto()),
+        page_size: 0,
+        page_token: position.token(),
         states: state.iter().map(|state| state.wire()).collect(),
     };
     let mut client = edge.verification(signed_in).await?;
@@ -139,7 +140,7 @@ async fn read_page(
             .into_iter()
             .map(|case| CaseRow::from_proto(case, &names, &signed_in.staff.subject, now))
             .collect(),
-        next: next_address(&format!("/queue?state={chosen}"), &queue.next_cursor),
+        next: next_address(&format!("/queue?state={chosen}"), &queue.next_page_token),
         states: AssessmentState::ALL
             .iter()
             .map(|state| StateFilter {

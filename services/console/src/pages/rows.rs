@@ -1,11 +1,10 @@
 //! Rows that several pages show: a case under assessment, and a notice.
 
-use domain::enums::HashKind;
+use domain::enums::{AwaitedRole, HashKind};
 use proto::v1;
 use time::OffsetDateTime;
 
 use super::StaffNames;
-use super::case_actions::answer_form_name;
 use crate::format::{StateBadge, TimeText, label, short_id, wire_name};
 
 /// A case as verification returns it.
@@ -40,7 +39,7 @@ pub(crate) struct CaseRow {
     /// The reader alone gave the verdict, and may still withdraw it.
     pub(crate) may_undo: bool,
     state: &'static str,
-    waits_for: String,
+    waits_for: Option<AwaitedRole>,
 }
 
 impl CaseRow {
@@ -98,9 +97,9 @@ impl CaseRow {
             verdict,
             basis: assessment.basis,
             decided: TimeText::absolute(assessment.decided_at.as_ref(), now),
-            review: label(&assessment.review),
+            review: label(wire_name!(ReviewReason, assessment.review)),
             version: assessment.version,
-            waits_for: assessment.waits_for,
+            waits_for: AwaitedRole::from_wire_optional(assessment.waits_for).unwrap_or_default(),
             hashes: if kinds.is_empty() {
                 "None".to_owned()
             } else {
@@ -112,15 +111,15 @@ impl CaseRow {
 
     /// The case can be claimed.
     pub(crate) fn is_waiting(&self) -> bool {
-        !self.waits_for.is_empty()
+        self.waits_for.is_some()
     }
 
     /// Who has to decide it, where that is not any analyst.
     pub(crate) fn waits_for(&self) -> &'static str {
-        match self.waits_for.as_str() {
-            "" | "analyst" => "",
-            "supervisor" => "A supervisor",
-            _ => {
+        match self.waits_for {
+            None | Some(AwaitedRole::Analyst) => "",
+            Some(AwaitedRole::Supervisor) => "A supervisor",
+            Some(AwaitedRole::NoEligibleStaff) => {
                 "No eligible member of staff: everyone reported it or gave its first verdict. Another person is needed."
             }
         }
@@ -195,7 +194,7 @@ impl NoticeRow {
             confirmed: TimeText::absolute(notice.confirmed_removed_at.as_ref(), now),
             due: TimeText::relative(notice.due_at.as_ref(), now),
             failure: label(&notice.last_failure),
-            message: match notice.message.as_str() {
+            message: match wire_name!(MessageKind, notice.message) {
                 "notice" => String::new(),
                 message => label(message),
             },
@@ -215,4 +214,9 @@ impl NoticeRow {
     pub(crate) fn has_question(&self) -> bool {
         self.state == "need_information"
     }
+}
+
+/// The name of the form that answers a notice: a page may have several.
+pub(super) fn answer_form_name(notice_id: &str) -> String {
+    format!("answer-{}", short_id(notice_id))
 }

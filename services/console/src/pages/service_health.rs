@@ -1,7 +1,7 @@
 //! The service health on the pipeline page: each gauge with the bound above which it is an alarm. The bounds are those
 //! of `deploy/chart/files/alerts.yaml`, except that of `takedown.ledger.unsigned`: its alert waits two minutes for 0.
 
-use super::pipeline::Tile;
+use super::Tile;
 use crate::dashboard::Dashboard;
 use crate::format::{AlarmFigure, TimeText, format_count, format_gauge, format_seconds};
 use crate::stalled_consumers::ConsumerProgress;

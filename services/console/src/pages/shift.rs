@@ -10,14 +10,15 @@ use time::OffsetDateTime;
 
 use super::stage_tables::{StageTable, waiting_tables};
 use super::{ListPosition, MissingPart, StaffNames, next_address, render};
-use crate::dashboard::{self, Dashboard, ServicePart, service_part};
+use crate::dashboard::{Dashboard, ServicePart};
+use crate::dashboard_queries::{self, service_part};
 use crate::edge::Edge;
-use crate::error_page::PageError;
 use crate::form::QueryParams;
 use crate::format::{
     AlarmFigure, TimeText, format_count, format_gauge, label, short_id, wire_name,
 };
 use crate::frame::Frame;
+use crate::page_error::PageError;
 use crate::session::SignedIn;
 
 #[derive(Template)]
@@ -97,7 +98,7 @@ async fn read_figures(
 ) -> Result<String, PageError> {
     let (dashboard, workload, disagreements, names) = futures::join!(
         // Boxed because the future of four calls is large.
-        Box::pin(dashboard::read(edge, signed_in)),
+        Box::pin(dashboard_queries::read(edge, signed_in)),
         read_workload(edge, signed_in),
         read_disagreements(edge, signed_in, position),
         StaffNames::read(edge, signed_in),
@@ -132,7 +133,7 @@ async fn read_figures(
         ),
         agreement: disagreements.agreement.iter().map(agreement_row).collect(),
         parked: parked_by_service(&dashboard),
-        next: next_address("/shift", &disagreements.next_cursor),
+        next: next_address("/shift", &disagreements.next_page_token),
         disagreements: disagreements
             .disagreements
             .into_iter()
@@ -160,7 +161,8 @@ async fn read_disagreements(
 ) -> Result<v1::ListDisagreementsResponse, Problem> {
     let mut client = edge.verification(signed_in).await?;
     let request = v1::ListDisagreementsRequest {
-        page: Some(position.to_proto()),
+        page_size: 0,
+        page_token: position.token(),
     };
     edge.call(client.list_disagreements(request)).await
 }

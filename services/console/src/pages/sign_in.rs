@@ -13,10 +13,10 @@ use serde::Deserialize;
 
 use super::render;
 use crate::edge::Edge;
-use crate::error_page::PageError;
 use crate::error_text;
-use crate::form::{EmptyForm, QueryParams, SubmittedForm, incomplete, set_retry_after};
+use crate::form::{EmptyForm, QueryParams, SubmittedForm, incomplete};
 use crate::frame::Frame;
+use crate::page_error::{PageError, set_retry_after};
 use crate::session::{Session, cookie};
 
 #[derive(Template)]

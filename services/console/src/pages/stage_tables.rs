@@ -1,5 +1,6 @@
 //! Tables of counts by stage: how many, which share of all, and the age of the oldest.
 
+use domain::wire::seconds;
 use proto::v1;
 use time::OffsetDateTime;
 
@@ -136,17 +137,14 @@ fn rows(counts: &[v1::StageCount], now: OffsetDateTime) -> Vec<StageRow> {
 /// Name, median, 99th percentile and count of each clock.
 pub(super) fn clock_rows(figures: &[v1::ClockFigure]) -> Vec<[String; 4]> {
     let row = |figure: &v1::ClockFigure| {
-        let measured = |seconds| {
-            if figure.count == 0 {
-                NOT_AVAILABLE.to_owned()
-            } else {
-                format_seconds(seconds)
-            }
+        let measured = |length: &Option<_>| match length {
+            Some(length) => format_seconds(seconds(Some(length))),
+            None => NOT_AVAILABLE.to_owned(),
         };
         [
             label(&figure.clock),
-            measured(figure.p50_seconds),
-            measured(figure.p99_seconds),
+            measured(&figure.p50),
+            measured(&figure.p99),
             format_count(figure.count),
         ]
     };

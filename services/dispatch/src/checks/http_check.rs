@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use url::Url;
 
 use super::resolver_check::ResolverCheck;
-use crate::commands::{CheckOutcome, ResponseMetadata};
+use crate::cases::{CheckOutcome, ResponseMetadata};
 
 /// Checks a URL once. `salt` is the case's: header values that could identify the material are kept as salted
 /// digests.

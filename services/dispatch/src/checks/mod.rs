@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-pub use queue::{cancel, schedule};
+pub(crate) use queue::{cancel, schedule};
 pub use worker::CheckWorker;
 
 /// Settings of the check worker.

@@ -22,9 +22,8 @@ use super::http_check::check_url;
 use super::queue::{self, UsedClaim};
 use super::resolver_check::ResolverCheck;
 use crate::Error;
-use crate::commands::{CheckOutcome, CommandDeps, CompletedCheck, record_checks};
+use crate::cases::{CheckOutcome, CommandDeps, CompletedCheck, open_url, record_checks};
 use crate::directory::DirectorySnapshot;
-use crate::store::open_url;
 
 /// Maximum results recorded in one transaction.
 const RECORD_BATCH: usize = 256;
@@ -91,7 +90,7 @@ impl CheckWorker {
     }
 
     /// Checks until the shutdown; checks then in flight are finished and recorded.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+    pub async fn run(self, shutdown: CancellationToken) {
         let (done, results) = mpsc::channel(RECORD_BATCH * 4);
         let recorder = tokio::spawn(self.clone().record_all(results));
         let mut checks = JoinSet::new();
@@ -125,7 +124,6 @@ impl CheckWorker {
         while checks.join_next().await.is_some() {}
         // The recorder ends when the last sender is dropped; it has no panic of its own.
         let _ = recorder.await;
-        Ok(())
     }
 
     async fn claim(&self) -> Result<Vec<CheckJob>, Error> {

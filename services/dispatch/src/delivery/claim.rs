@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use domain::enums::DeliveryChannel;
 use domain::id::NoticeId;
+use fail::fail_point;
 use platform::clock::Clock;
-use platform::failpoint::{self, Failpoint};
 use platform::sealed::{Keyring, Purpose, SealedError, UnsealedValue, Verifier};
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
@@ -14,19 +14,17 @@ use uuid::Uuid;
 
 use super::DeliverySettings;
 use super::store::{self, ClaimLimits, DueDelivery, EndpointRow};
-use crate::attribution::verify_notice_proof;
-use crate::channels::webhook;
-use crate::store::{NoticeContent, readable_contents};
-use crate::{Error, commands};
+use crate::cases::{NoticeContent, readable_contents, verify_notice_proof};
+use crate::delivery::channels::webhook;
+use crate::{Error, directory};
 
 /// Short, so that the messages of a killed process are soon sent by another; renewed while the attempt runs.
 const LEASE: Duration = Duration::from_secs(4);
 
 /// Length of a lease from now on.
 pub(super) fn lease_duration() -> Duration {
-    if failpoint::is_active(Failpoint::ForgetLease) {
-        return Duration::from_hours(24);
-    }
+    // A bug that `./dev crash` must detect: the messages of a killed process are not taken over.
+    fail_point!("forget-lease", |_| Duration::from_hours(24));
     LEASE
 }
 
@@ -201,7 +199,7 @@ impl Claimer {
                 .webhook
                 .as_ref()
                 .map(|endpoint| {
-                    let target = commands::webhook::target(keyring, provider, endpoint, now)?;
+                    let target = directory::webhook_target(keyring, provider, endpoint, now)?;
                     Ok(Destination::Webhook(endpoint.id, target))
                 })
                 .transpose(),

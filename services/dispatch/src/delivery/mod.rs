@@ -4,10 +4,18 @@
 //! under the same id. Must not decide what a message contains or who receives it: the commands insert and
 //! remove the rows.
 
+mod breaker;
+mod channels;
+mod checkpoint;
 mod claim;
+pub mod document;
 mod endpoint_slots;
+mod grpc;
+pub mod link;
 mod queue;
 mod record;
+mod retry;
+pub mod return_address;
 mod store;
 mod worker;
 
@@ -15,10 +23,18 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::breaker::Breaker;
-use crate::retry::RetryPolicy;
+use breaker::Breaker;
+use retry::RetryPolicy;
 
-pub use queue::{NewDelivery, PendingDelivery, attempts, cancel, enqueue, pending};
+pub(crate) use channels::DeliveryOutcome;
+pub use channels::mail::TlsMode;
+pub(crate) use channels::webhook::WebhookTarget;
+pub use channels::{MailSender, MailSettings, WebhookSender};
+pub use checkpoint::LatestCheckpoint;
+pub(crate) use grpc::delivery_to_proto;
+pub(crate) use queue::{NewDelivery, PendingDelivery, attempts, cancel, enqueue, pending};
+pub use store::{AttemptQuery, list_attempts};
+pub(crate) use store::{AttemptRecord, count_test_deliveries, drop_attempts, insert_attempts};
 pub use worker::{DeliveryDeps, DeliveryWorker};
 
 /// Settings of the delivery worker.

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use fail::fail_point;
 use http::StatusCode;
 use platform::batch::Command;
 use platform::clock::Clock;
-use platform::failpoint::{self, Failpoint};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -15,12 +15,12 @@ use super::DeliverySettings;
 use super::endpoint_slots::{EndpointKey, SlotGuard};
 use super::store::{self, RetryRow};
 use crate::Error;
-use crate::breaker::AttemptTally;
-use crate::channels::{DeliveryOutcome, Failure};
-use crate::commands::{
+use crate::cases::{
     CommandDeps, DeliveredMessage, FailedChannel, record_delivered, record_unreachable,
 };
-use crate::store::{AttemptRecord, insert_attempts};
+use crate::delivery::breaker::AttemptTally;
+use crate::delivery::channels::{DeliveryOutcome, Failure};
+use crate::delivery::store::{AttemptRecord, insert_attempts};
 
 /// One attempt that has ended.
 pub(super) struct FinishedAttempt {
@@ -85,7 +85,7 @@ impl Command<FinishedAttempt> for RecordAttempts<'_> {
         let leases: Vec<(Uuid, Uuid)> = items.iter().map(|f| f.slot.lease()).collect();
         let ids: Vec<Uuid> = leases.iter().map(|(notice, _)| *notice).collect();
         store::lock_cases(conn, &ids).await?;
-        if failpoint::is_active(Failpoint::NoFence) {
+        if ignores_leases() {
             let failed = items
                 .iter()
                 .filter(|f| f.outcome != DeliveryOutcome::Delivered);
@@ -117,6 +117,13 @@ impl Command<FinishedAttempt> for RecordAttempts<'_> {
             })
             .collect())
     }
+}
+
+/// A bug that `./dev crash` must detect: a worker overwrites rows with the state that it has read, although it has lost
+/// its lease.
+fn ignores_leases() -> bool {
+    fail_point!("no-fence", |_| true);
+    false
 }
 
 /// The writes and commands that a batch of outcomes leads to.

@@ -22,14 +22,15 @@ use super::claim::{Claimer, DeliveryJob, Destination, lease_duration};
 use super::endpoint_slots::EndpointSlots;
 use super::record::{FinishedAttempt, RecordAttempts};
 use super::store;
-use crate::channels::webhook::WebhookAttempt;
-use crate::channels::{
-    DeliveryOutcome, Failure, HostLookup, MailSender, OutgoingMail, WebhookSender, mail, webhook,
+use crate::Error;
+use crate::cases::CommandDeps;
+use crate::delivery::channels::webhook::{self, WebhookAttempt};
+use crate::delivery::channels::{
+    DeliveryOutcome, Failure, HostLookup, MailSender, OutgoingMail, WebhookSender, mail,
 };
-use crate::checkpoint::LatestCheckpoint;
-use crate::commands::CommandDeps;
-use crate::document::{self, Hotline, IssueDetails};
-use crate::{Error, link};
+use crate::delivery::checkpoint::LatestCheckpoint;
+use crate::delivery::document::{self, Hotline, IssueDetails};
+use crate::delivery::link;
 
 /// By delivery channel and outcome.
 static ATTEMPTS: Counter = Counter::new(
@@ -104,7 +105,7 @@ impl DeliveryWorker {
     }
 
     /// Sends until the shutdown; attempts then in flight are finished and recorded.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+    pub async fn run(self, shutdown: CancellationToken) {
         let (done, results) = mpsc::channel(RECORD_BATCH * 4);
         let recorder = tokio::spawn(self.clone().record_all(results));
         let renewer = tokio::spawn(self.clone().renew_all());
@@ -142,7 +143,6 @@ impl DeliveryWorker {
         // The recorder ends when the last sender is dropped; it does not panic.
         let _ = recorder.await;
         renewer.abort();
-        Ok(())
     }
 
     async fn claim(&self) -> Result<Vec<DeliveryJob>, Error> {

@@ -12,11 +12,11 @@ const MAX_LENGTH: usize = 200;
 const MAX_DIGITS: usize = 18;
 
 /// Cursor after a position: digits, so that the OpenAPI document can give a pattern for it.
-pub(super) fn encode_position(position: i64) -> String {
+pub(crate) fn encode_position(position: i64) -> String {
     position.to_string()
 }
 
-pub(super) fn decode_position(text: &str) -> Result<i64, Invalid> {
+pub(crate) fn decode_position(text: &str) -> Result<i64, Invalid> {
     if text.is_empty() {
         return Ok(0);
     }
@@ -25,12 +25,12 @@ pub(super) fn decode_position(text: &str) -> Result<i64, Invalid> {
 }
 
 /// Cursor after a row that is ordered by time and id.
-pub(super) fn encode_row(at: OffsetDateTime, id: Uuid) -> String {
+pub(crate) fn encode_row(at: OffsetDateTime, id: Uuid) -> String {
     let micros = at.unix_timestamp_nanos() / 1000;
     URL_SAFE_NO_PAD.encode(format!("{micros}:{id}"))
 }
 
-pub(super) fn decode_row(text: &str) -> Result<Option<(OffsetDateTime, Uuid)>, Invalid> {
+pub(crate) fn decode_row(text: &str) -> Result<Option<(OffsetDateTime, Uuid)>, Invalid> {
     if text.is_empty() {
         return Ok(None);
     }
@@ -45,11 +45,11 @@ pub(super) fn decode_row(text: &str) -> Result<Option<(OffsetDateTime, Uuid)>, I
 }
 
 /// Cursor after a name.
-pub(super) fn encode_name(name: &str) -> String {
+pub(crate) fn encode_name(name: &str) -> String {
     URL_SAFE_NO_PAD.encode(name)
 }
 
-pub(super) fn decode_name(text: &str) -> Result<String, Invalid> {
+pub(crate) fn decode_name(text: &str) -> Result<String, Invalid> {
     if text.is_empty() {
         return Ok(String::new());
     }
@@ -69,9 +69,9 @@ fn decode_text(text: &str) -> Result<String, Invalid> {
 
 fn malformed() -> Invalid {
     Invalid::new(
-        "cursor_malformed",
-        "page.cursor",
-        "`page.cursor` is not valid; send the `next_cursor` of the previous page, or omit it",
+        "page_token_malformed",
+        "page_token",
+        "`page_token` is not valid; send the `next_page_token` of the previous page, or omit it",
     )
 }
 

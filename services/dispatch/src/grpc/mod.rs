@@ -1,21 +1,8 @@
 //! The gRPC service: each handler parses the request, begins a transaction, runs a command, commits and
 //! replies. Contains no SQL, and does not branch on state.
 
-mod answers;
-mod cursor;
-mod deliveries;
-mod directory;
-mod idempotency;
-mod inbound_mail;
-mod keys;
-mod link;
-mod notice_proto;
-mod notices;
-mod parse;
-mod preferences;
-mod provider_proto;
-mod staff;
-mod webhooks;
+pub(crate) mod cursor;
+pub(crate) mod parse;
 
 use std::sync::Arc;
 
@@ -24,47 +11,47 @@ use platform::clock::Clock;
 use platform::error::Problem;
 use platform::log::Wakeup;
 use platform::sealed::{Signer, SigningContext, StaffTokenVerifier, Verifier};
+use platform::service::CoreDeps;
 use proto::v1;
 use proto::v1::dispatch_service_server::DispatchService;
 use sqlx::PgPool;
 use tonic::{Request, Response, Status};
 
-use crate::Deps;
-use crate::channels::WebhookSender;
-use crate::checkpoint::LatestCheckpoint;
-use crate::commands::CommandDeps;
-use crate::document::Hotline;
-use answers::{AnswerCall, AnswerCallResult};
+use crate::Config;
+use crate::cases::{AnswerCall, AnswerCallResult, CommandDeps, group_commit};
+use crate::delivery::document::Hotline;
+use crate::delivery::{LatestCheckpoint, WebhookSender};
 
 /// The dispatch service. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Dispatch(Arc<Handlers>);
 
-struct Handlers {
-    pool: PgPool,
-    clock: Clock,
-    deps: CommandDeps,
-    staff: StaffTokenVerifier,
-    hotline: Hotline,
+/// What the handlers of all modules share.
+pub(crate) struct Handlers {
+    pub(crate) pool: PgPool,
+    pub(crate) clock: Clock,
+    pub(crate) deps: CommandDeps,
+    pub(crate) staff: StaffTokenVerifier,
+    pub(crate) hotline: Hotline,
     /// Domain of the return addresses of mails.
-    return_domain: Option<String>,
-    http_webhooks: bool,
-    checkpoint: LatestCheckpoint,
+    pub(crate) return_domain: Option<String>,
+    pub(crate) http_webhooks: bool,
+    pub(crate) checkpoint: LatestCheckpoint,
     /// Sends test messages to endpoints; the delivery worker sends notices.
-    webhook: WebhookSender,
+    pub(crate) webhook: WebhookSender,
     /// Signs notices.
-    signer: Signer,
+    pub(crate) signer: Signer,
     /// Verifies notices.
-    verifier: Verifier,
+    pub(crate) verifier: Verifier,
     /// Verifies approval proofs.
-    proofs: Verifier,
-    answers: GroupCommit<AnswerCall, AnswerCallResult>,
-    wakeup: Wakeup,
+    pub(crate) proofs: Verifier,
+    pub(crate) answers: GroupCommit<AnswerCall, AnswerCallResult>,
+    pub(crate) wakeup: Wakeup,
 }
 
 impl Dispatch {
     pub(crate) fn new(
-        deps: &Deps,
+        deps: &CoreDeps<Config>,
         command_deps: CommandDeps,
         staff: StaffTokenVerifier,
         checkpoint: LatestCheckpoint,
@@ -73,7 +60,7 @@ impl Dispatch {
     ) -> Self {
         let (pool, clock, config) = (&deps.pool, &deps.clock, &deps.config);
         Self(Arc::new(Handlers {
-            answers: answers::group_commit(
+            answers: group_commit(
                 pool.clone(),
                 clock.clone(),
                 command_deps.clone(),
@@ -106,9 +93,8 @@ fn reply<T>(result: Result<T, crate::Error>) -> Result<Response<T>, Status> {
         .map_err(|error| Status::from(Problem::from(error)))
 }
 
-/// Forwards each RPC to the method of the same name on [`Handlers`]. The methods are in the modules of their
-/// callers: providers (`notices`, `answers`, `deliveries`, `preferences`, `webhooks`, `keys`), staff
-/// (`staff`, `directory`), and the gateway (`link`, `inbound_mail`).
+/// Forwards each RPC to the method of the same name on [`Handlers`]. The methods are in the module that owns
+/// what they act on: `directory::grpc`, `cases::grpc` and `delivery::grpc`.
 macro_rules! methods {
     ($($name:ident: $request:ident -> $response:ident;)*) => {
         #[tonic::async_trait]

@@ -4,29 +4,36 @@ use domain::Invalid;
 use domain::enums::{Answer, Category, DeliveryChannel, NoticeState};
 use domain::id::{NoticeId, ProviderId};
 use domain::invalid::optional_text;
+use domain::wire::parse_duration;
 use proto::v1;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::commands::ProviderAnswer;
+use crate::cases::ProviderAnswer;
 
 /// Maximum length of a provider's text with an answer, in characters.
 const MAX_TEXT: usize = 2000;
 /// Maximum length of a provider id, host name or address that an answer names.
 const MAX_NAMED: usize = 255;
-/// In seconds; a day is enough to deploy a new secret by hand.
-const DEFAULT_OVERLAP: u32 = 86_400;
-const MAX_OVERLAP: u32 = 7 * 86_400;
+/// Enough to deploy a new secret by hand.
+const DEFAULT_OVERLAP: Duration = Duration::days(1);
+const MAX_OVERLAP: Duration = Duration::days(7);
 
-/// Page size (`default` if none is given, at most `max`) and cursor.
-pub(super) fn page(page: Option<&v1::Page>, default: i64, max: i64) -> (i64, String) {
-    let size = page.map_or(0, |page| i64::from(page.size));
-    let limit = if size == 0 { default } else { size.min(max) };
-    (limit, page.map_or_else(String::new, |p| p.cursor.clone()))
+/// Number of rows of a page: `default` if none is given, at most `max`.
+pub(crate) fn page_size(page_size: i32, default: i64, max: i64) -> Result<i64, Invalid> {
+    match i64::from(page_size) {
+        ..0 => Err(Invalid::new(
+            "page_size_negative",
+            "page_size",
+            "send a positive `page_size`, or omit it",
+        )),
+        0 => Ok(default),
+        size => Ok(size.min(max)),
+    }
 }
 
 /// An id issued by this service.
-pub(super) fn id(field: &str, text: &str) -> Result<Uuid, Invalid> {
+pub(crate) fn id(field: &str, text: &str) -> Result<Uuid, Invalid> {
     if text.is_empty() {
         return Err(Invalid::missing(field));
     }
@@ -40,19 +47,22 @@ pub(super) fn id(field: &str, text: &str) -> Result<Uuid, Invalid> {
 }
 
 /// How long a replaced key or secret stays valid.
-pub(super) fn overlap(seconds: Option<u32>) -> Result<Duration, Invalid> {
-    let seconds = seconds.unwrap_or(DEFAULT_OVERLAP);
-    if seconds > MAX_OVERLAP {
-        return Err(Invalid::new(
-            "overlap_out_of_range",
-            "overlap_seconds",
-            format!("`overlap_seconds` must be a number from 0 to {MAX_OVERLAP} (seven days)"),
-        ));
+pub(crate) fn overlap(overlap: Option<&prost_types::Duration>) -> Result<Duration, Invalid> {
+    let Some(overlap) = overlap else {
+        return Ok(DEFAULT_OVERLAP);
+    };
+    let overlap = parse_duration("overlap", overlap)?;
+    if (Duration::ZERO..=MAX_OVERLAP).contains(&overlap) {
+        return Ok(overlap);
     }
-    Ok(Duration::seconds(seconds.into()))
+    Err(Invalid::new(
+        "overlap_out_of_range",
+        "overlap",
+        "`overlap` must be from zero to seven days",
+    ))
 }
 
-pub(super) fn categories(numbers: &[i32]) -> Result<Vec<&'static str>, Invalid> {
+pub(crate) fn categories(numbers: &[i32]) -> Result<Vec<&'static str>, Invalid> {
     if numbers.len() > Category::ALL.len() {
         return Err(Invalid::new(
             "too_many",
@@ -70,7 +80,7 @@ pub(super) fn categories(numbers: &[i32]) -> Result<Vec<&'static str>, Invalid> 
         })
 }
 
-pub(super) fn states(numbers: &[i32]) -> Result<Vec<&'static str>, Invalid> {
+pub(crate) fn states(numbers: &[i32]) -> Result<Vec<&'static str>, Invalid> {
     if numbers.len() > NoticeState::ALL.len() {
         return Err(Invalid::new(
             "too_many",
@@ -89,7 +99,7 @@ pub(super) fn states(numbers: &[i32]) -> Result<Vec<&'static str>, Invalid> {
 }
 
 /// One answer of a provider.
-pub(super) fn answer(
+pub(crate) fn answer(
     item: &v1::AnswerItem,
     notice_id: NoticeId,
     provider_id: &ProviderId,

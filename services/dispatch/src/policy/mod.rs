@@ -1,14 +1,16 @@
 //! The escalation policy as data: deadlines, ladders, pauses, the checks of a claim and the watch, per
 //! regime, each with its source. A policy defines when something happens; the commands act.
 
+mod ladder;
 mod parse;
 #[cfg(test)]
 mod tests;
 mod text;
 
-use domain::enums::{Category, Rung};
+use domain::enums::Category;
 use time::{Duration, OffsetDateTime};
 
+pub use ladder::{Ladder, RungCondition, RungIdx, RungKey, RungRule};
 pub use parse::{PolicyFault, lint, parse};
 
 /// Maximum number of rungs in a ladder.
@@ -78,37 +80,7 @@ pub struct Regime {
     pub remove: Duration,
     /// Time from the report to confirmed removal. Never pauses.
     pub received: Duration,
-    pub ladder: Vec<RungRule>,
-}
-
-/// One rung of a ladder.
-#[derive(Debug, Clone)]
-pub struct RungRule {
-    /// Time since the start of the episode.
-    pub after: Duration,
-    pub rung: Rung,
-    pub when: RungCondition,
-}
-
-/// Which notices a rung applies to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RungCondition {
-    /// The provider has not answered.
-    Unacknowledged,
-    /// The content is not removed.
-    Unremoved,
-}
-
-impl RungRule {
-    /// Key that is unique within the ladder and stored when the rung has fired: `RUNG/MILLISECONDS`.
-    pub fn key(&self) -> String {
-        format!("{}/{}", self.rung, self.after.whole_milliseconds())
-    }
-
-    /// Whether the rung keeps its deadline during pauses, like the time from received to confirmed.
-    pub fn ignores_pauses(&self) -> bool {
-        matches!(self.rung, Rung::Regulator | Rung::Supervisor)
-    }
+    pub ladder: Ladder,
 }
 
 impl Policy {

@@ -7,7 +7,7 @@ use serde_saphyr::{Location, Spanned};
 use time::Duration;
 
 use super::text::{PolicyText, RegimeText, RungText};
-use super::{CheckPolicy, MAX_RUNGS, PausePolicy, Policy, Regime, RungCondition, RungRule};
+use super::{CheckPolicy, Ladder, MAX_RUNGS, PausePolicy, Policy, Regime, RungCondition, RungRule};
 
 /// Maximum duration in a policy: longer than any deadline, and short enough that adding it to a time cannot
 /// overflow.
@@ -291,7 +291,7 @@ fn read_regime(n: usize, text: &Spanned<RegimeText>, faults: &mut FaultList) -> 
         acknowledge,
         remove,
         received: faults.duration(&at("received"), &regime.received),
-        ladder,
+        ladder: Ladder::new(ladder),
     }
 }
 

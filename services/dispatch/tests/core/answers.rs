@@ -1,12 +1,12 @@
 //! The effects of each answer.
 
-use dispatch::commands::{self, SuppliedInformation};
-use domain::enums::{Answer, ContentStatus, NoticeState};
-use domain::event::Body;
-use time::Duration;
-
 use crate::policy_times::{INSTANT, LONGEST_PAUSE, LONGEST_PAUSES, REGULATOR, REMIND};
 use crate::support::{DispatchFixture, id};
+use dispatch::cases::{self, SuppliedInformation};
+use domain::enums::{Answer, ContentStatus, NoticeState};
+use domain::event::Body;
+use proto::v1;
+use time::Duration;
 
 #[tokio::test]
 async fn a_repeated_answer_is_success_without_a_second_event() {
@@ -34,7 +34,7 @@ async fn several_answers_to_one_notice_in_one_batch_apply_in_order() {
         DispatchFixture::unsent_answer(&notice, Answer::Removed),
     ];
     let mut tx = fixture.pool.begin().await.unwrap();
-    let replies = commands::apply_answers(&mut tx, &fixture.deps, fixture.now(), &answers)
+    let replies = cases::apply_answers(&mut tx, &fixture.deps, fixture.now(), &answers)
         .await
         .unwrap();
     tx.commit().await.unwrap();
@@ -61,7 +61,7 @@ async fn an_answer_to_another_providers_notice_is_not_found() {
     let mut answer = DispatchFixture::unsent_answer(&notice, Answer::Removed);
     answer.provider_id = id("kite");
     let mut tx = fixture.pool.begin().await.unwrap();
-    let replies = commands::apply_answers(&mut tx, &fixture.deps, fixture.now(), &[answer])
+    let replies = cases::apply_answers(&mut tx, &fixture.deps, fixture.now(), &[answer])
         .await
         .unwrap();
     assert_eq!(replies[0].as_ref().unwrap_err().code, "not_found");
@@ -83,11 +83,14 @@ async fn a_named_host_is_notified_at_once_and_the_deadlines_stay() {
     );
     let events = fixture.events(case_id).await;
     assert!(
-        matches!(&events[2], Body::HostMoved(m) if m.to_provider_id == "kite" && m.how == "answered")
+        matches!(&events[2], Body::HostMoved(m) if m.to_provider_id == "kite" && m.source() == v1::HostMoveSource::Answered)
     );
     let after = fixture.case(case_id).await;
     assert_eq!(after.moves, 1);
-    assert_eq!(after.ladder_from, before.ladder_from);
+    assert_eq!(
+        after.ladder.row().ladder_from,
+        before.ladder.row().ladder_from
+    );
 }
 
 #[tokio::test]
@@ -137,7 +140,7 @@ async fn a_question_pauses_the_ladder_and_the_hotlines_answer_is_the_next_messag
         notice_id: notice.id,
         text: "The address in the notice is exact.".into(),
     };
-    let replies = commands::supply_information(
+    let replies = cases::supply_information(
         &mut tx,
         &fixture.deps,
         fixture.now(),
@@ -146,11 +149,11 @@ async fn a_question_pauses_the_ladder_and_the_hotlines_answer_is_the_next_messag
     .await
     .unwrap();
     assert_eq!(replies[0].as_ref().unwrap(), &NoticeState::Delivered);
-    let again = commands::supply_information(&mut tx, &fixture.deps, fixture.now(), &[supply])
+    let again = cases::supply_information(&mut tx, &fixture.deps, fixture.now(), &[supply])
         .await
         .unwrap();
     assert_eq!(again[0].as_ref().unwrap_err().code, "no_open_question");
-    let contents = dispatch::store::notice_contents(&mut tx, &fixture.deps.keyring, &[notice.id])
+    let contents = dispatch::cases::notice_contents(&mut tx, &fixture.deps.keyring, &[notice.id])
         .await
         .unwrap();
     tx.commit().await.unwrap();
@@ -247,10 +250,10 @@ async fn an_answer_to_a_superseded_step_counts_once() {
         ["amber/host/removal_claimed", "amber/remind/removal_claimed"]
     );
     fixture
-        .record_check(case_id, commands::CheckOutcome::Offline)
+        .record_check(case_id, cases::CheckOutcome::Offline)
         .await;
     fixture
-        .record_check(case_id, commands::CheckOutcome::Offline)
+        .record_check(case_id, cases::CheckOutcome::Offline)
         .await;
     let names = fixture.event_names(case_id).await;
     let confirmed = names.iter().filter(|n| **n == "RemovalConfirmed").count();
@@ -263,10 +266,10 @@ async fn an_answer_after_the_removal_gets_the_notices_state() {
     let case_id = fixture.open_case("https://amber.example/1").await;
     let notice = fixture.notices(case_id).await.remove(0);
     fixture
-        .record_check(case_id, commands::CheckOutcome::Offline)
+        .record_check(case_id, cases::CheckOutcome::Offline)
         .await;
     fixture
-        .record_check(case_id, commands::CheckOutcome::Offline)
+        .record_check(case_id, cases::CheckOutcome::Offline)
         .await;
     assert_eq!(
         fixture.case(case_id).await.content_status,

@@ -105,12 +105,9 @@ async fn staff_calls_refuse_bad_credentials_and_bad_input() {
         Unauthenticated,
         "credential_missing"
     );
-    let bad_page = Some(v1::Page {
-        size: 1,
-        cursor: "%%%".into(),
-    });
     let list = v1::ListProvidersRequest {
-        page: bad_page.clone(),
+        page_size: -1,
+        page_token: String::new(),
     };
     refused!(
         served,
@@ -118,7 +115,19 @@ async fn staff_calls_refuse_bad_credentials_and_bad_input() {
         list_providers,
         list,
         Invalid,
-        "cursor_malformed"
+        "page_size_negative"
+    );
+    let list = v1::ListProvidersRequest {
+        page_size: 1,
+        page_token: "%%%".into(),
+    };
+    refused!(
+        served,
+        &auditor,
+        list_providers,
+        list,
+        Invalid,
+        "page_token_malformed"
     );
     for (id, kind, code) in [
         ("", Kind::Invalid, "field_missing"),
@@ -248,14 +257,17 @@ async fn staff_calls_refuse_bad_credentials_and_bad_input() {
         Invalid,
         "id_malformed"
     );
-    let overdue = v1::ListOverdueRequest { page: bad_page };
+    let overdue = v1::ListOverdueRequest {
+        page_size: 1,
+        page_token: "%%%".into(),
+    };
     refused!(
         served,
         &auditor,
         list_overdue,
         overdue,
         Invalid,
-        "cursor_malformed"
+        "page_token_malformed"
     );
     refused!(
         served,
@@ -348,16 +360,13 @@ async fn provider_calls_refuse_bad_credentials_and_bad_input() {
     );
     let list = v1::ListNoticesRequest {
         states: vec![-1],
-        page: None,
         ..v1::ListNoticesRequest::default()
     };
     refused!(served, &key, list_notices, list, Invalid, "value_unknown");
     let list = v1::ListNoticesRequest {
         states: Vec::new(),
-        page: Some(v1::Page {
-            size: 1,
-            cursor: "A".repeat(999),
-        }),
+        page_size: 1,
+        page_token: "A".repeat(999),
         ..v1::ListNoticesRequest::default()
     };
     refused!(
@@ -366,7 +375,7 @@ async fn provider_calls_refuse_bad_credentials_and_bad_input() {
         list_notices,
         list,
         Invalid,
-        "cursor_malformed"
+        "page_token_malformed"
     );
     let get = |id: &str| v1::GetNoticeRequest {
         notice_id: id.into(),

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use dispatch::link;
+use crate::policy_times::ACKNOWLEDGE;
+use crate::served_dispatch::{ServedDispatch, answer_item, with_credential};
+use crate::support::id;
+use dispatch::delivery::link;
 use domain::enums::{Answer, NoticeState, ProviderRole};
 use domain::id::CaseId;
 use platform::batch::fold::KEY_REUSED;
@@ -12,16 +15,14 @@ use proto::v1::dispatch_service_client::DispatchServiceClient;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-use crate::policy_times::ACKNOWLEDGE;
-use crate::served_dispatch::{ServedDispatch, answer_item, with_credential};
-use crate::support::id;
-
-async fn list(served: &mut ServedDispatch, key: &str, cursor: &str) -> (Vec<v1::Notice>, String) {
+async fn list(
+    served: &mut ServedDispatch,
+    key: &str,
+    page_token: &str,
+) -> (Vec<v1::Notice>, String) {
     let request = v1::ListNoticesRequest {
-        page: Some(v1::Page {
-            size: 2,
-            cursor: cursor.into(),
-        }),
+        page_size: 2,
+        page_token: page_token.into(),
         ..v1::ListNoticesRequest::default()
     };
     let page = served
@@ -29,7 +30,7 @@ async fn list(served: &mut ServedDispatch, key: &str, cursor: &str) -> (Vec<v1::
         .list_notices(with_credential(key, request))
         .await;
     let page = page.unwrap().into_inner();
-    (page.notices, page.next_cursor)
+    (page.notices, page.next_page_token)
 }
 
 /// Write access to the table is not enough to create a key, to take over another provider's, or to widen its
@@ -345,11 +346,11 @@ async fn staff_see_cases_overdue_notices_and_consistent_counts() {
     let late = served.fixture.open_case("https://lonely.example/2").await;
     served
         .fixture
-        .record_check(removed, dispatch::commands::CheckOutcome::Offline)
+        .record_check(removed, dispatch::cases::CheckOutcome::Offline)
         .await;
     served
         .fixture
-        .record_check(removed, dispatch::commands::CheckOutcome::Offline)
+        .record_check(removed, dispatch::cases::CheckOutcome::Offline)
         .await;
     served
         .fixture
@@ -374,7 +375,7 @@ async fn staff_see_cases_overdue_notices_and_consistent_counts() {
         .await;
     let overdue = overdue.unwrap().into_inner();
     assert_eq!(overdue.total, 1);
-    assert_eq!(overdue.overdue[0].deadline, "acknowledge");
+    assert_eq!(overdue.overdue[0].deadline(), v1::DeadlineKind::Acknowledge);
     assert_eq!(overdue.overdue[0].next_rung(), v1::Rung::Remind);
     let notice = overdue.overdue[0].notice.clone().unwrap();
     assert_eq!(notice.case_id, late.to_string());
@@ -394,10 +395,7 @@ async fn staff_see_cases_overdue_notices_and_consistent_counts() {
     assert_eq!(counts.clocks.len(), 5);
 
     let request = v1::SearchNoticesRequest {
-        page: Some(v1::Page {
-            size: 1,
-            cursor: String::new(),
-        }),
+        page_size: 1,
         ..v1::SearchNoticesRequest::default()
     };
     let page = served
@@ -406,10 +404,7 @@ async fn staff_see_cases_overdue_notices_and_consistent_counts() {
         .await;
     let page = page.unwrap().into_inner();
     let next = v1::SearchNoticesRequest {
-        page: Some(v1::Page {
-            size: 1,
-            cursor: page.next_cursor,
-        }),
+        page_token: page.next_page_token,
         ..request
     };
     let rest = served

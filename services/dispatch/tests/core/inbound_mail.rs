@@ -1,19 +1,17 @@
 //! Mail received in response to notices: bounces and automatic replies escalate, and none of it stops a
 //! deadline.
 
-use dispatch::commands::{self, InboundMail};
-use dispatch::return_address::{AddressKind, SentMessage, local_part};
-use dispatch::store::Notice;
+use crate::policy_times::{AUTOMATIC_REPLY, INSTANT, REMIND};
+use crate::served_dispatch::ServedDispatch;
+use crate::support::DispatchFixture;
+use dispatch::cases::{self, InboundMail, Notice};
+use dispatch::delivery::return_address::{AddressKind, SentMessage, local_part};
 use domain::enums::{Answer, MailKind, NoticeState, ReviewReason};
 use domain::event::Body;
 use domain::id::CaseId;
 use domain::url::DomainName;
 use proto::v1;
 use time::Duration;
-
-use crate::policy_times::{AUTOMATIC_REPLY, INSTANT, REMIND};
-use crate::served_dispatch::ServedDispatch;
-use crate::support::DispatchFixture;
 
 const RETURN_DOMAIN: &str = "returns.hotline.example";
 
@@ -27,7 +25,7 @@ async fn receive(fixture: &DispatchFixture, notice: &Notice, kind: MailKind) {
         status: (kind == MailKind::Bounced).then(|| "5.1.1".to_owned()),
     };
     let mut tx = fixture.pool.begin().await.unwrap();
-    commands::record_inbound_mail(&mut tx, &fixture.deps, fixture.now(), &[mail])
+    cases::record_inbound_mail(&mut tx, &fixture.deps, fixture.now(), &[mail])
         .await
         .unwrap();
     tx.commit().await.unwrap();
@@ -144,7 +142,10 @@ async fn an_automatic_reply_brings_the_next_contact_forward_to_the_policys_time(
     // Only one step of the chain: the next rung keeps its time, and another automatic reply has no effect.
     fixture.advance_and_fire(Duration::milliseconds(1500)).await;
     receive(&fixture, &notice, MailKind::Automatic).await;
-    assert_eq!(fixture.case(case_id).await.next_contact_by, None);
+    assert_eq!(
+        fixture.case(case_id).await.ladder.row().next_contact_by,
+        None
+    );
     assert_eq!(fixture.notice_states(case_id).await, escalated);
     assert_eq!(
         fixture.answer(&notice, Answer::Removed).await,

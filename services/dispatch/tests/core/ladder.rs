@@ -39,7 +39,15 @@ async fn without_an_answer_every_rung_fires_at_its_time_up_to_the_regulators_lis
     let next = &fixture.notices(case_id).await[2];
     assert_eq!(next.channel, DeliveryChannel::Email);
     fixture.advance_and_fire(SUPERVISOR - elapsed).await;
-    assert!(fixture.case(case_id).await.flagged_at.is_some());
+    assert!(
+        fixture
+            .case(case_id)
+            .await
+            .ladder
+            .row()
+            .flagged_at
+            .is_some()
+    );
     fixture.advance_and_fire(REGULATOR - SUPERVISOR).await;
     let listed: i64 = sqlx::query_scalar("select count(*) from regulator_list")
         .fetch_one(&fixture.pool)
@@ -48,7 +56,11 @@ async fn without_an_answer_every_rung_fires_at_its_time_up_to_the_regulators_lis
     assert_eq!(listed, 1);
     let case = fixture.case(case_id).await;
     assert_eq!(
-        (case.content_status, case.last_rung, case.due_at),
+        (
+            case.content_status,
+            case.ladder.row().last_rung,
+            case.due_at
+        ),
         (ContentStatus::Exhausted, Some(Rung::Regulator), None)
     );
     assert!(!case.unsettled);
@@ -104,10 +116,10 @@ async fn a_removal_after_the_last_rung_still_counts() {
         ContentStatus::Exhausted
     );
     fixture
-        .record_check(case_id, dispatch::commands::CheckOutcome::Offline)
+        .record_check(case_id, dispatch::cases::CheckOutcome::Offline)
         .await;
     fixture
-        .record_check(case_id, dispatch::commands::CheckOutcome::Offline)
+        .record_check(case_id, dispatch::cases::CheckOutcome::Offline)
         .await;
     assert_eq!(
         fixture.case(case_id).await.content_status,
@@ -162,7 +174,7 @@ async fn timers_of_the_most_severe_cases_fire_first() {
         .await
         .unwrap();
     let mut tx = fixture.pool.begin().await.unwrap();
-    let due = dispatch::store::claim_due(&mut tx, fixture.now() + Duration::HOUR, 1)
+    let due = dispatch::cases::claim_due(&mut tx, fixture.now() + Duration::HOUR, 1)
         .await
         .unwrap();
     assert_eq!(due, [severe]);
@@ -218,7 +230,7 @@ async fn a_changed_policy_skips_no_rung_and_fires_none_twice() {
         .await
         .unwrap();
     let mut tx = fixture.pool.begin().await.unwrap();
-    dispatch::commands::fire_due_rungs(&mut tx, &deps, fixture.now(), &[case_id])
+    dispatch::cases::fire_due_rungs(&mut tx, &deps, fixture.now(), &[case_id])
         .await
         .unwrap();
     tx.commit().await.unwrap();
@@ -249,14 +261,14 @@ async fn a_retired_endpoint_is_not_used_until_it_is_set_again() {
     assert_eq!(notice.channel, DeliveryChannel::Webhook);
     // An attempt that began before the endpoint was set again does not retire it.
     let mut tx = fixture.pool.begin().await.unwrap();
-    let failed = dispatch::commands::FailedChannel {
+    let failed = dispatch::cases::FailedChannel {
         notice_id: notice.id,
         channel: DeliveryChannel::Webhook,
         reason: "gone",
         attempts: 1,
         claimed_at: fixture.now() - Duration::seconds(1),
     };
-    dispatch::commands::record_unreachable(&mut tx, &fixture.deps, fixture.now(), &[failed])
+    dispatch::cases::record_unreachable(&mut tx, &fixture.deps, fixture.now(), &[failed])
         .await
         .unwrap();
     tx.commit().await.unwrap();
@@ -297,10 +309,14 @@ async fn a_host_found_after_the_last_rung_starts_a_new_ladder() {
     fixture.uphold_review(case_id).await;
     let after = fixture.case(case_id).await;
     assert_eq!(
-        (after.content_status, after.episode_at, after.ladder_from),
+        (
+            after.content_status,
+            after.ladder.row().episode_at,
+            after.ladder.row().ladder_from
+        ),
         (
             ContentStatus::Online,
-            before.episode_at,
+            before.ladder.row().episode_at,
             Some(fixture.now())
         )
     );
@@ -327,7 +343,7 @@ async fn a_host_found_later_does_not_reset_the_rungs_of_supervisor_and_regulator
     let case_id = fixture.open_case("https://latecomer.example/1").await;
     let after_supervisor = SUPERVISOR + Duration::SECOND;
     fixture.advance_and_fire(after_supervisor).await;
-    let flagged = fixture.case(case_id).await.flagged_at;
+    let flagged = fixture.case(case_id).await.ladder.row().flagged_at;
     assert!(flagged.is_some());
     fixture.upsert_host("latecomer", DeliveryChannel::Api).await;
     fixture.uphold_review(case_id).await;
@@ -379,7 +395,7 @@ async fn one_of_many_concurrent_transactions_opens_a_step() {
     let contenders = (0..64).map(|_| async {
         let mut tx = pool.begin().await.unwrap();
         let fired =
-            dispatch::commands::fire_due_rungs(&mut tx, &fixture.deps, fixture.now(), &[case_id])
+            dispatch::cases::fire_due_rungs(&mut tx, &fixture.deps, fixture.now(), &[case_id])
                 .await;
         fired.unwrap();
         tx.commit().await.unwrap();

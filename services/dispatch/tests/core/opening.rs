@@ -1,11 +1,10 @@
 //! A decision opens notices to the providers that can remove the content, or none.
 
-use dispatch::commands::{self, ResolvedHost};
-use domain::enums::{ContentStatus, DeliveryChannel, NoticeState};
-use domain::event::Body;
-
 use crate::policy_times::{CHECKS_TO_AGREE, REGULATOR, REMIND};
 use crate::support::{DispatchFixture, online};
+use dispatch::cases::{self, ResolvedHost};
+use domain::enums::{ContentStatus, DeliveryChannel, NoticeState};
+use domain::event::Body;
 
 #[tokio::test]
 async fn a_decision_opens_a_notice_to_the_host_and_queues_its_message() {
@@ -60,7 +59,7 @@ async fn an_unknown_host_causes_a_review_and_the_last_rungs_fire_at_their_time()
     fixture.advance_and_fire(REGULATOR).await;
     let case = fixture.case(case_id).await;
     assert_eq!(case.content_status, ContentStatus::Exhausted);
-    assert!(case.flagged_at.is_some());
+    assert!(case.ladder.row().flagged_at.is_some());
 }
 
 #[tokio::test]
@@ -78,7 +77,10 @@ async fn once_a_review_confirms_that_no_provider_is_known_the_ladder_ends_at_onc
     fixture.publish(vec![(case_id, upheld)]).await;
     let case = fixture.case(case_id).await;
     assert_eq!(case.content_status, ContentStatus::Exhausted);
-    assert_eq!(case.last_rung, Some(domain::enums::Rung::Regulator));
+    assert_eq!(
+        case.ladder.row().last_rung,
+        Some(domain::enums::Rung::Regulator)
+    );
 }
 
 #[tokio::test]
@@ -212,7 +214,7 @@ async fn a_host_unknown_by_name_is_found_by_its_address() {
     ];
     for _ in 0..2 {
         let mut tx = fixture.pool.begin().await.unwrap();
-        commands::apply_resolved_hosts(&mut tx, &fixture.deps, fixture.now(), &resolved)
+        cases::apply_resolved_hosts(&mut tx, &fixture.deps, fixture.now(), &resolved)
             .await
             .unwrap();
         tx.commit().await.unwrap();
@@ -227,7 +229,7 @@ async fn a_dns_lookup_without_a_result_causes_a_review() {
     // `.invalid` never resolves (RFC 6761).
     let case_id = fixture.open_case("https://host.invalid/x").await;
     let clock = platform::clock::Clock::Manual(fixture.clock.clone());
-    let resolved = dispatch::attribution::run_once(&fixture.pool, &clock, &fixture.deps)
+    let resolved = dispatch::cases::resolve_due_hosts(&fixture.pool, &clock, &fixture.deps)
         .await
         .unwrap();
     assert_eq!(resolved, 1);
@@ -243,7 +245,7 @@ async fn a_re_appearance_at_a_host_unknown_by_name_waits_for_dns_again() {
     fixture.advance_and_fire(time::Duration::seconds(3)).await;
     for _ in 0..CHECKS_TO_AGREE {
         fixture
-            .record_check(case_id, commands::CheckOutcome::Offline)
+            .record_check(case_id, cases::CheckOutcome::Offline)
             .await;
     }
     fixture.advance_and_fire(time::Duration::seconds(60)).await;
@@ -272,7 +274,15 @@ async fn a_failing_resolver_does_not_delay_the_regulators_rung() {
     let fixture = DispatchFixture::resolving_names(true).await;
     let case_id = fixture.open_case("https://somewhere.test/x").await;
     fixture.advance_and_fire(REGULATOR).await;
-    assert!(fixture.case(case_id).await.flagged_at.is_some());
+    assert!(
+        fixture
+            .case(case_id)
+            .await
+            .ladder
+            .row()
+            .flagged_at
+            .is_some()
+    );
     assert_eq!(
         fixture.event_names(case_id).await,
         ["NoticeEscalated", "NoticeEscalated"]
@@ -312,7 +322,7 @@ async fn a_case_that_cannot_be_decrypted_does_not_block_the_lookups_of_others() 
         .await
         .unwrap();
     let clock = platform::clock::Clock::Manual(fixture.clock.clone());
-    dispatch::attribution::run_once(&fixture.pool, &clock, &fixture.deps)
+    dispatch::cases::resolve_due_hosts(&fixture.pool, &clock, &fixture.deps)
         .await
         .unwrap();
     assert_eq!(fixture.event_names(intact).await, ["ReviewRequested"]);

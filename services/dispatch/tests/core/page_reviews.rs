@@ -1,15 +1,14 @@
 //! Reviews of changed pages: if a person decides that a page is not the material, the removal is confirmed
 //! and the page is recognised from then on.
 
-use dispatch::commands::{CheckOutcome, ResponseMetadata};
+use crate::policy_times::{CHECKS_OF_A_CLAIM, CHECKS_TO_AGREE, WATCH};
+use crate::support::{DispatchFixture, online};
+use dispatch::cases::{CheckOutcome, ResponseMetadata};
 use domain::enums::{Answer, ContentStatus};
 use domain::event::Body;
 use domain::id::CaseId;
 use proto::v1;
 use time::Duration;
-
-use crate::policy_times::{CHECKS_OF_A_CLAIM, CHECKS_TO_AGREE, WATCH};
-use crate::support::{DispatchFixture, online};
 
 /// A case at a page of length 100, claimed to be removed, with a page of length 5 in its place: a review is
 /// open.
@@ -70,7 +69,7 @@ async fn a_review_that_finds_the_material_offline_confirms_the_removal_like_chec
         (
             case.content_status,
             case.confirmed_at,
-            case.claim_since,
+            case.removal.row().claim_since,
             case.due_at
         ),
         (ContentStatus::Watched, Some(fixture.now()), None, None)
@@ -270,23 +269,40 @@ async fn withdrawing_the_verdict_forgets_the_reviewed_pages() {
     let fixture = DispatchFixture::new().await;
     let case_id = case_with_page_review(&fixture).await;
     fixture.review_as_offline(case_id).await;
-    assert_eq!(fixture.case(case_id).await.offline_fingerprints.len(), 1);
+    assert_eq!(
+        fixture
+            .case(case_id)
+            .await
+            .removal
+            .row()
+            .offline_fingerprints
+            .len(),
+        1
+    );
     let withdrawn = Body::VerdictWithdrawn(v1::VerdictWithdrawn::default());
     fixture.publish(vec![(case_id, withdrawn)]).await;
-    assert!(fixture.case(case_id).await.offline_fingerprints.is_empty());
+    assert!(
+        fixture
+            .case(case_id)
+            .await
+            .removal
+            .row()
+            .offline_fingerprints
+            .is_empty()
+    );
 }
 
 #[tokio::test]
 async fn an_invalid_stored_fingerprint_is_an_error_that_names_its_column() {
     let fixture = DispatchFixture::new().await;
     let case_id = case_with_page_review(&fixture).await;
-    sqlx::query("update dispatch_case set offline_fingerprints = array['x'] where case_id = $1")
+    sqlx::query("update case_removal set offline_fingerprints = array['x'] where case_id = $1")
         .bind(case_id.uuid())
         .execute(&fixture.pool)
         .await
         .unwrap();
     let mut conn = fixture.pool.acquire().await.unwrap();
-    let read = dispatch::store::cases(&mut conn, &[case_id.uuid()]).await;
+    let read = dispatch::cases::cases(&mut conn, &[case_id.uuid()]).await;
     let Err(dispatch::Error::Row { column, .. }) = read else {
         panic!("the row is invalid");
     };

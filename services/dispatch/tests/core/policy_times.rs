@@ -66,6 +66,7 @@ fn the_named_times_are_those_of_the_demo_policy() {
     assert_eq!(policy.regimes[0].acknowledge, ACKNOWLEDGE);
     let ladder: Vec<(Rung, Duration)> = policy.regimes[0]
         .ladder
+        .rules()
         .iter()
         .map(|rule| (rule.rung, rule.after))
         .collect();

@@ -1,5 +1,6 @@
 //! What a provider manages with its own key: further keys, webhook endpoints and their secrets.
 
+use domain::wire::duration;
 use platform::batch::fold::KEY_REUSED;
 use platform::error::{Kind, Problem};
 use platform::principal::Role;
@@ -120,19 +121,21 @@ async fn a_rotated_key_stays_valid_for_the_overlap_and_can_end_at_once() {
     let mut served = ServedDispatch::start().await;
     let settings_key = served.provider_key("amber", &[]).await;
     let old = served.provider_key("amber", &[Read]).await;
-    let rotate = |overlap| v1::RotateProviderKeyRequest {
+    let rotate = |overlap: Option<i64>| v1::RotateProviderKeyRequest {
         key_id: key_id(&old),
-        overlap_seconds: overlap,
+        overlap: overlap.map(|seconds| duration(time::Duration::seconds(seconds))),
         ..Default::default()
     };
-    let too_long = served
-        .client
-        .rotate_provider_key(with_credential(&settings_key, rotate(Some(604_801))))
-        .await;
-    assert_eq!(
-        refusal(too_long),
-        expected(Kind::Invalid, "overlap_out_of_range")
-    );
+    for out_of_range in [604_801, -1] {
+        let refused = served
+            .client
+            .rotate_provider_key(with_credential(&settings_key, rotate(Some(out_of_range))))
+            .await;
+        assert_eq!(
+            refusal(refused),
+            expected(Kind::Invalid, "overlap_out_of_range")
+        );
+    }
     let made = served
         .client
         .rotate_provider_key(with_credential(&settings_key, rotate(None)))
@@ -420,11 +423,9 @@ async fn a_test_reports_its_outcome_and_the_number_of_tests_is_limited() {
         .test_webhook_endpoint(with_credential(&settings_key, test()))
         .await;
     assert_eq!(refusal(more), expected(Kind::Exhausted, "tests_exhausted"));
-    let page = |size, cursor: &str| v1::ListDeliveriesRequest {
-        page: Some(v1::Page {
-            size,
-            cursor: cursor.into(),
-        }),
+    let page = |page_size, page_token: &str| v1::ListDeliveriesRequest {
+        page_size,
+        page_token: page_token.into(),
         failed: Some(true),
         ..Default::default()
     };
@@ -435,10 +436,13 @@ async fn a_test_reports_its_outcome_and_the_number_of_tests_is_limited() {
     let first = first.unwrap().into_inner();
     let second = served
         .client
-        .list_deliveries(with_credential(&settings_key, page(7, &first.next_cursor)))
+        .list_deliveries(with_credential(
+            &settings_key,
+            page(7, &first.next_page_token),
+        ))
         .await;
     let second = second.unwrap().into_inner();
     assert_eq!((first.deliveries.len(), second.deliveries.len()), (7, 3));
-    assert_eq!(second.next_cursor, "");
+    assert_eq!(second.next_page_token, "");
     served.stop().await;
 }

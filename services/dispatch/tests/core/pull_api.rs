@@ -42,7 +42,7 @@ async fn view_by_link(served: &mut ServedDispatch, case_id: CaseId) -> Result<v1
     let notice = served.fixture.notices(case_id).await.remove(0);
     let end = served.fixture.now() + time::Duration::DAY;
     let keyring = &served.fixture.deps.keyring;
-    let token = dispatch::link::token(keyring, notice.id, &notice.provider_id, end);
+    let token = dispatch::delivery::link::token(keyring, notice.id, &notice.provider_id, end);
     let request = v1::ViewByLinkRequest { token };
     match served.client.view_by_link(request).await {
         Ok(found) => Ok(found.into_inner().notice.unwrap()),

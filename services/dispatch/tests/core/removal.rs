@@ -1,15 +1,14 @@
 //! Claims of removal are checked, removed content is watched, and a re-appearance opens a new episode.
 
-use dispatch::commands::CheckOutcome;
-use domain::enums::{Answer, ContentStatus, NoticeState, Rung};
-use domain::event::Body;
-use time::Duration;
-
 use crate::policy_times::{
     CHECK_EVERY, CHECKS_OF_A_CLAIM, CHECKS_UNTIL_CLOSED, CLAIM_WINDOW, INSTANT, REMIND, UPSTREAM,
     WATCH,
 };
 use crate::support::{DispatchFixture, online};
+use dispatch::cases::CheckOutcome;
+use domain::enums::{Answer, ContentStatus, NoticeState, Rung};
+use domain::event::Body;
+use time::Duration;
 
 #[tokio::test]
 async fn a_removal_is_confirmed_when_enough_checks_agree_and_the_case_closes_after_the_watch() {

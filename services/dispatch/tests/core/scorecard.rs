@@ -5,6 +5,7 @@ use std::sync::Arc;
 use domain::enums::Answer;
 use domain::event::Body;
 use domain::id::CaseId;
+use domain::wire::seconds;
 use proto::v1;
 use time::Duration;
 
@@ -79,7 +80,7 @@ async fn a_scorecard_counts_punctual_answers_retractions_disputes_and_our_clocks
     assert_eq!((card.disputes_open, card.disputes_refused), (1, 1));
     let answered = card.answered.unwrap();
     assert_eq!((answered.in_time, answered.late), (3, 0));
-    assert!(answered.allowed_seconds > 0.0);
+    assert!(seconds(answered.allowed.as_ref()) > 0.0);
     let our_clocks: Vec<_> = card
         .our_clocks
         .iter()
@@ -105,7 +106,7 @@ async fn an_open_notice_past_its_deadline_counts_as_late() {
     let (answered, removed) = (card.answered.unwrap(), card.removed.unwrap());
     assert!(answered.late > 0 && removed.late > 0);
     assert_eq!((answered.in_time, removed.in_time), (0, 0));
-    assert!(removed.allowed_seconds > Duration::seconds(1).as_seconds_f64());
+    assert!(seconds(removed.allowed.as_ref()) > Duration::seconds(1).as_seconds_f64());
     served.stop().await;
 }
 
@@ -129,8 +130,8 @@ async fn a_notice_is_found_by_its_id_with_its_newest_message() {
     let found = found.unwrap().into_inner().notices;
     assert_eq!(found.len(), 1);
     assert_eq!(
-        (found[0].case_id.as_str(), found[0].message.as_str()),
-        (case_id.to_string().as_str(), "retraction")
+        (found[0].case_id.as_str(), found[0].message()),
+        (case_id.to_string().as_str(), v1::MessageKind::Retraction)
     );
     served.stop().await;
 }

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use dispatch::channels::MailSettings;
-use dispatch::{Config, Deps, DispatchWakeups};
+use crate::support::DispatchFixture;
+use dispatch::delivery::MailSettings;
+use dispatch::{Config, Deps};
 use domain::enums::Answer;
-use platform::bus::Bus;
 use platform::clock::{Clock, wall};
 use platform::connector::{Connector, Policy};
 use platform::principal::Role;
 use platform::sealed::{Keyring, SigningContext, StaffClaims, StaffTokenIssuer};
+use platform::service::{CoreDeps, RoleFailed};
 use proto::v1;
 use proto::v1::dispatch_service_client::DispatchServiceClient;
 use tokio::net::TcpListener;
@@ -17,13 +18,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-use crate::support::DispatchFixture;
-
 pub(crate) struct ServedDispatch {
     pub(crate) fixture: DispatchFixture,
     pub(crate) client: DispatchServiceClient<Channel>,
     shutdown: CancellationToken,
-    role: tokio::task::JoinHandle<Result<(), dispatch::Error>>,
+    role: tokio::task::JoinHandle<Result<(), RoleFailed>>,
 }
 
 impl ServedDispatch {
@@ -73,16 +72,15 @@ impl ServedDispatch {
             mail,
             ..Config::default()
         };
+        let pool = fixture.database.pool_with_size("dispatch", 12).await;
         let deps = Deps {
-            pool: fixture.database.pool_with_size("dispatch", 12).await,
-            keyring,
-            clock: Clock::Manual(fixture.clock.clone()),
-            config,
+            core: CoreDeps {
+                clock: Clock::Manual(fixture.clock.clone()),
+                ..CoreDeps::new(pool, keyring, config)
+            },
             policy: Arc::clone(&fixture.deps.policy),
             connector: Connector::new(Policy::default()),
             ledger: None,
-            wakeups: DispatchWakeups::default(),
-            bus: Bus::Local,
         };
         let role = tokio::spawn(dispatch::run(deps, listener, shutdown.clone()));
         let channel = platform::grpc::channel(&address).unwrap();

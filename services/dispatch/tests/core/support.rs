@@ -3,13 +3,12 @@
 
 use std::sync::Arc;
 
-use dispatch::commands::{
-    self, CheckOutcome, CommandDeps, CompletedCheck, ProviderAnswer, ResponseMetadata,
+use dispatch::cases::{
+    self, CheckOutcome, CommandDeps, CompletedCheck, DispatchCase, Notice, ProviderAnswer,
+    ResponseMetadata, Timers,
 };
-use dispatch::directory::{Directory, Provider};
+use dispatch::directory::{self, Directory, Provider};
 use dispatch::events::VerificationHandler;
-use dispatch::store::{self, DispatchCase, Notice};
-use dispatch::timers::Timers;
 use dispatch::{SCHEMA, policy};
 use domain::enums::{Answer, Category, DeliveryChannel, NoticeState, ProviderRole};
 use domain::event::{self, Body};
@@ -20,10 +19,10 @@ use platform::clock::{Clock, ManualClock};
 use platform::db::Schema;
 use platform::log::{NewEvent, Relay, Wakeup};
 use platform::sealed::{Keyring, Purpose, SigningContext, commitment};
-use platform::testing::TestDatabase;
 use prost::Message as _;
 use proto::v1;
 use sqlx::PgPool;
+use testkit::TestDatabase;
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -137,13 +136,15 @@ impl DispatchFixture {
         let mut tx = self.pool.begin().await.unwrap();
         let all: Vec<&Provider> = providers.iter().collect();
         let (now, keyring) = (self.now(), &self.deps.keyring);
-        store::upsert_providers(&mut tx, now, &all).await.unwrap();
+        directory::upsert_providers(&mut tx, now, &all)
+            .await
+            .unwrap();
         for provider in providers {
             let address = match provider.channel {
                 DeliveryChannel::Webhook => format!("https://{}.example/hook", provider.id),
                 DeliveryChannel::Api | DeliveryChannel::Email => String::new(),
             };
-            commands::webhook::choose(&mut tx, keyring, now, &provider.id, &address)
+            directory::choose_endpoint(&mut tx, keyring, now, &provider.id, &address)
                 .await
                 .unwrap();
         }
@@ -152,12 +153,12 @@ impl DispatchFixture {
 
     /// Applies a DNS result for the host of a case: its address, or none if the name does not exist.
     pub(crate) async fn resolve_host(&self, case_id: CaseId, address: Option<&str>) {
-        let found = commands::ResolvedHost {
+        let found = cases::ResolvedHost {
             case_id,
             addresses: address.iter().map(|text| text.parse().unwrap()).collect(),
         };
         let mut tx = self.pool.begin().await.unwrap();
-        commands::apply_resolved_hosts(&mut tx, &self.deps, self.now(), &[found])
+        cases::apply_resolved_hosts(&mut tx, &self.deps, self.now(), &[found])
             .await
             .unwrap();
         tx.commit().await.unwrap();
@@ -349,7 +350,7 @@ impl DispatchFixture {
 
     pub(crate) async fn case(&self, case_id: CaseId) -> DispatchCase {
         let mut conn = self.pool.acquire().await.unwrap();
-        store::cases(&mut conn, &[case_id.uuid()])
+        cases::cases(&mut conn, &[case_id.uuid()])
             .await
             .unwrap()
             .pop()
@@ -359,7 +360,7 @@ impl DispatchFixture {
     /// All notices of a case, by episode and step.
     pub(crate) async fn notices(&self, case_id: CaseId) -> Vec<Notice> {
         let mut conn = self.pool.acquire().await.unwrap();
-        store::notices_of_cases(&mut conn, &[case_id.uuid()])
+        cases::notices_of_cases(&mut conn, &[case_id.uuid()])
             .await
             .unwrap()
     }
@@ -417,12 +418,12 @@ impl DispatchFixture {
     /// Records that the notice's newest message was delivered.
     pub(crate) async fn record_delivered(&self, notice: &Notice) {
         let mut tx = self.pool.begin().await.unwrap();
-        let message = commands::DeliveredMessage {
+        let message = cases::DeliveredMessage {
             notice_id: notice.id,
             channel: notice.channel,
             attempts: 1,
         };
-        commands::record_delivered(&mut tx, &self.deps, self.now(), &[message])
+        cases::record_delivered(&mut tx, &self.deps, self.now(), &[message])
             .await
             .unwrap();
         tx.commit().await.unwrap();
@@ -431,14 +432,14 @@ impl DispatchFixture {
     /// Records that the notice's delivery channel failed permanently, as a webhook that answers 410 Gone.
     pub(crate) async fn record_unreachable(&self, notice: &Notice) {
         let mut tx = self.pool.begin().await.unwrap();
-        let failed = commands::FailedChannel {
+        let failed = cases::FailedChannel {
             notice_id: notice.id,
             channel: notice.channel,
             reason: "gone",
             attempts: 1,
             claimed_at: self.now(),
         };
-        commands::record_unreachable(&mut tx, &self.deps, self.now(), &[failed])
+        cases::record_unreachable(&mut tx, &self.deps, self.now(), &[failed])
             .await
             .unwrap();
         tx.commit().await.unwrap();
@@ -460,7 +461,7 @@ impl DispatchFixture {
     /// Applies an answer; returns the state of the notice.
     pub(crate) async fn send_answer(&self, answer: ProviderAnswer) -> NoticeState {
         let mut tx = self.pool.begin().await.unwrap();
-        let replies = commands::apply_answers(&mut tx, &self.deps, self.now(), &[answer])
+        let replies = cases::apply_answers(&mut tx, &self.deps, self.now(), &[answer])
             .await
             .unwrap();
         tx.commit().await.unwrap();
@@ -490,7 +491,7 @@ impl DispatchFixture {
             started_at,
             outcome,
         };
-        commands::record_checks(&mut tx, &self.deps, self.now(), &[check])
+        cases::record_checks(&mut tx, &self.deps, self.now(), &[check])
             .await
             .unwrap();
         tx.commit().await.unwrap();

@@ -1,10 +1,9 @@
 //! Checks, from the claim to the changes that they lead to.
 
-use dispatch::checks::CheckSettings;
-use domain::enums::{Answer, ContentStatus};
-
 use crate::host::{HostReply, TestHost, status};
 use crate::simulated_hosts::{DeliveryFixture, until};
+use dispatch::checks::CheckSettings;
+use domain::enums::{Answer, ContentStatus};
 
 const IMAGE_RESPONSE: &str =
     "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\nContent-Type: image/png\r\nETag: \"abc\"\r\n\r\n";
@@ -34,7 +33,10 @@ async fn a_removal_is_confirmed_by_several_checks_and_a_reappearance_is_detected
         .dispatch
         .case(case)
         .await
+        .removal
+        .row()
         .online_fingerprint
+        .clone()
         .unwrap();
     assert_eq!((seen.status, seen.length), (200, Some(5000)));
     assert!(!seen.etag.unwrap().contains("abc"));
@@ -87,7 +89,10 @@ async fn a_host_that_refuses_head_is_sent_get_and_only_its_headers_are_read() {
             .dispatch
             .case(case)
             .await
+            .removal
+            .row()
             .online_fingerprint
+            .clone()
             .unwrap()
             .length,
         Some(5000)
@@ -117,7 +122,10 @@ async fn a_redirect_is_not_followed() {
         .dispatch
         .case(case)
         .await
+        .removal
+        .row()
         .online_fingerprint
+        .clone()
         .unwrap();
     assert_eq!(seen.status, 302);
     assert!(
@@ -139,7 +147,11 @@ async fn a_host_that_cannot_be_reached_neither_confirms_nor_refutes_a_removal() 
     }
     let file = fixture.dispatch.case(case).await;
     assert_eq!(
-        (file.content_status, file.checks, file.checks_agreed),
+        (
+            file.content_status,
+            file.removal.row().checks,
+            file.removal.row().checks_agreed
+        ),
         (ContentStatus::Online, 0, 0)
     );
 }
@@ -163,7 +175,16 @@ async fn a_name_that_does_not_exist_counts_only_while_the_resolver_is_trusted() 
             ..CheckSettings::default()
         };
         fixture.check_worker(settings).run_once().await.unwrap();
-        assert_eq!(fixture.dispatch.case(case).await.checks_agreed, agreed);
+        assert_eq!(
+            fixture
+                .dispatch
+                .case(case)
+                .await
+                .removal
+                .row()
+                .checks_agreed,
+            agreed
+        );
     }
 }
 
@@ -213,7 +234,7 @@ async fn check_until_other_is_reached(
     })
     .await;
     stop.cancel();
-    running.await.unwrap().unwrap();
+    running.await.unwrap();
 }
 
 #[tokio::test]

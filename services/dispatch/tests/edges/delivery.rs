@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use dispatch::commands::{self, CaseInstruction};
-use domain::enums::{Answer, NoticeState};
-use domain::id::{CaseId, NoticeId};
-use tokio::sync::Notify;
-
 use crate::host::{HostReply, TestHost, status, status_line};
 use crate::simulated_hosts::{DeliveryFixture, until};
 use crate::support::id;
+use dispatch::cases::{self, CaseInstruction};
+use domain::enums::{Answer, NoticeState};
+use domain::id::{CaseId, NoticeId};
+use tokio::sync::Notify;
 
 async fn one_case() -> (DeliveryFixture, TestHost, CaseId) {
     let mut fixture = DeliveryFixture::new().await;
@@ -25,7 +24,7 @@ async fn withdraw(fixture: &DeliveryFixture, case_id: CaseId) {
         case_id,
         cause: None,
     };
-    commands::withdraw_verdicts(
+    cases::withdraw_verdicts(
         &mut tx,
         &fixture.dispatch.deps,
         fixture.dispatch.now(),
@@ -254,7 +253,7 @@ async fn the_worker_sends_every_queued_message_once_and_drains_at_shutdown() {
     })
     .await;
     stop.cancel();
-    running.await.unwrap().unwrap();
+    running.await.unwrap();
     let mut ids: Vec<String> = host
         .requests()
         .iter()
@@ -297,7 +296,7 @@ async fn a_lease_is_renewed_while_its_attempt_is_in_flight() {
     })
     .await;
     stop.cancel();
-    running.await.unwrap().unwrap();
+    running.await.unwrap();
     assert_eq!(host.requests().len(), 1, "sent once");
 }
 
@@ -326,13 +325,12 @@ async fn request_redelivery(
 ) -> Result<(), String> {
     let mut tx = fixture.dispatch.pool.begin().await.unwrap();
     let provider = id(provider);
-    let redelivery = commands::RequestedRedelivery {
+    let redelivery = cases::RequestedRedelivery {
         provider: &provider,
         notices: &[notice],
     };
     let now = fixture.dispatch.now();
-    let replies =
-        commands::redeliver_notices(&mut tx, &fixture.dispatch.deps, now, &redelivery).await;
+    let replies = cases::redeliver_notices(&mut tx, &fixture.dispatch.deps, now, &redelivery).await;
     tx.commit().await.unwrap();
     match replies.unwrap().pop().unwrap() {
         Ok(_) => Ok(()),
@@ -372,11 +370,11 @@ async fn a_redelivered_notice_keeps_its_id_even_after_it_was_answered() {
     assert!(fixture.waiting_deliveries().await.is_empty());
 
     let mut conn = fixture.dispatch.pool.acquire().await.unwrap();
-    let wanted = dispatch::store::AttemptQuery {
+    let wanted = dispatch::delivery::AttemptQuery {
         limit: 10,
         ..Default::default()
     };
-    let attempts = dispatch::store::list_attempts(&mut conn, &id("opal"), &wanted)
+    let attempts = dispatch::delivery::list_attempts(&mut conn, &id("opal"), &wanted)
         .await
         .unwrap();
     let outcomes: Vec<_> = attempts
@@ -417,7 +415,7 @@ async fn under_a_police_hold_a_redelivery_of_an_undelivered_notice_is_refused() 
         case_id,
         cause: None,
     };
-    commands::place_police_holds(
+    cases::place_police_holds(
         &mut tx,
         &fixture.dispatch.deps,
         fixture.dispatch.now(),

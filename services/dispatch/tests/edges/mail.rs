@@ -1,12 +1,10 @@
 //! Mails as an abuse desk receives them, through a relay.
 
-use dispatch::channels::mail::TlsMode;
-use dispatch::channels::{MailSender, MailSettings};
-use dispatch::document::Hotline;
-use domain::enums::{NoticeState, Rung};
-
 use crate::relay::{MailRelay, SmtpReplies};
 use crate::simulated_hosts::DeliveryFixture;
+use dispatch::delivery::document::Hotline;
+use dispatch::delivery::{MailSender, MailSettings, TlsMode};
+use domain::enums::{NoticeState, Rung};
 
 async fn fixture_with_relay() -> (DeliveryFixture, MailRelay) {
     let mut fixture = DeliveryFixture::new().await;

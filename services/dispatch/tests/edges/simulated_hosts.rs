@@ -3,24 +3,22 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use dispatch::channels::mail::TlsMode;
-use dispatch::channels::{MailSender, MailSettings, WebhookSender};
-use dispatch::checkpoint::LatestCheckpoint;
+use crate::host::TestHost;
+use crate::relay::MailRelay;
+use crate::support::{DispatchFixture, id};
 use dispatch::checks::{CheckSettings, CheckWorker};
-use dispatch::delivery::{DeliveryDeps, DeliverySettings, DeliveryWorker};
-use dispatch::directory::Provider;
-use dispatch::document::Hotline;
-use dispatch::store;
+use dispatch::delivery::document::Hotline;
+use dispatch::delivery::{
+    DeliveryDeps, DeliverySettings, DeliveryWorker, LatestCheckpoint, MailSender, MailSettings,
+    TlsMode, WebhookSender,
+};
+use dispatch::directory::{self, Provider};
 use domain::enums::{DeliveryChannel, ProviderRole};
 use platform::clock::Clock;
 use platform::connector::{Connector, Policy};
 use platform::log::Wakeup;
 use platform::sealed::{Purpose, SigningContext};
 use uuid::Uuid;
-
-use crate::host::TestHost;
-use crate::relay::MailRelay;
-use crate::support::{DispatchFixture, id};
 
 /// Domain of the return addresses.
 pub(crate) const RETURN_DOMAIN: &str = "returns.hotline.example";
@@ -96,11 +94,11 @@ impl DeliveryFixture {
         };
         let mut tx = self.dispatch.pool.begin().await.unwrap();
         let (now, keyring) = (self.dispatch.now(), &self.dispatch.deps.keyring);
-        store::upsert_providers(&mut tx, now, &[&provider])
+        directory::upsert_providers(&mut tx, now, &[&provider])
             .await
             .unwrap();
         let address = endpoint.unwrap_or_default();
-        dispatch::commands::webhook::choose(&mut tx, keyring, now, &provider.id, address)
+        dispatch::directory::choose_endpoint(&mut tx, keyring, now, &provider.id, address)
             .await
             .unwrap();
         tx.commit().await.unwrap();

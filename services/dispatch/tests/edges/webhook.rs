@@ -1,13 +1,12 @@
 //! Webhooks as their receivers see them.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use dispatch::document;
-use domain::enums::NoticeState;
-use platform::sealed::{SigningContext, commitment};
-
 use crate::host::{HostReply, TestHost, status};
 use crate::simulated_hosts::DeliveryFixture;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use dispatch::delivery::document;
+use domain::enums::NoticeState;
+use platform::sealed::{SigningContext, commitment};
 
 #[tokio::test]
 async fn a_receiver_can_verify_signature_statement_and_url_commitment() {

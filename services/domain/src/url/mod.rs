@@ -144,11 +144,6 @@ impl CanonicalUrl {
         self.port
     }
 
-    /// The port, or the default of the scheme.
-    pub fn port_or_default(&self) -> u16 {
-        self.port.unwrap_or(self.scheme.default_port())
-    }
-
     /// True for a Tor onion service, whose host attribution cannot find.
     pub fn is_onion(&self) -> bool {
         self.host.domain().is_some_and(DomainName::is_onion)

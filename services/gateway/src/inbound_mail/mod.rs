@@ -12,17 +12,16 @@ use std::time::{Duration, Instant};
 
 use platform::error::{Kind, Problem};
 use platform::metrics::Counter;
-use platform::smtp::{self, Certificate, Mail, MailHandler, Peer, SmtpReply, SmtpSettings};
+use platform::smtp::{self, Mail, MailHandler, Peer, SmtpReply, SmtpSettings};
 use proto::v1;
-use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use crate::config::InboundMailConfig;
 use crate::edge::Edge;
 use crate::peer::subscriber_network;
 use crate::rate_limiter::RateLimiter;
-use crate::{Error, Rate};
 use classify::ClassifiedMail;
 
 /// Labelled by outcome.
@@ -43,95 +42,30 @@ const NO_DELIVERY_REPORTS: SmtpReply =
     SmtpReply::Continue("550 5.7.1 this mailbox accepts no delivery reports");
 const ACCEPTED: SmtpReply = SmtpReply::Continue("250 2.0.0 accepted");
 
-/// Settings of the SMTP server for inbound mail.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct InboundMailConfig {
-    /// Host name in the greeting: the target of the MX record.
-    pub name: String,
-    /// Certificate and key (PEM) for STARTTLS. Without them STARTTLS is not offered, which suits only
-    /// loopback or a mail server of the hotline in front.
-    pub tls: Option<Certificate>,
-    pub connections: usize,
-    /// Maximum recipients of one mail.
-    pub recipients: usize,
-    /// Maximum size of one mail, in octets. A delivery report may contain the original mail.
-    pub size: usize,
-    /// Timeout for the next line.
-    pub line_timeout_seconds: u64,
-    /// Timeout for a whole session.
-    pub session_timeout_seconds: u64,
-    /// Rate of recipients for each peer: an IPv4 address or an IPv6 /64.
-    pub recipient_rate: Rate,
-}
-
-impl Default for InboundMailConfig {
-    fn default() -> Self {
-        Self {
-            name: "mail.hotline.example".into(),
-            tls: None,
-            connections: 64,
-            recipients: 16,
-            size: 1024 * 1024,
-            line_timeout_seconds: 60,
-            session_timeout_seconds: 600,
-            recipient_rate: Rate::new(20, 200),
-        }
-    }
-}
-
-impl InboundMailConfig {
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        let is_host_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
-        if self.name.is_empty() || !self.name.chars().all(is_host_char) {
-            return Err(Error::Config {
-                key: "mail.name",
-                sentence: "give the host name that the MX record points to",
-            });
-        }
-        let bounds = [
-            self.connections as u64,
-            self.recipients as u64,
-            self.size as u64,
-            self.line_timeout_seconds,
-            self.session_timeout_seconds,
-            self.recipient_rate.per_second.into(),
-            self.recipient_rate.burst.into(),
-        ];
-        if bounds.contains(&0) {
-            return Err(Error::Config {
-                key: "mail",
-                sentence: "every limit must be at least 1",
-            });
-        }
-        Ok(())
-    }
-
-    fn settings(&self) -> SmtpSettings {
-        SmtpSettings {
-            name: self.name.clone(),
-            limits: smtp::Limits {
-                connections: self.connections,
-                recipients: self.recipients,
-                size: self.size,
-                read_timeout: Duration::from_secs(self.line_timeout_seconds),
-                session: Duration::from_secs(self.session_timeout_seconds),
-            },
-            tls: self.tls.clone(),
-        }
-    }
-}
-
 /// Receives mail until `shutdown`.
 pub(crate) async fn serve(edge: Edge, listener: TcpListener, shutdown: CancellationToken) {
     let config = &edge.config.mail;
-    let settings = config.settings();
+    let settings = smtp_settings(config);
     let recipient_limiter = Arc::new(RateLimiter::new(config.recipient_rate));
     let handler = InboundMailHandler {
         edge,
         recipient_limiter,
     };
     smtp::serve(listener, handler, settings, shutdown).await;
+}
+
+fn smtp_settings(config: &InboundMailConfig) -> SmtpSettings {
+    SmtpSettings {
+        name: config.name.clone(),
+        limits: smtp::Limits {
+            connections: config.connections,
+            recipients: config.recipients,
+            size: config.size,
+            read_timeout: Duration::from_secs(config.line_timeout_seconds),
+            session: Duration::from_secs(config.session_timeout_seconds),
+        },
+        tls: config.tls.clone(),
+    }
 }
 
 #[derive(Clone)]

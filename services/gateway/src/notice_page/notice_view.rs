@@ -1,7 +1,7 @@
 //! The contents of the notice page. The URL is shown defanged, so that it is readable and not a link.
 
 use askama::Template;
-use domain::enums::{Answer, Category, NoticeState};
+use domain::enums::{Answer, Category, MessageKind, NoticeState};
 use domain::url::CanonicalUrl;
 use platform::error::Problem;
 use proto::v1;
@@ -73,7 +73,8 @@ impl NoticeView {
             Some(at) => Some(DisplayTime::from_timestamp(at)?),
             None => None,
         };
-        let retracted = notice.message == "retraction" || state == NoticeState::Withdrawn;
+        let message = MessageKind::from_wire(notice.message).map_err(|_| malformed_response())?;
+        let retracted = message == MessageKind::Retraction || state == NoticeState::Withdrawn;
         Ok(Self {
             hotline: config.hotline.clone(),
             contact: config.contact.clone(),
@@ -93,13 +94,15 @@ impl NoticeView {
                 state,
                 NoticeState::Removed | NoticeState::Watched | NoticeState::Closed
             ),
-            message: match notice.message.as_str() {
-                "reminder" => Some("This is a reminder."),
-                "information" => Some("You asked about this notice. The hotline answers:"),
-                "upheld" => {
+            message: match message {
+                MessageKind::Reminder => Some("This is a reminder."),
+                MessageKind::Information => {
+                    Some("You asked about this notice. The hotline answers:")
+                }
+                MessageKind::Upheld => {
                     Some("The hotline has reviewed this notice, and the notice remains in force.")
                 }
-                _ => None,
+                MessageKind::Notice | MessageKind::Retraction => None,
             },
             signature: signature_check::check(&notice, keys),
             keys_url: format!("{}/.well-known/takedown-keys.json", config.public_base),

@@ -6,6 +6,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use domain::enums::SigningPurpose;
 use platform::sealed::{KeyId, PublicKey, SigningContext, Verifier, commitment};
 use proto::v1;
 use serde::Deserialize;
@@ -77,7 +78,7 @@ pub(super) fn check(notice: &v1::Notice, keys: Option<Vec<v1::SigningKey>>) -> S
 fn verify(notice: &v1::Notice, keys: &[v1::SigningKey]) -> Option<()> {
     let keys = keys
         .iter()
-        .filter(|key| key.purpose == SigningContext::Notice.name())
+        .filter(|key| key.purpose == SigningPurpose::Notice.wire())
         .map(|key| {
             Some(PublicKey {
                 key_id: KeyId::parse(&key.key_id).ok()?,
@@ -101,6 +102,7 @@ fn verify(notice: &v1::Notice, keys: &[v1::SigningKey]) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
+    use domain::enums::SigningPurpose;
     use platform::sealed::Keyring;
 
     use super::*;
@@ -132,7 +134,7 @@ mod tests {
         keys.map(|key| v1::SigningKey {
             key_id: key.key_id.to_string(),
             public_key: key.bytes.to_vec().into(),
-            purpose: "notice".into(),
+            purpose: SigningPurpose::Notice.wire(),
         })
         .collect()
     }

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use domain::Invalid;
 use domain::enums::DeliveryChannel;
+use domain::wire::parse_duration;
 use http::StatusCode;
 use platform::error::Problem;
 use proto::v1;
@@ -12,7 +13,7 @@ use proto::v1::redelivery_result::Result as RedeliveryOutcome;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::notices::{cursor, limit, strip_page_prefix};
+use super::notices::{cursor, limit, with_our_parameters};
 use crate::caller::RequiredCredential;
 use crate::edge::Edge;
 use crate::enum_schemas;
@@ -65,11 +66,18 @@ impl DeliveryAttempt {
             notice_id: optional(delivery.notice_id),
             endpoint_id: optional(delivery.endpoint_id),
             attempt: delivery.attempt,
-            took_ms: delivery.took_millis,
+            took_ms: delivery.took.as_ref().map_or(Ok(0), whole_milliseconds)?,
             outcome: delivery.outcome,
             http_status: (delivery.http_status > 0).then_some(delivery.http_status),
         })
     }
+}
+
+fn whole_milliseconds(length: &prost_types::Duration) -> Result<u32, Problem> {
+    parse_duration("took", length)
+        .ok()
+        .and_then(|length| u32::try_from(length.whole_milliseconds()).ok())
+        .ok_or_else(malformed_response)
 }
 
 #[derive(Serialize, ToSchema)]
@@ -123,7 +131,7 @@ pub(crate) async fn list(
         .dispatch()
         .list_deliveries(edge.authenticated_request(&key, request))
         .await
-        .map_err(strip_page_prefix)?
+        .map_err(with_our_parameters)?
         .into_inner();
     let deliveries = page
         .deliveries
@@ -132,7 +140,7 @@ pub(crate) async fn list(
         .collect::<Result<_, _>>()?;
     Ok(Json(DeliveryPage {
         deliveries,
-        next_cursor: Some(page.next_cursor).filter(|cursor| !cursor.is_empty()),
+        next_cursor: Some(page.next_page_token).filter(|cursor| !cursor.is_empty()),
     }))
 }
 
@@ -151,11 +159,12 @@ fn parse_query(mut fields: Fields) -> Result<v1::ListDeliveriesRequest, ProblemR
             .into());
         }
     };
-    let cursor = cursor("cursor", &fields.take("cursor")?.unwrap_or_default())?;
-    let size = limit(&mut fields)?;
+    let page_token = cursor("cursor", &fields.take("cursor")?.unwrap_or_default())?;
+    let page_size = limit(&mut fields)?;
     fields.finish()?;
     Ok(v1::ListDeliveriesRequest {
-        page: Some(v1::Page { size, cursor }),
+        page_size,
+        page_token,
         notice_id,
         failed,
     })

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use domain::enums::NoticeState;
+use domain::enums::{MessageKind, NoticeState};
 use futures::{Stream, stream};
 use http::HeaderMap;
 use http::header::ACCEPT;
@@ -17,19 +17,20 @@ use proto::v1;
 use utoipa::{IntoParams, ToSchema};
 
 use super::notice_json::Notice;
-use super::notices::{cursor, strip_page_prefix};
+use super::notices::{cursor, with_our_parameters};
 use crate::caller::{Credential, RequiredCredential};
 use crate::edge::Edge;
 use crate::input::Query;
 use crate::problem::{CommonProblems, CredentialProblems, ProblemResponse, ValidationProblems};
 use crate::stream_slots::StreamSlot;
+use crate::upstream::malformed_response;
 
 /// How long a client waits before it reconnects (the field `retry`).
 const RECONNECT_DELAY: Duration = Duration::from_secs(2);
 /// Between two polls of the listing that returned nothing.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-const PAGE_SIZE: u32 = 100;
+const PAGE_SIZE: i32 = 100;
 
 /// The query parameters, for the OpenAPI document.
 #[derive(IntoParams)]
@@ -178,10 +179,8 @@ impl NoticeFollower {
     /// Fetches the page after the cursor; returns the number of its notices.
     async fn fetch_page(&mut self) -> Result<usize, ProblemResponse> {
         let request = v1::ListNoticesRequest {
-            page: Some(v1::Page {
-                size: PAGE_SIZE,
-                cursor: self.cursor.clone(),
-            }),
+            page_size: PAGE_SIZE,
+            page_token: self.cursor.clone(),
             states: NoticeState::ALL.iter().map(|state| state.wire()).collect(),
             ..v1::ListNoticesRequest::default()
         };
@@ -190,17 +189,17 @@ impl NoticeFollower {
             .dispatch()
             .list_notices(self.edge.authenticated_request(&self.key, request))
             .await
-            .map_err(strip_page_prefix)?
+            .map_err(with_our_parameters)?
             .into_inner();
         let count = page.notices.len();
         for (index, notice) in page.notices.into_iter().enumerate() {
-            let event_type = event_type(&notice.message);
+            let kind = MessageKind::from_wire(notice.message).map_err(|_| malformed_response())?;
             let notice = Notice::from_proto(notice)?;
-            let mut event = Event::default().event(event_type);
+            let mut event = Event::default().event(event_type(kind));
             // A client that is disconnected within a page restarts at the page: it may see a notice twice,
             // and misses none.
             let id = if index + 1 == count {
-                &page.next_cursor
+                &page.next_page_token
             } else {
                 &self.cursor
             };
@@ -213,7 +212,7 @@ impl NoticeFollower {
             self.pending.push_back(event);
         }
         // Advances even if a police hold leaves out notices of the page.
-        self.cursor = page.next_cursor;
+        self.cursor = page.next_page_token;
         Ok(count)
     }
 }
@@ -226,13 +225,13 @@ fn accepts_event_stream(headers: &HeaderMap) -> bool {
 }
 
 /// The event types of webhooks.
-fn event_type(message: &str) -> &'static str {
+fn event_type(message: MessageKind) -> &'static str {
     match message {
-        "reminder" => "notice.reminder",
-        "information" => "notice.information",
-        "upheld" => "notice.upheld",
-        "retraction" => "notice.retracted",
-        _ => "notice.created",
+        MessageKind::Notice => "notice.created",
+        MessageKind::Reminder => "notice.reminder",
+        MessageKind::Information => "notice.information",
+        MessageKind::Upheld => "notice.upheld",
+        MessageKind::Retraction => "notice.retracted",
     }
 }
 

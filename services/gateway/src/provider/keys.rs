@@ -4,10 +4,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use domain::Invalid;
+use domain::wire::duration;
 use http::StatusCode;
 use platform::error::Problem;
 use proto::v1;
 use serde::{Deserialize, Serialize};
+use time::Duration;
 use utoipa::ToSchema;
 
 use crate::caller::{IdempotencyKey, RequiredCredential};
@@ -139,7 +141,28 @@ pub(crate) struct RotationRequest {
     /// end it immediately.
     #[schema(minimum = 0, maximum = 604_800, default = 86_400)]
     #[serde(default, deserialize_with = "input::whole_number")]
-    pub(super) overlap_seconds: Option<u32>,
+    overlap_seconds: Option<u32>,
+}
+
+impl RotationRequest {
+    pub(super) fn overlap(&self) -> Option<prost_types::Duration> {
+        let seconds = self.overlap_seconds?;
+        Some(duration(Duration::seconds(seconds.into())))
+    }
+}
+
+/// A refusal by dispatch in the words of this API, where the overlap is a number of seconds.
+pub(super) fn with_overlap_in_seconds(status: tonic::Status) -> ProblemResponse {
+    let problem = Problem::from(status);
+    if problem.code == "overlap_out_of_range" {
+        return Invalid::new(
+            "overlap_out_of_range",
+            "overlap_seconds",
+            "`overlap_seconds` must be a number from 0 to 604800 (seven days)",
+        )
+        .into();
+    }
+    problem.into()
 }
 
 /// A new key that replaces another.
@@ -237,13 +260,14 @@ pub(crate) async fn rotate(
 ) -> Result<Response, ProblemResponse> {
     let request = v1::RotateProviderKeyRequest {
         key_id,
-        overlap_seconds: body.overlap_seconds,
+        overlap: body.overlap(),
         idempotency_key,
     };
     let response = edge
         .dispatch()
         .rotate_provider_key(edge.authenticated_request(&key, request))
-        .await?
+        .await
+        .map_err(with_overlap_in_seconds)?
         .into_inner();
     let rotated = RotatedKey {
         key: response.key,

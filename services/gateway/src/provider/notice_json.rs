@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::Invalid;
-use domain::enums::{Category, Media, NoticeState, Rung};
+use domain::enums::{Category, Media, MessageKind, NoticeState, Rung};
 use platform::error::Problem;
 use proto::v1;
 use serde::Serialize;
@@ -94,7 +94,9 @@ impl Notice {
             sequence: notice.sequence,
             url: notice.url,
             legal_basis: notice.legal_basis,
-            message: notice.message,
+            message: MessageKind::from_wire(notice.message)
+                .map_err(malformed)?
+                .to_string(),
             text: optional(notice.text),
             signed: STANDARD.encode(notice.signed),
             signature: STANDARD.encode(notice.signature),

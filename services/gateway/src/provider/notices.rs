@@ -73,7 +73,7 @@ pub(crate) async fn list(
         .dispatch()
         .list_notices(edge.authenticated_request(&key, request))
         .await
-        .map_err(strip_page_prefix)?
+        .map_err(with_our_parameters)?
         .into_inner();
     let notices = page
         .notices
@@ -82,7 +82,7 @@ pub(crate) async fn list(
         .collect::<Result<_, _>>()?;
     Ok(Json(NoticePage {
         notices,
-        next_cursor: Some(page.next_cursor).filter(|cursor| !cursor.is_empty()),
+        next_cursor: Some(page.next_page_token).filter(|cursor| !cursor.is_empty()),
     }))
 }
 
@@ -110,11 +110,12 @@ fn parse_query(mut fields: Fields) -> Result<v1::ListNoticesRequest, ProblemResp
         .take("due_before")?
         .map(|text| input::time("due_before", &text))
         .transpose()?;
-    let cursor = cursor("cursor", &fields.take("cursor")?.unwrap_or_default())?;
-    let size = limit(&mut fields)?;
+    let page_token = cursor("cursor", &fields.take("cursor")?.unwrap_or_default())?;
+    let page_size = limit(&mut fields)?;
     fields.finish()?;
     Ok(v1::ListNoticesRequest {
-        page: Some(v1::Page { size, cursor }),
+        page_size,
+        page_token,
         states,
         categories,
         case_id,
@@ -141,17 +142,21 @@ pub(super) fn cursor(field: &str, text: &str) -> Result<String, Invalid> {
     if text.len() <= MAX_CURSOR && text.bytes().all(|b| b.is_ascii_digit()) {
         return Ok(text.to_owned());
     }
-    Err(Invalid::new(
+    Err(malformed_cursor(field))
+}
+
+fn malformed_cursor(field: &str) -> Invalid {
+    Invalid::new(
         "cursor_malformed",
         field,
         format!(
             "`{field}` is not a valid cursor; send `next_cursor` of the previous page, or leave it out"
         ),
-    ))
+    )
 }
 
 /// The page size; 0 if the parameter is absent.
-pub(super) fn limit(fields: &mut Fields) -> Result<u32, ProblemResponse> {
+pub(super) fn limit(fields: &mut Fields) -> Result<i32, ProblemResponse> {
     let Some(text) = fields.take("limit")? else {
         return Ok(0);
     };
@@ -166,16 +171,11 @@ pub(super) fn limit(fields: &mut Fields) -> Result<u32, ProblemResponse> {
     })?)
 }
 
-/// Renames the field `page.cursor` of dispatch to `cursor`, its name in this API.
-pub(super) fn strip_page_prefix(status: tonic::Status) -> ProblemResponse {
-    let mut problem = Problem::from(status);
-    if let Some(inner) = problem
-        .field
-        .as_deref()
-        .and_then(|f| f.strip_prefix("page."))
-    {
-        problem.field = Some(inner.to_owned());
-        problem.detail = problem.detail.replace("`page.", "`");
+/// A refusal by dispatch in the words of this API, where the page token is the parameter `cursor`.
+pub(super) fn with_our_parameters(status: tonic::Status) -> ProblemResponse {
+    let problem = Problem::from(status);
+    if problem.code == "page_token_malformed" {
+        return malformed_cursor("cursor").into();
     }
     problem.into()
 }

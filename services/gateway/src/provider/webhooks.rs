@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::deliveries::DeliveryAttempt;
-use super::keys::RotationRequest;
+use super::keys::{RotationRequest, with_overlap_in_seconds};
 use crate::caller::{IdempotencyKey, RequiredCredential};
 use crate::edge::Edge;
 use crate::input::{Json as Body, NoQuery, Segment};
@@ -156,13 +156,14 @@ pub(crate) async fn rotate(
 ) -> Result<Response, ProblemResponse> {
     let request = v1::RotateWebhookSecretRequest {
         endpoint_id,
-        overlap_seconds: body.overlap_seconds,
+        overlap: body.overlap(),
         idempotency_key,
     };
     let response = edge
         .dispatch()
         .rotate_webhook_secret(edge.authenticated_request(&key, request))
-        .await?
+        .await
+        .map_err(with_overlap_in_seconds)?
         .into_inner();
     with_secret(response.endpoint, response.secret)
 }

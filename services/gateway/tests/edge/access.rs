@@ -52,9 +52,19 @@ async fn keys_are_listed_created_rotated_and_revoked() {
         gateway.backend.only().1,
         RecordedCall::RotateKey(v1::RotateProviderKeyRequest {
             key_id: NOTICE.into(),
-            overlap_seconds: Some(60),
+            overlap: Some(prost_types::Duration {
+                seconds: 60,
+                nanos: 0,
+            }),
             idempotency_key: String::new(),
         })
+    );
+    let too_long = gateway
+        .keyed("POST", &rotate)
+        .json(&json!({"overlap_seconds": 604_801}));
+    assert_eq!(
+        problem(too_long, 422, "overlap_out_of_range").await["field"],
+        "overlap_seconds"
     );
     let revoke = |id: &str| gateway.keyed("DELETE", &format!("{keys}/{id}"));
     let revoked = revoke(NOTICE).send().await.unwrap();
@@ -122,10 +132,8 @@ async fn deliveries_are_listed_and_redelivery_is_requested() {
     assert_eq!(
         gateway.backend.only().1,
         RecordedCall::Deliveries(v1::ListDeliveriesRequest {
-            page: Some(v1::Page {
-                size: 5,
-                cursor: String::new()
-            }),
+            page_size: 5,
+            page_token: String::new(),
             notice_id: NOTICE.into(),
             failed: Some(true),
         })

@@ -126,7 +126,7 @@ pub fn notice() -> v1::Notice {
             nanos: 0,
         }),
         legal_basis: "Online Safety Act 2023, <section> 10".into(),
-        message: "notice".into(),
+        message: v1::MessageKind::Notice.into(),
         text: String::new(),
         salt: vec![9; 32].into(),
     }
@@ -166,7 +166,10 @@ fn delivery() -> v1::Delivery {
         channel: v1::DeliveryChannel::Webhook.into(),
         attempt: 1,
         at: Some(NOON),
-        took_millis: 12,
+        took: Some(prost_types::Duration {
+            seconds: 0,
+            nanos: 12_000_000,
+        }),
         outcome: "http_5xx".into(),
         http_status: 503,
         ..Default::default()
@@ -225,25 +228,25 @@ impl DispatchService for RecordingBackend {
         &self,
         request: Request<v1::ListNoticesRequest>,
     ) -> RpcResult<v1::ListNoticesResponse> {
-        let cursor = request.get_ref().page.clone().unwrap_or_default().cursor;
+        let page_token = request.get_ref().page_token.clone();
         self.record(request, RecordedCall::List);
-        if cursor == "13" {
+        if page_token == "13" {
             let refusal = Problem::new(
                 Kind::Invalid,
-                "cursor_malformed",
-                "`page.cursor` is not ours.",
+                "page_token_malformed",
+                "`page_token` is not ours.",
             );
-            return Err(refusal.field("page.cursor").into());
+            return Err(refusal.field("page_token").into());
         }
         // One notice, and none after it.
-        let notices = if cursor == "42" {
+        let notices = if page_token == "42" {
             Vec::new()
         } else {
             vec![notice()]
         };
         Ok(Response::new(v1::ListNoticesResponse {
             notices,
-            next_cursor: "42".into(),
+            next_page_token: "42".into(),
         }))
     }
 
@@ -371,13 +374,16 @@ impl DispatchService for RecordingBackend {
         request: Request<v1::ListSigningKeysRequest>,
     ) -> RpcResult<v1::ListSigningKeysResponse> {
         self.record(request, |_| RecordedCall::Keys);
-        let key = |key_id: &str, purpose: &str| v1::SigningKey {
+        let key = |key_id: &str, purpose: v1::SigningPurpose| v1::SigningKey {
             key_id: key_id.into(),
             public_key: vec![251; 32].into(),
             purpose: purpose.into(),
         };
         Ok(Response::new(v1::ListSigningKeysResponse {
-            keys: vec![key("n1", "notice"), key("w1", "webhook")],
+            keys: vec![
+                key("n1", v1::SigningPurpose::Notice),
+                key("w1", v1::SigningPurpose::Webhook),
+            ],
         }))
     }
 
@@ -460,6 +466,14 @@ impl DispatchService for RecordingBackend {
         request: Request<v1::RotateProviderKeyRequest>,
     ) -> RpcResult<v1::RotateProviderKeyResponse> {
         check_id(&request.get_ref().key_id, "key_id")?;
+        let week = 7 * 86_400;
+        if request
+            .get_ref()
+            .overlap
+            .is_some_and(|overlap| overlap.seconds > week)
+        {
+            return Err(refused(Kind::Invalid, "overlap_out_of_range", "overlap"));
+        }
         self.record(request, RecordedCall::RotateKey);
         Ok(Response::new(v1::RotateProviderKeyResponse {
             key_id: NOTICE.into(),
@@ -538,7 +552,7 @@ impl DispatchService for RecordingBackend {
         self.record(request, RecordedCall::Deliveries);
         Ok(Response::new(v1::ListDeliveriesResponse {
             deliveries: vec![delivery()],
-            next_cursor: String::new(),
+            next_page_token: String::new(),
         }))
     }
 

@@ -40,7 +40,7 @@ fn cursors(gateway: &TestGateway) -> Vec<String> {
         .take()
         .into_iter()
         .filter_map(|(_, call)| match call {
-            RecordedCall::List(request) => request.page.map(|page| page.cursor),
+            RecordedCall::List(request) => Some(request.page_token),
             _ => None,
         })
         .collect()

@@ -235,7 +235,7 @@ async fn the_last_answer_is_shown_and_a_withdrawn_notice_has_no_form() {
     let (_, page) = open(&gateway, "GET", "good").await;
     assert!(page.contains("We have received it</dd>") && page.contains("Change your answer"));
 
-    gateway.backend.notice.lock().unwrap().message = "retraction".into();
+    gateway.backend.notice.lock().unwrap().message = v1::MessageKind::Retraction.into();
     let (_, page) = open(&gateway, "GET", "good").await;
     assert!(page.contains("This notice is withdrawn") && !page.contains("<form"));
 }

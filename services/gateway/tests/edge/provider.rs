@@ -41,10 +41,8 @@ async fn the_query_of_a_listing_is_forwarded_and_validated() {
     assert_eq!(
         gateway.backend.only().1,
         RecordedCall::List(v1::ListNoticesRequest {
-            page: Some(v1::Page {
-                size: 50,
-                cursor: "17".into()
-            }),
+            page_size: 50,
+            page_token: "17".into(),
             states: vec![
                 v1::NoticeState::Sent.into(),
                 v1::NoticeState::Delivered.into(),
@@ -57,9 +55,11 @@ async fn the_query_of_a_listing_is_forwarded_and_validated() {
     );
     let forged = gateway.keyed("GET", "/provider/v1/notices?cursor=13");
     let body = problem(forged, 422, "cursor_malformed").await;
+    let sentence =
+        "`cursor` is not a valid cursor; send `next_cursor` of the previous page, or leave it out";
     assert_eq!(
         (&body["field"], &body["detail"]),
-        (&json!("cursor"), &json!("`cursor` is not ours."))
+        (&json!("cursor"), &json!(sentence))
     );
     gateway.backend.take();
     for (query, status, code, field) in [

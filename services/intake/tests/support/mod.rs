@@ -6,16 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use intake::{Config, Deps, SCHEMA};
-use platform::bus::Bus;
-use platform::clock::{self, Clock};
+use platform::clock;
 use platform::db::Schema;
 use platform::log::{self, NewEvent, Relay};
 use platform::principal::{Role, Roles};
 use platform::sealed::{Keyring, SigningContext, StaffClaims, StaffTokenIssuer};
-use platform::testing::TestDatabase;
 use proto::v1;
 use proto::v1::intake_service_client::IntakeServiceClient;
 use sqlx::PgPool;
+use testkit::TestDatabase;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -51,13 +50,7 @@ async fn serve(
 ) -> Channel {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let deps = Deps {
-        pool,
-        keyring,
-        clock: Clock::Database,
-        config,
-        bus: Bus::Local,
-    };
+    let deps = Deps::new(pool, keyring, config);
     tokio::spawn(intake::run(deps, listener, shutdown));
     platform::grpc::channel(&address).unwrap()
 }

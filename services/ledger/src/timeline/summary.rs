@@ -2,8 +2,8 @@
 //! might contain one.
 
 use domain::enums::{
-    AgeBand, Answer, Category, DeliveryChannel, MailKind, Media, NotActionableReason,
-    ReportChannel, ReviewReason, Rung,
+    AgeBand, Answer, Category, DeliveryChannel, HostMoveSource, MailKind, Media,
+    NotActionableReason, NoticeWithdrawalReason, ReportChannel, ReviewReason, Rung,
 };
 use domain::event::Body;
 use domain::wire::time;
@@ -36,11 +36,9 @@ pub fn describe(body: &Body) -> String {
         Body::NoticeAnswered(event) => notice_answered(event),
         Body::NoticeEscalated(event) => notice_escalated(event),
         Body::NoticeWithdrawn(event) => {
-            format!(
-                "{} was withdrawn: {}.",
-                notice(event.notice.as_ref()),
-                event.reason
-            )
+            let reason = NoticeWithdrawalReason::from_wire(event.reason)
+                .map_or("unknown", NoticeWithdrawalReason::as_str);
+            format!("{} was withdrawn: {reason}.", notice(event.notice.as_ref()))
         }
         Body::HostMoved(event) => host_moved(event),
         Body::RemovalConfirmed(event) => removal_confirmed(event),
@@ -195,9 +193,10 @@ fn notice_escalated(event: &v1::NoticeEscalated) -> String {
 }
 
 fn host_moved(event: &v1::HostMoved) -> String {
+    let source = HostMoveSource::from_wire(event.source).map_or("unknown", HostMoveSource::as_str);
     format!(
-        "The content moved from provider {} to provider {} ({}).",
-        event.from_provider_id, event.to_provider_id, event.how
+        "The content moved from provider {} to provider {} ({source}).",
+        event.from_provider_id, event.to_provider_id
     )
 }
 

@@ -9,16 +9,15 @@ use std::time::Duration;
 use domain::event::{self, Body};
 use ledger::verify::{VerificationReport, Verifier};
 use ledger::{Config, Deps, PRODUCERS, SCHEMA};
-use platform::bus::Bus;
-use platform::clock::{self, Clock};
+use platform::clock;
 use platform::db::Schema;
 use platform::log::{self, NewEvent, Relay, Wakeup};
 use platform::principal::{Role, Roles};
 use platform::sealed::{Keyring, SigningContext, StaffClaims, StaffTokenIssuer};
-use platform::testing::TestDatabase;
 use proto::v1;
 use proto::v1::ledger_service_client::LedgerServiceClient;
 use sqlx::PgPool;
+use testkit::TestDatabase;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -78,16 +77,11 @@ impl TestLedger {
     pub async fn serve(&self) -> LedgerServiceClient<Channel> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let deps = Deps {
-            pool: self.pool.clone(),
-            keyring: Arc::clone(&self.keyring),
-            clock: Clock::Database,
-            config: Config {
-                checkpoint_within_ms: 100,
-                ..Config::default()
-            },
-            bus: Bus::Local,
+        let config = Config {
+            checkpoint_within_ms: 100,
+            ..Config::default()
         };
+        let deps = Deps::new(self.pool.clone(), Arc::clone(&self.keyring), config);
         tokio::spawn(ledger::run(deps, listener, self.shutdown.clone()));
         LedgerServiceClient::new(platform::grpc::channel(&address).unwrap())
     }

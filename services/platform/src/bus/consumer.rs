@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use fail::fail_point;
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
@@ -18,7 +19,6 @@ use super::{Bus, Error, EventHandler, HandlerError, cursor_check, parking};
 use crate::batch::{self, ErrorClass};
 use crate::clock::Clock;
 use crate::error::Problem;
-use crate::failpoint::{self, Failpoint};
 use crate::log::{Envelope, Wakeup};
 use crate::metrics::Counter;
 use crate::trace::ReceivedBatch;
@@ -222,7 +222,8 @@ impl<H: EventHandler> Consumer<H> {
         if batch.is_empty() {
             return Ok(Attempt::Committed(next.into()));
         }
-        if failpoint::is_active(Failpoint::CursorFirst) {
+        let is_cursor_first = is_cursor_first();
+        if is_cursor_first {
             self.store.advance(&mut tx, batch).await?;
             tx.commit().await?;
             tx = self.pool.begin().await?;
@@ -244,7 +245,7 @@ impl<H: EventHandler> Consumer<H> {
             let now = Clock::Database.now(&mut tx).await?;
             parking::park(&mut tx, &self.store, &blocked, parking::FOLLOWS_PARKED, now).await?;
         }
-        if !failpoint::is_active(Failpoint::CursorFirst) {
+        if !is_cursor_first {
             self.store.advance(&mut tx, batch).await?;
         }
         match tx.commit().await {
@@ -330,4 +331,10 @@ impl<H: EventHandler> Consumer<H> {
             "{what}; trying again"
         );
     }
+}
+
+/// A bug that `./dev crash` must detect: the cursor is committed before the effect.
+fn is_cursor_first() -> bool {
+    fail_point!("cursor-first", |_| true);
+    false
 }

@@ -22,70 +22,21 @@ mod parking;
 mod remote;
 mod replay_request;
 
-use std::sync::Arc;
-
 use sqlx::PgConnection;
-use tonic::transport::Channel;
 use uuid::Uuid;
 
 use crate::batch::ErrorClass;
 use crate::error::Problem;
 use crate::log::Envelope;
-use crate::sealed::Keyring;
 
 pub use crate::kafka::{
-    BusConfig, BusConfigError, BusKind, BusTls, KafkaBus, PartitionState, TopicError, TopicState,
-    ensure_topics, inspect_topic,
+    Bus, BusConfig, BusConfigError, BusKind, BusTls, KafkaBus, PartitionState, TopicError,
+    TopicState, ensure_topics, inspect_topic,
 };
 pub use consumer::Consumer;
 pub use parked::{Approval, ParkedEvent, discard, list_parked, replay};
 pub use parked_service::ParkedServer;
 pub use replay_request::{ReplayStatus, replay_status, request_replay};
-
-/// What carries events between services.
-#[derive(Clone, Debug, Default)]
-pub enum Bus {
-    /// Consumers read the producers' logs in the database.
-    #[default]
-    Local,
-    Kafka(KafkaBus),
-}
-
-impl Bus {
-    /// The bus as configured. Connects to nothing.
-    ///
-    /// # Errors
-    /// When the configuration is invalid or unsafe; see [`BusConfig::check`].
-    pub fn open(config: &BusConfig, keyring: &Arc<Keyring>) -> Result<Self, BusConfigError> {
-        match config.kind {
-            BusKind::Local => Ok(Self::Local),
-            BusKind::Kafka => {
-                config.check()?;
-                Ok(Self::Kafka(KafkaBus::new(
-                    config.clone(),
-                    Arc::clone(keyring),
-                )))
-            }
-        }
-    }
-
-    /// The channel on which a producer's log is read when Kafka did not deliver an event. Unused on the Local
-    /// bus.
-    #[must_use]
-    pub fn with_log(mut self, producer: &str, channel: Channel) -> Self {
-        if let Self::Kafka(bus) = &mut self {
-            bus.add_log(producer, channel);
-        }
-        self
-    }
-
-    pub fn kafka(&self) -> Option<&KafkaBus> {
-        match self {
-            Self::Local => None,
-            Self::Kafka(bus) => Some(bus),
-        }
-    }
-}
 
 /// How a service applies the events that it receives.
 pub trait EventHandler: Send + Sync + 'static {

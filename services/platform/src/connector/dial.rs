@@ -12,73 +12,22 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use url::{Host, Url};
 
-use super::address::{is_public, is_refused_port};
+use super::address::is_public;
 use super::error::{ConnectorError, Refusal};
 use super::pool::OpenConnection;
+use super::target::{RequestTarget, TargetHost};
 use super::{MAX_HEADERS, Policy};
 
 /// Largest number of concurrent DNS lookups. They use blocking threads, which a slow resolver could exhaust.
 const MAX_LOOKUPS: usize = 64;
 /// Largest number of addresses of a name that are tried.
 const MAX_ADDRESSES: usize = 4;
-
-/// Scheme, host and port of a request.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct RequestTarget {
-    pub(super) https: bool,
-    host: TargetHost,
-    port: u16,
-}
-
-#[derive(Clone, PartialEq, Eq, Hash)]
-enum TargetHost {
-    /// Lower case, without a trailing dot.
-    Name(String),
-    Address(IpAddr),
-}
-
-impl RequestTarget {
-    pub(super) fn from_url(url: &Url) -> Result<Self, ConnectorError> {
-        let refused = ConnectorError::Refused;
-        let https = match url.scheme() {
-            "https" => true,
-            "http" => false,
-            _ => return Err(refused(Refusal::Scheme)),
-        };
-        let host = match url.host().ok_or(refused(Refusal::Host))? {
-            Host::Ipv4(address) => TargetHost::Address(address.into()),
-            Host::Ipv6(address) => TargetHost::Address(address.into()),
-            Host::Domain(name) => {
-                let name = name.strip_suffix('.').unwrap_or(name);
-                if name.is_empty() || name.len() > 253 || name.split('.').any(str::is_empty) {
-                    return Err(refused(Refusal::Host));
-                }
-                TargetHost::Name(name.to_ascii_lowercase())
-            }
-        };
-        let port = url.port_or_known_default().ok_or(refused(Refusal::Port))?;
-        if is_refused_port(port) {
-            return Err(refused(Refusal::Port));
-        }
-        Ok(Self { https, host, port })
-    }
-
-    fn server_name(&self) -> Result<ServerName<'static>, ConnectorError> {
-        match &self.host {
-            TargetHost::Name(name) => ServerName::try_from(name.clone())
-                .map_err(|_| ConnectorError::Refused(Refusal::Host)),
-            TargetHost::Address(address) => Ok(ServerName::IpAddress((*address).into())),
-        }
-    }
-}
 
 /// Resolves and connects.
 pub(super) struct Dialer {

@@ -11,6 +11,7 @@ mod error;
 mod map;
 mod message;
 mod pool;
+mod target;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -35,8 +36,9 @@ pub use error::{ConnectorError, Refusal};
 pub use map::{ConnectorMap, MapEntry, MapError};
 pub use message::{ReadBody, Request, Response};
 
-use dial::{Dialer, RequestTarget};
+use dial::Dialer;
 use pool::{OpenConnection, Pool};
+use target::RequestTarget;
 
 /// Largest number of header fields in a response.
 const MAX_HEADERS: usize = 100;

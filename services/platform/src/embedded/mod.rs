@@ -2,8 +2,8 @@
 //!
 //! Uses a Postgres that is installed on the machine, otherwise downloads one. If this process runs as root,
 //! the server runs as an unprivileged account, with its files where that account has access. A server whose
-//! parent was killed is adopted by the next start. A cluster uses an external database instead; the caller
-//! decides which.
+//! parent was killed is adopted by the next start. A cluster uses an external database instead, and the program
+//! of its image is built without the feature `private-postgres`.
 
 mod account;
 mod binaries;
@@ -16,13 +16,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use folder::FolderLock;
 pub use settings::Durability;
 
+use crate::Progress;
+use crate::folder_lock::{FolderLock, FolderLockError};
 use server::PostgresServer;
-
-/// Reports progress to a person: what takes time, and where files are placed.
-pub type Progress<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
 /// A running server that belongs to this process until it is stopped or dropped.
 #[derive(Debug)]
@@ -113,7 +111,7 @@ impl Drop for Embedded {
 }
 
 /// Starts or joins a server that several processes share. It is not stopped when one of them ends.
-pub(crate) async fn shared(
+pub async fn shared(
     data_dir: &Path,
     progress: Progress<'_>,
 ) -> Result<SharedServer, EmbeddedError> {
@@ -124,14 +122,14 @@ pub(crate) async fn shared(
 
 /// A server shared with other processes, which is never stopped.
 #[derive(Debug)]
-pub(crate) struct SharedServer(PostgresServer);
+pub struct SharedServer(PostgresServer);
 
 impl SharedServer {
-    pub(crate) fn url(&self, database: &str) -> String {
+    pub fn url(&self, database: &str) -> String {
         self.0.url(database)
     }
 
-    pub(crate) fn pid(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.0.pid()
     }
 }
@@ -139,8 +137,8 @@ impl SharedServer {
 /// Why the server could not be started or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedError {
-    #[error("another process already uses the folder {}; stop it first, or choose another folder", .0.display())]
-    Busy(PathBuf),
+    #[error(transparent)]
+    Lock(#[from] FolderLockError),
     #[error(
         "no Postgres {0} was found on this machine, and none could be downloaded: {1}; install one, or set DATABASE_URL"
     )]

@@ -15,7 +15,8 @@ use sqlx::{Connection, PgConnection};
 use super::account::Account;
 use super::binaries::Binaries;
 use super::settings::{self, Durability};
-use super::{EmbeddedError, Progress, folder};
+use super::{EmbeddedError, folder};
+use crate::Progress;
 
 const USER: &str = "takedown";
 /// Longest socket folder: a socket path may have 107 bytes (unix(7)). Otherwise only loopback is used.

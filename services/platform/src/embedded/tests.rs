@@ -28,7 +28,10 @@ async fn the_server_starts_keeps_its_data_and_stops() {
     assert_eq!(wal_compression, "off");
     drop(conn);
     let refused = Embedded::start(dir.path(), &quiet).await.unwrap_err();
-    assert!(matches!(refused, EmbeddedError::Busy(_)), "{refused}");
+    assert!(
+        matches!(refused, EmbeddedError::Lock(FolderLockError::Busy(_))),
+        "{refused}"
+    );
     let home = first.home().to_owned();
     first.stop().await.unwrap();
     assert!(PgConnection::connect(&url).await.is_err());

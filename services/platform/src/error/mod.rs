@@ -5,16 +5,14 @@
 //! to do instead, and its code is stable, so that programs may branch on it.
 
 mod database;
+mod status;
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-use tonic::metadata::{MetadataMap, MetadataValue};
-use tonic::{Code, Status};
+use tonic::Code;
 
-pub(crate) const CODE: &str = "takedown-code";
-const FIELD: &str = "takedown-field";
-const RETRY_AFTER: &str = "retry-after";
+pub(crate) use status::status;
 
 /// The kind of failure, as far as the caller's next step depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -155,46 +153,6 @@ impl Problem {
     }
 }
 
-impl From<Problem> for Status {
-    fn from(problem: Problem) -> Self {
-        let mut metadata = MetadataMap::new();
-        // A code or path that is not ASCII cannot be metadata; the status still has its kind.
-        if let Ok(code) = MetadataValue::try_from(problem.code.as_ref()) {
-            metadata.insert(CODE, code);
-        }
-        if let Some(Ok(field)) = problem.field.as_deref().map(MetadataValue::try_from) {
-            metadata.insert(FIELD, field);
-        }
-        if let Some(after) = problem.retry_after {
-            metadata.insert(RETRY_AFTER, seconds(after).into());
-        }
-        Self::with_metadata(problem.kind.grpc(), problem.detail, metadata)
-    }
-}
-
-impl From<&Status> for Problem {
-    fn from(status: &Status) -> Self {
-        let kind = Kind::from_grpc(status.code());
-        let text = |key: &str| status.metadata().get(key).and_then(|v| v.to_str().ok());
-        let mut problem = match text(CODE) {
-            Some(code) => Self::new(kind, code.to_owned(), status.message()),
-            // Not created by us (the transport, a library): its message may contain anything.
-            None => Self::from_kind(kind),
-        };
-        problem.field = text(FIELD).map(str::to_owned);
-        problem.retry_after = text(RETRY_AFTER)
-            .and_then(|s| s.parse().ok())
-            .map(Duration::from_secs);
-        problem
-    }
-}
-
-impl From<Status> for Problem {
-    fn from(status: Status) -> Self {
-        Self::from(&status)
-    }
-}
-
 /// Whole seconds, rounded up, so that a caller that waits this long is never early.
 pub(crate) fn seconds(after: Duration) -> u64 {
     after.as_secs() + u64::from(after.subsec_nanos() > 0)
@@ -214,30 +172,6 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_problem_survives_a_grpc_round_trip() {
-        let sent = Problem::new(Kind::Conflict, "idempotency_key_reused", "Send a new key.")
-            .field("reports[3].url")
-            .retry_after(Duration::from_millis(1500));
-        let received = Problem::from(Status::from(sent.clone()));
-        assert_eq!(received.retry_after, Some(Duration::from_secs(2)));
-        assert_eq!(
-            Problem {
-                retry_after: sent.retry_after,
-                ..received
-            },
-            sent
-        );
-    }
-
-    #[test]
-    fn the_message_of_a_foreign_status_is_not_exposed() {
-        let foreign = Status::internal("connection to https://host.example/secret failed");
-        let problem = Problem::from(foreign);
-        assert_eq!(problem.code, "internal");
-        assert!(!problem.detail.contains("example"));
-    }
 
     #[test]
     fn every_kind_round_trips_through_its_grpc_code() {

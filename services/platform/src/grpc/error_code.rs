@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::future::{FutureExt, Map};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame};
 use tonic::body::Body;
@@ -19,7 +19,7 @@ use tower::timeout::error::Elapsed;
 use tower::{BoxError, Layer, Service};
 use tower_http::catch_panic::ResponseForPanic;
 
-use crate::error::{CODE, Kind, Problem};
+use crate::error::{self, Kind, Problem};
 
 /// Parts of tonic's messages for input that does not decode; there is no other way to recognise it.
 const MALFORMED: [&str; 5] = [
@@ -94,23 +94,23 @@ fn add_code_to_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
 
 /// Adds a code to an error status without one.
 fn add_code(headers: &mut HeaderMap) {
-    if headers.contains_key(CODE) {
-        return;
-    }
     let Some(status) = Status::from_header_map(headers) else {
         return;
     };
-    match status.code() {
-        Code::Ok => {}
-        // Clients use this status to find out which methods a server has, so it must not change.
-        Code::Unimplemented => {
-            headers.insert(CODE, HeaderValue::from_static("unknown_method"));
-        }
-        _ => {
-            // Codes are ASCII and texts are percent-encoded, so adding the headers cannot fail.
-            let _ = Status::from(from_library(&status)).add_header(headers);
-        }
+    if status.code() == Code::Ok || !status.details().is_empty() {
+        return;
     }
+    let with_code = match status.code() {
+        // Clients use this status to find out which methods a server has, so it must not change.
+        Code::Unimplemented => error::status(
+            Code::Unimplemented,
+            "unknown_method",
+            "There is no such method; take its name from the published protobuf files.",
+        ),
+        _ => from_library(&status).into(),
+    };
+    // Texts are percent-encoded and details in base64, so adding the headers cannot fail.
+    let _ = with_code.add_header(headers);
 }
 
 fn from_library(status: &Status) -> Problem {

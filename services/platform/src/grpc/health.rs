@@ -27,3 +27,8 @@ pub async fn health(channel: Channel, service: &str) -> Option<bool> {
 pub async fn is_ready(channel: Channel) -> bool {
     health(channel, READY).await == Some(true)
 }
+
+/// The name under which the health service reports whether the consumer of this producer runs.
+pub fn consumer_health(producer: &str) -> String {
+    format!("consumer/{producer}")
+}

@@ -1,34 +1,36 @@
 //! The gRPC server and client of all roles, with the same limits.
 //!
-//! The server provides health checks (`""` reports that the process responds, [`READY`] that its dependencies
-//! do too), reflection, limits on size, time and concurrency, isolation of panics to one call, and a drain
-//! with a time limit.
+//! The server provides health checks (`""` reports that the process responds, [`READY`] and the full name of
+//! each service that their dependencies do too, [`consumer_health`] whether a consumer runs), reflection of the
+//! services that it has, limits on size, time and concurrency, isolation of panics to one call, and a drain with
+//! a time limit.
 
 mod access;
+mod consumer_states;
 mod error_code;
 mod health;
+mod readiness;
 mod transport;
 
 use std::convert::Infallible;
 use std::fmt;
-use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::service::{Routes, RoutesBuilder};
 use tonic::transport::{Channel, Endpoint};
-use tonic_health::ServingStatus;
-use tonic_health::server::HealthReporter;
+use tonic_reflection::server::Builder;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::trace::TraceLayer;
+use readiness::Readiness;
 
 pub use access::{Access, Rule, caller};
-pub use health::{health, is_ready};
+pub use consumer_states::ConsumerStates;
+pub use health::{consumer_health, health, is_ready};
+pub use readiness::{ReadinessCheck, database};
 pub use transport::{Listener, Transport};
 
 /// Name of the readiness check in the health service.
@@ -46,23 +48,6 @@ const MAX_IN_FLIGHT: usize = 4096;
 
 /// How long calls in flight may take after the shutdown began: less than the grace period of a pod.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Checks whether a dependency is available.
-pub type ReadinessCheck = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
-
-/// A check that the database responds within two seconds.
-pub fn database(pool: PgPool) -> ReadinessCheck {
-    Arc::new(move || {
-        let pool = pool.clone();
-        Box::pin(async move {
-            let ping = sqlx::query("-- ready\nselect 1").execute(&pool);
-            matches!(
-                tokio::time::timeout(Duration::from_secs(2), ping).await,
-                Ok(Ok(_))
-            )
-        })
-    })
-}
 
 /// Why a server or a channel could not be created, or a server failed.
 #[derive(Debug, thiserror::Error)]
@@ -86,8 +71,11 @@ pub enum GrpcError {
 /// Builder of a server: add services, then call [`Server::serve`].
 pub struct Server {
     routes: RoutesBuilder,
+    /// Full names of the services.
+    services: Vec<&'static str>,
     descriptors: &'static [u8],
     checks: Vec<ReadinessCheck>,
+    consumers: Option<(&'static str, ConsumerStates)>,
     call_timeout: Duration,
     in_flight: usize,
     drain: Duration,
@@ -98,8 +86,10 @@ impl Server {
     pub fn new(descriptors: &'static [u8]) -> Self {
         Self {
             routes: Routes::builder(),
+            services: Vec::new(),
             descriptors,
             checks: Vec::new(),
+            consumers: None,
             call_timeout: CALL_TIMEOUT,
             in_flight: MAX_IN_FLIGHT,
             drain: DRAIN_TIMEOUT,
@@ -118,14 +108,37 @@ impl Server {
         S::Response: axum::response::IntoResponse,
         S::Future: Send + 'static,
     {
-        self.routes.add_service(service);
+        self.serve_also(service);
         self
+    }
+
+    /// Like [`Server::add_service`], for a builder in a field.
+    pub(crate) fn serve_also<S>(&mut self, service: S)
+    where
+        S: tower::Service<http::Request<Body>, Error = Infallible>
+            + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Response: axum::response::IntoResponse,
+        S::Future: Send + 'static,
+    {
+        self.routes.add_service(service);
+        self.services.push(S::NAME);
     }
 
     /// Adds a readiness check, which runs once per second.
     #[must_use]
     pub fn ready_while(mut self, check: ReadinessCheck) -> Self {
         self.checks.push(check);
+        self
+    }
+
+    /// Reports the consumers of a role under [`consumer_health`]; they do not affect the readiness.
+    #[must_use]
+    pub(crate) fn with_consumers(mut self, role: &'static str, states: ConsumerStates) -> Self {
+        self.consumers = Some((role, states));
         self
     }
 
@@ -146,16 +159,21 @@ impl Server {
         shutdown: CancellationToken,
     ) -> Result<(), GrpcError> {
         let listener = listener.into();
-        let (health, health_service) = tonic_health::server::health_reporter();
+        let (reporter, health_service) = tonic_health::server::health_reporter();
         self.routes.add_service(health_service);
-        self.routes.add_service(
-            tonic_reflection::server::Builder::configure()
-                .register_encoded_file_descriptor_set(self.descriptors)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-                .build_v1()?,
-        );
-        update_readiness(&health, &self.checks).await;
-        let watch = tokio::spawn(watch(health, self.checks, shutdown.clone()));
+        // Both versions: many clients still know only the older one.
+        let reflection = || reflection(self.descriptors, &self.services);
+        let (v1, v1alpha) = (reflection().build_v1()?, reflection().build_v1alpha()?);
+        self.routes.add_service(v1).add_service(v1alpha);
+        self.services.push(READY);
+        let readiness = Readiness {
+            reporter,
+            services: self.services,
+            checks: self.checks,
+            consumers: self.consumers,
+        };
+        readiness.update().await;
+        let watch = tokio::spawn(readiness.watch(shutdown.clone()));
 
         let layers = tower::ServiceBuilder::new()
             .layer(error_code::ErrorCodeLayer)
@@ -196,28 +214,19 @@ impl fmt::Debug for Server {
     }
 }
 
-/// Updates the readiness once per second. The role is not ready from the start of the shutdown.
-async fn watch(health: HealthReporter, checks: Vec<ReadinessCheck>, shutdown: CancellationToken) {
-    let mut tick = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        tokio::select! {
-            () = shutdown.cancelled() => break,
-            _ = tick.tick() => update_readiness(&health, &checks).await,
-        }
-    }
-    health
-        .set_service_status(READY, ServingStatus::NotServing)
-        .await;
-}
-
-async fn update_readiness(health: &HealthReporter, checks: &[ReadinessCheck]) {
-    let results = futures::future::join_all(checks.iter().map(|check| check())).await;
-    let status = if results.into_iter().all(|ready| ready) {
-        ServingStatus::Serving
-    } else {
-        ServingStatus::NotServing
-    };
-    health.set_service_status(READY, status).await;
+/// Describes the services of this server, health and reflection itself, and the details of its errors.
+fn reflection<'a>(descriptors: &'a [u8], services: &[&str]) -> Builder<'a> {
+    let builder = Builder::configure()
+        .register_encoded_file_descriptor_set(descriptors)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET);
+    let standard = [
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    ];
+    let names = services.iter().copied().chain(standard);
+    names.fold(builder, Builder::with_service_name)
 }
 
 /// A plain channel to another role on this machine, such as `http://127.0.0.1:7000`. It connects on first use

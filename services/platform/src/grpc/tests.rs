@@ -1,6 +1,7 @@
 //! The server, tested by calls over loopback.
 
 use std::future::{Ready, ready};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
@@ -141,21 +142,72 @@ async fn liveness_and_readiness_are_independent() {
         let available = checked.load(Ordering::Relaxed);
         Box::pin(async move { available })
     });
-    let (channel, shutdown, server) = start(Server::new(SET).ready_while(check)).await;
+    let server = Server::new(SET).add_service(PendingService);
+    let (channel, shutdown, server) = start(server.ready_while(check)).await;
     let (serving, not_serving) = (1, 2);
     assert_eq!(status(&channel, "").await, serving);
-    assert_eq!(status(&channel, READY).await, not_serving);
+    for name in [READY, "test.Stuck"] {
+        assert_eq!(status(&channel, name).await, not_serving, "{name}");
+    }
     available.store(true, Ordering::Relaxed);
     tokio::time::timeout(Duration::from_secs(10), async {
-        while status(&channel, READY).await != serving {
-            tokio::task::yield_now().await;
+        for name in [READY, "test.Stuck"] {
+            while status(&channel, name).await != serving {
+                tokio::task::yield_now().await;
+            }
         }
     })
     .await
     .expect("ready once the dependency is available");
+    let unknown = HealthCheckRequest {
+        service: "test.Absent".into(),
+    };
+    let unknown = HealthClient::new(channel.clone()).check(unknown).await;
+    assert_eq!(unknown.unwrap_err().code(), tonic::Code::NotFound);
     shutdown.cancel();
     drop(channel);
     server.await.unwrap().unwrap();
+}
+
+/// The services that a server names by reflection, asked in one version of the protocol.
+macro_rules! reflected_services {
+    ($version:ident, $channel:expr) => {{
+        use tonic_reflection::pb::$version::ServerReflectionRequest;
+        use tonic_reflection::pb::$version::server_reflection_client::ServerReflectionClient;
+        use tonic_reflection::pb::$version::server_reflection_request::MessageRequest;
+        use tonic_reflection::pb::$version::server_reflection_response::MessageResponse;
+        let request = ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(MessageRequest::ListServices(String::new())),
+        };
+        let mut client = ServerReflectionClient::new($channel);
+        let requests = tokio_stream::once(request);
+        let mut responses = client
+            .server_reflection_info(requests)
+            .await
+            .unwrap()
+            .into_inner();
+        let response = responses.message().await.unwrap().unwrap();
+        let Some(MessageResponse::ListServicesResponse(list)) = response.message_response else {
+            panic!("{response:?}");
+        };
+        let names = list.service.into_iter().map(|service| service.name);
+        names.collect::<std::collections::BTreeSet<_>>()
+    }};
+}
+
+#[tokio::test]
+async fn reflection_names_the_services_of_the_server_in_both_versions() {
+    let (channel, _shutdown, _server) = start(Server::new(SET).add_service(PendingService)).await;
+    let expected = [
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+        "test.Stuck",
+    ];
+    let expected = expected.map(str::to_owned).into();
+    assert_eq!(reflected_services!(v1, channel.clone()), expected);
+    assert_eq!(reflected_services!(v1alpha, channel), expected);
 }
 
 #[tokio::test]

@@ -27,6 +27,51 @@ pub(crate) use producer::{Delivery, Producer, SendError, SendOutcome};
 pub(crate) use record::RecordError;
 pub(crate) use subscription::{RecordBatch, Subscription};
 
+/// What carries events between services.
+#[derive(Clone, Debug, Default)]
+pub enum Bus {
+    /// Consumers read the producers' logs in the database.
+    #[default]
+    Local,
+    Kafka(KafkaBus),
+}
+
+impl Bus {
+    /// The bus as configured. Connects to nothing.
+    ///
+    /// # Errors
+    /// When the configuration is invalid or unsafe; see [`BusConfig::check`].
+    pub fn open(config: &BusConfig, keyring: &Arc<Keyring>) -> Result<Self, BusConfigError> {
+        match config.kind {
+            BusKind::Local => Ok(Self::Local),
+            BusKind::Kafka => {
+                config.check()?;
+                Ok(Self::Kafka(KafkaBus::new(
+                    config.clone(),
+                    Arc::clone(keyring),
+                )))
+            }
+        }
+    }
+
+    /// The channel on which a producer's log is read when Kafka did not deliver an event. Unused on the Local
+    /// bus.
+    #[must_use]
+    pub fn with_log(mut self, producer: &str, channel: Channel) -> Self {
+        if let Self::Kafka(bus) = &mut self {
+            bus.add_log(producer, channel);
+        }
+        self
+    }
+
+    pub fn kafka(&self) -> Option<&KafkaBus> {
+        match self {
+            Self::Local => None,
+            Self::Kafka(bus) => Some(bus),
+        }
+    }
+}
+
 /// How a role reaches Kafka and the logs of the producers that it consumes.
 #[derive(Clone)]
 pub struct KafkaBus {

@@ -14,7 +14,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _, PurgeConfig
 
 use super::client_log::ClientLogger;
 use super::{KafkaBus, record};
-use crate::log::Envelope;
+use crate::envelope::Envelope;
 
 /// How long closing a producer waits for unsent records.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);

@@ -152,7 +152,8 @@ impl BusConfig {
             .filter(|broker| !broker.is_empty())
     }
 
-    pub(crate) fn client_config(&self) -> ClientConfig {
+    /// The settings of a client of this bus.
+    pub fn client_config(&self) -> ClientConfig {
         let mut client = ClientConfig::new();
         client
             .set("bootstrap.servers", &self.bootstrap)

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::client_log::ClientLogger;
 use super::{KafkaBus, RecordError, record};
-use crate::log::Envelope;
+use crate::envelope::Envelope;
 use crate::metrics::Counter;
 
 /// Rejected records may arrive by the million: all are counted, and logged at most once in this interval.

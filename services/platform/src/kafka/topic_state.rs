@@ -40,8 +40,6 @@ pub struct PartitionState {
     pub committed: Option<i64>,
     /// Position of the last record, if its MAC is valid.
     pub last: Option<i64>,
-    /// Position of the record at `committed`, if its MAC is valid.
-    pub next: Option<i64>,
 }
 
 /// Queries the brokers.
@@ -123,34 +121,29 @@ impl<'a> TopicInspector<'a> {
                     _ => None,
                 },
                 last: None,
-                next: None,
             });
         }
-        let last = self.positions_at(&partitions, |p| Some(p.high - 1))?;
-        let next = self.positions_at(&partitions, |p| p.committed)?;
+        let last = self.last_positions(&partitions)?;
         for partition in &mut partitions {
             partition.last = last.get(&partition.shard).copied();
-            partition.next = next.get(&partition.shard).copied();
         }
         Ok(TopicState {
             partitions: Some(partitions),
         })
     }
 
-    /// Reads the positions of the records at the offsets that `offset_of` selects and that are still kept.
-    fn positions_at(
+    /// Reads the positions of the last records, by shard.
+    fn last_positions(
         &self,
         partitions: &[PartitionState],
-        offset_of: impl Fn(&PartitionState) -> Option<i64>,
     ) -> Result<BTreeMap<i16, i64>, KafkaError> {
         let mut wanted = TopicPartitionList::new();
         for partition in partitions {
-            let kept = partition.low..partition.high;
-            if let Some(offset) = offset_of(partition).filter(|offset| kept.contains(offset)) {
+            if partition.low < partition.high {
                 wanted.add_partition_offset(
                     &self.topic,
                     partition.shard.into(),
-                    Offset::Offset(offset),
+                    Offset::Offset(partition.high - 1),
                 )?;
             }
         }

@@ -10,7 +10,7 @@ use rdkafka::util::Timeout;
 
 use super::client_log::ClientLogger;
 use super::settings::{BusConfig, BusConfigError};
-use crate::log::SHARDS;
+use crate::envelope::SHARDS;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 

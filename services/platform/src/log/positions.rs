@@ -1,14 +1,13 @@
 //! SQL that assigns events their positions. The relay decides when to run it, and for which shards.
 
+use fail::fail_point;
 use sqlx::PgConnection;
-
-use crate::failpoint::{self, Failpoint};
 
 /// Selects between two forms of a statement that finds events without a position. The second is a fail point:
 /// it takes the highest `seq` seen so far for the end of what is committed, and so loses events.
 macro_rules! unless_failpoint {
     ($before:literal, $after:literal) => {
-        if failpoint::is_active(Failpoint::NaiveCursor) {
+        if is_naive() {
             concat!(
                 $before,
                 " and e.seq > coalesce((select h.seq from event h
@@ -19,6 +18,11 @@ macro_rules! unless_failpoint {
             concat!($before, $after)
         }
     };
+}
+
+fn is_naive() -> bool {
+    fail_point!("naive-cursor", |_| true);
+    false
 }
 
 /// Those of `shards` that have events without a position. Takes no lock, so an idle relay blocks nothing.

@@ -14,10 +14,9 @@ use super::positions;
 use super::publish::Publisher;
 use super::shards::{self, ShardEpochs};
 use super::{SHARDS, Wakeup, retention};
-use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::error::Problem;
-use crate::kafka::KafkaBus;
+use crate::kafka::{Bus, KafkaBus};
 use crate::metrics::Counter;
 
 /// Labels: producer, kind. Shows what happened in the system, from receipt to removal.

@@ -1,7 +1,8 @@
 //! In-process wake-up: tells a loop to poll now instead of at its next tick. It carries no data, and a missed
 //! one only adds delay.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -42,5 +43,18 @@ impl WakeupListener {
     pub async fn within(&mut self, poll: Duration) {
         // Notified or timed out: the caller polls either way.
         let _ = tokio::time::timeout(poll, self.notifications.changed()).await;
+    }
+}
+
+/// The wake-ups of the logs that a process shares: that of a producer is notified when its log has new positions.
+/// Without them a consumer polls at its next tick, some milliseconds later.
+#[derive(Clone, Default)]
+pub struct LogWakeups(Arc<Mutex<BTreeMap<&'static str, Wakeup>>>);
+
+impl LogWakeups {
+    /// The wake-up of this producer's log.
+    pub fn get(&self, producer: &'static str) -> Wakeup {
+        let mut wakeups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        wakeups.entry(producer).or_default().clone()
     }
 }

@@ -7,11 +7,9 @@
 use std::fmt;
 
 use uuid::Uuid;
-use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::mac::hmac;
-use super::secret::{SealedParts, SecretKey};
-use super::{KeyId, SealedError, frame, random};
+use super::secret::{SealedParts, SecretKey, UnsealedValue};
+use super::{KeyId, SealedError, frame, hmac, random};
 
 /// The purpose of a sealed value. A value opens only for the purpose that it was sealed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -87,49 +85,6 @@ impl fmt::Debug for Sealed {
     }
 }
 
-/// The plaintext of a sealed value. Zeroed on drop and never shown by `Debug`.
-#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
-pub struct UnsealedValue(Vec<u8>);
-
-impl UnsealedValue {
-    pub(super) fn new(plaintext: Vec<u8>) -> Self {
-        Self(plaintext)
-    }
-
-    /// The plaintext as text.
-    ///
-    /// # Errors
-    /// `SealedError::Malformed` if it is not UTF-8.
-    pub fn text(&self) -> Result<&str, SealedError> {
-        std::str::from_utf8(&self.0).map_err(|_| SealedError::Malformed)
-    }
-
-    /// The plaintext as exactly `N` bytes, for salts and keys.
-    ///
-    /// # Errors
-    /// `SealedError::Malformed` if it has another length.
-    pub fn array<const N: usize>(&self) -> Result<[u8; N], SealedError> {
-        self.0
-            .as_slice()
-            .try_into()
-            .map_err(|_| SealedError::Malformed)
-    }
-}
-
-impl std::ops::Deref for UnsealedValue {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for UnsealedValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("UnsealedValue(<redacted>)")
-    }
-}
-
 /// A case's data key in the form that is stored and sent: encrypted with an epoch's key and bound to the
 /// case.
 #[derive(Clone, PartialEq, Eq)]
@@ -168,8 +123,7 @@ impl fmt::Debug for WrappedKey {
     }
 }
 
-/// The random 256-bit key of one case. Its id is derived from it and does not change when the key is wrapped
-/// again.
+/// The random 256-bit key of one case. Its id is derived from it.
 #[derive(Clone)]
 pub struct DataKey(SecretKey);
 
@@ -233,4 +187,40 @@ impl fmt::Debug for DataKey {
 /// The context of a value, for the associated data; the key adds the format and its id.
 pub(super) fn context(kind: &[u8], purpose: Purpose, owner: &[u8], row_id: Uuid) -> Vec<u8> {
     frame(&[kind, purpose.label(), owner, row_id.as_bytes()])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use prost::Message as _;
+    use prost_types::FileDescriptorSet;
+
+    use super::*;
+
+    /// The purposes that the comments of the published files name, as in: purpose `note`.
+    fn published_purposes() -> BTreeSet<String> {
+        let set = FileDescriptorSet::decode(proto::DESCRIPTORS).unwrap();
+        let info = set.file.iter().filter_map(|f| f.source_code_info.as_ref());
+        info.flat_map(|info| &info.location)
+            .map(|location| {
+                let parts = location.leading_comments().split_whitespace();
+                parts.collect::<Vec<_>>().join(" ")
+            })
+            .flat_map(|comment| {
+                let named = comment.split("purpose `").skip(1);
+                let labels = named.filter_map(|rest| rest.split('`').next());
+                labels.map(str::to_owned).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    /// A service that opens a value by its published description needs the exact label, which is part of the
+    /// associated data.
+    #[test]
+    fn the_published_files_name_the_purposes_by_their_labels() {
+        let labels = [Purpose::Url, Purpose::Note]
+            .map(|purpose| String::from_utf8(purpose.label().to_vec()).unwrap());
+        assert_eq!(published_purposes(), BTreeSet::from(labels));
+    }
 }

@@ -14,8 +14,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::keyring::{Keyring, Ring};
-use super::secret::SecretKey;
+use super::keyring::Keyring;
+use super::secret::{Ring, SecretKey};
 use super::signing::SigningContext;
 use super::{FORMAT, KeyId, random};
 
@@ -72,92 +72,107 @@ impl Drop for KeyFile {
     }
 }
 
-pub(super) fn create(path: &Path) -> Result<(), KeyringError> {
-    let json = Zeroizing::new(
-        serde_json::to_string_pretty(&KeyringFile::generate())
-            .expect("strings and numbers become JSON"),
-    );
-    // Written to a draft file, which is linked to the final name when it is complete: a crash leaves no
-    // incomplete keyring, and an existing file is never replaced.
-    let draft = path.with_extension(format!("draft-{}", hex::encode(random::<8>())));
-    let written = write_new(&draft, &json).and_then(|()| fs::hard_link(&draft, path));
-    let removed = fs::remove_file(&draft);
-    match written {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            return Err(KeyringError::Exists(path.to_owned()));
+impl Keyring {
+    /// Creates a file of random keys that only its owner may read, and opens it.
+    ///
+    /// # Errors
+    /// `Exists` if there is a file already (it is never overwritten), `Io` if it cannot be written.
+    pub fn create(path: &Path) -> Result<Self, KeyringError> {
+        let json = Zeroizing::new(
+            serde_json::to_string_pretty(&KeyringFile::generate())
+                .expect("strings and numbers become JSON"),
+        );
+        // Written to a draft file, which is linked to the final name when it is complete: a crash leaves no
+        // incomplete keyring, and an existing file is never replaced.
+        let draft = path.with_extension(format!("draft-{}", hex::encode(random::<8>())));
+        let written = write_new(&draft, &json).and_then(|()| fs::hard_link(&draft, path));
+        let removed = fs::remove_file(&draft);
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(KeyringError::Exists(path.to_owned()));
+            }
+            other => other
+                .and(removed)
+                .map_err(|source| io_error(path, source))?,
         }
-        other => other
-            .and(removed)
-            .map_err(|source| io_error(path, source))?,
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))
+            .and_then(|folder| folder.sync_all())
+            .map_err(|source| io_error(path, source))?;
+        Self::open(path)
     }
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))
-        .and_then(|folder| folder.sync_all())
-        .map_err(|source| io_error(path, source))
-}
 
-pub(super) fn open(path: &Path) -> Result<Keyring, KeyringError> {
-    let mut file = File::open(path).map_err(|source| io_error(path, source))?;
-    let mode = file
-        .metadata()
-        .map_err(|source| io_error(path, source))?
-        .mode()
-        & 0o777;
-    // The group may read it, because Kubernetes mounts secrets as owned by root and readable by the pod's
-    // group.
-    if mode & 0o037 != 0 {
-        return Err(KeyringError::Permissions {
-            path: path.to_owned(),
-            mode,
-        });
+    /// Opens a keyring file.
+    ///
+    /// # Errors
+    /// `Permissions` if others may read the file or its group may write it, `Io`, or `Malformed`.
+    pub fn open(path: &Path) -> Result<Self, KeyringError> {
+        let mut file = File::open(path).map_err(|source| io_error(path, source))?;
+        let mode = file
+            .metadata()
+            .map_err(|source| io_error(path, source))?
+            .mode()
+            & 0o777;
+        // The group may read it, because Kubernetes mounts secrets as owned by root and readable by the pod's
+        // group.
+        if mode & 0o037 != 0 {
+            return Err(KeyringError::Permissions {
+                path: path.to_owned(),
+                mode,
+            });
+        }
+        let mut json = Zeroizing::new(String::new());
+        io::Read::read_to_string(&mut file, &mut json).map_err(|source| io_error(path, source))?;
+        Self::parse(&json)
     }
-    let mut json = Zeroizing::new(String::new());
-    io::Read::read_to_string(&mut file, &mut json).map_err(|source| io_error(path, source))?;
-    parse(&json)
-}
 
-pub(super) fn parse(json: &str) -> Result<Keyring, KeyringError> {
-    let form: KeyringFile = serde_json::from_str(json)
-        .map_err(|_| KeyringError::Malformed("it is not JSON with the fields of a keyring"))?;
-    if form.format != FORMAT {
-        return Err(KeyringError::Malformed("its format is not 1"));
-    }
-    let mut seen = HashSet::new();
-    let mut ring = |form: &RingFile| form.ring(&mut seen);
-    let mut signing = BTreeMap::new();
-    for context in SigningContext::ALL {
-        let keys = form
-            .signing
-            .get(context.name())
-            .ok_or(KeyringError::Malformed("a signing context has no keys"))?;
-        if keys.keys.len() > 2 {
+    /// Parses a keyring from JSON.
+    ///
+    /// # Errors
+    /// `Malformed`, with the reason and without the text.
+    pub fn parse(json: &str) -> Result<Self, KeyringError> {
+        let form: KeyringFile = serde_json::from_str(json)
+            .map_err(|_| KeyringError::Malformed("it is not JSON with the fields of a keyring"))?;
+        if form.format != FORMAT {
+            return Err(KeyringError::Malformed("its format is not 1"));
+        }
+        let mut seen = HashSet::new();
+        let mut ring = |form: &RingFile| form.ring(&mut seen);
+        let mut signing = BTreeMap::new();
+        for context in SigningContext::ALL {
+            let keys = form
+                .signing
+                .get(context.name())
+                .ok_or(KeyringError::Malformed("a signing context has no keys"))?;
+            if keys.keys.len() > 2 {
+                return Err(KeyringError::Malformed(
+                    "a signing context has more than two keys",
+                ));
+            }
+            signing.insert(context, ring(keys)?);
+        }
+        if form.signing.len() != signing.len() {
             return Err(KeyringError::Malformed(
-                "a signing context has more than two keys",
+                "it has keys for an unknown signing context",
             ));
         }
-        signing.insert(context, ring(keys)?);
+        let keyring = Self {
+            epochs: ring(&form.epochs)?,
+            index: ring(&form.index)?,
+            provider: ring(&form.provider)?,
+            link: ring(&form.link)?,
+            body: ring(&form.body)?,
+            bus: form
+                .bus
+                .iter()
+                .map(|(service, keys)| Ok((service.clone(), ring(keys)?)))
+                .collect::<Result<_, KeyringError>>()?,
+            signing,
+        };
+        Ok(keyring)
     }
-    if form.signing.len() != signing.len() {
-        return Err(KeyringError::Malformed(
-            "it has keys for an unknown signing context",
-        ));
-    }
-    let keyring = Keyring {
-        epochs: ring(&form.epochs)?,
-        index: ring(&form.index)?,
-        provider: ring(&form.provider)?,
-        link: ring(&form.link)?,
-        body: ring(&form.body)?,
-        bus: form
-            .bus
-            .iter()
-            .map(|(service, keys)| Ok((service.clone(), ring(keys)?)))
-            .collect::<Result<_, KeyringError>>()?,
-        signing,
-    };
-    Ok(keyring)
 }
 
 impl KeyringFile {

@@ -4,48 +4,13 @@
 //! never leave it: callers seal, tag and sign through it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use uuid::Uuid;
 
-use super::aead::{DataKey, Purpose, Sealed, UnsealedValue, WrappedKey, context};
-use super::keyfile::{self, KeyringError};
-use super::secret::{SealedParts, SecretKey};
+use super::aead::{DataKey, Purpose, Sealed, WrappedKey, context};
+use super::secret::{Ring, SealedParts, UnsealedValue};
 use super::signing::{PublicKey, Signer, SigningContext, Verifier};
 use super::{KeyId, SealedError, frame};
-
-/// The keys of one purpose: the current one seals new values, the others open existing ones.
-#[derive(Debug, Clone)]
-pub(super) struct Ring {
-    current: usize,
-    keys: Vec<SecretKey>,
-}
-
-impl Ring {
-    /// `None` if the current key is not among the keys.
-    pub(super) fn new(current: &KeyId, keys: Vec<SecretKey>) -> Option<Self> {
-        let current = keys.iter().position(|key| key.id == *current)?;
-        Some(Self { current, keys })
-    }
-
-    pub(super) fn current(&self) -> &SecretKey {
-        &self.keys[self.current]
-    }
-
-    /// The current key first, then the others in the order of the file.
-    pub(super) fn all(&self) -> impl Iterator<Item = &SecretKey> {
-        let others = self.keys.iter().enumerate();
-        let others = others.filter(|(index, _)| *index != self.current);
-        std::iter::once(self.current()).chain(others.map(|(_, key)| key))
-    }
-
-    pub(super) fn find(&self, id: &KeyId) -> Result<&SecretKey, SealedError> {
-        self.keys
-            .iter()
-            .find(|key| key.id == *id)
-            .ok_or_else(|| SealedError::UnknownKey(id.clone()))
-    }
-}
 
 /// All secret keys. `Debug` shows only ids; keys are zeroed on drop.
 #[derive(Debug, Clone)]
@@ -60,31 +25,6 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Creates a file of random keys that only its owner may read, and opens it.
-    ///
-    /// # Errors
-    /// `Exists` if there is a file already (it is never overwritten), `Io` if it cannot be written.
-    pub fn create(path: &Path) -> Result<Self, KeyringError> {
-        keyfile::create(path)?;
-        Self::open(path)
-    }
-
-    /// Opens a keyring file.
-    ///
-    /// # Errors
-    /// `Permissions` if others may read the file or its group may write it, `Io`, or `Malformed`.
-    pub fn open(path: &Path) -> Result<Self, KeyringError> {
-        keyfile::open(path)
-    }
-
-    /// Parses a keyring from JSON.
-    ///
-    /// # Errors
-    /// `Malformed`, with the reason and without the text.
-    pub fn parse(json: &str) -> Result<Self, KeyringError> {
-        keyfile::parse(json)
-    }
-
     /// The epoch that wraps new data keys.
     pub fn epoch(&self) -> &KeyId {
         &self.epochs.current().id
@@ -107,14 +47,6 @@ impl Keyring {
         let epoch = self.epochs.find(&parts.key_id)?;
         let bytes = epoch.decrypt(&wrap_context(case_id), &parts)?;
         Ok(DataKey::from_bytes(bytes.array()?))
-    }
-
-    /// Wraps the same data key with the key of the current epoch.
-    ///
-    /// # Errors
-    /// As [`Keyring::unwrap`].
-    pub fn rewrap(&self, case_id: Uuid, wrapped: &WrappedKey) -> Result<WrappedKey, SealedError> {
-        Ok(self.wrap(case_id, &self.unwrap(case_id, wrapped)?))
     }
 
     /// Seals a value of a provider (an endpoint, a contact, a secret). `row_id` is the id of the row that

@@ -2,13 +2,12 @@
 //!
 //! The label is the first field, so a MAC for one purpose is never valid for another, even with the same key.
 
-use ::hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::keyring::{Keyring, Ring};
-use super::{FORMAT, KeyId, SealedError, constant_time_eq, frame};
+use super::keyring::Keyring;
+use super::secret::Ring;
+use super::{FORMAT, KeyId, SealedError, constant_time_eq, frame, hmac};
 
 /// The purpose of a MAC. The purposes related to mail share one ring and differ by their labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,12 +172,6 @@ impl Keyring {
             MacPurpose::Body => &self.body,
         }
     }
-}
-
-pub(super) fn hmac(key: &[u8; 32], fields: &[&[u8]]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
-    mac.update(&frame(fields));
-    mac.finalize().into_bytes().into()
 }
 
 fn truncate(mac: &[u8; 32]) -> [u8; 16] {

@@ -17,12 +17,16 @@ mod token;
 
 use std::fmt;
 
+use ::hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
 use crate::error::{Kind, Problem};
 
-pub use aead::{DataKey, Purpose, Sealed, UnsealedValue, WrappedKey};
+pub use aead::{DataKey, Purpose, Sealed, WrappedKey};
 pub use keyfile::KeyringError;
 pub use keyring::Keyring;
 pub use mac::{BusMac, BusRecord, MacPurpose, RowPurpose};
+pub use secret::UnsealedValue;
 pub use signing::{PublicKey, Signature, Signer, SigningContext, Verifier, jwks, parse_jwks};
 pub use tag::{Tag, TagPurpose, commitment};
 pub use token::{MAX_TOKEN_LIFE, StaffClaims, StaffTokenIssuer, StaffTokenVerifier, TokenError};
@@ -118,6 +122,13 @@ pub fn random<const N: usize>() -> [u8; N] {
 pub fn constant_time_eq(left: &[u8], right: &[u8]) -> bool {
     use subtle::ConstantTimeEq;
     left.ct_eq(right).into()
+}
+
+/// HMAC-SHA-256 (RFC 2104) of the fields.
+fn hmac(key: &[u8; 32], fields: &[&[u8]]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    mac.update(&frame(fields));
+    mac.finalize().into_bytes().into()
 }
 
 /// Concatenates the parts, each preceded by its length (8 bytes, big-endian).

@@ -1,4 +1,4 @@
-//! Secret keys, and the encoding of the values that they encrypt.
+//! Secret keys, rings of them, and the encoding of the values that they encrypt.
 //!
 //! The encoding is: format (1 byte), length of the key id (1), key id, nonce (12), ciphertext with its tag
 //! (16). Format and key id are part of the associated data, so neither can be replaced.
@@ -7,9 +7,8 @@ use std::fmt;
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Key, Nonce};
-use zeroize::Zeroize as _;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::aead::UnsealedValue;
 use super::{FORMAT, KeyId, SealedError, frame, random};
 
 const NONCE: usize = 12;
@@ -62,7 +61,7 @@ impl SecretKey {
                     aad: &aad,
                 },
             )
-            .map(UnsealedValue::new)
+            .map(UnsealedValue)
             .map_err(|_| SealedError::Refused)
     }
 
@@ -84,6 +83,39 @@ impl Drop for SecretKey {
 impl fmt::Debug for SecretKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({}, <redacted>)", self.id)
+    }
+}
+
+/// The keys of one purpose: the current one seals new values, the others open existing ones.
+#[derive(Debug, Clone)]
+pub(super) struct Ring {
+    current: usize,
+    keys: Vec<SecretKey>,
+}
+
+impl Ring {
+    /// `None` if the current key is not among the keys.
+    pub(super) fn new(current: &KeyId, keys: Vec<SecretKey>) -> Option<Self> {
+        let current = keys.iter().position(|key| key.id == *current)?;
+        Some(Self { current, keys })
+    }
+
+    pub(super) fn current(&self) -> &SecretKey {
+        &self.keys[self.current]
+    }
+
+    /// The current key first, then the others in the order of the file.
+    pub(super) fn all(&self) -> impl Iterator<Item = &SecretKey> {
+        let others = self.keys.iter().enumerate();
+        let others = others.filter(|(index, _)| *index != self.current);
+        std::iter::once(self.current()).chain(others.map(|(_, key)| key))
+    }
+
+    pub(super) fn find(&self, id: &KeyId) -> Result<&SecretKey, SealedError> {
+        self.keys
+            .iter()
+            .find(|key| key.id == *id)
+            .ok_or_else(|| SealedError::UnknownKey(id.clone()))
     }
 }
 
@@ -116,5 +148,44 @@ impl<'a> SealedParts<'a> {
             nonce: *nonce,
             ciphertext,
         })
+    }
+}
+
+/// The plaintext of a sealed value. Zeroed on drop and never shown by `Debug`.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct UnsealedValue(Vec<u8>);
+
+impl UnsealedValue {
+    /// The plaintext as text.
+    ///
+    /// # Errors
+    /// `SealedError::Malformed` if it is not UTF-8.
+    pub fn text(&self) -> Result<&str, SealedError> {
+        std::str::from_utf8(&self.0).map_err(|_| SealedError::Malformed)
+    }
+
+    /// The plaintext as exactly `N` bytes, for salts and keys.
+    ///
+    /// # Errors
+    /// `SealedError::Malformed` if it has another length.
+    pub fn array<const N: usize>(&self) -> Result<[u8; N], SealedError> {
+        self.0
+            .as_slice()
+            .try_into()
+            .map_err(|_| SealedError::Malformed)
+    }
+}
+
+impl std::ops::Deref for UnsealedValue {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for UnsealedValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UnsealedValue(<redacted>)")
     }
 }

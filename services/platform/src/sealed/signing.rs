@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use super::{KeyId, SealedError};
 
@@ -82,6 +83,11 @@ impl Signer {
             key_id: self.key_id.clone(),
             bytes: self.key.verifying_key().to_bytes(),
         }
+    }
+
+    /// The seed and the public key, for a library that signs.
+    pub(super) fn key_pair(&self) -> Zeroizing<[u8; 64]> {
+        Zeroizing::new(self.key.to_keypair_bytes())
     }
 
     /// Signs bytes in this signer's context.
@@ -234,9 +240,10 @@ impl Verifier {
         self.context
     }
 
-    /// The ids of the accepted keys.
-    pub fn key_ids(&self) -> impl Iterator<Item = &KeyId> {
-        self.keys.iter().map(|(id, _)| id)
+    /// The key with this id, for a library that verifies.
+    pub(super) fn public_key(&self, key_id: &KeyId) -> Option<[u8; 32]> {
+        let (_, key) = self.keys.iter().find(|(id, _)| id == key_id)?;
+        Some(key.to_bytes())
     }
 
     fn check(&self, key_id: &KeyId, message: &[u8], signature: &[u8]) -> Result<(), SealedError> {

@@ -8,8 +8,7 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 use super::keyring::Keyring;
-use super::mac::hmac;
-use super::{KeyId, frame};
+use super::{KeyId, frame, hmac};
 
 /// What a tag identifies. Tags of different purposes never match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

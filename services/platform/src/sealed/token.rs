@@ -1,20 +1,23 @@
 //! Staff tokens identify a member of staff for at most one minute and are verified with a public key, without
 //! a call.
 //!
-//! There is one algorithm and one format: `base64url(claims) "." base64url(signature)`. The claims are
-//! encoded deterministically and name their key. A token is a credential: it is never shown or logged.
+//! They are PASETO v4.public tokens: the claims as JSON, and the id of the key in the footer. A token is a
+//! credential: it is never shown or logged.
 
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use pasetors::Public;
+use pasetors::keys::{AsymmetricPublicKey, AsymmetricSecretKey};
+use pasetors::token::UntrustedToken;
+use pasetors::version4::{PublicToken, V4};
+use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use super::KeyId;
 use super::signing::{Signer, SigningContext, Verifier};
-use super::{FORMAT, KeyId, SealedError};
 use crate::error::{Kind, Problem};
-use crate::principal::{Principal, Role, Roles};
+use crate::principal::{Principal, Roles};
 
 /// Longest lifetime of a token: a revoked account has no access after this time.
 pub const MAX_TOKEN_LIFE: Duration = Duration::seconds(60);
@@ -23,7 +26,7 @@ pub const MAX_TOKEN_LIFE: Duration = Duration::seconds(60);
 const MAX_SKEW: Duration = Duration::seconds(5);
 
 /// Longest token, in bytes; longer ones are refused before decoding.
-const MAX_TOKEN: usize = 1024;
+const MAX_TOKEN: usize = 2048;
 /// Longest name or audience, in bytes.
 const MAX_NAME: usize = 200;
 
@@ -70,16 +73,29 @@ impl From<TokenError> for Problem {
     }
 }
 
-/// The claims of a token. Times have a resolution of one second.
-#[derive(Clone, PartialEq, Eq)]
+/// The claims of a token, under their registered names where there is one.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StaffClaims {
+    #[serde(rename = "sub")]
     pub subject: Uuid,
     pub name: String,
     pub roles: Roles,
+    #[serde(rename = "sid")]
     pub session: Uuid,
+    #[serde(rename = "aud")]
     pub audience: String,
+    #[serde(rename = "iat", with = "time::serde::rfc3339")]
     pub issued_at: OffsetDateTime,
+    #[serde(rename = "exp", with = "time::serde::rfc3339")]
     pub expires_at: OffsetDateTime,
+}
+
+/// The part of a token that is read before its signature is verified.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenFooter {
+    kid: String,
 }
 
 impl StaffClaims {
@@ -117,18 +133,21 @@ impl StaffTokenIssuer {
     /// audience is empty or too long.
     pub fn issue(&self, claims: &StaffClaims) -> Result<String, TokenError> {
         let is_valid = |text: &str| (1..=MAX_NAME).contains(&text.len());
-        let lifetime = unix_seconds(claims.expires_at) - unix_seconds(claims.issued_at);
-        let lifetime_is_valid = lifetime > 0 && lifetime <= MAX_TOKEN_LIFE.whole_seconds();
+        let lifetime = claims.expires_at - claims.issued_at;
+        let lifetime_is_valid = lifetime.is_positive() && lifetime <= MAX_TOKEN_LIFE;
         if !lifetime_is_valid || !is_valid(&claims.name) || !is_valid(&claims.audience) {
             return Err(TokenError::NotIssuable);
         }
-        let payload = encode(self.0.key_id(), claims);
-        let signature = self.0.sign(&payload);
-        Ok(format!(
-            "{}.{}",
-            URL_SAFE_NO_PAD.encode(&payload),
-            URL_SAFE_NO_PAD.encode(signature)
-        ))
+        let footer = TokenFooter {
+            kid: self.0.key_id().as_str().to_owned(),
+        };
+        let signed = || -> Option<String> {
+            let payload = serde_json::to_vec(claims).ok()?;
+            let footer = serde_json::to_vec(&footer).ok()?;
+            let key = AsymmetricSecretKey::<V4>::from(self.0.key_pair().as_slice()).ok()?;
+            PublicToken::sign(&key, &payload, Some(&footer), None).ok()
+        };
+        signed().ok_or(TokenError::NotIssuable)
     }
 }
 
@@ -153,12 +172,7 @@ impl StaffTokenVerifier {
     /// # Errors
     /// The reason why the token is not valid for this audience at this time.
     pub fn verify(&self, token: &str, now: OffsetDateTime) -> Result<StaffClaims, TokenError> {
-        let (key_id, payload, signature) = split(token)?;
-        // Checked first, so that an error reveals nothing about the claims of a forged token.
-        self.verifier
-            .verify(&key_id, &payload, &signature)
-            .map_err(|_| TokenError::Forged)?;
-        let (_, claims) = decode(&payload)?;
+        let claims = self.authenticate(token)?;
         if claims.audience != self.audience {
             return Err(TokenError::OtherAudience);
         }
@@ -171,117 +185,24 @@ impl StaffTokenVerifier {
         }
         Ok(claims)
     }
-}
 
-fn split(token: &str) -> Result<(KeyId, Vec<u8>, Vec<u8>), TokenError> {
-    if token.len() > MAX_TOKEN {
-        return Err(TokenError::Malformed);
+    /// The claims of a token that is signed with one of the keys.
+    fn authenticate(&self, token: &str) -> Result<StaffClaims, TokenError> {
+        if token.len() > MAX_TOKEN {
+            return Err(TokenError::Malformed);
+        }
+        let untrusted =
+            UntrustedToken::<Public, V4>::try_from(token).map_err(|_| TokenError::Malformed)?;
+        let footer: TokenFooter = serde_json::from_slice(untrusted.untrusted_footer())
+            .map_err(|_| TokenError::Malformed)?;
+        let key_id = KeyId::parse(&footer.kid).map_err(|_| TokenError::Malformed)?;
+        let key = self
+            .verifier
+            .public_key(&key_id)
+            .ok_or(TokenError::Forged)?;
+        let key = AsymmetricPublicKey::<V4>::from(&key).map_err(|_| TokenError::Forged)?;
+        let trusted =
+            PublicToken::verify(&key, &untrusted, None, None).map_err(|_| TokenError::Forged)?;
+        serde_json::from_str(trusted.payload()).map_err(|_| TokenError::Malformed)
     }
-    let (payload, signature) = token.split_once('.').ok_or(TokenError::Malformed)?;
-    // The decoder is strict (no padding, no trailing bits, no other alphabet), so a token has only one valid
-    // form.
-    let decoded = |text| {
-        URL_SAFE_NO_PAD
-            .decode(text)
-            .map_err(|_| TokenError::Malformed)
-    };
-    let (payload, signature) = (decoded(payload)?, decoded(signature)?);
-    let (key_id, _) = decode(&payload)?;
-    Ok((key_id, payload, signature))
-}
-
-/// Encodes format, key id, subject, session, roles, issued, expires, name, audience. Texts are preceded by
-/// their length (1 byte).
-fn encode(key_id: &KeyId, claims: &StaffClaims) -> Vec<u8> {
-    let mut bytes = vec![FORMAT];
-    write_text(&mut bytes, key_id.as_str());
-    bytes.extend_from_slice(claims.subject.as_bytes());
-    bytes.extend_from_slice(claims.session.as_bytes());
-    bytes.push(role_bits(claims.roles.iter()));
-    bytes.extend_from_slice(&unix_seconds(claims.issued_at).to_be_bytes());
-    bytes.extend_from_slice(&unix_seconds(claims.expires_at).to_be_bytes());
-    write_text(&mut bytes, &claims.name);
-    write_text(&mut bytes, &claims.audience);
-    bytes
-}
-
-fn decode(payload: &[u8]) -> Result<(KeyId, StaffClaims), TokenError> {
-    let mut rest = payload;
-    let [format] = read_bytes(&mut rest)?;
-    if format != FORMAT {
-        return Err(TokenError::Malformed);
-    }
-    let key_id = read_text(&mut rest)?;
-    let key_id = KeyId::parse(&key_id).map_err(|_: SealedError| TokenError::Malformed)?;
-    let subject = Uuid::from_bytes(read_bytes(&mut rest)?);
-    let session = Uuid::from_bytes(read_bytes(&mut rest)?);
-    let [bits] = read_bytes(&mut rest)?;
-    let claims = StaffClaims {
-        subject,
-        session,
-        roles: roles(bits)?,
-        issued_at: read_time(&mut rest)?,
-        expires_at: read_time(&mut rest)?,
-        name: read_text(&mut rest)?,
-        audience: read_text(&mut rest)?,
-    };
-    if rest.is_empty() {
-        Ok((key_id, claims))
-    } else {
-        Err(TokenError::Malformed)
-    }
-}
-
-/// The bit of a role. It never changes; a new role gets a new bit.
-fn bit(role: Role) -> u8 {
-    match role {
-        Role::Analyst => 1,
-        Role::Supervisor => 2,
-        Role::Operator => 4,
-        Role::Auditor => 8,
-    }
-}
-
-fn role_bits(roles: impl IntoIterator<Item = Role>) -> u8 {
-    roles.into_iter().map(bit).fold(0, std::ops::BitOr::bitor)
-}
-
-fn roles(bits: u8) -> Result<Roles, TokenError> {
-    if bits & !role_bits(Role::ALL) != 0 {
-        return Err(TokenError::Malformed);
-    }
-    Ok(Role::ALL
-        .into_iter()
-        .filter(|role| bit(*role) & bits != 0)
-        .collect())
-}
-
-fn unix_seconds(at: OffsetDateTime) -> i64 {
-    at.unix_timestamp()
-}
-
-fn write_text(bytes: &mut Vec<u8>, text: &str) {
-    // Key ids are at most 32 bytes; names and audiences were checked against MAX_NAME.
-    bytes.push(text.len() as u8);
-    bytes.extend_from_slice(text.as_bytes());
-}
-
-fn read_bytes<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], TokenError> {
-    let (head, tail) = rest.split_first_chunk::<N>().ok_or(TokenError::Malformed)?;
-    *rest = tail;
-    Ok(*head)
-}
-
-fn read_text(rest: &mut &[u8]) -> Result<String, TokenError> {
-    let [length] = read_bytes(rest)?;
-    let (head, tail) = rest
-        .split_at_checked(length.into())
-        .ok_or(TokenError::Malformed)?;
-    *rest = tail;
-    String::from_utf8(head.to_vec()).map_err(|_| TokenError::Malformed)
-}
-
-fn read_time(rest: &mut &[u8]) -> Result<OffsetDateTime, TokenError> {
-    let seconds = i64::from_be_bytes(read_bytes(rest)?);
-    OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| TokenError::Malformed)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{Side, Span, current_traceparent};
-use crate::log::Envelope;
+use crate::envelope::Envelope;
 
 tokio::task_local! {
     /// Traceparent by event id, for what the event causes.

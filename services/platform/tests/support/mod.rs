@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use platform::db::Schema;
 use platform::log::{self, NewEvent, Relay, Wakeup};
-use platform::testing::TestDatabase;
 use sqlx::PgPool;
+use testkit::TestDatabase;
 use time::OffsetDateTime;
 use uuid::Uuid;
 

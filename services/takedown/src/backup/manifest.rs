@@ -76,7 +76,7 @@ impl Manifest {
 
     pub(super) fn write(&self, dir: &Path) -> Result<()> {
         let text = serde_json::to_vec_pretty(self)?;
-        super::take::write_new(&dir.join(MANIFEST), &text)
+        super::write_new(&dir.join(MANIFEST), &text)
     }
 
     /// Reads the manifest of a backup.

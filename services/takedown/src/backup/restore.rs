@@ -9,13 +9,13 @@ use anyhow::{Context as _, Result};
 use flate2::read::GzDecoder;
 use platform::bus::BusKind;
 use platform::db;
+use roles::system::{self, SERVICES};
 use sha2::{Digest as _, Sha256};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
 
 use super::manifest::{Identity, Manifest, Table, refusal};
-use super::{KEYRING, tables, take};
+use super::{KEYRING, tables, write_new};
 use crate::output::progress;
-use crate::system::{self, SERVICES};
 
 /// Checks that a backup is complete, that this program can read it, and that `keyring` does not exist yet.
 /// Writes nothing.
@@ -85,7 +85,7 @@ pub async fn restore(url: &str, manifest: &Manifest, dir: &Path, keyring: &Path)
     }
     // Write the keyring before the commit: rows that cannot be unsealed would be worse than none.
     let keys = std::fs::read(dir.join(KEYRING))?;
-    take::write_new(keyring, &keys)?;
+    write_new(keyring, &keys)?;
     tx.commit().await?;
     bar.finish_and_clear();
     conn.close().await?;

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
+use roles::system::SERVICES;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::manifest::{Identity, Table};
-use crate::system::SERVICES;
 
 /// The tables of all services with their columns, in insertion order: each follows those that it references.
 /// Migration histories are left out.

@@ -1,8 +1,8 @@
 //! Takes a backup: every table in one repeatable-read transaction, while the system runs.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 
 use super::manifest::{Manifest, Table, refusal};
-use super::{KEYRING, tables};
+use super::{KEYRING, create_private, tables, write_new};
 use crate::output::progress;
 
 /// Writes a backup into `dir`, which must not exist yet. An incomplete backup has no manifest.
@@ -89,28 +89,6 @@ async fn copy_out(conn: &mut PgConnection, table: &mut Table, dir: &Path) -> Res
     file.sync_all()?;
     table.sha256 = hash;
     Ok(())
-}
-
-/// Writes a new file with mode 600.
-pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
-    let write = || -> io::Result<()> {
-        let mut file = create(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().with_context(|| format!("writing {}", path.display()))
-}
-
-fn create_private(path: &Path) -> Result<File> {
-    create(path).with_context(|| format!("creating {}", path.display()))
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .create_new(true)
-        .write(true)
-        .mode(0o600)
-        .open(path)
 }
 
 /// A file, and the SHA-256 of what was written to it.

@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use platform::embedded::Embedded;
 use platform::error::{Kind, Problem};
+use platform::folder_lock::FolderLockError;
+use roles::client::Profile;
+use roles::system::{Database, keyring_path};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::{CommonArgs, database_url};
 use crate::backup::{self, Manifest};
-use crate::client::Profile;
 use crate::output::{facts, format_time, note};
-use crate::system::keyring_path;
 
 /// Writes the database and the keyring, as of one moment, into a new folder, while the system runs.
 ///
@@ -48,20 +48,20 @@ pub(super) async fn take(args: BackupArgs) -> Result<()> {
     let manifest = if let Some(url) = database_url() {
         backup::take(url.expose_secret(), &keyring, &args.to).await?
     } else {
-        match Embedded::start(&data_dir, &|line: &str| note(line)).await {
-            Ok((embedded, url)) => {
-                let taken = backup::take(&url, &keyring, &args.to).await;
-                embedded.stop().await?;
+        match Database::open(&data_dir, None, &|line: &str| note(line)).await {
+            Ok(private) => {
+                let taken = backup::take(private.url().expose_secret(), &keyring, &args.to).await;
+                private.stop().await?;
                 taken?
             }
             // The server is running: its address is in the profile.
-            Err(platform::embedded::EmbeddedError::Busy(_)) => {
+            Err(error) if is_busy(&error) => {
                 let url = Profile::read(&data_dir)?
                     .database_url
                     .ok_or_else(external_database)?;
                 backup::take(url.expose_secret(), &keyring, &args.to).await?
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
     };
     print_manifest(&args.common, "backed up", &args.to, &manifest);
@@ -76,13 +76,18 @@ pub(super) async fn restore(args: RestoreArgs) -> Result<()> {
     if let Some(url) = database_url() {
         backup::restore(url.expose_secret(), &manifest, &args.from, &keyring).await?;
     } else {
-        let (embedded, url) = Embedded::start(&data_dir, &|line: &str| note(line)).await?;
-        let restored = backup::restore(&url, &manifest, &args.from, &keyring).await;
-        embedded.stop().await?;
+        let private = Database::open(&data_dir, None, &|line: &str| note(line)).await?;
+        let url = private.url().expose_secret();
+        let restored = backup::restore(url, &manifest, &args.from, &keyring).await;
+        private.stop().await?;
         restored?;
     }
     print_manifest(&args.common, "restored", &args.from, &manifest);
     Ok(())
+}
+
+fn is_busy(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(FolderLockError::Busy(_)))
 }
 
 fn external_database() -> Problem {

@@ -7,16 +7,16 @@ use anyhow::{Context as _, Result, ensure};
 use platform::bus::BusConfig;
 use platform::clock::Clock;
 use platform::config::{SecretRef, load};
-use platform::embedded::FolderLock;
+use platform::folder_lock::FolderLock;
 use platform::tls::TlsFiles;
+use roles::client::{Addresses, Operator, Profile};
+use roles::system::{self, LOCAL_OPERATOR, Pools};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{CommonArgs, database_url};
-use crate::client::{Addresses, Operator, Profile};
 use crate::output::{facts, note};
-use crate::system::{self, LOCAL_OPERATOR, Pools};
 
 /// Creates the keyring, the first account and client.toml for separate roles, migrates the database, and
 /// exits.

@@ -2,8 +2,8 @@
 
 use domain::Invalid;
 use domain::enums::{
-    AssessmentState, Category, ContentStatus, DeliveryChannel, NotActionableReason, NoticeState,
-    Outcome, ProviderRole, ReportChannel, Rung, StaffRole,
+    AssessmentState, Category, ContentStatus, DeadlineKind, DeliveryChannel, NotActionableReason,
+    NoticeState, Outcome, ProviderRole, ReportChannel, ReviewReason, Rung, StaffRole,
 };
 
 fn label<T: std::fmt::Display>(value: Result<Option<T>, Invalid>) -> String {
@@ -29,6 +29,14 @@ pub(super) fn outcome(number: i32) -> String {
 
 pub(super) fn assessment(number: i32) -> String {
     label(AssessmentState::from_wire_optional(number))
+}
+
+pub(super) fn review(number: i32) -> String {
+    label(ReviewReason::from_wire_optional(number))
+}
+
+pub(super) fn deadline(number: i32) -> String {
+    label(DeadlineKind::from_wire_optional(number))
 }
 
 pub(super) fn content_status(number: i32) -> String {

@@ -8,10 +8,10 @@ use ledger::verify::{Fault, FaultLocation, PositionGap, VerificationReport, Veri
 use platform::error::{Kind, Problem};
 use platform::sealed::{KeyId, PublicKey};
 use proto::v1::{ListCheckpointsRequest, ReadLeavesRequest};
+use roles::client::{Client, Profile};
 use serde_json::{Value, json};
 
 use super::CommonArgs;
-use crate::client::{Client, Profile};
 use crate::output::{Format, facts, progress, table};
 
 /// How long to wait for a checkpoint, which is signed within a second of an event.

@@ -6,15 +6,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use platform::bus::{BusConfig, BusKind};
 use platform::config::{SecretRef, load};
-use platform::embedded::Embedded;
+use roles::role::monitor::Monitor;
+use roles::system::{self, Database, SERVICES};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{CommonArgs, database_url};
 use crate::output::note;
-use crate::role::monitor::Monitor;
-use crate::system::{self, SERVICES};
 
 /// Migrates the database, creates the topics if the bus is Kafka, and exits.
 ///
@@ -86,10 +85,11 @@ pub(super) async fn run(args: MigrateArgs) -> Result<()> {
     if let Some(url) = database {
         migrate(url.expose_secret(), config.bus.kind, &passwords).await?;
     } else {
-        let progress = |line: &str| note(line);
-        let (embedded, url) = Embedded::start(&args.common.data.path()?, &progress).await?;
-        let migrated = migrate(&url, config.bus.kind, &passwords).await;
-        embedded.stop().await?;
+        let data_dir = args.common.data.path()?;
+        let private = Database::open(&data_dir, None, &|line: &str| note(line)).await?;
+        let url = private.url().expose_secret();
+        let migrated = migrate(url, config.bus.kind, &passwords).await;
+        private.stop().await?;
         migrated?;
     }
     let schemas = SERVICES.map(|schema| schema.name);

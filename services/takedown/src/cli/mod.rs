@@ -27,13 +27,14 @@ use clap::{Args, Parser, Subcommand};
 use platform::config::env_var;
 use platform::shutdown;
 use platform::telemetry::{self, LogFormat};
+use roles::client::{Client, Profile};
+use roles::role::Role;
 use secrecy::SecretString;
 use tracing::level_filters::LevelFilter;
 
-use crate::client::{Client, Profile};
+#[cfg(feature = "demo")]
 use crate::demo;
 use crate::output::Format;
-use crate::role::Role;
 
 /// Takedown notices for child-protection hotlines: all roles, and the operators' commands.
 ///
@@ -51,6 +52,7 @@ enum Command {
     /// Runs every role in this process, on a private or an external database.
     Up(up::UpArgs),
     /// Runs the whole system with simulated hosts and synthetic reports.
+    #[cfg(feature = "demo")]
     Demo(demo::DemoArgs),
     /// Runs intake: accepts reports. See deploy/config/intake.toml.
     Intake(role::RoleArgs),
@@ -125,13 +127,16 @@ pub async fn run(cli: Cli) -> ExitCode {
 }
 
 /// Crates whose log lines are shown at the configured level.
-const CRATES: [&str; 8] = [
+const CRATES: [&str; 11] = [
     "console",
     "dispatch",
     "domain",
     "gateway",
+    "host_client",
     "intake",
     "ledger",
+    "roles",
+    "simulator",
     "takedown",
     "verification",
 ];
@@ -141,6 +146,7 @@ impl Command {
     async fn run(self) -> Result<bool> {
         match self {
             Self::Up(args) => up::run(args).await.map(|()| true),
+            #[cfg(feature = "demo")]
             Self::Demo(args) => demo::run(args, database_url()).await,
             Self::Migrate(args) => migrate::run(args).await.map(|()| true),
             Self::Init(args) => init::run(args).await.map(|()| true),
@@ -184,8 +190,9 @@ impl Command {
                 .as_ref()
                 .map(ledger::Command::format)
                 .unwrap_or_default(),
-            Self::Demo(_)
-            | Self::Intake(_)
+            #[cfg(feature = "demo")]
+            Self::Demo(_) => Format::default(),
+            Self::Intake(_)
             | Self::Verification(_)
             | Self::Dispatch(_)
             | Self::Gateway(_)
@@ -198,8 +205,10 @@ impl Command {
     /// Long-running commands log at the configured level, others only warnings unless TAKEDOWN_LOG is set.
     fn log_level(&self) -> LevelFilter {
         match self {
+            Self::Provider(command) if command.is_long_running() => {
+                telemetry::level_from_environment()
+            }
             Self::Up(_)
-            | Self::Provider(provider::Command::Serve(_))
             | Self::Intake(_)
             | Self::Verification(_)
             | Self::Dispatch(_)

@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 use domain::enums::NoticeState;
-use proto::v1::{ListOverdueRequest, NoticeSummary, Page, SearchNoticesRequest};
+use proto::v1::{ListOverdueRequest, NoticeSummary, SearchNoticesRequest};
+use roles::client::Client;
 use serde_json::{Value, json};
 
 use super::{CommonArgs, labels};
-use crate::client::Client;
 use crate::output::{Format, format_timestamp, print, table, timestamp_json};
 
 #[derive(Debug, clap::Subcommand)]
@@ -55,10 +55,11 @@ pub(super) async fn run(command: Command) -> Result<()> {
 
 async fn search(list: &ListArgs, client: &Client) -> Result<()> {
     let mut notices = Vec::new();
-    let mut cursor = String::new();
+    let mut page_token = String::new();
     loop {
         let request = SearchNoticesRequest {
-            page: Some(page(list.limit - notices.len(), cursor)),
+            page_size: page_size(list.limit - notices.len()),
+            page_token,
             provider_id: list.provider.clone().unwrap_or_default(),
             case_id: list.case.clone().unwrap_or_default(),
             states: list.states.iter().map(|state| state.wire()).collect(),
@@ -71,8 +72,8 @@ async fn search(list: &ListArgs, client: &Client) -> Result<()> {
             .into_inner();
         let empty = response.notices.is_empty();
         notices.extend(response.notices);
-        cursor = response.next_cursor;
-        if empty || cursor.is_empty() || notices.len() >= list.limit {
+        page_token = response.next_page_token;
+        if empty || page_token.is_empty() || notices.len() >= list.limit {
             break;
         }
     }
@@ -86,16 +87,17 @@ async fn search(list: &ListArgs, client: &Client) -> Result<()> {
 
 async fn overdue(list: &ListArgs, client: &Client) -> Result<()> {
     let mut overdue = Vec::new();
-    let mut cursor = String::new();
+    let mut page_token = String::new();
     let total = loop {
         let request = ListOverdueRequest {
-            page: Some(page(list.limit - overdue.len(), cursor)),
+            page_size: page_size(list.limit - overdue.len()),
+            page_token,
         };
         let response = client.dispatch().list_overdue(request).await?.into_inner();
         let empty = response.overdue.is_empty();
         overdue.extend(response.overdue);
-        cursor = response.next_cursor;
-        if empty || cursor.is_empty() || overdue.len() >= list.limit {
+        page_token = response.next_page_token;
+        if empty || page_token.is_empty() || overdue.len() >= list.limit {
             break response.total;
         }
     };
@@ -105,7 +107,7 @@ async fn overdue(list: &ListArgs, client: &Client) -> Result<()> {
             .iter()
             .map(|row| {
                 let mut value = notice_json(&row.notice.clone().unwrap_or_default());
-                value["deadline"] = row.deadline.clone().into();
+                value["deadline"] = labels::deadline(row.deadline).into();
                 value["overdue_since"] = timestamp_json(row.overdue_since.as_ref());
                 value["next_rung"] = labels::rung(row.next_rung).into();
                 value["next_rung_at"] = timestamp_json(row.next_rung_at.as_ref());
@@ -128,7 +130,7 @@ async fn overdue(list: &ListArgs, client: &Client) -> Result<()> {
             let notice = row.notice.clone().unwrap_or_default();
             [
                 notice.provider_id,
-                row.deadline.clone(),
+                labels::deadline(row.deadline),
                 format_timestamp(row.overdue_since.as_ref()),
                 labels::rung(row.next_rung),
                 format_timestamp(row.next_rung_at.as_ref()),
@@ -141,11 +143,8 @@ async fn overdue(list: &ListArgs, client: &Client) -> Result<()> {
 }
 
 /// The server limits the page size.
-fn page(wanted: usize, cursor: String) -> Page {
-    Page {
-        size: u32::try_from(wanted).unwrap_or(u32::MAX),
-        cursor,
-    }
+fn page_size(wanted: usize) -> i32 {
+    i32::try_from(wanted).unwrap_or(i32::MAX)
 }
 
 pub(super) fn notices_table(notices: &[NoticeSummary]) -> String {

@@ -14,6 +14,7 @@ use platform::db;
 use platform::error::{Kind, Problem};
 use platform::principal::Role;
 use proto::v1::{SignOutRequest, Staff};
+use roles::system::SERVICES;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
@@ -22,7 +23,6 @@ use uuid::Uuid;
 
 use super::{CommonArgs, labels};
 use crate::output::{Format, table};
-use crate::system::SERVICES;
 
 /// Maximum number of parked events listed per service.
 const LIST_LIMIT: i64 = 1000;

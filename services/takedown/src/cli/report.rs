@@ -1,7 +1,6 @@
 //! `report`: submits one report, imports many from a file, and shows the outcome of one.
 
 use std::io::Read as _;
-use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use domain::enums::{AgeBand, HashKind, Media, ReportChannel};
@@ -10,11 +9,11 @@ use proto::v1::{
     FindReportsRequest, GetOutcomeRequest, Hash, NewReport, ReportRemoveFacts, ReportSummary,
     SubmitReportsRequest, find_reports_request::By, report_result,
 };
+use roles::client::Client;
 use serde_json::{Value, json};
 use tonic::Code;
 
 use super::{CommonArgs, import, labels};
-use crate::client::Client;
 use crate::output::{Format, facts, format_timestamp, timestamp_json};
 
 #[derive(Debug, clap::Subcommand)]
@@ -24,9 +23,10 @@ pub(super) enum Command {
     /// Submits the rows of a CSV file and writes a result for each.
     ///
     /// Columns are found by name: external_id, channel, url, and optionally sha256, age_band, media,
-    /// received_at, reporter_country. Invalid rows are refused and the others imported. Run again with the
-    /// same --out, it continues where it stopped. Exits 0 when each row has its line in OUT.
-    Import(ImportArgs),
+    /// received_at, reporter_country. Invalid rows are refused and the others imported. Run it again after an
+    /// interruption, with the same account: no row is reported twice, and OUT is written anew. Exits 0 when
+    /// each row has its line in OUT.
+    Import(import::ImportArgs),
     /// Shows the outcome of a report.
     Status {
         #[command(flatten)]
@@ -67,17 +67,6 @@ pub(super) struct SubmitArgs {
     /// A repeated submission with the same key and content returns the same receipt.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct ImportArgs {
-    #[command(flatten)]
-    pub(super) common: CommonArgs,
-    /// The CSV file; `-` for standard input.
-    pub(super) file: PathBuf,
-    /// The result file, one line per row: external_id, result, reason, report, case. `-` for standard output.
-    #[arg(long, value_name = "OUT.csv")]
-    pub(super) out: PathBuf,
 }
 
 impl Command {

@@ -4,8 +4,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-
-use crate::role::{self, Role};
+use roles::role::{self, Role};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RoleArgs {

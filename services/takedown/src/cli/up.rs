@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use platform::config;
 use platform::shutdown;
+use roles::system::{self, LOCAL_OPERATOR, Listen, Options, Settings, System};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::{CommonArgs, database_url};
 use crate::output::{facts, note};
-use crate::system::{self, LOCAL_OPERATOR, Listen, Options, Settings, System};
 
 // Preferred ports.
 const CONSOLE_PORT: u16 = 7400;

@@ -3,12 +3,6 @@
 //! It uses the system as its users do: staff by gRPC, hosts by REST, webhook and mail. It must not read a service's
 //! tables, nor give a service the scenario's correct outcomes.
 
-pub mod analysts;
-pub mod case_truths;
-mod figures;
-mod progress;
-mod report_feed;
-pub mod setup;
 pub mod system;
 mod table;
 
@@ -19,19 +13,20 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, ensure};
 use dispatch::policy::Policy;
 use platform::shutdown;
+use roles::system::{DEMO_POLICY, policy};
 use secrecy::SecretString;
+use simulator::expected_figures::ExpectedFigures;
+use simulator::generator::generate;
+use simulator::hosts::{Listeners, SimulatedHosts};
+use simulator::run::case_truths::CaseTruths;
+use simulator::run::figures::DemoFigures;
+use simulator::run::progress::{self, DemoProgress};
+use simulator::run::{analysts, report_feed, setup};
+use simulator::scenario::Scenario;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::output::{note, print};
-use crate::simulator::expected_figures::ExpectedFigures;
-use crate::simulator::generator::generate;
-use crate::simulator::hosts::{Listeners, SimulatedHosts};
-use crate::simulator::scenario::Scenario;
-use crate::system::{DEMO_POLICY, policy};
-use case_truths::CaseTruths;
-use figures::DemoFigures;
-use progress::DemoProgress;
 use system::DemoSystem;
 
 pub use system::BusKind;
@@ -211,7 +206,7 @@ fn last_rung(policy: &Policy) -> Result<domain::enums::Rung> {
         .iter()
         .find(|regime| regime.default)
         .map(|regime| &regime.ladder);
-    let last = ladder.and_then(|ladder| ladder.last());
+    let last = ladder.and_then(|ladder| ladder.rules().last());
     Ok(last.context("the demo's policy has no ladder")?.rung)
 }
 

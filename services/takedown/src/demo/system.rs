@@ -4,17 +4,17 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use platform::broker::Broker;
 use platform::embedded::Embedded;
+use roles::client::{Addresses, Client};
+use roles::role::config::EgressConfig;
+use roles::system::{DEMO_POLICY, Options, System, policy};
 use secrecy::SecretString;
+use simulator::hosts::Listeners;
+use simulator::multi_process::{self, MultiProcessSystem, SystemPlan};
+use testkit::Broker;
 use toml::Table;
 
-use crate::client::{Addresses, Client};
-use crate::multi_process::{self, MultiProcessSystem, SystemPlan};
 use crate::output::note;
-use crate::role::config::EgressConfig;
-use crate::simulator::hosts::Listeners;
-use crate::system::{DEMO_POLICY, Options, System, policy};
 
 pub(super) enum DemoSystem {
     InProcess(Box<System>),

@@ -1,8 +1,10 @@
 //! The result of a demo as a table for people.
 
-use super::figures::DemoFigures;
+use domain::wire::seconds;
+use simulator::expected_figures::ExpectedFigures;
+use simulator::run::figures::DemoFigures;
+
 use crate::output;
-use crate::simulator::expected_figures::ExpectedFigures;
 
 pub fn render(figures: &DemoFigures, expected: &ExpectedFigures, differences: &[String]) -> String {
     let exact = |figure: u64| figure.to_string();
@@ -109,8 +111,8 @@ pub fn render(figures: &DemoFigures, expected: &ExpectedFigures, differences: &[
         figures.clocks.iter().map(|clock| {
             [
                 clock.clock.clone(),
-                format!("{:.1}", clock.p50_seconds),
-                format!("{:.1}", clock.p99_seconds),
+                format!("{:.1}", seconds(clock.p50.as_ref())),
+                format!("{:.1}", seconds(clock.p99.as_ref())),
                 clock.count.to_string(),
             ]
         }),

@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use platform::sealed::Keyring;
+use roles::system::keyring_path;
 use serde_json::Value;
 use sqlx::PgPool;
-use takedown::system::keyring_path;
 
 use crate::operators::append_unreadable_event;
 use crate::program::{RunningSystem, wait_for};

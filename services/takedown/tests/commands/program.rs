@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use platform::testing::TestDatabase;
+use roles::client::{Client, Profile};
 use serde_json::Value;
-use takedown::client::{Client, Profile};
+use testkit::TestDatabase;
 
 const DEADLINE: Duration = Duration::from_mins(1);
 

@@ -149,7 +149,7 @@ async fn a_library_in_another_language_verifies_webhooks_through_a_rotation() {
     let trial = up.json(&["provider", "trial", "my-host", "--notices", "1"]);
     let base = trial["gateway"].as_str().unwrap().to_owned();
     let key = trial["key"].as_str().unwrap().to_owned();
-    let http = takedown::simulator::gateway_client::http_client().unwrap();
+    let http = host_client::gateway_client::http_client().unwrap();
     let call = async |method: http::Method, path: &str, body: Option<Value>| {
         let mut request = http
             .request(method, format!("{base}/provider/v1{path}"))

@@ -2,8 +2,8 @@
 
 use platform::clock::wall;
 use proto::v1::{Category, ClaimCasesRequest, DecideCasesRequest, DecisionItem, Verdict, verdict};
+use roles::client::Client;
 use serde_json::{Value, json};
-use takedown::client::Client;
 use time::format_description::well_known::Rfc3339;
 
 use crate::program::{RunningSystem, start_and_wait, takedown, terminate, wait_for};
@@ -79,7 +79,7 @@ async fn staff_answer_a_question_place_and_release_a_police_hold_and_withdraw_a_
     let (case, notice) = case_with_notice(&up, "a").await;
 
     let gateway = up.output["gateway"].as_str().unwrap();
-    let http = takedown::simulator::gateway_client::http_client().unwrap();
+    let http = host_client::gateway_client::http_client().unwrap();
     let send_answer = || {
         http.post(format!("{gateway}/provider/v1/answers"))
             .bearer_auth(key["key"].as_str().unwrap())

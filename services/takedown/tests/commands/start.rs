@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use platform::testing::TestDatabase;
 use serde_json::Value;
+use testkit::TestDatabase;
 
 use crate::program::{RunningSystem, code, errors, folder, takedown};
 

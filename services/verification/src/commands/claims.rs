@@ -1,7 +1,6 @@
 //! Claims and their release. A claim is a lease: it has a token and expires by itself.
 
 use domain::id::CaseId;
-use platform::lease::Lease;
 use platform::principal::Role;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -53,7 +52,7 @@ pub(crate) async fn claim_one(
     }
     match &mut case.claim {
         Some(claim) if claim.by == person.subject => {
-            claim.until = Lease::new(claim.token, now, context.config.claim()).until;
+            claim.until = now + context.config.claim();
         }
         _ => {
             if case.state.awaits_claim() {
@@ -82,12 +81,11 @@ fn claim(
     now: OffsetDateTime,
 ) -> Result<(), Error> {
     case.apply(Command::Claim)?;
-    let lease = Lease::new(Uuid::new_v4(), now, context.config.claim());
     case.claim_attempts += 1;
     case.claim = Some(Claim {
         by: person.subject,
-        token: lease.token,
-        until: lease.until,
+        token: Uuid::new_v4(),
+        until: now + context.config.claim(),
     });
     Ok(())
 }

@@ -3,7 +3,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use domain::enums::{Category, NotActionableReason};
 use domain::event::Body;
 use domain::id::{CaseId, DecisionId, ReviewId, Subject};
 use proto::v1;
@@ -15,39 +14,12 @@ use super::claims::claimant;
 use super::second_opinions::PriorVerdict;
 use super::{Outbox, ascending, verdict};
 use crate::auth::Person;
-use crate::case::{ANALYST, Case, CaseVerdict, VerdictWithBasis};
+use crate::case::{ANALYST, Case, CaseVerdict, SubmittedVerdict, VerdictWithBasis};
 use crate::context::{CommandContext, OpenedContent};
 use crate::eligible_staff::{Claimant, EligibleStaff};
 use crate::error::{CommandRefusal, Error};
 use crate::lifecycle::{Command, Decision};
 use crate::store;
-
-/// A verdict, or what an analyst may decide instead of one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SubmittedVerdict {
-    Actionable(Category),
-    NotActionable(NotActionableReason),
-    SecondOpinion,
-    NeedsInformation,
-    Uphold,
-    Offline,
-    Withdraw,
-}
-
-impl SubmittedVerdict {
-    /// As it is stored with the claim that it ended.
-    fn text(self) -> String {
-        match self {
-            Self::Actionable(category) => format!("actionable:{category}"),
-            Self::NotActionable(reason) => format!("not_actionable:{reason}"),
-            Self::SecondOpinion => "second_opinion".to_owned(),
-            Self::NeedsInformation => "needs_information".to_owned(),
-            Self::Uphold => "uphold".to_owned(),
-            Self::Offline => "offline".to_owned(),
-            Self::Withdraw => "withdraw".to_owned(),
-        }
-    }
-}
 
 /// The decision on one claimed case.
 #[derive(Debug, Clone, Copy)]

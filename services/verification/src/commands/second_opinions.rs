@@ -6,8 +6,7 @@ use domain::id::{CaseId, Subject};
 use uuid::Uuid;
 
 use super::Outbox;
-use super::decide::SubmittedVerdict;
-use crate::case::{ANALYST, Case, CaseVerdict};
+use crate::case::{ANALYST, Case, CaseVerdict, SubmittedVerdict};
 use crate::store::second_opinions::SecondOpinion;
 
 /// The verdict on a case before an act.

@@ -19,7 +19,6 @@ use proto::v1::verification_service_server::VerificationService;
 use sqlx::PgPool;
 use tonic::{Request, Response, Status};
 
-pub(crate) use self::parse::staff_name;
 use crate::Deps;
 use crate::auth::{Authenticator, Person};
 use crate::case::Case;

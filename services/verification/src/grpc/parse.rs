@@ -12,15 +12,13 @@ use proto::v1;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::case::CaseVerdict;
-use crate::commands::decide::{ClaimDecision, SubmittedVerdict};
+use crate::case::{CaseVerdict, SubmittedVerdict};
+use crate::commands::decide::ClaimDecision;
 use crate::commands::hash_lists::ImportEntry;
 use crate::store::queue::QueuePosition;
 
-const DEFAULT_PAGE_SIZE: u32 = 50;
-const MAX_PAGE_SIZE: u32 = 100;
-/// Characters. A staff token holds at most 200 bytes of the name, and a character has up to four.
-const MAX_NAME: usize = 50;
+const DEFAULT_PAGE_SIZE: i64 = 50;
+const MAX_PAGE_SIZE: i64 = 100;
 /// Characters.
 const MIN_PASSWORD: usize = 12;
 /// Bytes.
@@ -29,10 +27,6 @@ const MAX_PASSWORD: usize = 200;
 const MAX_REASON: usize = 500;
 /// Bytes.
 const MAX_LIST_NAME: usize = 64;
-
-pub(crate) fn staff_name(name: &str) -> Result<String, Invalid> {
-    text("name", name, MAX_NAME)
-}
 
 /// A new password. Only its length is checked (NIST SP 800-63B: no composition rules).
 pub(super) fn new_password(password: String) -> Result<String, Invalid> {
@@ -225,36 +219,42 @@ pub(super) fn case_verdict(wire: Option<Result<i32, i32>>) -> Result<CaseVerdict
     }
 }
 
-pub(super) fn page_size(page: Option<&v1::Page>) -> u32 {
-    match page.map_or(0, |page| page.size) {
-        0 => DEFAULT_PAGE_SIZE,
-        size => size.min(MAX_PAGE_SIZE),
+pub(super) fn page_size(page_size: i32) -> Result<i64, Invalid> {
+    match i64::from(page_size) {
+        ..0 => Err(Invalid::new(
+            "page_size_negative",
+            "page_size",
+            "send a positive page_size, or leave it out",
+        )),
+        0 => Ok(DEFAULT_PAGE_SIZE),
+        size => Ok(size.min(MAX_PAGE_SIZE)),
     }
 }
 
-pub(super) fn cursor(page: Option<&v1::Page>) -> Result<Option<QueuePosition>, Invalid> {
-    let text = page.map_or("", |page| page.cursor.as_str());
+pub(super) fn page_token(text: &str) -> Result<Option<QueuePosition>, Invalid> {
     if text.is_empty() {
         return Ok(None);
     }
     let bytes = URL_SAFE_NO_PAD.decode(text).ok();
     let position = bytes.as_deref().and_then(queue_position);
-    position.map(Some).ok_or_else(bad_cursor)
+    position.map(Some).ok_or_else(bad_page_token)
 }
 
-fn bad_cursor() -> Invalid {
+fn bad_page_token() -> Invalid {
     Invalid::new(
-        "cursor_malformed",
-        "page.cursor",
-        "send the cursor of the previous response unchanged, or none for the first page",
+        "page_token_malformed",
+        "page_token",
+        "send the next_page_token of the previous response unchanged, or none for the first page",
     )
 }
 
-/// The cursor of a list that is sorted by id.
-pub(super) fn id_cursor(page: Option<&v1::Page>) -> Result<Option<Uuid>, Invalid> {
-    match page.map_or("", |page| page.cursor.as_str()) {
+/// The page token of a list that is sorted by id.
+pub(super) fn id_page_token(text: &str) -> Result<Option<Uuid>, Invalid> {
+    match text {
         "" => Ok(None),
-        text => Uuid::parse_str(text).map(Some).map_err(|_| bad_cursor()),
+        text => Uuid::parse_str(text)
+            .map(Some)
+            .map_err(|_| bad_page_token()),
     }
 }
 
@@ -264,13 +264,13 @@ fn queue_position(bytes: &[u8]) -> Option<QueuePosition> {
     let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from_be_bytes(*nanos)).ok()?;
     Some(QueuePosition {
         priority: i32::from_be_bytes(*priority),
-        // Rejects times outside the range of the database; a cursor that we issued never has one.
-        received_at: time("page.cursor", &timestamp(at)).ok()?,
+        // Rejects times outside the range of the database; a token that we issued never has one.
+        received_at: time("page_token", &timestamp(at)).ok()?,
         case_id: Uuid::from_slice(rest).ok()?,
     })
 }
 
-pub(super) fn write_cursor(position: QueuePosition) -> String {
+pub(super) fn write_page_token(position: QueuePosition) -> String {
     let mut bytes = position.priority.to_be_bytes().to_vec();
     bytes.extend_from_slice(&position.received_at.unix_timestamp_nanos().to_be_bytes());
     bytes.extend_from_slice(position.case_id.as_bytes());

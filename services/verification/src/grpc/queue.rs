@@ -27,8 +27,8 @@ impl Grpc {
         request: Request<v1::ListQueueRequest>,
     ) -> Result<v1::ListQueueResponse, Error> {
         let (_, request) = self.authenticate(request)?;
-        let size = i64::from(parse::page_size(request.page.as_ref()));
-        let after = parse::cursor(request.page.as_ref())?;
+        let size = parse::page_size(request.page_size)?;
+        let after = parse::page_token(&request.page_token)?;
         let states = request
             .states
             .iter()
@@ -44,9 +44,9 @@ impl Grpc {
         drop(conn);
         let next = cases.last().filter(|_| cases.len() as i64 == size);
         Ok(v1::ListQueueResponse {
-            next_cursor: next
+            next_page_token: next
                 .map(|case| {
-                    parse::write_cursor(QueuePosition {
+                    parse::write_page_token(QueuePosition {
                         priority: case.priority(),
                         received_at: case.first_report.received_at,
                         case_id: case.id.uuid(),

@@ -8,6 +8,7 @@ use tonic::Request;
 
 use super::{Grpc, parse, to_proto};
 use crate::error::Error;
+use crate::staff::staff_name;
 
 impl Grpc {
     pub(super) async fn sign_in(
@@ -15,7 +16,7 @@ impl Grpc {
         request: Request<v1::SignInRequest>,
     ) -> Result<v1::SignInResponse, Error> {
         let request = request.into_inner();
-        let name = parse::staff_name(&request.name)?;
+        let name = staff_name(&request.name)?;
         let password = parse::secret("password", &request.password)?;
         let signed_in = self.sessions.sign_in(&name, password).await?;
         Ok(v1::SignInResponse {
@@ -54,7 +55,7 @@ impl Grpc {
         request: Request<v1::CreateStaffRequest>,
     ) -> Result<v1::CreateStaffResponse, Error> {
         let (person, request) = self.authenticate(request)?;
-        let name = parse::staff_name(&request.name)?;
+        let name = staff_name(&request.name)?;
         let password = parse::new_password(request.password)?;
         let roles = parse::roles(&request.roles)?;
         let member = self.sessions.create(&person, name, password, roles).await?;

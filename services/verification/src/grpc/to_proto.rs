@@ -1,6 +1,6 @@
 //! Converts domain types into messages. A URL is masked; only a reveal returns it.
 
-use domain::enums::{Category, HashKind, Media, NotActionableReason, StaffRole};
+use domain::enums::{Category, HashKind, Media, NotActionableReason, ReviewReason, StaffRole};
 use domain::wire::timestamp;
 use platform::error::Problem;
 use platform::principal::Role;
@@ -47,16 +47,13 @@ pub(super) fn assessment(
             .map(|decision| decision.basis.clone())
             .unwrap_or_default(),
         decided_at: decision.map(|decision| timestamp(decision.at)),
-        review: case
-            .review
-            .map(|review| review.as_str().to_owned())
-            .unwrap_or_default(),
+        review: wire(case.review.map(ReviewReason::wire)),
         version: case.version as u64,
         hash_kinds: case.hash_kinds.iter().map(HashKind::wire).collect(),
         waits_for: if case.state.awaits_claim() {
-            eligible_staff.awaited_role(case).as_str().to_owned()
+            eligible_staff.awaited_role(case).wire()
         } else {
-            String::new()
+            0
         },
         approvers: withdraw::approving_staff(case)
             .iter()

@@ -51,15 +51,15 @@ impl Grpc {
     ) -> Result<v1::ListDisagreementsResponse, Error> {
         let (person, request) = self.authenticate(request)?;
         person.require_any(OVERSIGHT_ROLES)?;
-        let size = i64::from(parse::page_size(request.page.as_ref()));
-        let after = parse::id_cursor(request.page.as_ref())?;
+        let size = parse::page_size(request.page_size)?;
+        let after = parse::id_page_token(&request.page_token)?;
         let mut conn = self.pool.acquire().await?;
         let now: OffsetDateTime = self.clock.now(&mut conn).await?;
         let rows = store::second_opinions::disagreements(&mut conn, after, size).await?;
         let counts = store::second_opinions::counts(&mut conn, now - AGREEMENT_PERIOD).await?;
         let next = rows.last().filter(|_| rows.len() as i64 == size);
         Ok(v1::ListDisagreementsResponse {
-            next_cursor: next
+            next_page_token: next
                 .map(|row| row.case_act_id.to_string())
                 .unwrap_or_default(),
             disagreements: rows.into_iter().map(disagreement).collect(),

@@ -12,8 +12,8 @@ use platform::sealed::random;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::open_session;
 use super::passwords::Passwords;
+use super::{open_session, staff_name};
 use crate::config::Config;
 use crate::error::{CommandRefusal, Error};
 use crate::store::staff as store;
@@ -35,7 +35,7 @@ pub async fn ensure_local_operator(
         return Ok(None);
     }
     drop(conn);
-    let name = crate::grpc::staff_name(name)?;
+    let name = staff_name(name)?;
     let password = URL_SAFE_NO_PAD.encode(random::<15>());
     let password_hash = Passwords::default().hash(password.clone()).await?;
     let mut tx = pool.begin().await?;

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::Invalid;
 use domain::id::Subject;
+use domain::invalid::text;
 use platform::clock::Clock;
 use platform::principal::{Role, Roles};
 use platform::sealed::{
@@ -30,6 +32,9 @@ use crate::store::staff::StaffMember;
 
 /// The services that accept tokens.
 const AUDIENCES: [&str; 4] = ["intake", "verification", "dispatch", "ledger"];
+
+/// Characters. A staff token holds at most 200 bytes of the name, and a character has up to four.
+const MAX_NAME: usize = 50;
 
 /// Precision of the stored time of a session's last use.
 const LAST_USE_PRECISION: Duration = Duration::minutes(1);
@@ -53,6 +58,11 @@ pub(crate) struct ExchangedToken {
     pub(crate) token: String,
     pub(crate) member: StaffMember,
     pub(crate) expires_at: OffsetDateTime,
+}
+
+/// The name of an account, by which its owner signs in.
+pub(crate) fn staff_name(name: &str) -> Result<String, Invalid> {
+    text("name", name, MAX_NAME)
 }
 
 impl Sessions {

@@ -135,7 +135,7 @@ async fn a_role_permits_only_its_own_calls() {
     );
     refused!(
         fixture,
-        analyst.request(v1::ListDisagreementsRequest { page: None }),
+        analyst.request(v1::ListDisagreementsRequest::default()),
         list_disagreements,
         PermissionDenied,
         "role_required"
@@ -371,11 +371,9 @@ async fn pages_claims_and_batches_are_bounded() {
             "limit_out_of_range"
         );
     }
-    let page = |cursor: &str| v1::ListQueueRequest {
-        page: Some(v1::Page {
-            size: u32::MAX,
-            cursor: cursor.into(),
-        }),
+    let page = |page_token: &str| v1::ListQueueRequest {
+        page_size: i32::MAX,
+        page_token: page_token.into(),
         states: vec![],
     };
     assert!(
@@ -387,18 +385,29 @@ async fn pages_claims_and_batches_are_bounded() {
     );
     // The last one is well formed but names the year -9999, which is outside the range of the database.
     let before_time = "AAAAAP_________rhkndcBiTAAAAAAAAAAAAAAAAAAAAAAAA";
-    for cursor in ["x", "e30", &"A".repeat(9000), before_time] {
+    for page_token in ["x", "e30", &"A".repeat(9000), before_time] {
         refused!(
             fixture,
-            all.request(page(cursor)),
+            all.request(page(page_token)),
             list_queue,
             InvalidArgument,
-            "cursor_malformed"
+            "page_token_malformed"
         );
     }
+    let negative = v1::ListQueueRequest {
+        page_size: -1,
+        ..page("")
+    };
+    refused!(
+        fixture,
+        all.request(negative),
+        list_queue,
+        InvalidArgument,
+        "page_size_negative"
+    );
     let states = v1::ListQueueRequest {
-        page: None,
         states: vec![99],
+        ..v1::ListQueueRequest::default()
     };
     refused!(
         fixture,

@@ -394,12 +394,13 @@ async fn counts_add_up_and_pages_list_each_case_once() {
     assert_eq!((sum, counts.cases), (25, 25));
     assert_eq!(counts.decided_by.iter().map(|by| by.count).sum::<u64>(), 3);
 
-    let (mut seen, mut cursor) = (std::collections::BTreeSet::new(), String::new());
+    let (mut seen, mut page_token) = (std::collections::BTreeSet::new(), String::new());
     loop {
         let page = fixture
             .client
             .list_queue(analyst.request(v1::ListQueueRequest {
-                page: Some(v1::Page { size: 5, cursor }),
+                page_size: 5,
+                page_token,
                 states: vec![],
             }))
             .await
@@ -409,8 +410,8 @@ async fn counts_add_up_and_pages_list_each_case_once() {
         for case in page.cases {
             assert!(seen.insert(case.case_id));
         }
-        cursor = page.next_cursor;
-        if cursor.is_empty() {
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
             break;
         }
     }

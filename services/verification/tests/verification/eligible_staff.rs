@@ -3,8 +3,8 @@
 
 use platform::principal::Role;
 use proto::v1::AssessmentState as State;
-use proto::v1::Category;
 use proto::v1::verdict::Verdict;
+use proto::v1::{AwaitedRole, Category};
 use verification::Config;
 
 use crate::fixture::{TestStaff, TestVerification, category, code, not_illegal};
@@ -129,11 +129,11 @@ async fn a_reporter_never_decides_and_a_supervisor_gives_the_second_verdict() {
     assert!(fixture.claim_urgent(&one, 1).await.is_empty());
     assert!(fixture.claim_urgent(&two, 1).await.is_empty());
     let stuck = fixture.assessment(&one, case.id).await;
-    assert_eq!(stuck.waits_for, "nobody");
+    assert_eq!(stuck.waits_for(), AwaitedRole::NoEligibleStaff);
     let supervisor = fixture.staff_with_account(&[Role::Supervisor]).await;
     assert_eq!(
-        fixture.assessment(&one, case.id).await.waits_for,
-        "supervisor"
+        fixture.assessment(&one, case.id).await.waits_for(),
+        AwaitedRole::Supervisor
     );
     let claimed = fixture.claim_urgent(&supervisor, 1).await.remove(0);
     let second = fixture

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use domain::event::{self, Body};
 use domain::wire::timestamp;
-use platform::bus::Bus;
 use platform::clock::{Clock, ManualClock, wall};
 use platform::db::Schema;
 use platform::log::{self, NewEvent, Relay};
@@ -13,17 +12,17 @@ use platform::principal::Role;
 use platform::sealed::{
     Keyring, Purpose, SigningContext, StaffClaims, StaffTokenIssuer, WrappedKey,
 };
-use platform::testing::TestDatabase;
 use prost::Message;
 use proto::v1;
 use proto::v1::verification_service_client::VerificationServiceClient;
 use sqlx::PgPool;
+use testkit::TestDatabase;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 use uuid::Uuid;
-use verification::{Config, Deps, Wakeups};
+use verification::{Config, Deps};
 
 const INTAKE: Schema = Schema {
     name: "intake",
@@ -148,12 +147,8 @@ impl TestVerification {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let deps = Deps {
-            pool: pool.clone(),
-            keyring: Arc::clone(&keyring),
             clock: Clock::Manual(clock.clone()),
-            config,
-            wakeups: Wakeups::default(),
-            bus: Bus::Local,
+            ..Deps::new(pool.clone(), Arc::clone(&keyring), config)
         };
         tokio::spawn(verification::run(deps, listener, shutdown.clone()));
         let channel = platform::grpc::channel(&address).unwrap();

@@ -54,8 +54,8 @@ async fn a_changed_page_is_reported_offline_once_and_the_verdict_stands() {
         let claimed = fixture.claim(&analyst, case.id).await.unwrap();
         let first = fixture.decide(&analyst, &claimed, OFFLINE).await.unwrap();
         assert_eq!(
-            (first.state(), first.review.as_str(), first.category()),
-            (State::Actionable, "", Category::B)
+            (first.state(), first.review(), first.category()),
+            (State::Actionable, ReviewReason::Unspecified, Category::B)
         );
         // A repeated decision has the same result; a different one is refused.
         let again = fixture.decide(&analyst, &claimed, OFFLINE).await.unwrap();

@@ -48,8 +48,8 @@ async fn another_analyst_upholds_a_disputed_verdict() {
     fixture.append_dispatch_event(case.id, request).await;
     let assessment = fixture.assessment(&one, case.id).await;
     assert_eq!(
-        (assessment.state(), assessment.review.as_str()),
-        (State::UnderReview, "disputed")
+        (assessment.state(), assessment.review()),
+        (State::UnderReview, ReviewReason::Disputed)
     );
     assert_eq!(
         code(&fixture.claim(&one, case.id).await.unwrap_err()),
@@ -68,8 +68,8 @@ async fn another_analyst_upholds_a_disputed_verdict() {
         .await
         .unwrap();
     assert_eq!(
-        (upheld.state(), upheld.review.as_str()),
-        (State::Actionable, "")
+        (upheld.state(), upheld.review()),
+        (State::Actionable, ReviewReason::Unspecified)
     );
     let events = fixture.emitted(case.id).await;
     let [Body::CaseActionable(first), Body::VerdictUpheld(event)] = events.as_slice() else {

@@ -36,9 +36,9 @@ async fn workload(fixture: &TestVerification, person: &TestStaff) -> v1::GetWork
 async fn disagreements(
     fixture: &TestVerification,
     person: &TestStaff,
-    page: v1::Page,
+    request: v1::ListDisagreementsRequest,
 ) -> v1::ListDisagreementsResponse {
-    let request = person.request(v1::ListDisagreementsRequest { page: Some(page) });
+    let request = person.request(request);
     let response = fixture.client.clone().list_disagreements(request).await;
     response.unwrap().into_inner()
 }
@@ -297,9 +297,17 @@ async fn disagreements_are_listed_newest_first() {
         .unwrap();
     undo(&fixture, &supervisor, &wrong, false).await.unwrap();
 
-    let page = |cursor: String, size| v1::Page { size, cursor };
+    let page = |page_token: String, page_size| v1::ListDisagreementsRequest {
+        page_size,
+        page_token,
+    };
     let first = disagreements(&fixture, &supervisor, page(String::new(), 2)).await;
-    let rest = disagreements(&fixture, &supervisor, page(first.next_cursor.clone(), 2)).await;
+    let rest = disagreements(
+        &fixture,
+        &supervisor,
+        page(first.next_page_token.clone(), 2),
+    )
+    .await;
     let listed: Vec<_> = first
         .disagreements
         .iter()

@@ -3,7 +3,7 @@
 use proto::v1;
 use proto::v1::{Category, ContentStatus, DeliveryChannel, NoticeState, ProviderRole, Rung};
 
-use super::{at, count, notice};
+use super::{at, count, notice, seconds};
 use crate::support::FakeServices;
 
 pub fn set_handlers(services: &FakeServices) {
@@ -26,7 +26,7 @@ pub fn set_handlers(services: &FakeServices) {
         |_: v1::SearchNoticesRequest, _| {
             Ok(v1::SearchNoticesResponse {
                 notices: vec![notice(NoticeState::Delivered)],
-                next_cursor: String::new(),
+                next_page_token: String::new(),
             })
         },
     );
@@ -44,12 +44,12 @@ pub fn set_handlers(services: &FakeServices) {
             Ok(v1::ListOverdueResponse {
                 overdue: vec![v1::OverdueNotice {
                     notice: Some(notice(NoticeState::Delivered)),
-                    deadline: "acknowledge".into(),
+                    deadline: v1::DeadlineKind::Acknowledge.into(),
                     overdue_since: at(75),
                     next_rung: Rung::Upstream as i32,
                     next_rung_at: at(-300),
                 }],
-                next_cursor: String::new(),
+                next_page_token: String::new(),
                 total: 37,
             })
         },
@@ -76,7 +76,7 @@ pub fn set_handlers(services: &FakeServices) {
         move |_: v1::ListProvidersRequest, _| {
             Ok(v1::ListProvidersResponse {
                 providers: vec![summary()],
-                next_cursor: String::new(),
+                next_page_token: String::new(),
             })
         },
     );
@@ -88,8 +88,8 @@ pub fn set_handlers(services: &FakeServices) {
                 clocks: ["delivered", "acknowledged"]
                     .map(|clock| v1::ClockFigure {
                         clock: clock.into(),
-                        p50_seconds: 0.3,
-                        p99_seconds: 8.0,
+                        p50: Some(seconds(0.3)),
+                        p99: Some(seconds(8.0)),
                         count: 400,
                     })
                     .to_vec(),
@@ -103,17 +103,17 @@ pub fn set_handlers(services: &FakeServices) {
                     answered: Some(v1::Punctuality {
                         in_time: 300,
                         late: 100,
-                        allowed_seconds: 3600.0,
+                        allowed: Some(seconds(3600.0)),
                     }),
                     removed: Some(v1::Punctuality {
                         in_time: 200,
                         late: 50,
-                        allowed_seconds: 86_400.0,
+                        allowed: Some(seconds(86_400.0)),
                     }),
                     our_clocks: vec![v1::ClockFigure {
                         clock: "dispatched".into(),
-                        p50_seconds: 0.9,
-                        p99_seconds: 4.0,
+                        p50: Some(seconds(0.9)),
+                        p99: Some(seconds(4.0)),
                         count: 380,
                     }],
                     retracted: 4,

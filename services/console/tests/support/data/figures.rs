@@ -3,7 +3,7 @@
 use proto::v1;
 use proto::v1::{DeliveryChannel, Rung};
 
-use super::count;
+use super::{count, seconds};
 use crate::support::FakeServices;
 
 pub fn stage(stage: &str, reports: u64, cases: u64) -> v1::ConservationStage {
@@ -67,8 +67,8 @@ pub fn set_handlers(services: &FakeServices) {
             assert_eq!(token, Some("token-for-dispatch"));
             let clock = |clock: &str, p50, p99| v1::ClockFigure {
                 clock: clock.into(),
-                p50_seconds: p50,
-                p99_seconds: p99,
+                p50: Some(seconds(p50)),
+                p99: Some(seconds(p99)),
                 count: 9000,
             };
             Ok(v1::GetDispatchCountsResponse {

@@ -55,8 +55,8 @@ pub fn assessment(case: &str, state: AssessmentState) -> v1::Assessment {
         masked_url: "hxxps://images[.]host[.]example/…".into(),
         version: 7,
         waits_for: match state {
-            AssessmentState::Queued => "analyst".into(),
-            _ => String::new(),
+            AssessmentState::Queued => v1::AwaitedRole::Analyst.into(),
+            _ => 0,
         },
         ..Default::default()
     }
@@ -71,10 +71,10 @@ fn claimed_assessment() -> v1::Assessment {
     }
 }
 
-/// The claimed case is under review for this reason; without a reason it waits for its first verdict.
-pub fn under_review(services: &FakeServices, reason: &'static str) {
+/// The claimed case is under review for this reason, a `ReviewReason`; with 0 it waits for its first verdict.
+pub fn under_review(services: &FakeServices, reason: i32) {
     let assessment = move || v1::Assessment {
-        review: reason.into(),
+        review: reason,
         ..claimed_assessment()
     };
     services.on(
@@ -189,4 +189,9 @@ pub fn set_all_handlers(services: &FakeServices) {
             })
         },
     );
+}
+
+/// A duration of this many seconds.
+fn seconds(length: f64) -> prost_types::Duration {
+    domain::wire::duration(time::Duration::seconds_f64(length))
 }

@@ -61,7 +61,7 @@ pub fn set_case_handlers(services: &FakeServices) {
                     claimed_assessment(),
                     assessment(WAITING, AssessmentState::Queued),
                 ],
-                next_cursor: "a b&c".into(),
+                next_page_token: "a b&c".into(),
                 waiting: 1234,
             })
         },
@@ -162,7 +162,7 @@ pub fn set_case_handlers(services: &FakeServices) {
                     second: "not_illegal".into(),
                     at: at(700),
                 }],
-                next_cursor: "older&x".into(),
+                next_page_token: "older&x".into(),
                 agreement: vec![v1::AgreementCount {
                     kind: "second".into(),
                     agreed: 47,

@@ -7,9 +7,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::Error;
-use crate::breaker::EndpointHealth;
+use crate::delivery::breaker::EndpointHealth;
 use crate::delivery::endpoint_slots::EndpointKey;
-use crate::store::{WebhookEndpoint, webhook_endpoint};
+use crate::directory::{WebhookEndpoint, webhook_endpoint};
 
 /// The health of these endpoints, locked, in their order; the default (healthy) where none is stored.
 pub(in crate::delivery) async fn lock_health(

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
-use crate::log::{Envelope, SHARDS};
+use crate::envelope::{Envelope, SHARDS};
 use crate::sealed::{BusMac, BusRecord, KeyId, Keyring, SealedError};
 
 /// Prefix of the event kind: CloudEvents requires types that no other organisation uses.

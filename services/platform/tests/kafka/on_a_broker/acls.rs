@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use platform::broker::{Broker, BrokerTls};
 use platform::bus::{BusConfig, BusTls, ensure_topics};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::{FutureProducer, FutureRecord};
+use testkit::{Broker, BrokerTls};
 
 use super::{all_in_order, interleaved};
 use crate::support::kafka::{KafkaFixture, config};

@@ -8,13 +8,13 @@ pub(crate) mod raw;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use platform::broker::Broker;
 use platform::bus::{Bus, BusConfig, BusKind, Consumer, Error, KafkaBus, ensure_topics};
 use platform::db::{self, Schema};
 use platform::log::{self, LogServer, NewEvent, Relay};
 use platform::sealed::Keyring;
-use platform::testing::TestDatabase;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgPool};
+use testkit::Broker;
+use testkit::TestDatabase;
 use tokio::net::TcpListener;
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;

@@ -9,13 +9,13 @@ use proto::v1::{
     Assessment, HoldCaseRequest, ReleaseHoldRequest, SupplyInformationRequest,
     WithdrawVerdictRequest, find_reports_request::By,
 };
+use roles::client::Client;
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::report::find;
 use super::{CommonArgs, labels};
-use crate::client::Client;
 use crate::output::Format;
 use show::assessment_json;
 

@@ -84,7 +84,7 @@ fn format_text(
             ("verdict", verdict(a)),
             ("basis", a.basis.clone()),
             ("decided", format_timestamp(a.decided_at.as_ref())),
-            ("review", a.review.clone()),
+            ("review", labels::review(a.review)),
             ("priority", a.priority.to_string()),
         ]));
     }
@@ -157,7 +157,7 @@ pub(super) fn assessment_json(a: &Assessment) -> Value {
         "basis": a.basis,
         "received_at": timestamp_json(a.received_at.as_ref()),
         "decided_at": timestamp_json(a.decided_at.as_ref()),
-        "review": a.review,
+        "review": labels::review(a.review),
         "version": a.version,
     })
 }

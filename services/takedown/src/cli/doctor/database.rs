@@ -7,13 +7,13 @@ use platform::bus::{BusConfig, BusKind};
 use platform::clock::{self, Clock};
 use platform::db::{self, Schema};
 use platform::sealed::{Keyring, WrappedKey};
+use roles::system::SERVICES;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{ConnectOptions as _, PgConnection};
 use time::Duration;
 use uuid::Uuid;
 
-use super::{CheckResult, kafka, logs};
-use crate::system::SERVICES;
+use super::{CheckResult, kafka, logs, query_failed};
 
 /// Tolerated difference between the clocks. The machine's clock dates credentials, the database's everything
 /// else.
@@ -64,15 +64,6 @@ async fn connect(url: &SecretString) -> sqlx::Result<PgConnection> {
     db::connect_options(url.expose_secret(), "public")?
         .connect()
         .await
-}
-
-/// The result of a check whose query failed.
-pub(super) fn query_failed(check: impl Into<String>) -> CheckResult {
-    CheckResult::problem(
-        check,
-        "the query failed",
-        "set DATABASE_URL with the user that `takedown up` uses",
-    )
 }
 
 async fn check_version(conn: &mut PgConnection) -> CheckResult {

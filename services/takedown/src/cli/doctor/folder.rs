@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use platform::error::Problem;
 use platform::sealed::Keyring;
+use roles::client::Profile;
+use roles::system::keyring_path;
 
 use super::CheckResult;
-use crate::client::Profile;
-use crate::system::keyring_path;
 
 /// The contents of the folder, for the other checks.
 pub(super) struct FolderContents {

@@ -1,12 +1,11 @@
 //! Checks the event logs: positions, partitions, parked events and consumers' cursors.
 
 use platform::clock::Clock;
+use roles::system::{SERVICES, SHARED_LOGS};
 use sqlx::{AssertSqlSafe, PgConnection};
 use time::{Duration, OffsetDateTime};
 
-use super::CheckResult;
-use super::database::query_failed;
-use crate::system::{SERVICES, SHARED_LOGS};
+use super::{CheckResult, query_failed};
 
 /// A relay assigns positions within milliseconds; a consumer applies events within a second.
 const MAX_WITHOUT_POSITION: Duration = Duration::seconds(10);

@@ -82,6 +82,15 @@ impl CheckResult {
     }
 }
 
+/// The result of a check whose query failed.
+fn query_failed(check: impl Into<String>) -> CheckResult {
+    CheckResult::problem(
+        check,
+        "the query failed",
+        "set DATABASE_URL with the user that `takedown up` uses",
+    )
+}
+
 /// Returns whether no check found a problem.
 pub(super) async fn run(args: DoctorArgs) -> Result<bool> {
     let data_dir = args.common.data.path()?;

@@ -1,13 +1,14 @@
-//! Checks the roles' readiness, the operator's session, and that checkpoints cover the ledger's events.
+//! Checks the roles' readiness and consumers, the operator's session, and that checkpoints cover the ledger's events.
 
 use std::time::Duration;
 
 use platform::grpc;
 use proto::v1::{GetConservationRequest, LatestCheckpointRequest};
+use roles::client::{Client, Profile};
+use roles::system::SHARED_LOGS;
 use tonic::transport::Channel;
 
 use super::CheckResult;
-use crate::client::{Client, Profile};
 
 /// Limit for one request.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,7 +26,8 @@ pub(super) async fn check(profile: &Profile) -> Vec<CheckResult> {
     };
     let mut results = Vec::new();
     for (name, channel) in client.channels() {
-        results.push(check_core_role(name, channel).await);
+        results.push(check_core_role(name, channel.clone()).await);
+        results.extend(check_consumers(name, channel).await);
     }
     results.push(check_edge("gateway", &addresses.gateway, "/readyz").await);
     results.push(check_edge("console", &addresses.console, "/readyz").await);
@@ -44,6 +46,23 @@ async fn check_core_role(name: &str, channel: Channel) -> CheckResult {
         ),
         None => CheckResult::problem(name, "does not respond", START),
     }
+}
+
+/// The consumers of a role that have stopped for good.
+async fn check_consumers(role: &str, channel: Channel) -> Vec<CheckResult> {
+    let mut results = Vec::new();
+    for (producer, consumer) in SHARED_LOGS {
+        if consumer == role
+            && grpc::health(channel.clone(), &grpc::consumer_health(producer)).await == Some(false)
+        {
+            results.push(CheckResult::problem(
+                role,
+                format!("no longer consumes the events of {producer}"),
+                "see the alarm in its log and \"A restored backup\" in docs/OPERATIONS.md; restart the role when the cause is mended",
+            ));
+        }
+    }
+    results
 }
 
 async fn check_edge(name: &str, base: &str, path: &str) -> CheckResult {

@@ -1,28 +1,38 @@
 //! `report import`: submits each row of a file and writes its result to OUT, in the order of the file.
 //!
 //! A row's idempotency key is derived from its content and from how often the same row occurred before it in
-//! the file. An aborted run can therefore be repeated: rows with a line in OUT are skipped, and rows that
-//! were accepted without a line get the same receipt again, so nothing is lost or reported twice. A row that
-//! has been changed is a new row: it is sent and gets a further line.
+//! the file. An aborted run can therefore be repeated: the server returns the same receipt for each row that it
+//! has accepted from the same account, so nothing is lost or reported twice. A row that has been changed is a
+//! new row.
 
-mod records;
 mod result_file;
 mod rows;
 mod stream;
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::report::ImportArgs;
+use super::CommonArgs;
 use crate::output::{facts, note, print, progress};
-use result_file::{EarlierLines, ResultFile, RowResult, is_standard};
+use result_file::{ResultFile, RowResult, is_standard};
 use rows::{ImportRow, Rows};
 use stream::SubmissionStream;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ImportArgs {
+    #[command(flatten)]
+    pub(super) common: CommonArgs,
+    /// The CSV file; `-` for standard input.
+    file: PathBuf,
+    /// The result file, one line per row: external_id, result, reason, report, case. `-` for standard output.
+    #[arg(long, value_name = "OUT.csv")]
+    out: PathBuf,
+}
 
 /// Maximum number of rows in flight: enough to fill the server's batches, and bounded in memory.
 const IN_FLIGHT: usize = 2048;
@@ -31,21 +41,17 @@ const IN_FLIGHT: usize = 2048;
 struct ImportSummary {
     accepted: u64,
     refused: u64,
-    /// Rows that already have a line.
-    passed_over: u64,
-    /// Rows whose id has a line of a different row.
-    changed: u64,
 }
 
 /// Returns `true` when each row has its line.
 pub(super) async fn run(args: &ImportArgs) -> Result<bool> {
     let client = args.common.client()?;
     let (file, bytes) = open(&args.file)?;
-    let (mut results, earlier) = ResultFile::open(&args.out)?;
     let bar = progress(bytes, "importing");
     let rows = Rows::new(bar.wrap_read(file))?;
+    let mut results = ResultFile::create(&args.out)?;
     let stream = SubmissionStream::new(client);
-    let outcome = submit_rows(rows, stream, &mut results, earlier).await;
+    let outcome = submit_rows(rows, stream, &mut results).await;
     // Also after an error: the lines written so far are kept.
     results.finish()?;
     finish(&bar);
@@ -57,7 +63,6 @@ async fn submit_rows(
     mut rows: Rows<impl Read>,
     mut stream: SubmissionStream,
     results: &mut ResultFile,
-    mut earlier: EarlierLines,
 ) -> Result<ImportSummary> {
     let mut summary = ImportSummary::default();
     let mut has_more = true;
@@ -67,11 +72,6 @@ async fn submit_rows(
                 has_more = false;
                 break;
             };
-            if earlier.take(&row.content()) {
-                summary.passed_over += 1;
-                continue;
-            }
-            summary.changed += u64::from(earlier.has_id(row.external_id()));
             match row {
                 ImportRow::Valid(row) => stream.submit(row).await?,
                 ImportRow::Refused(line) => stream.push_settled(line),
@@ -104,29 +104,14 @@ fn finish(bar: &ProgressBar) {
 }
 
 fn report(args: &ImportArgs, summary: &ImportSummary) {
-    let ImportSummary {
-        accepted,
-        refused,
-        passed_over,
-        changed,
-    } = summary;
-    if *changed > 0 {
-        note(&format!(
-            "{changed} rows differ from the earlier rows with the same ids in {}: they were sent, and their lines follow the \
-             earlier ones",
-            args.out.display()
-        ));
-    }
-    let value = json!({
-        "accepted": accepted, "refused": refused, "passed_over": passed_over, "changed": changed,
-    });
+    let ImportSummary { accepted, refused } = summary;
+    let value = json!({ "accepted": accepted, "refused": refused });
     let text = if args.common.format.json {
         value.to_string()
     } else {
         facts([
             ("accepted", accepted.to_string()),
             ("refused", refused.to_string()),
-            ("already imported", passed_over.to_string()),
         ])
     };
     // If the lines went to standard output, print the summary elsewhere.

@@ -1,29 +1,18 @@
-//! The result file OUT: one line per row, appended; only an incomplete last line is rewritten.
-//!
-//! `OUT.rows` beside it has the hash of each line's row, so that a repeated row is recognised and a corrected
-//! one is not mistaken for it. It is written first and is therefore never shorter than OUT.
+//! The result file OUT: one line per row of the imported file, in its order. It is written anew by each run.
 
-use std::collections::{HashMap, HashSet};
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use platform::error::{Kind, Problem};
 
-use super::rows::RowHash;
-
 const HEADINGS: [&str; 5] = ["external_id", "result", "reason", "report", "case"];
-
-/// Length of a hash in `OUT.rows`, with its line break.
-const HASH_LINE: usize = 2 * size_of::<RowHash>() + 1;
 
 /// The result of one row.
 pub(super) struct ResultLine {
     pub(super) external_id: String,
-    pub(super) content: RowHash,
     pub(super) result: RowResult,
 }
 
@@ -32,41 +21,11 @@ pub(super) enum RowResult {
     Refused { reason: String },
 }
 
-/// The lines of earlier runs.
-#[derive(Debug, Default)]
-pub(super) struct EarlierLines {
-    /// Number of lines by row.
-    rows: HashMap<RowHash, u64>,
-    ids: HashSet<String>,
-}
-
-impl EarlierLines {
-    /// Consumes one of the lines of this row, if there is one.
-    pub(super) fn take(&mut self, row: &RowHash) -> bool {
-        match self.rows.get_mut(row) {
-            Some(count) if *count > 0 => {
-                *count -= 1;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Whether any line has this external id.
-    pub(super) fn has_id(&self, external_id: &str) -> bool {
-        self.ids.contains(external_id)
-    }
-}
-
 pub(super) fn is_standard(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-pub(super) struct ResultFile {
-    writer: csv::Writer<ResultOutput>,
-    /// None if OUT is standard output, from which no run continues.
-    rows: Option<File>,
-}
+pub(super) struct ResultFile(csv::Writer<ResultOutput>);
 
 enum ResultOutput {
     File(File),
@@ -90,51 +49,25 @@ impl Write for ResultOutput {
 }
 
 impl ResultFile {
-    /// Opens OUT and reads the lines of earlier runs.
-    pub(super) fn open(path: &Path) -> Result<(Self, EarlierLines)> {
-        if is_standard(path) {
-            let mut writer = csv::Writer::from_writer(ResultOutput::Standard(io::stdout()));
-            writer.write_record(HEADINGS)?;
-            return Ok((Self { writer, rows: None }, EarlierLines::default()));
-        }
-        let file = open(path)?;
-        let (complete, ids) = read_lines(path)?;
-        let rows_path = rows_path(path);
-        let known = if ids.is_empty() {
-            Vec::new()
+    /// Replaces OUT, which may be the result file of an earlier run.
+    ///
+    /// # Errors
+    ///
+    /// `out_not_ours` if OUT is another file; it is not changed.
+    pub(super) fn create(path: &Path) -> Result<Self> {
+        let output = if is_standard(path) {
+            ResultOutput::Standard(io::stdout())
         } else {
-            fs::read(&rows_path).unwrap_or_default()
+            check_is_ours(path)?;
+            ResultOutput::File(create(path)?)
         };
-        let Some(known) = known.get(..ids.len() * HASH_LINE) else {
-            return Err(rows_missing(path, &rows_path));
-        };
-        let mut earlier = EarlierLines::default();
-        for line in known.chunks(HASH_LINE) {
-            let mut row = RowHash::default();
-            hex::decode_to_slice(&line[..HASH_LINE - 1], &mut row)
-                .map_err(|_| rows_missing(path, &rows_path))?;
-            *earlier.rows.entry(row).or_default() += 1;
-        }
-        let rows = open(&rows_path)?;
-        rows.set_len(known.len() as u64)?;
-        if complete < file.metadata()?.len() {
-            file.set_len(complete)?;
-        }
-        earlier.ids = ids.into_iter().collect();
-        let mut writer = csv::Writer::from_writer(ResultOutput::File(file));
-        if complete == 0 {
-            writer.write_record(HEADINGS)?;
-        }
-        let rows = Some(rows);
-        Ok((Self { writer, rows }, earlier))
+        let mut writer = csv::Writer::from_writer(output);
+        writer.write_record(HEADINGS)?;
+        Ok(Self(writer))
     }
 
     /// Writes these lines and flushes them.
     pub(super) fn write(&mut self, lines: &[ResultLine]) -> Result<()> {
-        if let Some(rows) = &mut self.rows {
-            let all = lines.iter().map(|line| hex::encode(line.content) + "\n");
-            rows.write_all(all.collect::<String>().as_bytes())?;
-        }
         for line in lines {
             let id = line.external_id.as_str();
             let fields = match &line.result {
@@ -143,100 +76,49 @@ impl ResultFile {
                 }
                 RowResult::Refused { reason } => [id, "refused", reason.as_str(), "", ""],
             };
-            self.writer.write_record(fields)?;
+            self.0.write_record(fields)?;
         }
-        Ok(self.writer.flush()?)
+        Ok(self.0.flush()?)
     }
 
-    /// Syncs both files to disk.
+    /// Syncs the file to disk.
     pub(super) fn finish(self) -> Result<()> {
-        let out = self
-            .writer
+        let output = self
+            .0
             .into_inner()
             .map_err(csv::IntoInnerError::into_error)?;
-        if let Some(rows) = self.rows {
-            rows.sync_all()?;
-        }
-        if let ResultOutput::File(file) = out {
+        if let ResultOutput::File(file) = output
+            && file.metadata()?.is_file()
+        {
             file.sync_all()?;
         }
         Ok(())
     }
 }
 
-/// Opens or creates a file with mode 600: the lines name reports and cases.
-fn open(path: &Path) -> Result<File> {
+/// Creates or empties a file, with mode 600: the lines name reports and cases.
+fn create(path: &Path) -> Result<File> {
     OpenOptions::new()
         .create(true)
-        .read(true)
-        .append(true)
+        .write(true)
+        .truncate(true)
         .mode(0o600)
         .open(path)
         .with_context(|| format!("opening {}", path.display()))
 }
 
-fn rows_path(path: &Path) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(".rows");
-    name.into()
-}
-
-/// Where the last complete line of an earlier run ends, and the ids of the lines up to there. A run that was
-/// killed may have left an incomplete line after them.
-fn read_lines(path: &Path) -> Result<(u64, Vec<String>)> {
-    let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(bytes.as_slice());
-    let mut record = csv::StringRecord::new();
-    let mut ids = Vec::new();
-    let mut complete = 0;
-    loop {
-        match reader.read_record(&mut record) {
-            Ok(true) => {}
-            Ok(false) => return Ok((complete, ids)),
-            Err(_) => return Err(foreign(path)),
-        }
-        let end = reader.position().byte();
-        let is_terminated = usize::try_from(end)
-            .is_ok_and(|end| end > 0 && bytes.get(end - 1).is_some_and(|byte| *byte == b'\n'));
-        // A line may also be cut off at a line break within quotes.
-        let is_last = end >= bytes.len() as u64;
-        if !is_terminated || (record.len() != HEADINGS.len() && is_last) {
-            let is_result_file = complete > 0 || HEADINGS.join(",").as_bytes().starts_with(&bytes);
-            return if is_result_file {
-                Ok((complete, ids))
-            } else {
-                Err(foreign(path))
-            };
-        }
-        if record.len() != HEADINGS.len() || (complete == 0 && record != HEADINGS[..]) {
-            return Err(foreign(path));
-        }
-        if complete > 0 {
-            ids.push(record[0].to_owned());
-        }
-        complete = end;
+/// An existing file must be empty or begin with the headings, as far as a run came.
+fn check_is_ours(path: &Path) -> Result<()> {
+    if !path.is_file() {
+        return Ok(());
     }
-}
-
-fn rows_missing(path: &Path, rows_path: &Path) -> anyhow::Error {
-    Problem::new(
-        Kind::Invalid,
-        "out_rows_missing",
-        format!(
-            "{} has lines, and {}, which identifies their rows, is missing or damaged; restore it, or name another file with --out: \
-             no row is reported twice.",
-            path.display(),
-            rows_path.display()
-        ),
-    )
-    .into()
-}
-
-fn foreign(path: &Path) -> anyhow::Error {
-    Problem::new(
+    let text = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    let headings = HEADINGS.join(",") + "\n";
+    let is_ours = text.starts_with(headings.as_bytes()) || headings.as_bytes().starts_with(&text);
+    if is_ours {
+        return Ok(());
+    }
+    Err(Problem::new(
         Kind::Invalid,
         "out_not_ours",
         format!(
@@ -244,74 +126,40 @@ fn foreign(path: &Path) -> anyhow::Error {
             path.display()
         ),
     )
-    .into()
+    .into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn accepted(external_id: &str) -> ResultLine {
-        ResultLine {
-            external_id: external_id.to_owned(),
-            content: [u8::try_from(external_id.len()).unwrap(); 32],
-            result: RowResult::Accepted {
-                report: "r".into(),
-                case: "c".into(),
-            },
-        }
-    }
-
-    const IDS: [&str; 4] = ["a", "a", "with, comma\nand line", "bb"];
-
-    fn write_sample(path: &Path) {
-        let (mut file, _) = ResultFile::open(path).unwrap();
-        file.write(&IDS.map(accepted)).unwrap();
-        file.finish().unwrap();
-    }
-
     #[test]
-    fn an_incomplete_line_is_rewritten_and_complete_ones_are_recognised() {
+    fn a_result_file_is_replaced_and_another_file_is_refused_unchanged() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out.csv");
-        write_sample(&path);
-        let complete = fs::read(&path).unwrap();
-
-        for cut in 0..complete.len() {
-            fs::write(&path, &complete[..cut]).unwrap();
-            let (mut file, mut earlier) = ResultFile::open(&path).unwrap();
-            let all = IDS.map(accepted).into_iter();
-            let missing: Vec<ResultLine> =
-                all.filter(|line| !earlier.take(&line.content)).collect();
-            file.write(&missing).unwrap();
+        for ours in [
+            "",
+            "external_id,res",
+            "external_id,result,reason,report,case\nR-1,acc",
+        ] {
+            fs::write(&path, ours).unwrap();
+            let mut file = ResultFile::create(&path).unwrap();
+            file.write(&[ResultLine {
+                external_id: "a, b".to_owned(),
+                result: RowResult::Refused {
+                    reason: "row_malformed".to_owned(),
+                },
+            }])
+            .unwrap();
             file.finish().unwrap();
-            assert_eq!(fs::read(&path).unwrap(), complete, "cut at {cut}");
+            assert_eq!(
+                fs::read_to_string(&path).unwrap(),
+                "external_id,result,reason,report,case\n\"a, b\",refused,row_malformed,,\n"
+            );
         }
-    }
-
-    #[test]
-    fn a_row_with_other_content_has_no_line() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("out.csv");
-        write_sample(&path);
-        let (_, mut earlier) = ResultFile::open(&path).unwrap();
-        assert!(earlier.has_id("bb") && !earlier.has_id("c"));
-        assert!(!earlier.take(&[7; 32]));
-        assert!(earlier.take(&accepted("bb").content) && !earlier.take(&accepted("bb").content));
-
-        for damaged in [&b""[..], b"not the hash of a row\n"] {
-            fs::write(dir.path().join("out.csv.rows"), damaged).unwrap();
-            assert!(ResultFile::open(&path).is_err());
-        }
-    }
-
-    #[test]
-    fn a_file_that_is_not_a_result_file_is_refused_unchanged() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("out.csv");
         for text in ["name,age\nx,1\n", "name,age\n", "a diary", "a diary\n"] {
             fs::write(&path, text).unwrap();
-            assert!(ResultFile::open(&path).is_err(), "{text:?}");
+            assert!(ResultFile::create(&path).is_err(), "{text:?}");
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
     }

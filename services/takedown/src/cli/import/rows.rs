@@ -1,10 +1,14 @@
-//! Rows of a reports file, by column name. A row that cannot be parsed is refused with its own reason; the
+//! Rows of a reports file (CSV, RFC 4180), by column name. A row that cannot be parsed is refused with its own reason; the
 //! others are not affected.
+//!
+//! A quote that is not closed joins the rows after it, so where the next row begins is not known: such a file is refused
+//! from there on.
 
 use std::collections::HashMap;
 use std::io::Read;
 
 use anyhow::Result;
+use csv::ByteRecord;
 use domain::enums::{AgeBand, HashKind, Media, ReportChannel};
 use platform::error::{Kind, Problem};
 use proto::v1::{Hash, NewReport, ReportRemoveFacts, SubmitReportsRequest};
@@ -12,11 +16,13 @@ use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::records::{Flaw, Record, Records};
 use super::result_file::{ResultLine, RowResult};
 
+/// Maximum length of a row, in bytes. Longer rows are refused before they can exceed the size of a message.
+const MAX_ROW: usize = 64 * 1024;
+
 /// SHA-256 of a row's fields.
-pub(super) type RowHash = [u8; 32];
+type RowHash = [u8; 32];
 
 pub(super) enum ImportRow {
     Valid(RowSubmission),
@@ -24,30 +30,15 @@ pub(super) enum ImportRow {
     Refused(ResultLine),
 }
 
-impl ImportRow {
-    pub(super) fn external_id(&self) -> &str {
-        match self {
-            Self::Valid(row) => &row.external_id,
-            Self::Refused(line) => &line.external_id,
-        }
-    }
-
-    pub(super) fn content(&self) -> RowHash {
-        match self {
-            Self::Valid(row) => row.content,
-            Self::Refused(line) => line.content,
-        }
-    }
-}
-
 pub(super) struct RowSubmission {
     pub(super) external_id: String,
-    pub(super) content: RowHash,
     pub(super) request: SubmitReportsRequest,
 }
 
 /// Indexes of the columns.
 struct Columns {
+    /// Number of columns.
+    width: usize,
     external_id: usize,
     channel: usize,
     url: usize,
@@ -59,7 +50,7 @@ struct Columns {
 }
 
 pub(super) struct Rows<R> {
-    records: Records<R>,
+    reader: csv::Reader<R>,
     columns: Columns,
     /// How often each row has occurred.
     occurrences: HashMap<RowHash, u32>,
@@ -72,21 +63,33 @@ impl<R: Read> Rows<R> {
     ///
     /// `column_missing` if a required column is missing.
     pub(super) fn new(source: R) -> Result<Self> {
-        let (records, headings) = Records::new(source)?;
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .from_reader(source);
+        let mut headings = ByteRecord::new();
+        reader.read_byte_record(&mut headings)?;
         Ok(Self {
-            records,
+            reader,
             columns: Columns::from_headings(&headings)?,
             occurrences: HashMap::new(),
         })
     }
 
+    /// # Errors
+    ///
+    /// `row_unclosed` if a quote is not closed.
     pub(super) fn next(&mut self) -> Result<Option<ImportRow>> {
-        let Some(record) = self.records.next()? else {
+        let mut record = ByteRecord::new();
+        if !self.reader.read_byte_record(&mut record)? {
             return Ok(None);
-        };
-        let external_id = record.fields.get(self.columns.external_id);
-        let external_id =
-            String::from_utf8_lossy(external_id.map_or(&[][..], Vec::as_slice)).into_owned();
+        }
+        if self.columns.is_unclosed(&record) {
+            let line = record.position().map_or(0, csv::Position::line);
+            return Err(unclosed(line));
+        }
+        let external_id = record.get(self.columns.external_id).unwrap_or_default();
+        let external_id = String::from_utf8_lossy(external_id).into_owned();
         let content = hash(&record);
         let occurrence = self.occurrences.entry(content).or_default();
         *occurrence += 1;
@@ -95,13 +98,11 @@ impl<R: Read> Rows<R> {
                 request.idempotency_key = format!("import-{}-{occurrence}", hex::encode(content));
                 ImportRow::Valid(RowSubmission {
                     external_id,
-                    content,
                     request,
                 })
             }
             Err(reason) => ImportRow::Refused(ResultLine {
                 external_id,
-                content,
                 result: RowResult::Refused {
                     reason: reason.to_owned(),
                 },
@@ -110,17 +111,28 @@ impl<R: Read> Rows<R> {
     }
 }
 
-fn hash(record: &Record) -> RowHash {
+fn hash(record: &ByteRecord) -> RowHash {
     let mut hash = Sha256::new();
-    for field in &record.fields {
+    for field in record {
         hash.update((field.len() as u64).to_be_bytes());
         hash.update(field);
     }
     hash.finalize().into()
 }
 
+fn unclosed(line: u64) -> anyhow::Error {
+    Problem::new(
+        Kind::Invalid,
+        "row_unclosed",
+        format!(
+            "The row in line {line} opens a quote that it does not close; correct it and import the file again: no report is received twice."
+        ),
+    )
+    .into()
+}
+
 impl Columns {
-    fn from_headings(headings: &[Vec<u8>]) -> Result<Self> {
+    fn from_headings(headings: &ByteRecord) -> Result<Self> {
         let index = |name: &str| {
             headings
                 .iter()
@@ -136,6 +148,7 @@ impl Columns {
             })
         };
         Ok(Self {
+            width: headings.len(),
             external_id: required("external_id")?,
             channel: required("channel")?,
             url: required("url")?,
@@ -147,15 +160,32 @@ impl Columns {
         })
     }
 
+    /// Whether the row contains other rows: only a column that is not used may span lines.
+    fn is_unclosed(&self, record: &ByteRecord) -> bool {
+        let spans_lines = |index: usize| record.get(index).is_some_and(|f| f.contains(&b'\n'));
+        let used = [self.external_id, self.channel, self.url].into_iter();
+        let optional = [
+            self.sha256,
+            self.age_band,
+            self.media,
+            self.received_at,
+            self.reporter_country,
+        ];
+        let mut used = used.chain(optional.into_iter().flatten());
+        let is_malformed = record.len() != self.width || is_too_long(record);
+        used.any(spans_lines) || is_malformed && (0..record.len()).any(spans_lines)
+    }
+
     /// Parses a row; the error is a stable code.
-    fn parse(&self, record: &Record) -> Result<SubmitReportsRequest, &'static str> {
-        match record.flaw {
-            Some(Flaw::TooLong) => return Err("row_too_long"),
-            Some(Flaw::Malformed) => return Err("row_malformed"),
-            None => {}
+    fn parse(&self, record: &ByteRecord) -> Result<SubmitReportsRequest, &'static str> {
+        if is_too_long(record) {
+            return Err("row_too_long");
+        }
+        if record.len() != self.width {
+            return Err("row_malformed");
         }
         let text = |index: usize| {
-            let field = record.fields.get(index).map_or(&[][..], Vec::as_slice);
+            let field = record.get(index).unwrap_or_default();
             std::str::from_utf8(field).map_err(|_| "row_not_utf8")
         };
         let optional_text = |index: Option<usize>| index.map_or(Ok(""), text);
@@ -203,6 +233,10 @@ impl Columns {
     }
 }
 
+fn is_too_long(record: &ByteRecord) -> bool {
+    record.as_slice().len() > MAX_ROW
+}
+
 fn parse<T: std::str::FromStr<Err = domain::Invalid>>(text: &str) -> Result<T, &'static str> {
     text.parse()
         .map_err(|invalid: domain::Invalid| invalid.code)
@@ -228,6 +262,13 @@ mod tests {
         let source = [HEADINGS.as_bytes(), body].concat();
         let mut rows = Rows::new(source.as_slice()).unwrap();
         std::iter::from_fn(|| rows.next().unwrap()).collect()
+    }
+
+    fn external_id(row: &ImportRow) -> &str {
+        match row {
+            ImportRow::Valid(row) => &row.external_id,
+            ImportRow::Refused(line) => &line.external_id,
+        }
     }
 
     fn reasons(rows: &[ImportRow]) -> Vec<&str> {
@@ -262,7 +303,7 @@ mod tests {
                 "good"
             ]
         );
-        let ids: Vec<&str> = rows.iter().map(ImportRow::external_id).collect();
+        let ids: Vec<&str> = rows.iter().map(external_id).collect();
         assert_eq!(ids, ["1", "2", "3", "4", "5", "6", "7", "8"]);
     }
 
@@ -311,8 +352,43 @@ mod tests {
     #[test]
     fn two_rows_with_one_id_are_two_rows() {
         let rows = rows(b"https://a.test/,1,public,,\nhttps://b.test/,1,public,,\n");
-        assert_eq!(reasons(&rows), ["good", "good"]);
-        assert_ne!(rows[0].content(), rows[1].content());
+        let keys: Vec<&str> = rows
+            .iter()
+            .map(|row| match row {
+                ImportRow::Valid(row) => row.request.idempotency_key.as_str(),
+                ImportRow::Refused(_) => panic!("refused"),
+            })
+            .collect();
+        assert_ne!(keys[0], keys[1]);
+    }
+
+    #[test]
+    fn a_quote_that_is_not_closed_ends_the_import_at_its_line() {
+        let first = b"https://a.test/,1,public,,\n";
+        for rest in [
+            &b"https://b.test/,\"2,public,,\nhttps://c.test/,3,public,,\n"[..],
+            b"https://b.test/,\"2,public,,\nhttps://c.test/,3\",public,,\n",
+            b"\"https://b.test/,2,public,,\nhttps://c.test/,\"3\",public,,\n",
+        ] {
+            let source = [HEADINGS.as_bytes(), first, rest].concat();
+            let mut rows = Rows::new(source.as_slice()).unwrap();
+            assert!(matches!(rows.next().unwrap(), Some(ImportRow::Valid(_))));
+            let error = rows.next().err().unwrap().downcast::<Problem>().unwrap();
+            assert_eq!(error.code, "row_unclosed");
+            assert!(error.detail.contains("line 3"), "{}", error.detail);
+        }
+    }
+
+    #[test]
+    fn a_column_that_is_not_used_may_span_lines_and_a_long_row_is_refused() {
+        let long = "x".repeat(MAX_ROW);
+        let text = format!(
+            "url,channel,external_id,note\nhttps://a.test/,public,1,\"a, \"\"b\"\"\n\nc\"\r\n\
+             https://b.test/,public,2,{long}\nhttps://c.test/,public,3,\n"
+        );
+        let mut rows = Rows::new(text.as_bytes()).unwrap();
+        let rows: Vec<ImportRow> = std::iter::from_fn(|| rows.next().unwrap()).collect();
+        assert_eq!(reasons(&rows), ["good", "row_too_long", "good"]);
     }
 
     #[test]

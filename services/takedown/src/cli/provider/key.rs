@@ -7,6 +7,7 @@ use proto::v1::{
     RevokeProviderKeyRequest, RotateProviderKeyRequest,
 };
 use serde_json::{Value, json};
+use time::Duration;
 use time::format_description::well_known::Rfc3339;
 
 use crate::cli::CommonArgs;
@@ -113,7 +114,7 @@ pub(super) async fn run(command: Command) -> Result<()> {
         } => {
             let request = RotateProviderKeyRequest {
                 key_id,
-                overlap_seconds: Some(overlap),
+                overlap: Some(wire::duration(Duration::seconds(overlap.into()))),
                 idempotency_key: String::new(),
             };
             let response = common

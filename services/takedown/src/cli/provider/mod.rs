@@ -2,18 +2,22 @@
 
 mod import;
 mod key;
+mod reference_client;
+#[cfg(feature = "demo")]
+mod serve;
 mod show;
 mod trial;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
-use platform::shutdown;
-use serde_json::json;
+use host_client::answer::AnswerOptions;
+use host_client::watch::WatchOptions;
+#[cfg(feature = "demo")]
+use simulator::serve::ServeOptions;
 
 use super::CommonArgs;
 use crate::output::Format;
-use crate::simulator;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -50,8 +54,28 @@ pub(super) enum Command {
         #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=100))]
         notices: u8,
     },
-    /// Runs the reference client: receives a provider's notices, verifies them and answers.
-    Serve(Box<simulator::serve::ServeOptions>),
+    /// Runs the reference client: receives a provider's notices, verifies them and prints them. Answers none.
+    Watch {
+        #[command(flatten)]
+        options: WatchOptions,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Answers one notice, as the provider.
+    Answer {
+        #[command(flatten)]
+        options: AnswerOptions,
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Runs a simulated host: receives a provider's notices, verifies them and answers by its behaviour.
+    #[cfg(feature = "demo")]
+    Serve {
+        #[command(flatten)]
+        options: Box<ServeOptions>,
+        #[command(flatten)]
+        format: Format,
+    },
 }
 
 impl Command {
@@ -62,7 +86,19 @@ impl Command {
             | Self::Show { common, .. }
             | Self::Trial { common, .. } => common.format,
             Self::Key(command) => command.format(),
-            Self::Serve(options) => options.format,
+            Self::Watch { format, .. } | Self::Answer { format, .. } => *format,
+            #[cfg(feature = "demo")]
+            Self::Serve { format, .. } => *format,
+        }
+    }
+
+    /// Whether it runs until a signal.
+    pub(super) fn is_long_running(&self) -> bool {
+        match self {
+            Self::Watch { .. } => true,
+            #[cfg(feature = "demo")]
+            Self::Serve { .. } => true,
+            _ => false,
         }
     }
 }
@@ -78,30 +114,9 @@ pub(super) async fn run(command: Command) -> Result<()> {
             id,
             notices,
         } => trial::run(&common, id, notices).await,
-        Command::Serve(options) => {
-            let format = options.format;
-            let shutdown = shutdown::on_signals()?;
-            simulator::serve::serve(*options, shutdown, |addresses| {
-                print_addresses(format, addresses);
-            })
-            .await?;
-            Ok(())
-        }
+        Command::Watch { options, format } => reference_client::watch(options, format).await,
+        Command::Answer { options, format } => reference_client::answer(options, format).await,
+        #[cfg(feature = "demo")]
+        Command::Serve { options, format } => serve::run(*options, format).await,
     }
-}
-
-fn print_addresses(format: Format, addresses: &simulator::serve::ListenAddresses) {
-    format.print(&json!(addresses), || {
-        let webhook = addresses
-            .webhook
-            .map(|address| format!("receiving webhooks on {address}"));
-        let smtp = addresses
-            .smtp
-            .map(|address| format!("receiving mail on {address}"));
-        let polls = addresses
-            .polls
-            .then(|| "polling the pull API for notices".to_owned());
-        let all = [webhook, smtp, polls].into_iter().flatten();
-        all.collect::<Vec<_>>().join("\n")
-    });
 }

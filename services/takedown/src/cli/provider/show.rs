@@ -1,7 +1,8 @@
 //! `provider list` and `provider show`: the directory, and one provider with its figures.
 
 use anyhow::Result;
-use proto::v1::{GetProviderRequest, ListProvidersRequest, Page, ProviderSummary};
+use domain::wire::seconds;
+use proto::v1::{GetProviderRequest, ListProvidersRequest, ProviderSummary};
 use serde_json::{Value, json};
 
 use crate::cli::{CommonArgs, labels};
@@ -10,15 +11,16 @@ use crate::output::{facts, print, table};
 pub(super) async fn list(common: &CommonArgs) -> Result<()> {
     let mut dispatch = common.client()?.dispatch();
     let mut all: Vec<ProviderSummary> = Vec::new();
-    let mut cursor = String::new();
+    let mut page_token = String::new();
     loop {
         let request = ListProvidersRequest {
-            page: Some(Page { size: 0, cursor }),
+            page_size: 0,
+            page_token,
         };
         let response = dispatch.list_providers(request).await?.into_inner();
-        let is_last = response.providers.is_empty() || response.next_cursor.is_empty();
+        let is_last = response.providers.is_empty() || response.next_page_token.is_empty();
         all.extend(response.providers);
-        cursor = response.next_cursor;
+        page_token = response.next_page_token;
         if is_last {
             break;
         }
@@ -70,7 +72,7 @@ pub(super) async fn show(common: &CommonArgs, id: String) -> Result<()> {
         .clocks
         .iter()
         .map(|c| {
-            let figure = json!({ "p50": c.p50_seconds, "p99": c.p99_seconds, "count": c.count });
+            let figure = json!({ "p50": seconds(c.p50.as_ref()), "p99": seconds(c.p99.as_ref()), "count": c.count });
             (c.clock.clone(), figure)
         })
         .collect::<serde_json::Map<_, _>>()
@@ -102,8 +104,8 @@ pub(super) async fn show(common: &CommonArgs, id: String) -> Result<()> {
             response.clocks.iter().map(|c| {
                 [
                     c.clock.clone(),
-                    format!("{:.1}", c.p50_seconds),
-                    format!("{:.1}", c.p99_seconds),
+                    format!("{:.1}", seconds(c.p50.as_ref())),
+                    format!("{:.1}", seconds(c.p99.as_ref())),
                     c.count.to_string(),
                 ]
             }),

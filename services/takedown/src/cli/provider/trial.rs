@@ -11,12 +11,12 @@ use proto::v1::{
     GetProviderRequest, NewReport, Provider, SearchNoticesRequest, SubmitReportsRequest,
     UpsertProvidersRequest, Verdict, report_result, verdict,
 };
+use roles::client::{Client, Profile};
 use serde_json::json;
 use url::Url;
 use uuid::Uuid;
 
 use crate::cli::CommonArgs;
-use crate::client::{Client, Profile};
 use crate::output::facts;
 
 /// How long to wait for a case to be queued, and for its notice to be opened.

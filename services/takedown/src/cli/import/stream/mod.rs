@@ -2,8 +2,7 @@
 //! of the file.
 //!
 //! After a transient failure (connection lost, queue full) a row is sent again under the same key. The
-//! server's refusal of a row is its result. Any other failure ends the import; the row then has no line, and
-//! the next run sends it again.
+//! server's refusal of a row is its result. Any other failure ends the import; the next run sends every row again.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use proto::v1::{
     ItemProblem, StreamReportsRequest, StreamReportsResponse, report_result,
     stream_reports_response,
 };
+use roles::client::Client;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
@@ -23,7 +23,6 @@ use tonic::{Code, Status};
 
 use super::result_file::{ResultLine, RowResult};
 use super::rows::RowSubmission;
-use crate::client::Client;
 
 /// Number of streams; the server handles a few submissions of each at a time.
 const STREAMS: usize = 8;
@@ -162,7 +161,7 @@ impl SubmissionStream {
             // A duplicate response, from a stream that has been replaced.
             return Ok(());
         };
-        let (external_id, content) = (row.external_id.clone(), row.content);
+        let external_id = row.external_id.clone();
         let result = match report_result_of(response)? {
             report_result::Result::Receipt(receipt) => RowResult::Accepted {
                 report: receipt.report_id,
@@ -190,7 +189,6 @@ impl SubmissionStream {
         if let Some(slot) = index.and_then(|index| self.slots.get_mut(index)) {
             *slot = RowSlot::Settled(ResultLine {
                 external_id,
-                content,
                 result,
             });
         }

@@ -1,10 +1,10 @@
 //! Submission streams against a server that defers submissions.
 
 use proto::v1::{Receipt, ReportResult, SubmitReportsRequest, SubmitReportsResponse};
+use roles::client::Addresses;
 use secrecy::SecretString;
 
 use super::*;
-use crate::client::Addresses;
 
 const ROWS: usize = 200;
 
@@ -51,7 +51,6 @@ async fn stream_to_server(respond: fn(usize) -> report_result::Result) -> Submis
     for row in 0..ROWS {
         let row = RowSubmission {
             external_id: row.to_string(),
-            content: [0; 32],
             request: SubmitReportsRequest::default(),
         };
         stream.submit(row).await.unwrap();
