@@ -19,7 +19,7 @@ use serde_json::json;
 
 use super::CommonArgs;
 use crate::output::{facts, note, print, progress};
-use result_file::{ResultFile, RowResult, is_standard};
+use result_file::{EarlierLines, ResultFile, RowResult, is_standard};
 use rows::{ImportRow, Rows};
 use stream::SubmissionStream;
 
@@ -41,6 +41,10 @@ const IN_FLIGHT: usize = 2048;
 struct ImportSummary {
     accepted: u64,
     refused: u64,
+    /// Rows with the same line in OUT as after an earlier run.
+    passed_over: u64,
+    /// Rows whose line differs from the earlier one with the same id.
+    changed: u64,
 }
 
 /// Returns `true` when each row has its line.
@@ -49,9 +53,10 @@ pub(super) async fn run(args: &ImportArgs) -> Result<bool> {
     let (file, bytes) = open(&args.file)?;
     let bar = progress(bytes, "importing");
     let rows = Rows::new(bar.wrap_read(file))?;
+    let earlier = EarlierLines::read(&args.out)?;
     let mut results = ResultFile::create(&args.out)?;
     let stream = SubmissionStream::new(client);
-    let outcome = submit_rows(rows, stream, &mut results).await;
+    let outcome = submit_rows(rows, stream, &mut results, earlier).await;
     // Also after an error: the lines written so far are kept.
     results.finish()?;
     finish(&bar);
@@ -63,6 +68,7 @@ async fn submit_rows(
     mut rows: Rows<impl Read>,
     mut stream: SubmissionStream,
     results: &mut ResultFile,
+    mut earlier: EarlierLines,
 ) -> Result<ImportSummary> {
     let mut summary = ImportSummary::default();
     let mut has_more = true;
@@ -79,6 +85,11 @@ async fn submit_rows(
         }
         let ready = stream.next_lines().await?;
         for line in &ready {
+            if earlier.take(line) {
+                summary.passed_over += 1;
+                continue;
+            }
+            summary.changed += u64::from(earlier.has_id(&line.external_id));
             match line.result {
                 RowResult::Accepted { .. } => summary.accepted += 1,
                 RowResult::Refused { .. } => summary.refused += 1,
@@ -104,14 +115,23 @@ fn finish(bar: &ProgressBar) {
 }
 
 fn report(args: &ImportArgs, summary: &ImportSummary) {
-    let ImportSummary { accepted, refused } = summary;
-    let value = json!({ "accepted": accepted, "refused": refused });
+    let ImportSummary {
+        accepted,
+        refused,
+        passed_over,
+        changed,
+    } = summary;
+    let value = json!({
+        "accepted": accepted, "refused": refused, "passed_over": passed_over, "changed": changed,
+    });
     let text = if args.common.format.json {
         value.to_string()
     } else {
         facts([
             ("accepted", accepted.to_string()),
             ("refused", refused.to_string()),
+            ("already imported", passed_over.to_string()),
+            ("results changed", changed.to_string()),
         ])
     };
     // If the lines went to standard output, print the summary elsewhere.

@@ -1,5 +1,7 @@
-//! The result file OUT: one line per row of the imported file, in its order. It is written anew by each run.
+//! The result file OUT: one line per row of the imported file, in its order. It is written anew by each run, which
+//! compares its lines with those of the run before.
 
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -19,6 +21,55 @@ pub(super) struct ResultLine {
 pub(super) enum RowResult {
     Accepted { report: String, case: String },
     Refused { reason: String },
+}
+
+impl ResultLine {
+    fn fields(&self) -> [&str; 5] {
+        let id = self.external_id.as_str();
+        match &self.result {
+            RowResult::Accepted { report, case } => [id, "accepted", "", report, case],
+            RowResult::Refused { reason } => [id, "refused", reason, "", ""],
+        }
+    }
+}
+
+/// The complete lines that OUT has from an earlier run.
+#[derive(Default)]
+pub(super) struct EarlierLines {
+    /// How often each line occurs.
+    lines: HashMap<Vec<String>, usize>,
+    ids: HashSet<String>,
+}
+
+impl EarlierLines {
+    /// A line that the earlier run did not finish is ignored.
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let mut earlier = Self::default();
+        if is_standard(path) || !path.is_file() {
+            return Ok(earlier);
+        }
+        let text = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        let end = text.iter().rposition(|byte| *byte == b'\n');
+        let complete = &text[..end.map_or(0, |end| end + 1)];
+        for line in csv::Reader::from_reader(complete).into_records().flatten() {
+            earlier.ids.insert(line[0].to_owned());
+            let fields = line.iter().map(str::to_owned).collect();
+            *earlier.lines.entry(fields).or_default() += 1;
+        }
+        Ok(earlier)
+    }
+
+    /// Whether the earlier run wrote this line; each of its lines counts once.
+    pub(super) fn take(&mut self, line: &ResultLine) -> bool {
+        let fields: Vec<String> = line.fields().map(str::to_owned).into();
+        let left = self.lines.get_mut(&fields).filter(|left| **left > 0);
+        left.map(|left| *left -= 1).is_some()
+    }
+
+    /// Whether the earlier run wrote a line for a row with this id.
+    pub(super) fn has_id(&self, external_id: &str) -> bool {
+        self.ids.contains(external_id)
+    }
 }
 
 pub(super) fn is_standard(path: &Path) -> bool {
@@ -69,14 +120,7 @@ impl ResultFile {
     /// Writes these lines and flushes them.
     pub(super) fn write(&mut self, lines: &[ResultLine]) -> Result<()> {
         for line in lines {
-            let id = line.external_id.as_str();
-            let fields = match &line.result {
-                RowResult::Accepted { report, case } => {
-                    [id, "accepted", "", report.as_str(), case.as_str()]
-                }
-                RowResult::Refused { reason } => [id, "refused", reason.as_str(), "", ""],
-            };
-            self.0.write_record(fields)?;
+            self.0.write_record(line.fields())?;
         }
         Ok(self.0.flush()?)
     }
